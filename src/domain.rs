@@ -1,0 +1,16 @@
+//! What words mean. Pure: knows no Redis, no tokio, no HTTP.
+
+pub mod id;
+pub mod lease;
+pub mod limits;
+pub mod names;
+pub mod queue;
+pub mod settle;
+pub mod task;
+pub mod time;
+
+pub use id::TaskId;
+pub use lease::{Lease, LeaseKey};
+pub use names::{Group, QueueName, TaskName};
+pub use task::{LeasedTask, NewTask, Priority, Start, TaskState};
+pub use time::Millis;

@@ -1,0 +1,71 @@
+//! Every bound a client can meet, once. `GET /v1/limits`, validation, OpenAPI and docs read these.
+
+/// Bytes of one payload, as JSON text.
+pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one ack result, as JSON text.
+pub const RESULT_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a request body, after decompression.
+pub const BODY_BYTES_MAX: usize = 10 << 20;
+
+/// Tasks in one batch enqueue.
+pub const BATCH_ITEMS_MAX: usize = 1000;
+/// Tasks in one `atomic: true` batch: it must fit one script call.
+pub const ATOMIC_ITEMS_MAX: usize = 256;
+/// Bytes of one `atomic: true` batch.
+pub const ATOMIC_BYTES_MAX: usize = 1 << 20;
+/// Operations in one batch settle, or in the `settle` list of a lease call.
+pub const SETTLE_ITEMS_MAX: usize = 1000;
+
+/// Items of one script call; more buys nothing but stalls (research/performance.md).
+pub const SCRIPT_ITEMS_MAX: usize = 256;
+/// Payload bytes of one script call; a call holds at least one item whatever its size.
+pub const SCRIPT_BYTES_MAX: usize = 1 << 20;
+
+/// Tasks in one lease answer.
+pub const LEASE_TASKS_MAX: usize = 1000;
+/// Payload bytes in one lease answer; at least one task is given.
+pub const LEASE_BYTES_MAX: usize = 8 << 20;
+/// Queues in one `POST /v1/lease`.
+pub const LEASE_QUEUES_MAX: usize = 32;
+/// Names in a `names` filter.
+pub const LEASE_NAMES_MAX: usize = 100;
+/// Seconds a lease call or a task read may wait.
+pub const WAIT_SECONDS_MAX: u64 = 60;
+/// Milliseconds of the shortest and the longest lease.
+pub const LEASE_MS_MIN: u64 = 1_000;
+pub const LEASE_MS_MAX: u64 = 12 * 3600 * 1000;
+/// Milliseconds a task may be scheduled ahead.
+pub const DELAY_MS_MAX: u64 = 365 * 86_400 * 1000;
+/// Milliseconds that `release {retry_after}` may ask for.
+pub const RETRY_AFTER_MS_MAX: u64 = 86_400 * 1000;
+
+/// Highest priority; 0 is the lowest.
+pub const PRIORITY_MAX: u16 = 1000;
+/// Highest `max_attempts`.
+pub const ATTEMPTS_MAX: u16 = 1000;
+/// Headers of a task and bytes of one name plus value.
+pub const HEADERS_MAX: usize = 16;
+pub const HEADER_BYTES_MAX: usize = 1 << 10;
+/// Bytes of a worker's name and of a lease call's `request_id`.
+pub const WORKER_BYTES_MAX: usize = 128;
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Bytes kept of an error's type, message and stack; what is longer is cut and marked.
+pub const ERROR_TYPE_BYTES_MAX: usize = 200;
+pub const ERROR_MESSAGE_BYTES_MAX: usize = 8 << 10;
+pub const ERROR_STACK_BYTES_MAX: usize = 32 << 10;
+/// Bytes of `progress` in an extend, as JSON text.
+pub const PROGRESS_BYTES_MAX: usize = 8 << 10;
+/// Failed attempts kept with a task, and their bytes.
+pub const HISTORY_ATTEMPTS_MAX: usize = 50;
+pub const HISTORY_BYTES_MAX: usize = 64 << 10;
+
+/// Items of a page: default and most.
+pub const PAGE_DEFAULT: usize = 20;
+pub const PAGE_MAX: usize = 500;
+/// Entries a page looks at before it stops short.
+pub const PAGE_SCAN_MAX: usize = 1000;
+
+/// Names with an entry of their own in one queue's config.
+pub const NAMES_MAX: usize = 1000;
+/// Queues of one service, unless configured.
+pub const QUEUES_MAX_DEFAULT: usize = 10_000;

@@ -1,0 +1,102 @@
+//! What a worker can say of a lease, and what it is told.
+
+use super::task::{Json, TaskError};
+use super::{Lease, Millis, TaskId, TaskState};
+
+/// One operation on one genuine lease.
+#[derive(Debug, Clone)]
+pub enum Settle {
+    Ack(Lease, Ack),
+    Nack(Lease, Nack),
+    Extend(Lease, Extend),
+    Release(Lease, Release),
+}
+
+impl Settle {
+    pub fn lease(&self) -> &Lease {
+        match self {
+            Self::Ack(lease, _) | Self::Nack(lease, _) | Self::Extend(lease, _) | Self::Release(lease, _) => {
+                lease
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Ack {
+    /// At most `RESULT_BYTES_MAX`.
+    pub result: Option<Json>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Nack {
+    pub error: TaskError,
+    /// `false` sends the task straight to the dead letters.
+    pub retry: bool,
+    /// Instead of the policy's backoff.
+    pub delay_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Extend {
+    /// `None`: the length the lease was granted with.
+    pub lease_ms: Option<u64>,
+    pub progress: Option<Json>,
+}
+
+/// When a released task may run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RetryAfter {
+    /// At once, at its old place, never counted.
+    #[default]
+    None,
+    Ms(u64),
+    At(Millis),
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Release {
+    pub retry_after: RetryAfter,
+    pub reason: Option<String>,
+}
+
+/// What the operation did, or had done when it was repeated (`already`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    Acked {
+        id: TaskId,
+        /// The lease had run out, but nobody had been granted the task since.
+        late: bool,
+        already: bool,
+    },
+    Nacked {
+        id: TaskId,
+        /// `Scheduled`, `Ready`, `Dead` or `Cancelled`.
+        state: TaskState,
+        attempt: u16,
+        attempts_left: u16,
+        next_attempt_at: Option<Millis>,
+        already: bool,
+    },
+    Extended {
+        id: TaskId,
+        lease_expires_at: Millis,
+        cancel_requested: bool,
+    },
+    Released {
+        id: TaskId,
+        /// `Scheduled`, `Ready`, `Dead` or `Cancelled`.
+        state: TaskState,
+        run_at: Option<Millis>,
+        already: bool,
+    },
+}
+
+/// Why nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotSettled {
+    /// Genuine, but not the task's current grant, or run out.
+    Lost,
+    /// Of a queue or task that is gone and no longer marked.
+    Unknown,
+}

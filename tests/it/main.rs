@@ -1,0 +1,4 @@
+//! One integration-test binary: real Redis always, names are promises.
+
+mod scripts;
+mod support;

@@ -27,7 +27,7 @@ run: ## Start the service on 127.0.0.1:8080, data in ./leaseq-data
 	@deploy/dev-setup --tools $(TOOLS) run
 	@cargo build --locked --bin leaseq
 	@printf '\nTry, from a second terminal:\n\n'
-	@sed -n 's|^\(curl.*\)$$|  \1|; s|\$$url|localhost:8080|g; /^  curl/p' openapi/examples/curl/quickstart.sh
+	@sed -n 's,\$$url,localhost:8080,g; s,^\(curl\|LEASE\),  \1,p' openapi/examples/curl/quickstart.sh
 	@printf '\n'
 	@exec cargo run --quiet --locked --bin leaseq -- serve $(ARGS)
 
@@ -76,6 +76,7 @@ deny: ## Bans, licences and sources of the dependencies, where cargo-deny is ins
 docs: ## Build the crate's documentation, warnings denied, and check the links of every Markdown file
 	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
 	@python3 tests/links.py
+	@python3 tests/readme.py
 
 .PHONY: openapi
 openapi: ## Write openapi/openapi.json from the code

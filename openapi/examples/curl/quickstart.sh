@@ -14,4 +14,4 @@ curl $url/v1/leases/$LEASE/ack -d '{"result": "sent"}'
 
 # An operator looks.
 curl $url/v1/queues/emails/stats
-curl $url/v1/queues/emails/tasks?state=scheduled
+curl "$url/v1/queues/emails/tasks?state=scheduled"

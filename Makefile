@@ -8,6 +8,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # A redis-server that no package manager put on the PATH lives here (see deploy/dev-setup).
 TOOLS := $(TARGET)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
 
 # What `make run` and `make bench` hand on: make run ARGS='--listen 127.0.0.1:9000'
 ARGS ?=
@@ -73,10 +74,11 @@ deny: ## Bans, licences and sources of the dependencies, where cargo-deny is ins
 		else echo 'skipped: cargo-deny is not installed (cargo install cargo-deny --locked)'; fi
 
 .PHONY: docs
-docs: ## Build the crate's documentation, warnings denied, and check the links of every Markdown file
+docs: ## Build the crate's documentation, and check what README, docs and alerts say
 	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
 	@python3 tests/links.py
 	@python3 tests/readme.py
+	@python3 tests/alerts.py
 
 .PHONY: openapi
 openapi: ## Write openapi/openapi.json from the code

@@ -2,7 +2,7 @@
 
 use deadpool_redis::redis::Cmd;
 
-use super::{Absent, Answer, Op, lease_args, settled};
+use super::{Absent, Op, Settles, lease_args, settled};
 use crate::domain::Lease;
 use crate::domain::settle::Ack;
 use crate::store::reply::{BadReply, Reply};
@@ -19,7 +19,7 @@ pub enum Acked {
 
 impl Op for AckOp<'_> {
     const SCRIPT: &'static str = "ack";
-    type Outcome = Result<Vec<Answer<Acked>>, Absent>;
+    type Outcome = Result<Settles<Acked>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.0.len());

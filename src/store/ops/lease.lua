@@ -3,7 +3,7 @@
 -- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 payload bytes at most  4 nonce seed
 --        5 #names  names...   6 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
 -- Reply  "leased", now, next_at, ready, recalled requests (list of indexes),
---          "1" when only stale entries were met and another call is due, then per task: request, id, record, payload or '', mutable part or '', expires_at, nonce, last attempt or ''
+--          "1" when another call is due (stale entries or the byte limit ended this one), then per task: request, id, record, payload or '', mutable part or '', expires_at, nonce, last attempt or ''
 --        "absent" when the queue does not exist
 -- Moves  ready -> leased
 -- Keeps  I4 I6 I7 I10 I12 I17 I18 I19
@@ -64,7 +64,7 @@ local due, expiring = call('ZRANGE', DUE, 0, 0, 'WITHSCORES'), call('ZRANGE', LE
 local next_at = math.min(tonumber(due[2]) or math.huge, expiring[2] and floor(tonumber(expiring[2])) or math.huge)
 if next_at == math.huge then next_at = 0 end
 
-local reply = { 'leased', NOW, next_at, state[4], recalled, live == 0 and picked > 0 and 1 or 0 }
+local reply = { 'leased', NOW, next_at, state[4], recalled, (full or (live == 0 and picked > 0)) and 1 or 0 }
 local call_me = live < want and told and not string.find(state[5], me, 1, true)
 if picked == 0 then
   if call_me then

@@ -52,7 +52,7 @@ pub enum Granted {
         next_at: Option<Millis>,
         /// Wishes, from 0, whose `request_id` was granted before.
         recalled: Vec<usize>,
-        /// Only stale entries were met: ask again at once.
+        /// Stale entries or the byte limit ended the call, not the end of the queue: ask again at once.
         again: bool,
         grants: Vec<Grant>,
     },

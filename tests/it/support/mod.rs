@@ -1,0 +1,3 @@
+//! Fixtures: a private redis-server per test.
+
+pub mod redis;

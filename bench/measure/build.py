@@ -16,6 +16,8 @@ class Binaries:
     leaseq: Path
     echo: Path
     bare: Path
+    # Calls the service's scripts directly; None when it could not be built.
+    scripts: Path | None
 
 
 def target_directory() -> Path:
@@ -23,17 +25,27 @@ def target_directory() -> Path:
     return Path(json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["target_directory"])
 
 
-def release(manifest: Path, target: Path, binary: str) -> Path:
-    print(f"building {binary}", file=sys.stderr)
-    command = ["cargo", "build", "--quiet", "--release", "--locked", "--bin", binary]
-    subprocess.run([*command, "--manifest-path", str(manifest), "--target-dir", str(target)], check=True)
-    return target / "release" / binary
+def built(what: str, *command: str) -> Path:
+    """Runs cargo, and tells where the one executable is that it made or found made."""
+    print(f"building {what}", file=sys.stderr, flush=True)
+    cargo = ["cargo", *command, "--quiet", "--locked", "--message-format", "json-render-diagnostics"]
+    ended = subprocess.run(cargo, check=True, stdout=subprocess.PIPE, cwd=ROOT)
+    made = [json.loads(line).get("executable") for line in ended.stdout.splitlines() if line.startswith(b"{")]
+    return Path(next(path for path in reversed(made) if path))
 
 
-def binaries(leaseq: Path | None) -> Binaries:
-    """Builds all three; a path given for the service is taken as it is."""
-    target = target_directory()
-    yardsticks = target / "bench"
-    echo = release(ROOT / "bench/echo/Cargo.toml", yardsticks, "echo")
-    bare = release(ROOT / "bench/bare/Cargo.toml", yardsticks, "bare")
-    return Binaries(leaseq or release(ROOT / "Cargo.toml", target, "leaseq"), echo, bare)
+def yardstick(name: str, target: Path) -> Path:
+    manifest = str(ROOT / "bench" / name / "Cargo.toml")
+    return built(name, "build", "--release", "--manifest-path", manifest, "--target-dir", str(target))
+
+
+def binaries(leaseq: Path | None, scripts: Path | None) -> Binaries:
+    """Builds all; a path that is given is taken as it is."""
+    yardsticks = target_directory() / "bench"
+    echo, bare = yardstick("echo", yardsticks), yardstick("bare", yardsticks)
+    leaseq = leaseq or built("leaseq", "build", "--release", "--bin", "leaseq")
+    try:
+        scripts = scripts or built("scripts", "bench", "--no-run", "--bench", "scripts")
+    except subprocess.CalledProcessError:
+        print("the script driver does not build: rows about script times will be missing", file=sys.stderr)
+    return Binaries(leaseq, echo, bare, scripts)

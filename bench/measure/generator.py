@@ -49,6 +49,12 @@ def bare(binary: Path, socket: Path, **options) -> dict:
     return run([str(binary), "--socket", str(socket), *words(options)])
 
 
+def scripts(binary: Path | None, socket: Path, operation: str, **options) -> dict:
+    if binary is None:
+        raise NotMeasured("the script driver was not built")
+    return run([str(binary), "--socket", str(socket), "--operation", operation, *words(options)])
+
+
 BULLMQ = ROOT / "bench/bullmq"
 
 

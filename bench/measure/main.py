@@ -55,16 +55,22 @@ def measure(bench: Bench, row: str) -> list[Line]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("--only", help="rows, with commas between: " + ", ".join(ROWS))
-    parser.add_argument("--quick", action="store_true", help="a second per sample and a tenth of the tasks: a look, no result")
+    quick = "a second per sample and a tenth of the tasks: a look, no result"
+    parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--long", action="store_true", help="also " + ", ".join(sorted(LONG)))
     parser.add_argument("--rounds", type=int, default=ROUNDS_MIN, help=f"below {ROUNDS_MIN} no ratio is printed")
     parser.add_argument("--seconds", type=float, help="length of a sample (4; 1 with --quick)")
-    parser.add_argument("--name", help="results go to bench/results/NAME.json; without it to a dated file that git ignores")
+    name = "results go to bench/results/NAME.json; without it to a dated file that git ignores"
+    parser.add_argument("--name", help=name)
     parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument("--leaseq", type=Path, help="measure this binary instead of building one")
-    parser.add_argument("--directory", type=Path, help="where Redis keeps its files meanwhile; its disk is what fsync measures")
+    parser.add_argument("--scripts", type=Path, help="likewise the binary that calls the scripts")
+    directory = "where Redis keeps its files meanwhile; its disk is what fsync measures"
+    parser.add_argument("--directory", type=Path, help=directory)
     options = parser.parse_args()
     options.rows = options.only.split(",") if options.only else [row for row in ROWS if options.long or row not in LONG]
+    if options.quick and options.write_docs:
+        parser.error("a quick run is no result for the documentation")
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     return options
@@ -72,7 +78,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    binaries = build.binaries(options.leaseq and options.leaseq.resolve())
+    given = (path and path.resolve() for path in (options.leaseq, options.scripts))
+    binaries = build.binaries(*given)
     name = options.name or f"{datetime.now():%Y%m%d-%H%M%S}.raw"
     path = build.ROOT / "bench/results" / f"{name}.json"
     with tempfile.TemporaryDirectory(prefix="leaseq-bench-", dir=options.directory) as directory:
@@ -88,6 +95,8 @@ def main() -> int:
             raw[row] = {"load_average_after": results.load_average(), "reports": bench.raw}
             results.save(path, machine, bench, lines, raw)
         print(text(lines))
+        if options.quick:
+            print("\nquick: short samples and a tenth of the tasks that the budgets name; a look, no result")
         print(f"\nraw samples: {path.relative_to(build.ROOT)}")
         if options.write_docs:
             results.write_docs(machine, bench, lines)

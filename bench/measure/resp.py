@@ -55,6 +55,11 @@ class Redis:
         """Script calls since the last reset, and the microseconds they took."""
         return scripts_in(self.info("commandstats"))
 
+    def calls(self) -> dict[str, int]:
+        """Calls by command since the last reset; what scripts did inside is among them."""
+        stats = self.info("commandstats")
+        return {name.removeprefix("cmdstat_"): int(text.split(",")[0].split("=")[1]) for name, text in stats.items()}
+
     def script_p99_us(self) -> float | None:
         """The 99th percentile of script calls since the last reset; None before Redis 7."""
         return p99_in(self.info("latencystats"))

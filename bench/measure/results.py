@@ -32,7 +32,8 @@ def load_average() -> float:
 
 def machine(directory: Path) -> dict:
     """What a reader needs to judge the numbers."""
-    cpu = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    info = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": said("git", "describe", "--always", "--dirty"),
@@ -63,8 +64,8 @@ def write_docs(machine_: dict, bench: Bench, lines: list[Line], docs: Path = DOC
     _, _, after = rest.partition(END)
     gib = machine_["memory_bytes"] / 2**30
     where = (
-        f"Commit {machine_['commit']}, {machine_['at'][:10]}: {machine_['cores']} cores of {machine_['cpu']}, {gib:.0f} GiB, "
-        f"Linux {machine_['kernel']}, {machine_['file_system']}. {bench.rounds} rounds of {bench.seconds:g} s"
-        f"{' (quick)' if bench.quick else ''}; load average at the start {machine_['load_average']:.2f}."
+        f"Commit {machine_['commit']}, {machine_['at'][:10]}: {machine_['cores']} cores of {machine_['cpu']}, "
+        f"{gib:.0f} GiB, Linux {machine_['kernel']}, {machine_['file_system']}. {bench.rounds} rounds of {bench.seconds:g} s"
+        f"; load average at the start {machine_['load_average']:.2f}."
     )
     docs.write_text(f"{before}{BEGIN}\n{where}\n\n{markdown(lines)}\n{END}{after}")

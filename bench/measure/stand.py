@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -41,8 +40,11 @@ class Bench:
         self.stands += 1
         return Path(tempfile.mkdtemp(prefix=f"{self.stands}-", dir=self.directory))
 
-    def stand(self, level: str = "memory", alone_on_a_core: bool = False) -> Stand:
-        return Stand(self, level, alone_on_a_core)
+    def stand(self, level: str = "memory") -> Stand:
+        return Stand(self, level)
+
+    def redis(self, level: str = "memory") -> RedisStand:
+        return RedisStand(self, level)
 
     def levels(self) -> Levels:
         return Levels(self)
@@ -109,40 +111,15 @@ class Service(Loadable):
         """Enqueues a backlog as fast as it goes; not a measurement."""
         self.load("enqueue", queue=queue, tasks=tasks, batch=250, connections=4, seconds=1800, warmup_seconds=0, **options)
 
-    def redis_us_per_task(self, mode: str, **options) -> tuple[float, dict]:
-        """Microseconds that Redis spent in scripts per task of a run, and the run's report."""
-        self.redis.client.reset()
-        report = self.load(mode, warmup_seconds=0, **options)
-        calls, usec = self.redis.client.scripts()
-        self.bench.record({"target": self.label, "script_calls": calls, "script_usec": usec, "tasks": report["tasks"]})
-        return usec / max(report["tasks"], 1), report
 
+class RedisStand(AbstractContextManager):
+    """A Redis of its own, with nothing on it. Scripts are called on it directly."""
 
-class Stand(Service, AbstractContextManager):
-    """A Redis of its own and a service on it.
-
-    Redis times its scripts by the wall clock, so a script that is interrupted looks slow, and one whose cache others used
-    up in between is slow. Where script times are compared Redis gets a core that nothing else of this run touches.
-    """
-
-    def __init__(self, bench: Bench, level: str, alone_on_a_core: bool) -> None:
+    def __init__(self, bench: Bench, level: str) -> None:
+        self.bench, self.level = bench, level
         with ExitStack() as started:
-            redis = started.enter_context(RedisServer(bench.fresh_directory() / "redis", level))
-            cores = os.sched_getaffinity(0)
-            if alone_on_a_core and len(cores) > 1:
-                os.sched_setaffinity(redis.pid, {min(cores)})
-                # This process, and with it all that it starts from here on.
-                os.sched_setaffinity(0, cores - {min(cores)})
-                started.callback(os.sched_setaffinity, 0, cores)
-            super().__init__(bench, redis, level)
+            self.redis = started.enter_context(RedisServer(bench.fresh_directory() / "redis", level))
             self.owned = started.pop_all()
-        self.owned.callback(self.server.stop)
-
-    def another_service(self, env: dict[str, str]) -> Service:
-        """A second service on the same Redis; ends with the stand."""
-        service = Service(self.bench, self.redis, self.level, env)
-        self.owned.callback(service.server.stop)
-        return service
 
     def bare(self, **options) -> dict:
         """The plain scripts on this very Redis. Their slow calls are not the service's."""
@@ -150,6 +127,22 @@ class Stand(Service, AbstractContextManager):
         report = generator.bare(self.bench.binaries.bare, self.redis.socket, **options)
         self.redis.client.command("SLOWLOG", "RESET")
         return self.bench.record({"target": f"bare {self.level}", **report})
+
+    def scripts(self, operation: str, **options) -> float:
+        """The service's scripts on this very Redis: microseconds that they took it per task."""
+        self.redis.client.reset()
+        report = generator.scripts(self.bench.binaries.scripts, self.redis.socket, operation, **options)
+        _, usec = self.redis.client.scripts()
+        us_per_task = usec / max(report["tasks"], 1)
+        seen = {"script_us": usec, "us_per_task": us_per_task, "calls": self.redis.client.calls()}
+        self.bench.record({"target": "scripts", "operation": operation, "options": options, **report, **seen})
+        if report["tasks"] < options["tasks"] * 0.99:
+            raise NotMeasured(f"{operation}: only {report['tasks']} of {options['tasks']} tasks were there")
+        return us_per_task
+
+    def lay(self, queue: str, tasks: int, **options) -> None:
+        """Enqueues a backlog as fast as it goes; not a measurement."""
+        self.scripts("enqueue", queue=queue, tasks=tasks, batch=250, seconds=1800, **options)
 
     def note_slow_scripts(self) -> None:
         seen = self.redis.client.slow_scripts()
@@ -163,6 +156,25 @@ class Stand(Service, AbstractContextManager):
             pass
         finally:
             self.owned.close()
+
+
+class Stand(Service, RedisStand):
+    """A Redis of its own and a service on it."""
+
+    def __init__(self, bench: Bench, level: str) -> None:
+        RedisStand.__init__(self, bench, level)
+        try:
+            Service.__init__(self, bench, self.redis, level)
+        except BaseException:
+            self.owned.close()
+            raise
+        self.owned.callback(self.server.stop)
+
+    def another_service(self, env: dict[str, str]) -> Service:
+        """A second service on the same Redis; ends with the stand."""
+        service = Service(self.bench, self.redis, self.level, env)
+        self.owned.callback(service.server.stop)
+        return service
 
 
 class Levels(AbstractContextManager):

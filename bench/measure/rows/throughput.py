@@ -123,7 +123,8 @@ def queues(bench: Bench) -> Iterator[Line]:
         samplers = {}
         for level in LEVELS:
             samplers[f"1 queue, {level}"] = levels.sampler(level, "cycle", connections=64)
-            samplers[f"{QUEUES} queues, {level}"] = levels.sampler(level, "cycle", connections=64, queue="many", queues=QUEUES)
+            many = {"connections": 64, "queue": "many", "queues": QUEUES}
+            samplers[f"{QUEUES} queues, {level}"] = levels.sampler(level, "cycle", **many)
         samples = bench.interleave(samplers)
         for level in LEVELS:
             yield judged("queues", lambda: ratio(samples, f"{QUEUES} queues, {level}", f"1 queue, {level}"), level)

@@ -1,8 +1,9 @@
 //! One connection at work: a producer, a worker, or both in turn.
 
+use super::answers;
 use super::crew::SharedTally;
 use super::payload::sent_marks;
-use super::requests::{self, Request};
+use super::requests::Request;
 use super::stage::Stage;
 use super::tally::{Op, Window};
 use super::wire::{Answer, Connection};
@@ -83,7 +84,7 @@ impl Hand {
             .enqueue(&stage.recipe, stage.queue(queue, turn), first, count, sent_ns);
         let accepted = self.call(Op::Enqueue, |answer| match count {
             1 => Some(1),
-            _ => requests::accepted(answer.body),
+            _ => answers::accepted(answer.body),
         });
         let accepted = accepted.await?.unwrap_or_default();
         self.missing(count - accepted.min(count), "enqueued tasks were not accepted");
@@ -112,8 +113,8 @@ impl Hand {
         let (times_delivery, tally, window) = (self.times_delivery, Rc::clone(&self.tally), self.window);
         let completed = self.call(Op::Lease, |answer| {
             let arrived = Instant::now();
-            let leased = requests::leased(answer.body);
-            requests::push_lease_ids(leased.tasks, &mut lease_ids);
+            let leased = answers::leased(answer.body);
+            answers::push_lease_ids(leased.tasks, &mut lease_ids);
             if times_delivery {
                 for mark in sent_marks(leased.tasks) {
                     let sent = stage.epoch + Duration::from_nanos(mark);
@@ -147,7 +148,7 @@ impl Hand {
         let lease_ids = std::mem::take(&mut self.lease_ids);
         self.request.ack(&stage.recipe, &lease_ids);
         let completed = self.call(Op::Settle, |answer| {
-            requests::completed(std::str::from_utf8(answer.body).unwrap_or_default())
+            answers::completed(std::str::from_utf8(answer.body).unwrap_or_default())
         });
         let completed = completed.await?;
         self.missing(

@@ -1,7 +1,8 @@
 //! Many workers parked at once: what they cost while nothing happens, and whether a task still finds one of them.
 
+use super::answers;
 use super::payload::sent_marks;
-use super::requests::{self, Request};
+use super::requests::Request;
 use super::stage::Stage;
 use super::tally::{Op, Tally};
 use super::watch::{self, RedisAddress};
@@ -171,7 +172,7 @@ async fn wait_on_connection(crowd: &Crowd, number: usize) -> Result<()> {
             )));
         }
         let arrived_ns = stage.now_ns();
-        let leased = requests::leased(answer.body);
+        let leased = answers::leased(answer.body);
         for sent_ns in sent_marks(leased.tasks) {
             let mut tally = crowd.tally.borrow_mut();
             tally.tasks += 1;
@@ -180,7 +181,7 @@ async fn wait_on_connection(crowd: &Crowd, number: usize) -> Result<()> {
                 Duration::from_nanos(arrived_ns.saturating_sub(sent_ns)),
             );
         }
-        requests::push_lease_ids(leased.tasks, &mut lease_ids);
+        answers::push_lease_ids(leased.tasks, &mut lease_ids);
         if !lease_ids.is_empty() {
             request.ack(&stage.recipe, &lease_ids);
             lease_ids.clear();

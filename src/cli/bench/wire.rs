@@ -198,7 +198,9 @@ async fn connect(address: SocketAddr) -> Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, parse_head};
+    use super::{Connection, Head, parse_head};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     #[test]
     fn a_head_is_read_at_its_last_byte_and_not_before() {
@@ -240,5 +242,40 @@ mod tests {
             assert!(parse_head(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(parse_head(&[b'x'; 20 * 1024]).is_err(), "a head without an end");
+    }
+
+    type Pieces = &'static [&'static str];
+    const HELLO: Pieces = &["HTTP/1.1 200 OK\r\ncontent-le", "ngth: 5\r\n\r\nhe", "llo"];
+    const LAST: Pieces = &["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"];
+    /// Per connection, the answers after which it is closed.
+    const CONNECTIONS: &[&[Pieces]] = &[&[HELLO, LAST], &[HELLO]];
+
+    async fn serve(listener: TcpListener) {
+        for answers in CONNECTIONS {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for pieces in *answers {
+                stream.read_exact(&mut [0; 4]).await.unwrap();
+                for piece in *pieces {
+                    stream.write_all(piece.as_bytes()).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_in_pieces_are_put_together_and_a_closed_connection_is_opened_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve(listener));
+        let mut connection = Connection::open(address).await.unwrap();
+        for body in ["hello", "", "hello"] {
+            assert_eq!(connection.call(b"ping").await.unwrap().body, body.as_bytes());
+        }
+        server.await.unwrap();
+        assert!(
+            connection.call(b"ping").await.is_err(),
+            "a server that hung up unasked is an error"
+        );
     }
 }

@@ -6,8 +6,8 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::Response;
 use utoipa::openapi::{
-    ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Type,
-    example::ExampleBuilder,
+    Content, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder,
+    Schema, Type, example::ExampleBuilder,
 };
 
 use super::problem::{Code, ProblemDocument, Retry};
@@ -76,25 +76,28 @@ pub(super) fn problem_responses(codes: &[Code]) -> BTreeMap<String, RefOr<Respon
         let lines = codes
             .iter()
             .map(|code| format!("`{}`: {}", code.word(), code.row().title));
-        let mut content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem")));
+        let mut content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("Problem")))
+            .build();
         for code in &codes {
-            let document = serde_json::to_value(code.problem().document(Some("0gv1q4m8v3k8c0h5e000000r")));
-            let example = ExampleBuilder::new().value(document.ok());
-            content = content.examples_from_iter([(code.word(), example)]);
+            let example = Ref::new(format!("#/components/examples/{}", code.word()));
+            content
+                .examples
+                .insert(code.word().to_owned(), RefOr::Ref(example));
         }
         let mut response = ResponseBuilder::new()
             .description(lines.collect::<Vec<_>>().join("\n\n"))
-            .content("application/problem+json", content.build());
+            .content("application/problem+json", content);
         if codes.iter().any(|code| code.row().retry != Retry::No) {
-            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
-            let header = HeaderBuilder::new()
-                .schema(Some(seconds))
-                .description(Some("Seconds until a retry may help"));
-            response = response.header("Retry-After", header.build());
+            response = response.header_ref("Retry-After", header_ref("Retry-After"));
         }
         (status.to_string(), response.build().into())
     });
     responses.collect()
+}
+
+fn header_ref(name: &str) -> Ref {
+    Ref::new(format!("#/components/headers/{name}"))
 }
 
 #[derive(utoipa::OpenApi)]
@@ -148,28 +151,84 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
             complete_operation(operation, true);
         }
     }
+    let components = document.components.get_or_insert_default();
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.put, &mut item.post, &mut item.patch]
+            .into_iter()
+            .flatten()
+        {
+            let Some(RefOr::T(body)) = &mut operation.request_body else {
+                continue;
+            };
+            // An empty body is `{}`: it is enough where no field is required.
+            let needs_fields = body
+                .content
+                .values()
+                .any(|content| has_required(content, &components.schemas));
+            body.required = Some(if needs_fields {
+                Required::True
+            } else {
+                Required::False
+            });
+        }
+    }
+    for code in Code::ALL {
+        let value = serde_json::to_value(code.problem().document(Some("0gv1q4m8v3k8c0h5e000000r")));
+        let example = ExampleBuilder::new()
+            .summary(code.row().title)
+            .value(value.ok())
+            .build();
+        components.examples.insert(code.word().to_owned(), example.into());
+    }
+    for (name, schema_type, about) in HEADERS {
+        let schema = ObjectBuilder::new().schema_type(schema_type.clone());
+        let header = HeaderBuilder::new()
+            .schema(Some(schema))
+            .description(Some(*about))
+            .build();
+        components.headers.insert((*name).to_owned(), header.into());
+    }
     document
 }
 
-fn complete_operation(operation: &mut Operation, is_write: bool) {
-    let text = |about: &str| {
-        let schema = ObjectBuilder::new().schema_type(Type::String);
-        HeaderBuilder::new()
-            .schema(Some(schema))
-            .description(Some(about))
-            .build()
+fn has_required(content: &RefOr<Content>, schemas: &BTreeMap<String, RefOr<Schema>>) -> bool {
+    let RefOr::T(Content {
+        schema: Some(RefOr::Ref(schema)),
+        ..
+    }) = content
+    else {
+        return false;
     };
+    let name = schema.ref_location.rsplit('/').next().unwrap_or_default();
+    matches!(schemas.get(name), Some(RefOr::T(Schema::Object(object))) if !object.required.is_empty())
+}
+
+/// Headers of answers, by name.
+const HEADERS: &[(&str, Type, &str)] = &[
+    (
+        "X-Request-Id",
+        Type::String,
+        "The request's id: the caller's own, or made.",
+    ),
+    (
+        "LeaseQ-Durability",
+        Type::String,
+        "What the answer has waited for: `memory`, `fsync` or `replicated`.",
+    ),
+    ("Retry-After", Type::Integer, "Seconds until a retry may help."),
+];
+
+fn complete_operation(operation: &mut Operation, is_write: bool) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        let request_id = text("The request's id: the caller's own, or made");
-        response
-            .headers
-            .insert("X-Request-Id".to_owned(), request_id.into());
-        if is_write && status.starts_with('2') {
-            let level = text("What the answer has waited for: `memory`, `fsync` or `replicated`");
+        let mut add = |name: &str| {
             response
                 .headers
-                .insert("LeaseQ-Durability".to_owned(), level.into());
+                .insert(name.to_owned(), RefOr::Ref(header_ref(name)))
+        };
+        add("X-Request-Id");
+        if is_write && status.starts_with('2') {
+            add("LeaseQ-Durability");
         }
     }
 }

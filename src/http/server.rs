@@ -169,3 +169,6 @@ async fn accept(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
 
 use crate::domain::settle::Settled;
 use crate::domain::{Millis, TaskId, TaskState};
@@ -72,7 +74,7 @@ pub(in crate::http) struct ReleaseAnswer {
 }
 
 /// The answer to an operation, in the form of its verb.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(in crate::http) enum SettleAnswer {
     Ack(AckAnswer),
@@ -80,6 +82,19 @@ pub(in crate::http) enum SettleAnswer {
     Extend(ExtendAnswer),
     Release(ReleaseAnswer),
 }
+
+/// Any of them and not one: what an ack answers could also be a release's.
+impl utoipa::PartialSchema for SettleAnswer {
+    fn schema() -> RefOr<Schema> {
+        let forms = ["AckAnswer", "NackAnswer", "ExtendAnswer", "ReleaseAnswer"];
+        let any_of = forms.iter().fold(AnyOfBuilder::new(), |any, form| {
+            any.item(Ref::from_schema_name(*form))
+        });
+        Schema::from(any_of.description(Some("The answer to an operation, in the form of its verb."))).into()
+    }
+}
+
+impl ToSchema for SettleAnswer {}
 
 impl From<Settled> for SettleAnswer {
     fn from(settled: Settled) -> Self {

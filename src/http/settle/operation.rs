@@ -1,6 +1,7 @@
 //! What workers say of their leases, read from bodies.
 
 use std::borrow::Cow;
+use std::slice::from_ref;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -31,18 +32,23 @@ pub(in crate::http) enum Verb {
     Release,
 }
 
-const OP: Field<Word<Verb>> = Field::required(
-    "op",
-    Word {
-        words: &[
-            ("ack", Verb::Ack),
-            ("nack", Verb::Nack),
-            ("extend", Verb::Extend),
-            ("release", Verb::Release),
-        ],
-    },
-    "Which operation it is.",
-);
+static WORDS: [(&str, Verb); 4] = [
+    ("ack", Verb::Ack),
+    ("nack", Verb::Nack),
+    ("extend", Verb::Extend),
+    ("release", Verb::Release),
+];
+
+const fn op(words: &'static [(&'static str, Verb)]) -> Field<Word<Verb>> {
+    Field::required("op", Word { words }, "Which operation it is.")
+}
+
+const OP: Field<Word<Verb>> = op(&WORDS);
+// One word each, so that the schema of an operation tells it from the others.
+const OP_ACK: Field<Word<Verb>> = op(from_ref(&WORDS[0]));
+const OP_NACK: Field<Word<Verb>> = op(from_ref(&WORDS[1]));
+const OP_EXTEND: Field<Word<Verb>> = op(from_ref(&WORDS[2]));
+const OP_RELEASE: Field<Word<Verb>> = op(from_ref(&WORDS[3]));
 const LEASE_ID: Field<Text> = Field::required("lease_id", Text, "The lease that it is for.");
 const RESULT: Field<Any> = Field::new(
     "result",
@@ -134,19 +140,19 @@ shape! {
 }
 shape! {
     /// An ack among other operations.
-    AckOperation: OP, LEASE_ID, RESULT
+    AckOperation: OP_ACK, LEASE_ID, RESULT
 }
 shape! {
     /// A nack among other operations.
-    NackOperation: OP, LEASE_ID, ERROR, RETRY, DELAY
+    NackOperation: OP_NACK, LEASE_ID, ERROR, RETRY, DELAY
 }
 shape! {
     /// An extend among other operations.
-    ExtendOperation: OP, LEASE_ID, LEASE, PROGRESS
+    ExtendOperation: OP_EXTEND, LEASE_ID, LEASE, PROGRESS
 }
 shape! {
     /// A release among other operations.
-    ReleaseOperation: OP, LEASE_ID, RETRY_AFTER, HOLD, REASON
+    ReleaseOperation: OP_RELEASE, LEASE_ID, RETRY_AFTER, HOLD, REASON
 }
 shape! {
     /// An operation whose `op` cannot be read.

@@ -1,0 +1,3 @@
+//! What Redis remembers.
+
+pub mod embedded;

@@ -57,8 +57,8 @@ const BACKLOG: u32 = 4096;
 ///
 /// # Errors
 /// When it cannot start, or the embedded Redis is gone for good.
-pub async fn run(config: Config) -> Result<(), StartError> {
-    raise_open_files(config.max_connections);
+pub async fn run(mut config: Config) -> Result<(), StartError> {
+    config.max_connections = connections_that_fit(config.max_connections);
     let stop = stop_on_signals()?;
     let listener = listen(config.listen)?;
 
@@ -174,23 +174,28 @@ fn stop_on_signals() -> Result<CancellationToken, StartError> {
     Ok(stop)
 }
 
-/// The soft limit of open files is often 1,024 for no reason but history; the hard one is what counts.
-fn raise_open_files(connections: usize) {
+/// Files besides client connections: Redis, logs, the runtime.
+const OTHER_FILES: u64 = 128;
+
+/// Raises the soft limit of open files, which is often 1,024 for no reason but history, and gives
+/// the number of connections that the hard limit leaves room for.
+fn connections_that_fit(wanted: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    /// Files besides client connections: Redis, logs, the runtime.
-    const OTHER_FILES: u64 = 128;
+    let files = wanted as u64 + OTHER_FILES;
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = connections as u64 + OTHER_FILES;
-    if limit.current.is_none_or(|soft| soft >= wanted) {
-        return;
+    if limit.current.is_some_and(|soft| soft < files) {
+        limit.current = Some(limit.maximum.map_or(files, |hard| hard.min(files)));
+        let _ = setrlimit(Resource::Nofile, limit);
     }
-    limit.current = Some(limit.maximum.map_or(wanted, |hard| hard.min(wanted)));
-    let raised = setrlimit(Resource::Nofile, limit);
-    if raised.is_err() || limit.current.is_some_and(|soft| soft < wanted) {
-        tracing::warn!(
-            open_files_max = limit.current,
-            max_connections = connections,
-            "the limit of open files is below max_connections: raise it (ulimit -n) or lower that"
-        );
-    }
+    // Read back: what counts is what the kernel granted.
+    let Some(granted) = getrlimit(Resource::Nofile).current.filter(|soft| *soft < files) else {
+        return wanted;
+    };
+    let fit = usize::try_from(granted.saturating_sub(OTHER_FILES)).map_or(wanted, |fit| fit.max(1));
+    tracing::warn!(
+        open_files_max = granted,
+        max_connections = fit,
+        "the limit of open files allows fewer connections than wanted: raise it (ulimit -n)"
+    );
+    fit
 }

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -86,11 +87,11 @@ pub(super) struct Work {
     /// Do not pass the programs' stderr on
     #[arg(long, short)]
     quiet: bool,
-    #[command(flatten)]
-    connect: Connect,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
+    #[command(flatten)]
+    connect: Connect,
 }
 
 /// A lease call that is cut off on a stop could hide tasks for a whole lease. One that has tasks to
@@ -211,6 +212,8 @@ enum Asked {
         retry_after: Option<Duration>,
     },
     Failed(CallError),
+    /// An answer that makes no sense. Asking again could lease more tasks that nobody works on.
+    Broken(Failure),
     /// A signal came first.
     Stopped,
 }
@@ -277,10 +280,11 @@ impl Shift<'_> {
                     backoff.next().max(error.retry_after().unwrap_or_default())
                 }
                 Asked::Failed(error) => return Err(error.into()),
+                Asked::Broken(failure) => return Err(failure),
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = stop_signal(&mut self.term, &mut self.interrupt) => return Ok(()),
+                () = self.signal() => return Ok(()),
             }
         }
     }
@@ -298,6 +302,10 @@ impl Shift<'_> {
             request_id: Some(request_id),
         };
         let (path, body) = call.request(&self.args.queues);
+        // A signal that came with the end of a task must not be answered with another lease.
+        if self.signal().now_or_never().is_some() {
+            return Asked::Stopped;
+        }
         let sent = Instant::now();
         let api = self.api.clone();
         let mut answer = std::pin::pin!(api.post(&path, body, wait));
@@ -311,7 +319,7 @@ impl Shift<'_> {
                 return Asked::Stopped;
             }
         };
-        match answer.map(|body| serde_json::from_slice::<Leased>(&body)) {
+        match answer.map(|body| client::decode::<Leased>(&body)) {
             Ok(Ok(leased)) if leased.tasks.is_empty() => Asked::Empty {
                 came_early: sent.elapsed() < wait.min(EMPTY_PACE),
                 retry_after: leased
@@ -320,9 +328,7 @@ impl Shift<'_> {
                     .map(Duration::from_secs_f64),
             },
             Ok(Ok(leased)) => Asked::Tasks(leased.tasks),
-            Ok(Err(error)) => Asked::Failed(CallError::NoAnswer(format!(
-                "its answer is not what LeaseQ answers: {error}"
-            ))),
+            Ok(Err(failure)) => Asked::Broken(failure),
             Err(error) => Asked::Failed(error),
         }
     }
@@ -352,13 +358,14 @@ impl Shift<'_> {
     /// Waits for a running task to end; `true` when a signal came first.
     async fn one_done_or_signal(&mut self) -> bool {
         tokio::select! {
+            biased;
+            () = stop_signal(&mut self.term, &mut self.interrupt) => true,
             done = self.running.join_next() => {
                 if let Some(done) = done {
                     self.count(done);
                 }
                 false
             }
-            () = stop_signal(&mut self.term, &mut self.interrupt) => true,
         }
     }
 
@@ -406,6 +413,10 @@ impl Shift<'_> {
             // A task that panicked holds no process (it is killed on drop), and its lease runs out.
             Ok(Outcome::Lost) | Err(_) => self.tally.lost += 1,
         }
+    }
+
+    async fn signal(&mut self) {
+        stop_signal(&mut self.term, &mut self.interrupt).await;
     }
 
     fn back_again(&self, away_told: &mut Option<Instant>) {

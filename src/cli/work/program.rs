@@ -123,13 +123,13 @@ impl Program {
     /// Waits for its end and collects what it wrote. May be dropped and called again.
     pub(super) async fn end(&mut self) -> std::io::Result<End> {
         let status = self.child.wait().await?;
-        // What it left in the background may hold the pipes open; it is not waited for, and ends too.
+        // What it left in the background may hold the pipes open; it is not waited for, and ends
+        // when this value is dropped.
         let pipes = async {
             self.stdout.closed().await;
             self.stderr.closed().await;
         };
         let _ = tokio::time::timeout(PIPES_WAIT, pipes).await;
-        self.signal(Signal::KILL);
         let (stdout, stdout_cut) = self.stdout.take();
         let (stderr, stderr_cut) = self.stderr.take();
         Ok(End {

@@ -9,12 +9,25 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Durability, Redis, RedisUrl};
+use crate::engine::{Engine, EngineSettings};
+use crate::http::{self, OriginRule, server};
+use crate::metrics::Metrics;
 use crate::store::embedded::{self, Embedded, EmbeddedError};
+use crate::store::{Store, StoreSettings};
+
+/// Between two tries to reach Redis at the start.
+const START_PAUSE: Duration = Duration::from_millis(100);
+/// For what was taken to be sent when no request is left.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// Items of a script call, for measuring what group commit brings. Not a setting.
+const TEST_SCRIPT_ITEMS: &str = "LEASEQ_TEST_SCRIPT_ITEMS";
 
 /// Why the service did not start, or did not stay up. Each text is one sentence for a person.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +41,17 @@ pub enum StartError {
     Embedded(#[from] EmbeddedError),
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
+    #[error("{0}")]
+    Store(String),
+    #[error("{0} is not available yet; use fsync or memory")]
+    NotYet(&'static str),
+    #[error(
+        "this Redis does not sync every write, or does not let that be seen: set `appendonly yes` and `appendfsync always` there, or choose --durability memory"
+    )]
+    NoFsync,
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(server::TlsError),
 }
 
 fn listen_problem(error: &std::io::Error) -> String {
@@ -50,8 +74,15 @@ pub enum Endpoint {
     Url(RedisUrl),
 }
 
-/// Connections waiting to be accepted; the kernel may cap it lower.
-const BACKLOG: u32 = 4096;
+impl Endpoint {
+    /// With its password, for connecting only.
+    fn url(&self) -> String {
+        match self {
+            Self::Socket(path) => format!("redis+unix://{}", path.display()),
+            Self::Url(url) => url.expose().to_owned(),
+        }
+    }
+}
 
 /// Runs the service until it is told to stop; `Ok` after an orderly shutdown.
 ///
@@ -111,43 +142,108 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     outcome
 }
 
-/// SEAM: connects the store to `endpoint`, builds the engine, serves `listener` with the HTTP room
-/// until `stop`, and drains within `config.drain`. `announce` belongs right before the accept loop.
+/// Connects the store to `endpoint`, starts the engine, serves `listener` until `stop`, and drains within `config.drain`.
+/// The service listens before Redis answers: it is alive then, and says that it is not ready.
 async fn serve(
     config: &Config,
     listener: TcpListener,
     endpoint: Endpoint,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    tracing::debug!(?endpoint, durability = config.durability.word(), "store");
-    announce(&listener)?;
-    stop.cancelled().await;
+    if let Durability::Replicated { .. } = config.durability {
+        return Err(StartError::NotYet("durability replicated"));
+    }
+    let store = Store::new(&StoreSettings::new(endpoint.url())).map_err(StartError::Store)?;
+    let metrics = Arc::new(Metrics::default());
+    let api = http::Api::new(Arc::clone(&metrics), OriginRule::of(config.listen));
+    let settings = server::Settings {
+        connections_max: config.max_connections,
+        drain_deadline: config.drain,
+        #[cfg(feature = "tls")]
+        tls: tls(config)?,
+        ..server::Settings::default()
+    };
+    let address = listener.local_addr().ok();
+    // Ends after `stop` and the drain; joined below.
+    let shutdown = stop.child_token();
+    let server = tokio::spawn(server::serve(listener, http::router(api.clone()), settings, metrics, shutdown.clone()));
+
+    let started = tokio::select! {
+        started = start_engine(config, &store, address) => started,
+        () = stop.cancelled() => Ok(None),
+    };
+    let engine = match started {
+        Ok(engine) => engine,
+        Err(error) => {
+            shutdown.cancel();
+            let _ = server.await;
+            return Err(error);
+        }
+    };
+    if let Some(engine) = &engine {
+        api.open(engine.clone(), engine.durability());
+        announce(address);
+        stop.cancelled().await;
+        engine.drain().await;
+    }
+    let _ = server.await;
+    if let Some(engine) = engine {
+        // No request is left: what they gave back on leaving is sent, then the committers end.
+        let _ = tokio::time::timeout(STOP_DEADLINE, engine.stop()).await;
+    }
     Ok(())
+}
+
+/// Tries until Redis answers. Whoever waits for the announcement is told after a while that the service listens, though it is not ready.
+async fn start_engine(config: &Config, store: &Store, address: Option<SocketAddr>) -> Result<Option<Engine>, StartError> {
+    let mut settings = EngineSettings {
+        auto_create: config.auto_create,
+        max_queues: config.max_queues,
+        durability: config.durability.word(),
+        ..EngineSettings::default()
+    };
+    if let Some(items) = std::env::var(TEST_SCRIPT_ITEMS).ok().and_then(|items| items.parse().ok()) {
+        settings.script_items = std::cmp::Ord::clamp(items, 1, crate::domain::limits::SCRIPT_ITEMS_MAX);
+    }
+    let mut failures = 0u32;
+    loop {
+        match Engine::start(store.clone(), settings.clone()).await {
+            Ok(engine) => {
+                let external = matches!(config.redis, Redis::Url(_));
+                if external && config.durability == Durability::Fsync && !store.syncs_every_write().await.unwrap_or(false) {
+                    engine.stop().await;
+                    return Err(StartError::NoFsync);
+                }
+                return Ok(Some(engine));
+            }
+            Err(failure) => {
+                failures += 1;
+                if failures == 1 {
+                    tracing::warn!(%failure, "Redis does not answer yet; the service listens and is not ready");
+                    announce(address);
+                }
+                tokio::time::sleep(START_PAUSE).await;
+            }
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+fn tls(config: &Config) -> Result<Option<server::Tls>, StartError> {
+    let Some(files) = &config.tls else { return Ok(None) };
+    server::Tls::from_files(&files.cert, &files.key).map(Some).map_err(StartError::Tls)
 }
 
 /// `listening on http://ADDR`, the line that tests and scripts wait for.
-fn announce(listener: &TcpListener) -> Result<(), StartError> {
-    let address = listener.local_addr().map_err(|error| StartError::Listen {
-        address: SocketAddr::from(([0, 0, 0, 0], 0)),
-        error,
-    })?;
-    // Whoever started the service may have closed stderr; that is no reason not to serve.
-    let _ = writeln!(std::io::stderr(), "listening on http://{address}");
-    Ok(())
+fn announce(address: Option<SocketAddr>) {
+    if let Some(address) = address {
+        // Whoever started the service may have closed stderr; that is no reason not to serve.
+        let _ = writeln!(std::io::stderr(), "listening on http://{address}");
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let bind = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        // A restart must not wait for the old connections' TIME_WAIT.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bind().map_err(|error| StartError::Listen { address, error })
+    server::bind(address).map_err(|error| StartError::Listen { address, error })
 }
 
 /// The first SIGTERM or SIGINT drains; a second one ends the process at once, embedded child and all.

@@ -1,27 +1,66 @@
-//! The log: one line per event on stderr, for people or as JSON.
+//! Logs: where they go, in which form, and how much.
 
-use std::io::IsTerminal;
+use std::str::FromStr;
 
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
 
-use crate::config::{Config, LogFormat};
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    #[default]
+    Text,
+    /// One JSON object on each line.
+    Json,
+}
 
-/// Sends this process's events to stderr. A second call changes nothing.
-pub fn init(config: &Config) {
-    let filter: Targets = config.log_filter.parse().unwrap_or_default();
-    // A reader that has gone away must not take the service down: the layer would report its failed
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("`{0}` is not a log filter; `info` and `warn,leaseq::http=debug` are examples")]
+    Filter(String),
+    #[error("this process writes logs already")]
+    Twice,
+}
+
+/// Begins to write logs to stderr; stdout is for what commands answer.
+///
+/// `filter` is a level, or levels by target joined by commas.
+///
+/// # Errors
+/// For a filter that is none, and when called twice.
+pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
+    // `Targets` and not `EnvFilter`: it needs no regular expressions and cannot match on field values.
+    let filter = Targets::from_str(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
+    // A reader of stderr that has gone away must not take the service down: the layer would report its failed
     // writes with `eprintln!`, which panics.
-    let layer = fmt::layer()
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false);
-    let layer = match config.log {
-        LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).with_ansi(false).boxed(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = match format {
+        Format::Text => {
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            lines.with_ansi(colour).boxed()
+        }
+        Format::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed(),
     };
-    let _ = tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .try_init();
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .try_init()
+        .map_err(|_| TelemetryError::Twice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_is_none_is_refused_with_an_example() {
+        let error = init(Format::Text, "leaseq=loud").unwrap_err();
+        assert!(error.to_string().contains("leaseq=loud") && error.to_string().contains("info"));
+    }
 }

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use super::exit::{Exit, Failure};
 use super::{Done, output};
 use crate::config::settings::SETTINGS;
-use crate::config::{self, Env, Flags};
+use crate::config::{self, Env, Flags, LogFormat};
 use crate::{app, telemetry};
 
 /// Run the service
@@ -26,7 +26,11 @@ impl Serve {
         for warning in &loaded.warnings {
             output::note(&format!("leaseq: {warning}"));
         }
-        telemetry::init(&loaded.config);
+        let format = match loaded.config.log {
+            LogFormat::Text => telemetry::Format::Text,
+            LogFormat::Json => telemetry::Format::Json,
+        };
+        telemetry::init(format, &loaded.config.log_filter).map_err(|error| Failure::usage(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

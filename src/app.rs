@@ -8,7 +8,8 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,10 +79,26 @@ impl Endpoint {
     /// With its password, for connecting only.
     fn url(&self) -> String {
         match self {
-            Self::Socket(path) => format!("redis+unix://{}", path.display()),
+            Self::Socket(path) => format!("redis+unix://{}", percent_encoded(path)),
             Self::Url(url) => url.expose().to_owned(),
         }
     }
+}
+
+/// A path as a URL carries it: a data directory may have a `?`, a `#` or a `%` in its name.
+fn percent_encoded(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    path.as_os_str()
+        .as_bytes()
+        .iter()
+        .map(|&byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }
 
 /// Runs the service until it is told to stop; `Ok` after an orderly shutdown.
@@ -163,13 +180,14 @@ async fn serve(
         tls: tls(config)?,
         ..server::Settings::default()
     };
-    let address = listener.local_addr().ok();
+    // Taken by whichever announcement comes first.
+    let mut address = listener.local_addr().ok();
     // Ends after `stop` and the drain; joined below.
     let shutdown = stop.child_token();
     let server = tokio::spawn(server::serve(listener, http::router(api.clone()), settings, metrics, shutdown.clone()));
 
     let started = tokio::select! {
-        started = start_engine(config, &store, address) => started,
+        started = start_engine(config, &store, &mut address) => started,
         () = stop.cancelled() => Ok(None),
     };
     let engine = match started {
@@ -182,7 +200,7 @@ async fn serve(
     };
     if let Some(engine) = &engine {
         api.open(engine.clone(), engine.durability());
-        announce(address);
+        announce(address.take());
         stop.cancelled().await;
         engine.drain().await;
     }
@@ -195,7 +213,7 @@ async fn serve(
 }
 
 /// Tries until Redis answers. Whoever waits for the announcement is told after a while that the service listens, though it is not ready.
-async fn start_engine(config: &Config, store: &Store, address: Option<SocketAddr>) -> Result<Option<Engine>, StartError> {
+async fn start_engine(config: &Config, store: &Store, address: &mut Option<SocketAddr>) -> Result<Option<Engine>, StartError> {
     let mut settings = EngineSettings {
         auto_create: config.auto_create,
         max_queues: config.max_queues,
@@ -220,7 +238,7 @@ async fn start_engine(config: &Config, store: &Store, address: Option<SocketAddr
                 failures += 1;
                 if failures == 1 {
                     tracing::warn!(%failure, "Redis does not answer yet; the service listens and is not ready");
-                    announce(address);
+                    announce(address.take());
                 }
                 tokio::time::sleep(START_PAUSE).await;
             }

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod embedded;
-mod process;
+mod running;
 mod serve;
 mod stub;
 mod verbs;

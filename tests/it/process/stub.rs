@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::process::PATIENCE;
+use super::running::PATIENCE;
 
 /// A request as it came in.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use serde_json::{Value, json};
 
-use super::process::{kill, leaseq, read, runs, until};
+use super::running::{kill, leaseq, read, runs, until};
 use super::stub::Stub;
 
 const LEASE: &str = "/v1/queues/q/lease";

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 
-use super::process::leaseq;
+use super::running::leaseq;
 use super::stub::Stub;
 
 async fn run(mut command: Command) -> (i32, String, String) {

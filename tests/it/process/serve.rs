@@ -5,10 +5,11 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use super::process::{children, kill, leaseq, runs, until};
+use super::running::{children, kill, leaseq, runs, until};
 
 struct Service {
     process: Child,
+    url: String,
     stderr: BufReader<std::process::ChildStderr>,
 }
 
@@ -28,7 +29,8 @@ impl Service {
                 "it ended before it listened"
             );
         }
-        Self { process, stderr }
+        let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        Self { process, url, stderr }
     }
 
     fn on(dir: &Path) -> Self {
@@ -108,6 +110,30 @@ fn redis_dies_with_a_killed_service_and_the_next_one_takes_over_at_once() {
 }
 
 #[test]
+fn what_was_answered_outlives_a_killed_service_wherever_its_data_is() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("an odd? name#%41");
+    let run = |service: &Service, args: &[&str]| {
+        let output = leaseq(args).env("LEASEQ_URL", &service.url).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+
+    let service = Service::on(&dir);
+    let task = run(&service, &["enqueue", "q", "[1.10]"]);
+    let id = task.lines().next().unwrap().to_owned();
+    drop(service);
+
+    let service = Service::on(&dir);
+    let leased = run(&service, &["lease", "q"]);
+    assert!(
+        leased.contains(&id) && leased.contains("payload\t[1.10]\n"),
+        "{leased}"
+    );
+}
+
+#[test]
 fn a_second_service_on_the_directory_names_it_and_goes() {
     let temp = tempfile::tempdir().unwrap();
     let service = Service::on(temp.path());
@@ -122,7 +148,7 @@ fn a_second_service_on_the_directory_names_it_and_goes() {
 fn a_missing_redis_server_names_the_ways_to_get_one() {
     let temp = tempfile::tempdir().unwrap();
     let binary = temp.path().join("leaseq");
-    std::fs::copy(super::process::LEASEQ, &binary).unwrap();
+    std::fs::copy(super::running::LEASEQ, &binary).unwrap();
     let output = std::process::Command::new(binary)
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"])
         .current_dir(temp.path())

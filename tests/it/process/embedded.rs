@@ -11,7 +11,7 @@ use rustix::fs::FlockOperation;
 
 use leaseq::store::embedded::{Embedded, EmbeddedError, Options, Sync};
 
-use super::process::{LEASEQ, kill, runs, until};
+use super::running::{LEASEQ, kill, runs, until};
 
 fn options(dir: &Path) -> Options {
     Options {

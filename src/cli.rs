@@ -88,6 +88,7 @@ impl Command {
         match self {
             Self::Serve(verb) => verb.run(env),
             Self::Config(verb) => verb.run(env),
+            Self::Openapi(verb) => verb.run(),
             Self::Version(verb) => verb.run(),
             Self::Leash(verb) => verb.run(),
             Self::Watchdog(verb) => verb.run(),
@@ -99,7 +100,6 @@ impl Command {
             Self::Release(verb) => on_one_thread(verb.run(env)),
             Self::Work(verb) => on_one_thread(verb.run(env)),
             Self::Stats(verb) => on_one_thread(verb.run(env)),
-            Self::Openapi(verb) => on_one_thread(verb.run(env)),
         }
     }
 }

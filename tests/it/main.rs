@@ -5,5 +5,6 @@
 
 mod auditor;
 mod engine;
+mod process;
 mod scripts;
 mod support;

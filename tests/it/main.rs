@@ -4,5 +4,6 @@
 #![allow(unreachable_pub)]
 
 mod auditor;
+mod model;
 mod scripts;
 mod support;

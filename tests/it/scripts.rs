@@ -1,5 +1,12 @@
 //! Each operation's script against a private Redis on a set clock: these keys, this call, these keys after.
 
+mod extend;
+mod order;
+mod reads;
+mod requests;
+mod retention;
+mod turns;
+
 use bytes::Bytes;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::Ack;

@@ -31,7 +31,7 @@ for i = 1, tonumber(ARGV[at]) do
 end
 
 -- Choose, then look at what was chosen. Entries of tasks that moved on are stale: dropped and made up for.
-local line, first = open_line(want, names), 1
+local line, first = want > 0 and open_line(want, names) or {}, 1
 local records, muts, live, looked, bytes = {}, {}, 0, 0, 0
 local full = false
 while live < want and looked < want + 1000 and first <= #line and not full do
@@ -148,8 +148,9 @@ for _, l in ipairs(lanes) do
   head_moved(l.group, l.member, l.priority, l.name, place)
 end
 for _, g in ipairs(groups) do
-  if g.turns > 0 then call('ZADD', TURN, 'XX', 'INCR', g.turns, g.group) end
+  if g.turns > 0 then call('ZADD', TURN, 'XX', g.start + g.turns, g.group) end
 end
+for _, l in ipairs(lagging) do call('ZADD', l[1], 'XX', l[2], l[3]) end
 many('ZADD', LEASED, scores)
 many('HSET', MUT, changes)
 call('HINCRBY', Q, 'ready', -live)

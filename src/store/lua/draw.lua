@@ -30,8 +30,8 @@ local function peek(l)
   local returned = tonumber(l.back[l.b * 2])
   if fresh then
     local place = unpack_bytes('>I7', fresh)
-    -- Equal places cannot be: a fresh one is never the first of its millisecond, a returned one mostly is; the tick decides the rest.
-    if place < returned or (place == returned and fresh < back) then return place, fresh, false end
+    -- Ticks are compared as numbers: Lua compares texts by the locale that Redis was started with.
+    if place < returned or (place == returned and place < unpack_bytes('>I7', back)) then return place, fresh, false end
   end
   return returned, back, true
 end
@@ -39,8 +39,7 @@ end
 -- Better: lower score, then earlier place, then earlier acceptance.
 local function beats(l, other)
   if l.score ~= other.score then return l.score < other.score end
-  if l.place ~= other.place then return l.place < other.place end
-  return sub(l.entry, 1, 7) < sub(other.entry, 1, 7)
+  return unpack_bytes('>I7', l.entry) < unpack_bytes('>I7', other.entry)
 end
 
 local function refresh(l)

@@ -21,7 +21,7 @@ end
 
 -- Back into its lane, now or later.
 local function wait_until(id, m, task, run_at)
-  m.place = run_at * PLACES
+  m.place = place_at(run_at, task.tick)
   waiting[#waiting + 1] = run_at
   waiting[#waiting + 1] = id
 end
@@ -61,7 +61,7 @@ local function fail(id, m, task, rec, attempt, how)
     wait_until(id, m, task, run_at)
     return 's', run_at
   end
-  ready_at(id, m, task, (how.place or NOW) * PLACES)
+  ready_at(id, m, task, place_at(how.place or NOW, task.tick))
   return 'r', how.place or NOW
 end
 

@@ -47,7 +47,7 @@ for i = 1, count do
         wait_until(id, m, task, run_at)
         becomes = 's'
       else
-        ready_at(id, m, task, NOW * PLACES)
+        ready_at(id, m, task, place_at(NOW, task.tick))
         run_at = 0
       end
     end

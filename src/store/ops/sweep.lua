@@ -24,7 +24,7 @@ if #ids_due > 0 then
       local task = read_record(recs[i])
       local priority = changed[i] and read_mut(changed[i]).priority or task.priority
       returning = returning + 1
-      arrive(priority, task.name, task.group, tonumber(due[i * 2]) * PLACES, entry_of(task.tick, id))
+      arrive(priority, task.name, task.group, place_at(tonumber(due[i * 2]), task.tick), entry_of(task.tick, id))
     end
   end
 end

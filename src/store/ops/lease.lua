@@ -22,7 +22,7 @@ local requests, recalled, want = {}, {}, 0
 for i = 1, tonumber(ARGV[at]) do
   local r = { tasks = tonumber(ARGV[at + 1]), lease_ms = tonumber(ARGV[at + 2]), worker = ARGV[at + 3], key = ARGV[at + 4], given = {}, grants = {}, until_ms = 0 }
   at = at + 4
-  if r.key ~= '' and call('HEXISTS', REQ, r.key) == 1 then
+  if r.key ~= '' and is_repeated(r.key) then
     recalled[#recalled + 1] = i
     r.tasks = 0
   end

@@ -36,7 +36,7 @@ local function peek(l)
   return returned, back, true
 end
 
--- Better: lower score, then earlier place, then earlier acceptance.
+-- Better: lower score, then earlier acceptance.
 local function beats(l, other)
   if l.score ~= other.score then return l.score < other.score end
   return unpack_bytes('>I7', l.entry) < unpack_bytes('>I7', other.entry)
@@ -145,6 +145,7 @@ local function insert_by_pass(line, first, g)
   end
   line[at + 1] = g
 end
+
 -- Lanes whose scores under names:<name> lag behind their group's pass; the caller writes what was read here.
 local lagging = {}
 local LANES_MAX = 1000
@@ -176,7 +177,6 @@ local function groups_with(names, want)
   table.sort(found, function(a, b) return a.rank < b.rank end)
   return found
 end
-
 
 -- The groups that may have a turn, lowest pass first; `want` picks cannot touch more than `want` of them.
 local function open_line(want, names)

@@ -7,16 +7,13 @@
 local ENDING_FIELDS = { 'keep', 'completed_ms', 'completed_max', 'completed_bytes', 'done_bytes', 'dead_max_size', 'dead_evicted_total' }
 local ENTRY_COST = 200 -- what Redis spends on a kept task beside its own bytes, so that completed_bytes means memory
 
-local finished, results, leaving = {}, {}, {}
-local finished_bytes = 0
+local leaving, sizes, results = {}, {}, {}
 
 local function finish(id, state, grant, size, result)
   leaving[#leaving + 1] = id
+  sizes[#sizes + 1] = size + #result + ENTRY_COST
   results[#results + 1] = id
   results[#results + 1] = pack('>c1I6I4', state, NOW, grant) .. result
-  local bytes = size + #result + ENTRY_COST
-  finished_bytes = finished_bytes + bytes
-  finished[#finished + 1] = pack('>I6I4', NOW, bytes) .. id
 end
 
 local function forget(gone)
@@ -27,13 +24,16 @@ local function forget(gone)
   end
 end
 
--- Without its payload a record keeps name, group and times.
-local function without_payload(id)
+-- Without its payload a record keeps name, group and times. Says how many bytes that saves.
+local function drop_payload(id)
   local rec = call('HGET', REC, id)
-  if not rec then return end
+  if not rec then return 0 end
   local task = read_record(rec)
-  call('HSET', REC, id, sub(rec, 1, 7) .. pack('>I2', without(task.flags, BIG)) .. sub(rec, 10, task.payload_at - 1))
-  call('HDEL', PAY, id)
+  local kept = sub(rec, 1, 7) .. pack('>I2', without(task.flags, BIG)) .. sub(rec, 10, task.payload_at - 1)
+  local apart = has(task.flags, BIG) and call('HSTRLEN', PAY, id) or 0
+  call('HSET', REC, id, kept)
+  if apart > 0 then call('HDEL', PAY, id) end
+  return #rec - #kept + apart
 end
 
 -- Drops the oldest finished tasks that the retention no longer covers, at most `limit`.
@@ -52,25 +52,29 @@ local function trim_done(keep_ms, keep_max, keep_bytes, done_bytes, limit)
   return bytes
 end
 
--- `e` holds ENDING_FIELDS, in their order.
-local function check_endings(e)
+-- Everything that an ending may write, now or by making room, before anything is written.
+local function check_endings()
   call('LLEN', DONE)
-  call('HLEN', RES)
   call('ZCARD', DEAD)
+  for _, key in ipairs({ REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
 end
 
+-- `e` holds ENDING_FIELDS, in their order.
 local function write_finished(e)
   if #leaving == 0 then return end
   if e[1] == 'none' then
     forget(leaving)
     return
   end
-  if e[1] == 'results' then
-    for _, id in ipairs(leaving) do without_payload(id) end
+  local entries, bytes = {}, tonumber(e[5])
+  for i, id in ipairs(leaving) do
+    local size = sizes[i] - (e[1] == 'results' and drop_payload(id) or 0)
+    entries[i] = pack('>I6I4', NOW, size) .. id
+    bytes = bytes + size
   end
   many('HSET', RES, results)
-  many('RPUSH', DONE, finished)
-  local bytes = trim_done(tonumber(e[2]), tonumber(e[3]), tonumber(e[4]), tonumber(e[5]) + finished_bytes, 2 * #leaving + 8)
+  many('RPUSH', DONE, entries)
+  bytes = trim_done(tonumber(e[2]), tonumber(e[3]), tonumber(e[4]), bytes, 2 * #leaving + 8)
   call('HSET', Q, 'done_bytes', bytes)
 end
 
@@ -84,13 +88,18 @@ local function bury(id, m, reason)
   buried[#buried + 1] = id
 end
 
-local function write_buried(e)
-  if #buried == 0 then return end
-  many('ZADD', DEAD, buried)
+-- The oldest dead letters beyond max_size leave, counted.
+local function evict_dead(e)
   local over = call('ZCARD', DEAD) - tonumber(e[6])
   if over <= 0 then return end
   local gone, page = {}, call('ZPOPMIN', DEAD, math.min(over, 400))
   for i = 1, #page, 2 do gone[#gone + 1] = page[i] end
   forget(gone)
   call('HINCRBY', Q, 'dead_evicted_total', #gone)
+end
+
+local function write_buried(e)
+  if #buried == 0 then return end
+  many('ZADD', DEAD, buried)
+  evict_dead(e)
 end

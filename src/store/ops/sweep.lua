@@ -4,7 +4,7 @@
 -- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
--- Keeps  I3 I4 I6 I8 I12 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
+-- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
 -- Uses   task lanes history settle endings retry
 
 local state, e = read_state()
@@ -43,12 +43,13 @@ for i = 1, #over, 2 do
     remember(id, m)
   end
 end
-check_writes(e)
+check_writes()
 
 call('HDEL', Q, '') -- the first write frees, so that a full store is swept too
 many('ZREM', DUE, came_due)
 if #ran_out > 0 or #came_due > 0 then write_decisions(state, e, me, ran_out) end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
+evict_dead(e) -- max_size may have been lowered
 if #leaving == 0 then
   call('HSET', Q, 'done_bytes', trim_done(tonumber(e[2]), tonumber(e[3]), tonumber(e[4]), tonumber(e[5]), limit))
 end

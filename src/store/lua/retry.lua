@@ -73,11 +73,10 @@ local function read_state()
   return state, call('HMGET', Q, unpack(ENDING_FIELDS))
 end
 
-local function check_writes(e)
+local function check_writes()
   check_arrivals()
-  check_endings(e)
+  check_endings()
   call('ZCARD', DUE)
-  call('HLEN', HIST)
 end
 
 -- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones.

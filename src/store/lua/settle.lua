@@ -51,7 +51,9 @@ local function judge(id, op, grant, nonce)
   return 'unknown'
 end
 
-local marks = {}
+local marks, marks_size = {}, 0
+
+local function check_marks() marks_size = call('HLEN', MARK) end
 
 local function mark(key, op, grant, nonce, state, attempt, left, next_at)
   marks[#marks + 1] = key
@@ -60,7 +62,7 @@ end
 
 local function write_marks(marks_at)
   if #marks == 0 then return end
-  local size = call('HLEN', MARK)
+  local size = marks_size
   if NOW - tonumber(marks_at) >= MARKS_MS or size >= MARKS_MAX then
     call('UNLINK', MARK_OLD)
     if size > 0 then call('RENAME', MARK, MARK_OLD) end

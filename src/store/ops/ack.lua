@@ -53,7 +53,8 @@ for i = 1, count do
   reply[2 + i] = word
 end
 if #leaving == 0 then return reply end
-check_endings(e)
+check_endings()
+check_marks()
 
 many('ZREM', LEASED, leased)
 for _, r in ipairs(returned) do take_return(r.priority, r.name, r.group, r.entry) end

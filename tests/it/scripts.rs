@@ -1,11 +1,14 @@
 //! Each operation's script against a private Redis on a set clock: these keys, this call, these keys after.
 
+mod enqueue;
 mod extend;
+mod full_store;
 mod order;
 mod reads;
 mod requests;
 mod retention;
 mod turns;
+mod wrong_types;
 
 use bytes::Bytes;
 use leaseq::domain::queue::QueueConfig;

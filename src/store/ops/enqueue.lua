@@ -29,11 +29,14 @@ end
 local tick = tonumber(state[5])
 if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
 
+-- A task that is gone left a mark of its ack, or of what ended its first grant.
 local function known(id)
   if not again then return nil end
   local rec = call('HGET', REC, id)
   if rec then return read_record(rec).run_at or 0 end
-  return (call('HEXISTS', MARK, id) == 1 or call('HEXISTS', MARK_OLD, id) == 1) and 0 or nil
+  for _, mark in ipairs({ id, id .. pack('>I4', 1) }) do
+    if call('HEXISTS', MARK, mark) == 1 or call('HEXISTS', MARK_OLD, mark) == 1 then return 0 end
+  end
 end
 
 local tasks, last = tonumber(ARGV[at]), at

@@ -3,10 +3,13 @@
 mod enqueue;
 mod extend;
 mod full_store;
+mod history;
+mod marks;
 mod order;
 mod reads;
 mod requests;
 mod retention;
+mod settle;
 mod turns;
 mod wrong_types;
 

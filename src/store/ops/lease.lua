@@ -153,7 +153,7 @@ end
 for _, l in ipairs(lagging) do call('ZADD', l[1], 'XX', l[2], l[3]) end
 many('ZADD', LEASED, scores)
 many('HSET', MUT, changes)
-call('HINCRBY', Q, 'ready', -live)
+call('HINCRBY', Q, 'ready', 0 - live) -- Lua would send minus nothing as "-0", which is no integer
 if call_me then call('HSET', Q, 'hungry', state[5] .. me) end
 for _, given in ipairs(requests) do
   if given.key ~= '' and #given.given > 0 then remember_request(given) end

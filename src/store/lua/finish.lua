@@ -31,8 +31,8 @@ local function forget(ids)
   end
 end
 
--- Without its payload a record keeps name, group and times: records so cut, and what that saves.
-local cut = {}
+-- Without its payload a record keeps name, group and times: records so cut, and whose payload lay apart.
+local cut, apart = {}, {}
 local function cut_payloads()
   load_task()
   for i, id in ipairs(leaving) do
@@ -40,7 +40,11 @@ local function cut_payloads()
     if rec then
       local task = read_record(rec)
       local kept = sub(rec, 1, 7) .. pack('>I2', without(task.flags, BIG)) .. sub(rec, 10, task.payload_at - 1)
-      local saved = #rec - #kept + (has(task.flags, BIG) and call('HSTRLEN', PAY, id) or 0)
+      local saved = #rec - #kept
+      if has(task.flags, BIG) then
+        saved = saved + call('HSTRLEN', PAY, id)
+        apart[#apart + 1] = id
+      end
       cut[#cut + 1], cut[#cut + 2] = id, kept
       finished_bytes = finished_bytes - saved
       finished[i] = stamp .. pack('>I4', unpack_bytes('>I4', finished[i], 7) - saved) .. id
@@ -72,16 +76,17 @@ local function plan_trim(kept, limit)
   while dropped < finishes and drop(finished[dropped + 1]) do dropped = dropped + 1 end
 end
 
--- `kept` holds FINISH_FIELDS, in their order.
-local function check_finish(kept)
+-- `kept` holds FINISH_FIELDS, in their order. A sweep trims though nothing finished: up to `sweeping` tasks.
+local function check_finish(kept, sweeping)
+  if finishes == 0 and not sweeping then return end
   call('HLEN', RES)
   if kept[1] == 'results' then cut_payloads() end
   done_bytes = tonumber(kept[5]) + finished_bytes
-  if kept[1] == 'none' then
+  if kept[1] == 'none' and finishes > 0 then
     dropped, done_bytes = finishes, tonumber(kept[5])
     call('LLEN', DONE)
   else
-    plan_trim(kept, 2 * finishes + 100)
+    plan_trim(kept, finishes == 0 and sweeping or 2 * finishes + 8)
   end
   if #gone + dropped > 0 then
     for _, key in ipairs({ REC, PAY, MUT, HIST }) do call('HLEN', key) end
@@ -91,12 +96,13 @@ end
 local function write_finished(kept)
   for i = 1, dropped do gone[#gone + 1] = leaving[i] end
   if #gone > dropped then call('LTRIM', DONE, #gone - dropped, -1) end
+  many('HSET', REC, cut)
+  many('HDEL', PAY, apart)
   forget(gone)
   if dropped > 0 then
     results = { unpack(results, 2 * dropped + 1) }
     finished = { unpack(finished, dropped + 1) }
   end
-  many('HSET', REC, cut)
   many('HSET', RES, results)
   many('RPUSH', DONE, finished)
   if #gone > 0 or #finished > 0 then call('HSET', Q, 'done_bytes', done_bytes) end

@@ -73,9 +73,10 @@ local function read_state()
   return state, call('HMGET', Q, unpack(FINISH_FIELDS))
 end
 
-local function check_writes(kept)
+local function check_writes(kept, sweeping)
   check_arrivals()
-  check_finish(kept)
+  check_finish(kept, sweeping)
+  call('LLEN', DONE)
   call('ZCARD', DEAD)
   call('ZCARD', DUE)
   for _, key in ipairs({ REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end

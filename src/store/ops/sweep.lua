@@ -43,7 +43,7 @@ for i = 1, #over, 2 do
     remember(id, m)
   end
 end
-check_writes(kept)
+check_writes(kept, limit)
 
 call('HDEL', Q, '') -- the first write frees, so that a full store is swept too
 many('ZREM', DUE, came_due)

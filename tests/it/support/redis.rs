@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use deadpool_redis::redis::{Client, Cmd, Connection, FromRedisValue, Pipeline, RedisResult, cmd};
 use leaseq::domain::QueueName;
 use leaseq::store::conn::StoreSettings;
 use leaseq::store::keys::TEST_CLOCK;
@@ -13,6 +15,8 @@ use leaseq::store::{QueueKeys, Store};
 pub struct Redis {
     child: Child,
     dir: tempfile::TempDir,
+    /// Kept between commands: an audit sends dozens after every step of the model.
+    beside: Mutex<Option<Connection>>,
 }
 
 impl Redis {
@@ -49,7 +53,11 @@ impl Redis {
             assert!(Instant::now() < deadline, "redis-server did not start");
             std::thread::sleep(Duration::from_millis(2));
         }
-        Self { child, dir }
+        Self {
+            child,
+            dir,
+            beside: Mutex::new(None),
+        }
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -75,14 +83,32 @@ impl Redis {
     }
 
     pub fn set_clock(&self, ms: u64) {
-        let _: () = self.command(deadpool_redis::redis::cmd("SET").arg(TEST_CLOCK).arg(ms));
+        let _: () = self.command(cmd("SET").arg(TEST_CLOCK).arg(ms));
     }
 
     /// Any command, beside the store: for looking at raw keys and for doing harm.
-    pub fn command<T: deadpool_redis::redis::FromRedisValue>(&self, cmd: &deadpool_redis::redis::Cmd) -> T {
-        let client = deadpool_redis::redis::Client::open(self.url()).expect("the URL is one");
-        let mut connection = client.get_connection().expect("redis-server runs");
-        cmd.query(&mut connection).expect("the command is valid")
+    pub fn command<T: FromRedisValue>(&self, cmd: &Cmd) -> T {
+        self.beside(|connection| cmd.query(connection))
+            .expect("the command is valid")
+    }
+
+    /// Many commands in one round trip; with `atomic()` a snapshot.
+    pub fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> T {
+        self.beside(|connection| pipeline.query(connection))
+            .expect("the commands are valid")
+    }
+
+    fn beside<T>(&self, send: impl FnOnce(&mut Connection) -> RedisResult<T>) -> RedisResult<T> {
+        let mut kept = self.beside.lock().expect("no test panics while it sends");
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => Client::open(self.url())?.get_connection()?,
+        };
+        let answer = send(&mut connection);
+        if answer.is_ok() {
+            *kept = Some(connection);
+        }
+        answer
     }
 }
 

@@ -106,7 +106,7 @@ async fn serve(api: &Api, body: &Bytes, queue: Option<QueueName>) -> Result<Resp
 fn answer(api: &Api, leased: Leased, settled: &[ItemAnswer<'_>]) -> Result<Response, Problem> {
     match leased {
         Leased::Tasks(tasks) => {
-            let tasks_answer = tasks.tasks.iter().map(LeasedTaskAnswer::of).collect();
+            let tasks_answer = tasks.tasks().iter().map(LeasedTaskAnswer::of).collect();
             let answer = LeaseAnswer {
                 tasks: tasks_answer,
                 settled,
@@ -114,7 +114,7 @@ fn answer(api: &Api, leased: Leased, settled: &[ItemAnswer<'_>]) -> Result<Respo
                 retry_after_seconds: None,
             };
             let bytes: usize = tasks
-                .tasks
+                .tasks()
                 .iter()
                 .map(|task| task.payload.bytes().len() + TASK_BYTES)
                 .sum();

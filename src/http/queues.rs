@@ -71,8 +71,6 @@ pub(super) struct StatsAnswer {
     /// Of the task that has been ready longest; null when none is ready.
     #[schema(value_type = Option<wire::Duration>, required = true)]
     oldest_ready_age_seconds: Option<Seconds>,
-    /// Lease calls that wait on this replica.
-    workers_waiting: u64,
     accepted_total: u64,
     completed_total: u64,
     cancelled_total: u64,
@@ -102,7 +100,6 @@ impl From<QueueStats> for StatsAnswer {
             replayed_total,
             duplicates_total,
             leases_expired_total,
-            workers_waiting,
         } = stats;
         Self {
             ready,
@@ -111,7 +108,6 @@ impl From<QueueStats> for StatsAnswer {
             dead,
             backlog: ready + leased,
             oldest_ready_age_seconds: oldest_ready_age_ms.map(Seconds),
-            workers_waiting,
             accepted_total,
             completed_total,
             cancelled_total,

@@ -166,7 +166,13 @@ async fn serve(
     let address = listener.local_addr().ok();
     // Ends after `stop` and the drain; joined below.
     let shutdown = stop.child_token();
-    let server = tokio::spawn(server::serve(listener, http::router(api.clone()), settings, metrics, shutdown.clone()));
+    let server = tokio::spawn(server::serve(
+        listener,
+        http::router(api.clone()),
+        settings,
+        metrics,
+        shutdown.clone(),
+    ));
 
     let started = tokio::select! {
         started = start_engine(config, &store, address) => started,
@@ -195,14 +201,21 @@ async fn serve(
 }
 
 /// Tries until Redis answers. Whoever waits for the announcement is told after a while that the service listens, though it is not ready.
-async fn start_engine(config: &Config, store: &Store, address: Option<SocketAddr>) -> Result<Option<Engine>, StartError> {
+async fn start_engine(
+    config: &Config,
+    store: &Store,
+    address: Option<SocketAddr>,
+) -> Result<Option<Engine>, StartError> {
     let mut settings = EngineSettings {
         auto_create: config.auto_create,
         max_queues: config.max_queues,
         durability: config.durability.word(),
         ..EngineSettings::default()
     };
-    if let Some(items) = std::env::var(TEST_SCRIPT_ITEMS).ok().and_then(|items| items.parse().ok()) {
+    if let Some(items) = std::env::var(TEST_SCRIPT_ITEMS)
+        .ok()
+        .and_then(|items| items.parse().ok())
+    {
         settings.script_items = std::cmp::Ord::clamp(items, 1, crate::domain::limits::SCRIPT_ITEMS_MAX);
     }
     let mut failures = 0u32;
@@ -210,7 +223,10 @@ async fn start_engine(config: &Config, store: &Store, address: Option<SocketAddr
         match Engine::start(store.clone(), settings.clone()).await {
             Ok(engine) => {
                 let external = matches!(config.redis, Redis::Url(_));
-                if external && config.durability == Durability::Fsync && !store.syncs_every_write().await.unwrap_or(false) {
+                if external
+                    && config.durability == Durability::Fsync
+                    && !store.syncs_every_write().await.unwrap_or(false)
+                {
                     engine.stop().await;
                     return Err(StartError::NoFsync);
                 }
@@ -231,7 +247,9 @@ async fn start_engine(config: &Config, store: &Store, address: Option<SocketAddr
 #[cfg(feature = "tls")]
 fn tls(config: &Config) -> Result<Option<server::Tls>, StartError> {
     let Some(files) = &config.tls else { return Ok(None) };
-    server::Tls::from_files(&files.cert, &files.key).map(Some).map_err(StartError::Tls)
+    server::Tls::from_files(&files.cert, &files.key)
+        .map(Some)
+        .map_err(StartError::Tls)
 }
 
 /// `listening on http://ADDR`, the line that tests and scripts wait for.

@@ -149,7 +149,7 @@ fn measure(args: &Args) -> Result<Report> {
             (tally, Some(report))
         }
     };
-    if named.is_none() {
+    if named.is_none() && tally.requests > 0 {
         target::delete_queues(&stage);
     }
     let elapsed = stage.elapsed(&tally);

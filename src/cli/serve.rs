@@ -30,7 +30,8 @@ impl Serve {
             LogFormat::Text => telemetry::Format::Text,
             LogFormat::Json => telemetry::Format::Json,
         };
-        telemetry::init(format, &loaded.config.log_filter).map_err(|error| Failure::usage(error.to_string()))?;
+        telemetry::init(format, &loaded.config.log_filter)
+            .map_err(|error| Failure::usage(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

@@ -125,7 +125,8 @@ impl Store {
     pub async fn syncs_every_write(&self) -> Result<bool, StoreError> {
         let persistence: String = self.command(cmd("INFO").arg("persistence")).await?;
         let settings: Vec<String> = self.command(cmd("CONFIG").arg("GET").arg("appendfsync")).await?;
-        Ok(persistence.lines().any(|line| line == "aof_enabled:1") && settings.get(1).is_some_and(|value| value == "always"))
+        Ok(persistence.lines().any(|line| line == "aof_enabled:1")
+            && settings.get(1).is_some_and(|value| value == "always"))
     }
 
     /// Redis takes a write; also keeps the probe bounded.

@@ -8,7 +8,8 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,18 +79,34 @@ impl Endpoint {
     /// With its password, for connecting only.
     fn url(&self) -> String {
         match self {
-            Self::Socket(path) => format!("redis+unix://{}", path.display()),
+            Self::Socket(path) => format!("redis+unix://{}", percent_encoded(path)),
             Self::Url(url) => url.expose().to_owned(),
         }
     }
+}
+
+/// A path as a URL carries it: a data directory may have a `?`, a `#` or a `%` in its name.
+fn percent_encoded(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    path.as_os_str()
+        .as_bytes()
+        .iter()
+        .map(|&byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }
 
 /// Runs the service until it is told to stop; `Ok` after an orderly shutdown.
 ///
 /// # Errors
 /// When it cannot start, or the embedded Redis is gone for good.
-pub async fn run(config: Config) -> Result<(), StartError> {
-    raise_open_files(config.max_connections);
+pub async fn run(mut config: Config) -> Result<(), StartError> {
+    config.max_connections = connections_that_fit(config.max_connections);
     let stop = stop_on_signals()?;
     let listener = listen(config.listen)?;
 
@@ -163,7 +180,8 @@ async fn serve(
         tls: tls(config)?,
         ..server::Settings::default()
     };
-    let address = listener.local_addr().ok();
+    // Taken by whichever announcement comes first.
+    let mut address = listener.local_addr().ok();
     // Ends after `stop` and the drain; joined below.
     let shutdown = stop.child_token();
     let server = tokio::spawn(server::serve(
@@ -175,7 +193,7 @@ async fn serve(
     ));
 
     let started = tokio::select! {
-        started = start_engine(config, &store, address) => started,
+        started = start_engine(config, &store, &mut address) => started,
         () = stop.cancelled() => Ok(None),
     };
     let engine = match started {
@@ -188,7 +206,7 @@ async fn serve(
     };
     if let Some(engine) = &engine {
         api.open(engine.clone(), engine.durability());
-        announce(address);
+        announce(address.take());
         stop.cancelled().await;
         engine.drain().await;
     }
@@ -204,7 +222,7 @@ async fn serve(
 async fn start_engine(
     config: &Config,
     store: &Store,
-    address: Option<SocketAddr>,
+    address: &mut Option<SocketAddr>,
 ) -> Result<Option<Engine>, StartError> {
     let mut settings = EngineSettings {
         auto_create: config.auto_create,
@@ -236,7 +254,7 @@ async fn start_engine(
                 failures += 1;
                 if failures == 1 {
                     tracing::warn!(%failure, "Redis does not answer yet; the service listens and is not ready");
-                    announce(address);
+                    announce(address.take());
                 }
                 tokio::time::sleep(START_PAUSE).await;
             }
@@ -288,23 +306,28 @@ fn stop_on_signals() -> Result<CancellationToken, StartError> {
     Ok(stop)
 }
 
-/// The soft limit of open files is often 1,024 for no reason but history; the hard one is what counts.
-fn raise_open_files(connections: usize) {
+/// Files besides client connections: Redis, logs, the runtime.
+const OTHER_FILES: u64 = 128;
+
+/// Raises the soft limit of open files, which is often 1,024 for no reason but history, and gives
+/// the number of connections that the hard limit leaves room for.
+fn connections_that_fit(wanted: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    /// Files besides client connections: Redis, logs, the runtime.
-    const OTHER_FILES: u64 = 128;
+    let files = wanted as u64 + OTHER_FILES;
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = connections as u64 + OTHER_FILES;
-    if limit.current.is_none_or(|soft| soft >= wanted) {
-        return;
+    if limit.current.is_some_and(|soft| soft < files) {
+        limit.current = Some(limit.maximum.map_or(files, |hard| hard.min(files)));
+        let _ = setrlimit(Resource::Nofile, limit);
     }
-    limit.current = Some(limit.maximum.map_or(wanted, |hard| hard.min(wanted)));
-    let raised = setrlimit(Resource::Nofile, limit);
-    if raised.is_err() || limit.current.is_some_and(|soft| soft < wanted) {
-        tracing::warn!(
-            open_files_max = limit.current,
-            max_connections = connections,
-            "the limit of open files is below max_connections: raise it (ulimit -n) or lower that"
-        );
-    }
+    // Read back: what counts is what the kernel granted.
+    let Some(granted) = getrlimit(Resource::Nofile).current.filter(|soft| *soft < files) else {
+        return wanted;
+    };
+    let fit = usize::try_from(granted.saturating_sub(OTHER_FILES)).map_or(wanted, |fit| fit.max(1));
+    tracing::warn!(
+        open_files_max = granted,
+        max_connections = fit,
+        "the limit of open files allows fewer connections than wanted: raise it (ulimit -n)"
+    );
+    fit
 }

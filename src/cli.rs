@@ -4,6 +4,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod ack;
+mod bench;
 mod client;
 mod config;
 mod connect;
@@ -52,6 +53,7 @@ enum Command {
     Release(release::Release),
     Work(work::Work),
     Stats(stats::Stats),
+    Bench(bench::Args),
     Config(config::Config),
     Openapi(openapi::Openapi),
     Version(version::Version),
@@ -88,6 +90,7 @@ impl Command {
         match self {
             Self::Serve(verb) => verb.run(env),
             Self::Config(verb) => verb.run(env),
+            Self::Openapi(verb) => verb.run(),
             Self::Version(verb) => verb.run(),
             Self::Leash(verb) => verb.run(),
             Self::Watchdog(verb) => verb.run(),
@@ -99,7 +102,7 @@ impl Command {
             Self::Release(verb) => on_one_thread(verb.run(env)),
             Self::Work(verb) => on_one_thread(verb.run(env)),
             Self::Stats(verb) => on_one_thread(verb.run(env)),
-            Self::Openapi(verb) => on_one_thread(verb.run(env)),
+            Self::Bench(args) => on_one_thread(bench::run(args)),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! `leaseq stats`.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::connect::Connect;
@@ -27,6 +30,31 @@ struct Page {
     next_cursor: Option<String>,
 }
 
+/// An object's fields in the order the service tells them: counts first, totals last.
+struct Ordered(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Ordered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Ordered;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Ordered(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
 /// Columns of the list, as far as the service tells them.
 const COLUMNS: [&str; 5] = ["ready", "scheduled", "leased", "dead", "oldest_ready_age_seconds"];
 const HEADER: [&str; 6] = [
@@ -46,7 +74,7 @@ impl Stats {
             if self.json {
                 output::line(&answer)?;
             } else {
-                let stats: Map<String, Value> = client::decode(&answer)?;
+                let Ordered(stats) = client::decode(&answer)?;
                 let fields: Vec<(&str, String)> = stats
                     .iter()
                     .map(|(name, value)| (name.as_str(), plain(value)))

@@ -1,35 +1,32 @@
 //! `leaseq work`: any program becomes a safe worker.
 
 mod backoff;
+mod capture;
 mod heartbeat;
 mod journal;
 mod perform;
 mod program;
 mod settle;
+mod shift;
 mod task;
 pub(super) mod watchdog;
 
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde::Deserialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Api, CallError};
 use super::connect::Connect;
 use super::exit::{Exit, Failure};
-use super::lease::LeaseCall;
-use super::{Done, client, duration, input};
+use super::{Done, duration, input};
 use crate::config::Env;
 use crate::domain::QueueName;
-use crate::domain::limits::LEASE_TASKS_MAX;
-use backoff::Backoff;
 use journal::Journal;
-use perform::{Outcome, Worker};
-use task::Task;
+use perform::Worker;
+use shift::{Shift, Tally};
 
 /// Run a program for each task: payload on stdin, exit code decides
 ///
@@ -86,37 +83,15 @@ pub(super) struct Work {
     /// Do not pass the programs' stderr on
     #[arg(long, short)]
     quiet: bool,
-    #[command(flatten)]
-    connect: Connect,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
+    #[command(flatten)]
+    connect: Connect,
 }
 
-/// A lease call that is cut off on a stop could hide tasks for a whole lease. One that has tasks to
-/// give answers within this time; one that waits on an empty queue may be cut.
-const LAST_ANSWER_WAIT: Duration = Duration::from_millis(300);
-/// An empty answer that came sooner than asked is no reason to ask again at once.
-const EMPTY_PACE: Duration = Duration::from_secs(1);
+/// How long one request waits, unless told.
 const WAIT_DEFAULT: Duration = Duration::from_secs(20);
-/// While the service is away, it is told again this often.
-const AWAY_TOLD_EVERY: Duration = Duration::from_secs(60);
-
-#[derive(Deserialize)]
-struct Leased {
-    tasks: Vec<Task>,
-    retry_after_seconds: Option<f64>,
-}
-
-/// What has been done so far.
-#[derive(Debug, Default)]
-struct Tally {
-    started: u64,
-    acked: u64,
-    nacked: u64,
-    released: u64,
-    lost: u64,
-}
 
 impl Work {
     pub(super) async fn run(self, env: &Env) -> Done {
@@ -124,7 +99,7 @@ impl Work {
         program::check(&self.command[0])?;
         let journal = Journal::start(self.verbose);
         let worker = Arc::new(Worker {
-            api: api.clone(),
+            api,
             command: self.command.clone(),
             retry_after: self.retry_after,
             pass_stderr: !self.quiet,
@@ -139,7 +114,6 @@ impl Work {
         let mut shift = Shift {
             name: self.worker.clone().unwrap_or_else(worker_name),
             args: &self,
-            api,
             worker,
             running: JoinSet::new(),
             tally: Tally::default(),
@@ -191,244 +165,9 @@ impl Work {
     }
 }
 
-/// One run of the worker.
-struct Shift<'a> {
-    args: &'a Work,
-    name: String,
-    api: Api,
-    worker: Arc<Worker>,
-    running: JoinSet<Outcome>,
-    tally: Tally,
-    term: Signal,
-    interrupt: Signal,
-}
-
-/// What a lease call came to.
-enum Asked {
-    Tasks(Vec<Task>),
-    Empty {
-        came_early: bool,
-        retry_after: Option<Duration>,
-    },
-    Failed(CallError),
-    /// A signal came first.
-    Stopped,
-}
-
-impl Shift<'_> {
-    /// Leases and starts tasks until a signal, a limit, an empty queue, or a refusal ends it.
-    /// One call is out at a time, for as many tasks as can start at once: while it waits, there is
-    /// nothing to lease, so a place that frees meanwhile misses nothing.
-    async fn lease_until_told_otherwise(&mut self) -> Result<(), Failure> {
-        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(15));
-        let mut away_told: Option<Instant> = None;
-        let mut request_id = fresh_request_id();
-        loop {
-            while let Some(done) = self.running.try_join_next() {
-                self.count(done);
-            }
-            let places = u64::from(self.args.concurrency) - self.running.len() as u64;
-            let wanted = places.min(self.args.tasks_max() - self.tally.started);
-            if self.tally.started >= self.args.tasks_max() {
-                return Ok(());
-            }
-            if wanted == 0 {
-                if self.one_done_or_signal().await {
-                    return Ok(());
-                }
-                continue;
-            }
-            let asked = self.ask(wanted, &request_id).await;
-            let pause = match asked {
-                Asked::Stopped => return Ok(()),
-                Asked::Tasks(tasks) => {
-                    self.back_again(&mut away_told);
-                    backoff.reset();
-                    request_id = fresh_request_id();
-                    self.start(tasks);
-                    continue;
-                }
-                Asked::Empty {
-                    came_early,
-                    retry_after,
-                } => {
-                    self.back_again(&mut away_told);
-                    request_id = fresh_request_id();
-                    if self.args.exit_empty {
-                        // A running program may make new tasks: ask again when it is done.
-                        if self.running.is_empty() || self.one_done_or_signal().await {
-                            return Ok(());
-                        }
-                        continue;
-                    }
-                    if !came_early {
-                        backoff.reset();
-                        continue;
-                    }
-                    retry_after.unwrap_or(EMPTY_PACE).max(backoff.next())
-                }
-                Asked::Failed(error) if settle::is_transient(&error) => {
-                    if away_told.is_none_or(|told| told.elapsed() > AWAY_TOLD_EVERY) {
-                        self.worker.journal.tell(&format!("{error}; trying again"));
-                        away_told = Some(Instant::now());
-                    }
-                    // The same request_id goes out again: if the call was served and only its answer
-                    // lost, the repeat brings the same grants.
-                    backoff.next().max(error.retry_after().unwrap_or_default())
-                }
-                Asked::Failed(error) => return Err(error.into()),
-            };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = stop_signal(&mut self.term, &mut self.interrupt) => return Ok(()),
-            }
-        }
-    }
-
-    async fn ask(&mut self, wanted: u64, request_id: &str) -> Asked {
-        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(LEASE_TASKS_MAX);
-        let wait = self.args.wait();
-        let call = LeaseCall {
-            queues: None,
-            max_tasks: u32::try_from(wanted).unwrap_or(u32::MAX),
-            wait_seconds: wait.as_secs_f64(),
-            lease_seconds: self.args.lease.map(|lease| lease.as_secs_f64()),
-            worker: Some(&self.name),
-            names: &self.args.names,
-            request_id: Some(request_id),
-        };
-        let (path, body) = call.request(&self.args.queues);
-        let sent = Instant::now();
-        let api = self.api.clone();
-        let mut answer = std::pin::pin!(api.post(&path, body, wait));
-        let answer = tokio::select! {
-            answer = &mut answer => answer,
-            () = stop_signal(&mut self.term, &mut self.interrupt) => {
-                let last = tokio::time::timeout(LAST_ANSWER_WAIT, answer).await;
-                if let Ok(Ok(body)) = last {
-                    self.give_back(&body).await;
-                }
-                return Asked::Stopped;
-            }
-        };
-        match answer.map(|body| serde_json::from_slice::<Leased>(&body)) {
-            Ok(Ok(leased)) if leased.tasks.is_empty() => Asked::Empty {
-                came_early: sent.elapsed() < wait.min(EMPTY_PACE),
-                retry_after: leased
-                    .retry_after_seconds
-                    .filter(|seconds| (0.0..=60.0).contains(seconds))
-                    .map(Duration::from_secs_f64),
-            },
-            Ok(Ok(leased)) => Asked::Tasks(leased.tasks),
-            Ok(Err(error)) => Asked::Failed(CallError::NoAnswer(format!(
-                "its answer is not what LeaseQ answers: {error}"
-            ))),
-            Err(error) => Asked::Failed(error),
-        }
-    }
-
-    fn start(&mut self, tasks: Vec<Task>) {
-        for task in tasks {
-            self.tally.started += 1;
-            self.running
-                .spawn(perform::perform(Arc::clone(&self.worker), task));
-        }
-    }
-
-    /// Tasks that arrived with the stop go back untouched.
-    async fn give_back(&mut self, body: &[u8]) {
-        let Ok(leased) = client::decode::<Leased>(body) else {
-            return;
-        };
-        for task in leased.tasks {
-            let release = settle::Operation::Release {
-                retry_after: None,
-                reason: "the worker stops",
-            };
-            settle::settle(&self.worker, &task, release).await;
-        }
-    }
-
-    /// Waits for a running task to end; `true` when a signal came first.
-    async fn one_done_or_signal(&mut self) -> bool {
-        tokio::select! {
-            done = self.running.join_next() => {
-                if let Some(done) = done {
-                    self.count(done);
-                }
-                false
-            }
-            () = stop_signal(&mut self.term, &mut self.interrupt) => true,
-        }
-    }
-
-    /// Lets running tasks end; stops them after the grace time or another signal. Whether it was a signal.
-    async fn see_out(&mut self) -> bool {
-        if self.running.is_empty() {
-            return false;
-        }
-        let bounded = self.tally.started >= self.args.tasks_max();
-        let mut interrupted = false;
-        if bounded {
-            // No signal yet: nobody asked to hurry.
-            while !self.running.is_empty() {
-                if self.one_done_or_signal().await {
-                    break;
-                }
-            }
-        }
-        let grace = tokio::time::sleep(self.args.grace);
-        let mut grace = std::pin::pin!(grace);
-        while !self.running.is_empty() {
-            tokio::select! {
-                done = self.running.join_next() => {
-                    if let Some(done) = done {
-                        self.count(done);
-                    }
-                }
-                () = &mut grace, if !self.worker.forced.is_cancelled() => {
-                    self.worker.forced.cancel();
-                }
-                () = stop_signal(&mut self.term, &mut self.interrupt) => {
-                    interrupted = true;
-                    self.worker.forced.cancel();
-                }
-            }
-        }
-        interrupted
-    }
-
-    fn count(&mut self, done: Result<Outcome, tokio::task::JoinError>) {
-        match done {
-            Ok(Outcome::Acked) => self.tally.acked += 1,
-            Ok(Outcome::Nacked) => self.tally.nacked += 1,
-            Ok(Outcome::Released) => self.tally.released += 1,
-            // A task that panicked holds no process (it is killed on drop), and its lease runs out.
-            Ok(Outcome::Lost) | Err(_) => self.tally.lost += 1,
-        }
-    }
-
-    fn back_again(&self, away_told: &mut Option<Instant>) {
-        if away_told.take().is_some() {
-            self.worker.journal.tell("the service answers again");
-        }
-    }
-}
-
-async fn stop_signal(term: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
 fn worker_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
     let host = if host.is_empty() { "worker" } else { host };
     format!("{host}:{}", std::process::id())
-}
-
-fn fresh_request_id() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }

@@ -141,8 +141,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "max-connections",
         "N",
-        "20000",
-        "20000",
+        "16000",
+        "16000",
         "Client connections at once; more wait to be accepted",
     ),
     setting(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::Deserialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 
@@ -57,8 +57,11 @@ struct Totals {
 pub(super) async fn run(api: &Api, queue: &QueueName, from: &str, json: bool) -> Done {
     let mut totals = Totals::default();
     let bar = ProgressBar::new_spinner().with_style(
-        ProgressStyle::with_template("{spinner} {human_pos} tasks, {per_sec}, {elapsed}")
-            .expect("the template is a constant, tried by every stream"),
+        ProgressStyle::with_template("{spinner} {human_pos} tasks, {rate}, {elapsed}")
+            .expect("the template is a constant, tried by every stream")
+            .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            }),
     );
     let outcome = tokio::select! {
         outcome = stream(api, queue, from, json, &mut totals, &bar) => outcome,

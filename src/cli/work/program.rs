@@ -3,15 +3,16 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+use super::capture::Capture;
 use super::perform::Worker;
 use super::task::{HEADER_PREFIX, Task};
 use crate::cli::exit::Failure;
@@ -123,13 +124,13 @@ impl Program {
     /// Waits for its end and collects what it wrote. May be dropped and called again.
     pub(super) async fn end(&mut self) -> std::io::Result<End> {
         let status = self.child.wait().await?;
-        // What it left in the background may hold the pipes open; it is not waited for, and ends too.
+        // What it left in the background may hold the pipes open; it is not waited for, and ends
+        // when this value is dropped.
         let pipes = async {
             self.stdout.closed().await;
             self.stderr.closed().await;
         };
         let _ = tokio::time::timeout(PIPES_WAIT, pipes).await;
-        self.signal(Signal::KILL);
         let (stdout, stdout_cut) = self.stdout.take();
         let (stderr, stderr_cut) = self.stderr.take();
         Ok(End {
@@ -207,83 +208,6 @@ impl End {
             cut += 1;
         }
         text[cut..].to_owned()
-    }
-}
-
-/// What has been read from a pipe, within bounds. The pipe is drained whatever its length, so that
-/// the program never blocks on it.
-struct Capture {
-    kept: Arc<Mutex<Kept>>,
-    reader: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Kept {
-    bytes: Vec<u8>,
-    cut: bool,
-}
-
-impl Capture {
-    /// Keeps the first `most` bytes.
-    fn head(pipe: Option<impl AsyncRead + Unpin + Send + 'static>, most: usize) -> Self {
-        Self::read(pipe, move |kept, piece| {
-            let room = most - kept.bytes.len();
-            kept.cut |= piece.len() > room;
-            kept.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
-        })
-    }
-
-    /// Keeps the last `most` bytes, and passes everything on to the journal.
-    fn tail(
-        pipe: Option<impl AsyncRead + Unpin + Send + 'static>,
-        most: usize,
-        pass: Option<super::journal::Handle>,
-    ) -> Self {
-        Self::read(pipe, move |kept, piece| {
-            if let Some(journal) = &pass {
-                journal.pass(piece.to_vec());
-            }
-            kept.bytes.extend_from_slice(piece);
-            let over = kept.bytes.len().saturating_sub(most);
-            kept.cut |= over > 0;
-            kept.bytes.drain(..over);
-        })
-    }
-
-    fn read(
-        pipe: Option<impl AsyncRead + Unpin + Send + 'static>,
-        keep: impl Fn(&mut Kept, &[u8]) + Send + 'static,
-    ) -> Self {
-        let kept = Arc::new(Mutex::new(Kept::default()));
-        let shared = Arc::clone(&kept);
-        let reader = tokio::spawn(async move {
-            let Some(mut pipe) = pipe else { return };
-            let mut piece = vec![0; 8 << 10];
-            while let Ok(n @ 1..) = pipe.read(&mut piece).await {
-                keep(
-                    &mut shared.lock().unwrap_or_else(PoisonError::into_inner),
-                    &piece[..n],
-                );
-            }
-        });
-        Self { kept, reader }
-    }
-
-    async fn closed(&mut self) {
-        if !self.reader.is_finished() {
-            let _ = (&mut self.reader).await;
-        }
-    }
-
-    fn take(&self) -> (Vec<u8>, bool) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        (std::mem::take(&mut kept.bytes), kept.cut)
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        self.reader.abort();
     }
 }
 

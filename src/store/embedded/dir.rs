@@ -25,8 +25,10 @@ use super::EmbeddedError;
 const LOCK: &str = "leaseq.lock";
 const MARKER: &str = "leaseq-data.toml";
 const REDIS: &str = "redis";
-/// Entries that do not make a directory somebody else's: our lock, and what mkfs leaves in a new volume.
-const HARMLESS: [&str; 2] = [LOCK, "lost+found"];
+const MARKER_NEW: &str = "leaseq-data.toml.new";
+/// Entries that do not make a directory somebody else's: what a start that was cut off leaves behind,
+/// and what mkfs leaves in a new volume.
+const HARMLESS: [&str; 3] = [LOCK, MARKER_NEW, "lost+found"];
 /// Bytes of a unix socket's path, without the closing zero: `sun_path` on Linux.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Raised when an older leaseq must not open the directory any more.
@@ -45,21 +47,22 @@ pub(super) struct DataDir {
 impl DataDir {
     /// Makes the directory if it is missing, locks it, and checks that it is ours.
     pub(super) fn open(path: &Path) -> Result<Self, EmbeddedError> {
-        let unusable = |error: &io::Error| EmbeddedError::Directory {
-            path: path.to_owned(),
-            problem: error.to_string(),
-        };
+        let fails = |error: io::Error| unusable(path, error.to_string());
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(|error| unusable(&error))?;
-        let root = path.canonicalize().map_err(|error| unusable(&error))?;
+            .map_err(fails)?;
+        let root = path.canonicalize().map_err(fails)?;
+        check_ours(&root)?;
         let lock = lock(&root)?;
-        claim(&root)?;
+        if begun(&root).is_err() {
+            mark(&root, false)
+                .map_err(|error| unusable(&root, format!("{MARKER} cannot be written: {error}")))?;
+        }
         let redis = root.join(REDIS);
-        private(&redis).map_err(|error| unusable(&error))?;
-        let socket = socket(&redis).map_err(|error| unusable(&error))?;
+        private(&redis).map_err(fails)?;
+        let socket = socket(&redis).map_err(fails)?;
         Ok(Self {
             root,
             redis,
@@ -102,10 +105,18 @@ impl DataDir {
         if begun(&self.root).unwrap_or(false) {
             return Ok(());
         }
-        mark(&self.root, true).map_err(|error| EmbeddedError::Directory {
-            path: self.root.clone(),
-            problem: format!("{MARKER} cannot be written: {error}"),
-        })
+        mark(&self.root, true)
+            .map_err(|error| unusable(&self.root, format!("{MARKER} cannot be written: {error}")))
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // The short directory of a long path was for the socket alone. Fails while something is in it.
+        if let Some(home) = self.socket.parent().filter(|home| *home != self.redis) {
+            let _ = std::fs::remove_file(&self.socket);
+            let _ = std::fs::remove_dir(home);
+        }
     }
 }
 
@@ -118,10 +129,7 @@ fn lock(root: &Path) -> Result<File, EmbeddedError> {
         .truncate(false)
         .mode(0o600)
         .open(&path)
-        .map_err(|error| EmbeddedError::Directory {
-            path: root.to_owned(),
-            problem: format!("{LOCK} cannot be opened: {error}"),
-        })?;
+        .map_err(|error| unusable(root, format!("{LOCK} cannot be opened: {error}")))?;
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut holder = String::new();
         let _ = (&file).take(32).read_to_string(&mut holder);
@@ -138,18 +146,14 @@ fn lock(root: &Path) -> Result<File, EmbeddedError> {
     Ok(file)
 }
 
-/// Marks an empty directory as ours; refuses one that holds what is not.
-fn claim(root: &Path) -> Result<(), EmbeddedError> {
-    let unusable = |problem: String| EmbeddedError::Directory {
-        path: root.to_owned(),
-        problem,
-    };
+/// Refuses a directory that holds what is not ours, before anything is written to it.
+fn check_ours(root: &Path) -> Result<(), EmbeddedError> {
     match begun(root) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(unusable(format!("{MARKER}: {error}"))),
+        Err(error) => return Err(unusable(root, format!("{MARKER}: {error}"))),
     }
-    let entries = std::fs::read_dir(root).map_err(|error| unusable(error.to_string()))?;
+    let entries = std::fs::read_dir(root).map_err(|error| unusable(root, error.to_string()))?;
     for entry in entries.flatten() {
         let name = entry.file_name();
         if !HARMLESS.iter().any(|harmless| name == *harmless) {
@@ -159,7 +163,14 @@ fn claim(root: &Path) -> Result<(), EmbeddedError> {
             });
         }
     }
-    mark(root, false).map_err(|error| unusable(format!("{MARKER} cannot be written: {error}")))
+    Ok(())
+}
+
+fn unusable(path: &Path, problem: String) -> EmbeddedError {
+    EmbeddedError::Directory {
+        path: path.to_owned(),
+        problem,
+    }
 }
 
 /// Whether the directory ever held data, as its marker says.
@@ -180,7 +191,7 @@ fn begun(root: &Path) -> io::Result<bool> {
 
 /// Replaces the marker as a whole, and on disk before it returns.
 fn mark(root: &Path, begun: bool) -> io::Result<()> {
-    let new = root.join("leaseq-data.toml.new");
+    let new = root.join(MARKER_NEW);
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -268,7 +279,7 @@ mod tests {
         std::fs::write(temp.path().join("thesis.tex"), "x").unwrap();
         let told = DataDir::open(temp.path()).unwrap_err();
         assert!(matches!(told, EmbeddedError::Foreign { entry, .. } if entry == "thesis.tex"));
-        assert!(!temp.path().join(REDIS).exists());
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
 
         let volume = tempfile::tempdir().unwrap();
         std::fs::create_dir(volume.path().join("lost+found")).unwrap();
@@ -303,9 +314,10 @@ mod tests {
         assert!(dir.socket().as_os_str().len() <= SOCKET_PATH_BYTES_MAX);
         let home = dir.socket().parent().unwrap();
         assert_eq!(std::fs::metadata(home).unwrap().mode() & 0o777, 0o700);
-        let same = socket(dir.redis()).unwrap();
-        assert_eq!(same, dir.socket());
-        std::fs::remove_dir(home).unwrap();
+        assert_eq!(socket(dir.redis()).unwrap(), dir.socket());
+        let home = home.to_owned();
+        drop(dir);
+        assert!(!home.exists());
     }
 
     #[test]

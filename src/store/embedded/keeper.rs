@@ -21,7 +21,7 @@ use super::{EmbeddedError, Options, conf, leash};
 /// A child that lived this long has earned a fresh start of the count and the backoff.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
 /// Deaths in a row, none of them after a stable life, before it is given up.
-const DEATHS_MAX: u32 = 6;
+const DEATHS_MAX: u32 = 5;
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Between two questions whether it answers: fine at first, since cold start is budgeted in

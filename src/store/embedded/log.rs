@@ -8,6 +8,15 @@ use std::time::{Duration, Instant};
 
 const LINES_KEPT: usize = 12;
 const LINE_BYTES_MAX: u64 = 2000;
+/// Redis marks what an operator should know with `#`, and these lines of every start and stop too.
+const GREETINGS: [&str; 6] = [
+    "oO0",
+    "Redis version=",
+    "Configuration loaded",
+    "Server initialized",
+    "User requested shutdown",
+    "Redis is now ready to exit",
+];
 
 /// Reads one child's output until it closes.
 pub(super) struct Log {
@@ -56,11 +65,11 @@ fn pass_on(output: PipeReader, kept: &Mutex<VecDeque<String>>) {
             Ok(_) => {}
         }
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        // Redis marks what an operator should know with `#`, and before 7.2 its greetings too.
-        if text.contains(" # ") && !text.contains("oO0") {
-            tracing::info!(target: "leaseq::redis", "{}", message(&text));
+        let told = message(&text);
+        if text.contains(" # ") && !GREETINGS.iter().any(|greeting| told.starts_with(greeting)) {
+            tracing::info!(target: "leaseq::redis", "{told}");
         } else {
-            tracing::debug!(target: "leaseq::redis", "{}", message(&text));
+            tracing::debug!(target: "leaseq::redis", "{told}");
         }
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == LINES_KEPT {

@@ -19,6 +19,7 @@ mod docs;
 mod edge;
 mod extract;
 mod failure;
+mod failure_log;
 mod field;
 mod json;
 mod leases;
@@ -27,11 +28,14 @@ mod origin;
 mod problem;
 mod queues;
 mod request_id;
+mod samples;
 pub mod server;
 mod service;
 mod settle;
 mod tasks;
 mod wire;
+
+use failure_log::FailureLog;
 
 pub use openapi::API_VERSION;
 pub use origin::OriginRule;
@@ -44,6 +48,7 @@ pub struct Api(Arc<Shared>);
 struct Shared {
     metrics: Arc<Metrics>,
     origin: OriginRule,
+    failure_log: FailureLog,
     /// Redis may take minutes to load: until then the service listens, is alive, and says that it is not ready.
     ready: OnceLock<Ready>,
 }
@@ -58,6 +63,7 @@ impl Api {
         Self(Arc::new(Shared {
             metrics,
             origin,
+            failure_log: FailureLog::new(),
             ready: OnceLock::new(),
         }))
     }
@@ -83,6 +89,10 @@ impl Api {
 
     fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
+    }
+
+    fn failure_log(&self) -> &FailureLog {
+        &self.0.failure_log
     }
 
     fn origin(&self) -> OriginRule {
@@ -127,8 +137,6 @@ pub fn router(api: Api) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(api.clone(), edge::edge))
-        // Bodies are bounded where they are read, after decompression.
-        .layer(axum::extract::DefaultBodyLimit::disable())
         .with_state(api)
 }
 

@@ -117,7 +117,9 @@ pub(super) async fn enqueue_batch(
         .into_iter()
         .map(|item| item.map(|task| tasks.push(task)).err());
     let refused: Vec<Option<Problem>> = results.collect();
-    let outcomes = if batch.atomic {
+    let outcomes = if tasks.is_empty() {
+        Vec::new()
+    } else if batch.atomic {
         engine
             .enqueue_all(&queue, tasks)
             .await?
@@ -205,7 +207,8 @@ fn read_line(line: &[u8], body: &Bytes, producer: &Producer) -> Result<NewTask, 
     wrong.into_result().map(|()| task)
 }
 
-fn answer(results: &[Result<Enqueued, Problem>]) -> BatchAnswer<'_> {
+/// What a batch is answered.
+pub(super) fn answer(results: &[Result<Enqueued, Problem>]) -> BatchAnswer<'_> {
     let accepted = results.iter().filter(|result| result.is_ok()).count();
     let items = results.iter().enumerate().map(|(index, result)| match result {
         Ok(Enqueued { id, state, run_at }) => ItemAnswer {

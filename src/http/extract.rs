@@ -10,6 +10,7 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{ObjectBuilder, Required};
 
 use super::field::{Field, Later, Parsed, Shape, Wrong};
+use super::json::FIELDS_MAX;
 use super::problem::{Code, FieldError, Problem};
 use crate::domain::names::NAME_PATTERN;
 use crate::domain::task::Meta;
@@ -86,6 +87,12 @@ impl QueryFields {
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| Problem::at("query:", "must be name=value pairs joined by &"))?
             .0;
+        if pairs.len() > FIELDS_MAX {
+            return Err(Problem::at(
+                "query:",
+                format!("has more than {FIELDS_MAX} parameters"),
+            ));
+        }
         let mut wrong = Wrong::default();
         for (index, (name, _)) in pairs.iter().enumerate() {
             match shape.iter().find(|field| field.name() == name) {
@@ -252,9 +259,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
     }
 }
 
-/// The version in a strong entity tag of this service.
+/// The version in a strong entity tag of this service. Versions begin at 1.
 fn version(tag: &str) -> Option<u64> {
-    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+    let version = tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()?;
+    (version > 0).then_some(version)
 }
 
 /// `{queue}` in the OpenAPI document.
@@ -331,7 +339,7 @@ mod tests {
     #[test]
     fn entity_tags_are_versions() {
         assert_eq!(version("\"12\""), Some(12));
-        for bad in ["12", "W/\"12\"", "\"\"", "\"-1\"", "\"x\""] {
+        for bad in ["12", "W/\"12\"", "\"\"", "\"0\"", "\"-1\"", "\"x\""] {
             assert_eq!(version(bad), None, "{bad}");
         }
     }

@@ -4,16 +4,22 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::value::RawValue;
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
-use super::json::{Fields, Items, Value};
+use super::json::{FIELDS_MAX, Fields, Items, Value};
 use super::problem::{Code, FieldError, Problem};
 
-mod kinds;
+mod lists;
+mod numbers;
+mod plain;
 mod shape;
+mod texts;
 
-pub(super) use kinds::*;
+pub(super) use lists::{Headers, ListOf, Several};
+pub(super) use numbers::{Integer, Seconds, number};
+pub(super) use plain::{Any, Flag, Later};
 pub(super) use shape::{object_schema, shape};
+pub(super) use texts::{Label, Parsed, Word, prefix, sentence, string};
 
 /// Why a value was refused, and under which code.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +39,9 @@ impl<T: Into<Cow<'static, str>>> From<T> for Refusal {
 
 /// What a field may be, as a JSON schema.
 pub(super) trait Described: Sync {
+    /// Whether the API will have it, but this version has not.
+    const LATER: bool = false;
+
     /// `None` for what the API will have only later.
     fn schema(&self) -> Option<RefOr<Schema>>;
 }
@@ -90,10 +99,7 @@ pub(super) trait AnyField: Sync {
     fn default(&self) -> Option<&'static str>;
     fn is_required(&self) -> bool;
     fn schema(&self) -> Option<RefOr<Schema>>;
-    /// Whether the API will have it, but this version has not.
-    fn is_later(&self) -> bool {
-        self.schema().is_none()
-    }
+    fn is_later(&self) -> bool;
 }
 
 impl<K: Described> AnyField for Field<K> {
@@ -112,6 +118,13 @@ impl<K: Described> AnyField for Field<K> {
     fn schema(&self) -> Option<RefOr<Schema>> {
         self.kind.schema()
     }
+    fn is_later(&self) -> bool {
+        K::LATER
+    }
+}
+
+fn described(object: ObjectBuilder) -> Option<RefOr<Schema>> {
+    Some(Schema::from(object.build()).into())
 }
 
 /// All fields of one kind of object; any other is refused.
@@ -146,8 +159,10 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
-    /// More than this many are of no use to a reader.
-    const SHOWN_MAX: usize = 50;
+    /// More than this many are of no use to a reader, and a batch of bad tasks must not be answered with megabytes.
+    const SHOWN_MAX: usize = 20;
+    /// Keys are the caller's to invent; what is repeated of them is not.
+    const POINTER_BYTES_MAX: usize = 200;
 
     pub(super) fn add(&mut self, at: At<'_>, refusal: impl Into<Refusal>) {
         self.push(|| at.to_string(), refusal.into());
@@ -169,10 +184,12 @@ impl Wrong {
             });
         }
         if self.errors.len() < Self::SHOWN_MAX {
-            self.errors.push(FieldError {
-                pointer: pointer(),
-                detail,
-            });
+            let mut pointer = pointer();
+            if pointer.len() > Self::POINTER_BYTES_MAX {
+                pointer.truncate(prefix(&pointer, Self::POINTER_BYTES_MAX).len());
+                pointer.push('…');
+            }
+            self.errors.push(FieldError { pointer, detail });
         }
     }
 
@@ -209,11 +226,14 @@ pub(super) struct Object<'a, 'p> {
 impl<'a, 'p> Object<'a, 'p> {
     /// Notes each field that the shape does not have or has only later, or that is there twice.
     pub(super) fn new(fields: Fields<'a>, shape: &'static Shape, at: At<'p>, wrong: &mut Wrong) -> Self {
-        for (index, (key, _)) in fields.0.iter().enumerate() {
+        if fields.has_more {
+            wrong.add(at, format!("has more than {FIELDS_MAX} fields"));
+        }
+        for (index, (key, _)) in fields.entries.iter().enumerate() {
             let here = At::Field(&at, key);
             match shape.iter().find(|field| field.name() == key) {
                 None => wrong.add(here, unknown(shape)),
-                Some(_) if fields.0[..index].iter().any(|(earlier, _)| earlier == key) => {
+                Some(_) if fields.entries[..index].iter().any(|(earlier, _)| earlier == key) => {
                     wrong.add(here, "is given twice");
                 }
                 // What the API will have must not be ignored until it has.
@@ -247,7 +267,7 @@ impl<'a, 'p> Object<'a, 'p> {
     /// or longer than the limit; the latter two are noted.
     pub(super) fn items(&mut self, field: &Field<ListOf>, wrong: &mut Wrong) -> Option<Items<'a>> {
         let at = At::Field(&self.at, field.name);
-        let found = self.fields.0.iter_mut().find(|(key, _)| key == field.name);
+        let found = self.fields.entries.iter_mut().find(|(key, _)| key == field.name);
         match found.map(|(_, value)| std::mem::replace(value, Value::NoItems { null: true })) {
             Some(Value::Items(items)) if items.count > field.kind.items_max => {
                 wrong.add(at, field.kind.too_many());
@@ -280,7 +300,7 @@ impl<'a, 'p> Object<'a, 'p> {
 fn unknown(shape: &Shape) -> String {
     let names: Vec<_> = shape
         .iter()
-        .filter(|field| field.schema().is_some())
+        .filter(|field| !field.is_later())
         .map(|field| field.name())
         .collect();
     if names.is_empty() {

@@ -25,8 +25,10 @@ use crate::engine::{ConfigWrite, Engine, QueueInfo, QueueStats};
 
 pub(super) mod config;
 mod merge;
+mod shown;
 
-use config::{ConfigDocument, QueueConfigRequest};
+use config::QueueConfigRequest;
+use shown::ConfigDocument;
 
 /// A queue and its config.
 #[derive(Serialize, ToSchema)]
@@ -45,16 +47,19 @@ pub(super) struct QueueAnswer {
 }
 
 impl QueueAnswer {
-    fn respond(status: StatusCode, info: QueueInfo) -> Response {
-        let tag = HeaderValue::try_from(format!("\"{}\"", info.version)).expect("digits are visible ASCII");
-        let answer = Self {
+    pub(super) fn of(info: QueueInfo) -> Self {
+        Self {
             queue: info.queue,
             created_at: info.created_at,
             version: info.version,
             config: ConfigDocument::effective(&info.config),
             set: ConfigDocument::set(&info.config),
-        };
-        (status, [(ETAG, tag)], Json(answer)).into_response()
+        }
+    }
+
+    fn respond(status: StatusCode, info: QueueInfo) -> Response {
+        let tag = HeaderValue::try_from(format!("\"{}\"", info.version)).expect("digits are visible ASCII");
+        (status, [(ETAG, tag)], Json(Self::of(info))).into_response()
     }
 }
 

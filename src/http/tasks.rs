@@ -47,7 +47,7 @@ pub(super) struct EnqueueAnswer<'a> {
 }
 
 impl<'a> EnqueueAnswer<'a> {
-    fn of(queue: &'a QueueName, Enqueued { id, state, run_at }: Enqueued) -> Self {
+    pub(super) fn of(queue: &'a QueueName, Enqueued { id, state, run_at }: Enqueued) -> Self {
         Self {
             id,
             queue,

@@ -9,6 +9,7 @@
 
 pub mod domain;
 pub mod engine;
+pub mod store;
 pub mod http;
 pub mod metrics;
 pub mod telemetry;

@@ -106,6 +106,12 @@ pub struct NewTask {
     pub meta: Meta,
 }
 
+impl AsRef<Self> for NewTask {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl NewTask {
     /// A ready task of the default name with a fresh id.
     pub fn new(payload: Json) -> Self {

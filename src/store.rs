@@ -1,0 +1,17 @@
+//! What Redis remembers. The only room that knows a key or sends a command.
+//!
+//! One atomic script per kind of transition, and the batch is the general case: each takes N items of one
+//! queue. An operation is a pair of files in `ops/`: the Lua that changes state and the Rust that gives it types.
+
+pub mod conn;
+pub mod error;
+pub mod keys;
+pub mod ops;
+pub mod record;
+pub mod registry;
+pub mod reply;
+pub mod script;
+
+pub use conn::{Batch, Conn, Store, StoreSettings};
+pub use error::StoreError;
+pub use keys::QueueKeys;

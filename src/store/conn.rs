@@ -1,0 +1,294 @@
+//! The one door to Redis: connections, pipelines of script calls, and what becomes of their errors.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_redis::redis::aio::ConnectionLike;
+use deadpool_redis::redis::io::tcp::TcpSettings;
+use deadpool_redis::redis::{
+    self, AsyncConnectionConfig, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, ServerErrorKind,
+    Value,
+};
+use deadpool_redis::{Manager, Pool, PoolError, Runtime};
+
+use super::error::StoreError;
+use super::keys::QueueKeys;
+use super::ops::Op;
+use super::reply::Reply;
+use super::script::{self, Clock, Script};
+
+/// How to reach Redis.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// `redis://`, `rediss://` or `redis+unix://`.
+    pub url: String,
+    /// Connections at most.
+    pub connections: usize,
+    /// How long an answer may take before its outcome counts as unknown.
+    pub response_timeout: Duration,
+    pub clock: Clock,
+}
+
+impl StoreSettings {
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            connections: 16,
+            response_timeout: Duration::from_secs(5),
+            clock: Clock::Redis,
+        }
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+    clock: Clock,
+    info: Arc<redis::ConnectionInfo>,
+}
+
+impl Store {
+    /// Does not connect yet.
+    ///
+    /// # Errors
+    /// When the URL is none; the message does not repeat it, for it may hold a password.
+    pub fn new(settings: &StoreSettings) -> Result<Self, String> {
+        let bad_url = |_| "the Redis URL cannot be read".to_owned();
+        let info = settings.url.as_str().into_connection_info().map_err(bad_url)?;
+        // Off by default in redis 1.x, and worth a third of the throughput at 64 connections.
+        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(2)))
+            .set_response_timeout(Some(settings.response_timeout));
+        let manager = Manager::new_with_config(info.clone(), config).map_err(bad_url)?;
+        let pool = Pool::builder(manager)
+            .max_size(settings.connections)
+            .wait_timeout(Some(Duration::from_secs(2)))
+            .create_timeout(Some(Duration::from_secs(2)))
+            .recycle_timeout(Some(Duration::from_secs(1)))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            pool,
+            clock: settings.clock,
+            info: Arc::new(info),
+        })
+    }
+
+    /// Where Redis is, for the connection that listens for wake-ups.
+    pub(crate) fn info(&self) -> &redis::ConnectionInfo {
+        &self.info
+    }
+
+    /// A connection to keep; it connects when first used and again after it broke.
+    pub fn conn(&self) -> Conn {
+        Conn {
+            store: self.clone(),
+            open: None,
+        }
+    }
+
+    /// One operation on a connection of the pool. Not for hot paths: the pool pings at every turn.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn call<O: Op>(&self, keys: &QueueKeys, op: &O) -> Result<O::Outcome, StoreError> {
+        self.conn().call(keys, op).await
+    }
+
+    /// A batch that belongs to this store's clock.
+    pub fn batch(&self) -> Batch {
+        Batch {
+            clock: self.clock,
+            pipeline: Pipeline::new(),
+            scripts: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn command<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let mut connection = self.pool.get().await.map_err(|error| unsent(&error))?;
+        command.query_async(&mut connection).await.map_err(|error| {
+            let error = StoreError::of_sent(&error);
+            if error.spoils_connection() {
+                drop(deadpool_redis::Connection::take(connection));
+            }
+            error
+        })
+    }
+}
+
+fn unsent(error: &PoolError) -> StoreError {
+    tracing::debug!(%error, "no connection to Redis");
+    match error {
+        PoolError::Backend(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::Server(_) | ErrorKind::AuthenticationFailed
+            ) =>
+        {
+            match StoreError::of_sent(error) {
+                error @ StoreError::NotApplied(_) => error,
+                _ => StoreError::of_unsent(),
+            }
+        }
+        _ => StoreError::of_unsent(),
+    }
+}
+
+/// Script calls that travel together: one write, one read, and at `fsync` one sync.
+pub struct Batch {
+    clock: Clock,
+    pipeline: Pipeline,
+    scripts: Vec<&'static Script>,
+}
+
+impl Batch {
+    pub fn push<O: Op>(&mut self, keys: &QueueKeys, op: &O) {
+        let script = script::script(self.clock, O::SCRIPT);
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(&script.sha).arg(QueueKeys::COUNT).arg(keys.all());
+        op.args(&mut cmd);
+        self.pipeline.add_command(cmd);
+        self.scripts.push(script);
+    }
+
+    pub fn len(&self) -> usize {
+        self.scripts.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.scripts.is_empty()
+    }
+}
+
+/// A connection that one owner keeps while it is busy.
+pub struct Conn {
+    store: Store,
+    open: Option<deadpool_redis::Connection>,
+}
+
+impl Conn {
+    /// Sends all calls and waits for all answers, in order. Errors are per call: one cannot fail another.
+    pub async fn send(&mut self, batch: Batch) -> Vec<Result<Reply, StoreError>> {
+        let mut answers = self.round(&batch.pipeline, &batch.scripts).await;
+        let forgotten: Vec<usize> = (0..answers.len())
+            .filter(|&i| {
+                matches!(
+                    &answers[i],
+                    Err(StoreError::NotApplied("Redis forgot the scripts"))
+                )
+            })
+            .collect();
+        if !forgotten.is_empty() && self.load_scripts(batch.clock).await.is_ok() {
+            let mut again = Pipeline::new();
+            let mut scripts = Vec::new();
+            for (i, cmd) in batch.pipeline.cmd_iter().enumerate() {
+                if forgotten.contains(&i) {
+                    again.add_command(cmd.clone());
+                    scripts.push(batch.scripts[i]);
+                }
+            }
+            for (i, answer) in forgotten.into_iter().zip(self.round(&again, &scripts).await) {
+                answers[i] = answer;
+            }
+        }
+        answers
+    }
+
+    async fn round(
+        &mut self,
+        pipeline: &Pipeline,
+        scripts: &[&'static Script],
+    ) -> Vec<Result<Reply, StoreError>> {
+        let connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(error) => return vec![Err(error); scripts.len()],
+        };
+        let answered = connection.req_packed_commands(pipeline, 0, scripts.len()).await;
+        let answers = match answered {
+            Ok(values) => values
+                .into_iter()
+                .zip(scripts)
+                .map(|(value, script)| read(value, script))
+                .collect(),
+            Err(error) => vec![Err(StoreError::of_sent(&error)); scripts.len()],
+        };
+        let spoilt =
+            |answer: &Result<Reply, StoreError>| answer.as_ref().is_err_and(StoreError::spoils_connection);
+        if answers.iter().any(spoilt)
+            && let Some(connection) = self.open.take()
+        {
+            drop(deadpool_redis::Connection::take(connection));
+        }
+        answers
+    }
+
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn call<O: Op>(&mut self, keys: &QueueKeys, op: &O) -> Result<O::Outcome, StoreError> {
+        let mut batch = self.store.batch();
+        batch.push(keys, op);
+        let answer = self.send(batch).await.pop().expect("one answer per call");
+        op.outcome(answer?).map_err(|bad| bad_reply(O::SCRIPT, &bad))
+    }
+
+    /// Gives the connection back to the pool until it is needed again.
+    pub fn rest(&mut self) {
+        self.open = None;
+    }
+
+    async fn connection(&mut self) -> Result<&mut deadpool_redis::Connection, StoreError> {
+        if self.open.is_none() {
+            self.open = Some(self.store.pool.get().await.map_err(|error| unsent(&error))?);
+        }
+        Ok(self.open.as_mut().expect("opened above"))
+    }
+
+    async fn load_scripts(&mut self, clock: Clock) -> Result<(), StoreError> {
+        let mut pipeline = Pipeline::new();
+        for script in script::scripts(clock) {
+            pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.code);
+        }
+        let connection = self.connection().await?;
+        pipeline
+            .exec_async(connection)
+            .await
+            .map_err(|error| StoreError::of_sent(&error))
+    }
+}
+
+/// The log gets the details, the caller the fact that it is broken.
+pub fn bad_reply(script: &str, bad: &super::reply::BadReply) -> StoreError {
+    StoreError::Broken(format!("{script}: {bad}"))
+}
+
+fn read(value: Value, script: &Script) -> Result<Reply, StoreError> {
+    match value {
+        Value::ServerError(error) => {
+            let error = RedisError::from(error);
+            let unloaded = error.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
+            let classified = StoreError::of_sent(&error);
+            if let StoreError::Broken(text) = &classified
+                && !unloaded
+            {
+                return Err(StoreError::Broken(format!("{}: {text}", where_in(script, text))));
+            }
+            Err(classified)
+        }
+        value => Reply::new(value).map_err(|bad| bad_reply(script.name, &bad)),
+    }
+}
+
+/// Redis counts lines from the top of the assembled script; people read files.
+fn where_in(script: &Script, text: &str) -> String {
+    let line = text
+        .split("user_script:")
+        .nth(1)
+        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+    line.map_or_else(
+        || script.name.to_owned(),
+        |line| script::locate(script.name, line),
+    )
+}

@@ -1,0 +1,69 @@
+//! What can go wrong between this process and Redis, sorted by the one question that matters: did it happen?
+
+use deadpool_redis::redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// A broken conversation with Redis. Expected answers are values, not this.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written; safe to retry.
+    #[error("not applied: {0}")]
+    NotApplied(&'static str),
+    /// Sent, but not answered: it may or may not have happened.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// Redis is at `maxmemory`; operations that free memory still work.
+    #[error("the store is full")]
+    Full,
+    /// A script failed or answered what it cannot: a defect, or foreign hands in the data.
+    #[error("broken: {0}")]
+    Broken(String),
+}
+
+impl StoreError {
+    /// Classifies an error that came back for a command that was sent.
+    pub(crate) fn of_sent(error: &RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(kind) => Self::of_server(kind, error),
+            ErrorKind::Extension => Self::of_code(error),
+            ErrorKind::AuthenticationFailed => Self::NotApplied("Redis refused the credentials"),
+            _ => Self::Unknown(error.to_string()),
+        }
+    }
+
+    /// Classifies an error met before anything was sent.
+    pub(crate) fn of_unsent() -> Self {
+        Self::NotApplied("Redis is not reachable")
+    }
+
+    fn of_server(kind: ServerErrorKind, error: &RedisError) -> Self {
+        Self::NotApplied(match kind {
+            ServerErrorKind::BusyLoading => "Redis is loading its data",
+            ServerErrorKind::NoScript => "Redis forgot the scripts",
+            ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain => {
+                "the queue is moving to another node"
+            }
+            ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown => {
+                "the cluster has no primary for the queue"
+            }
+            ServerErrorKind::ReadOnly => "the node became a replica",
+            _ => return Self::of_code(error),
+        })
+    }
+
+    fn of_code(error: &RedisError) -> Self {
+        match error.code() {
+            Some("OOM") => Self::Full,
+            Some("BUSY") => Self::NotApplied("Redis is busy with another script"),
+            Some("MISCONF") => Self::NotApplied("Redis cannot write to its disk"),
+            Some("NOREPLICAS") => Self::NotApplied("Redis has too few replicas"),
+            Some("NOAUTH" | "WRONGPASS") => Self::NotApplied("Redis refused the credentials"),
+            _ => Self::Broken(error.to_string()),
+        }
+    }
+
+    /// The connection this came from should not be used again.
+    pub(crate) fn spoils_connection(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+            || matches!(self, Self::NotApplied(why) if *why == "the node became a replica" || *why == "Redis is not reachable")
+    }
+}

@@ -1,0 +1,82 @@
+//! Every key name, and the schema.
+//!
+//! | Key | Type | Field or member → value or score | Gone when |
+//! |---|---|---|---|
+//! | `lq:1:{queue}:q` | hash | version, document, live settings, tick, counters, `hungry` replicas | the queue is deleted |
+//! | `…:rec` | hash | task id → record (`lua/task.lua`) | the task is forgotten |
+//! | `…:pay` | hash | task id → payload above 2 KiB | with the record |
+//! | `…:mut` | hash | task id → mutable part | with the record |
+//! | `…:hist` | hash | task id → failed attempts (`lua/history.lua`) | with the record |
+//! | `…:due` | zset | task id → due ms | it is due |
+//! | `…:leased` | zset | task id → expiry ms + nonce/2048 | settled or run out |
+//! | `…:dead` | zset | task id → died ms | replayed, purged, evicted |
+//! | `…:done` | list | finished ms, bytes, task id | retention ends |
+//! | `…:res` | hash | task id → state, finished ms, grant, result | retention ends |
+//! | `…:turn` | zset | group → pass | the group has nothing ready |
+//! | `…:mark`, `…:mark_old` | hash | task id \[grant\] → how the lease ended (`lua/settle.lua`) | 5 to 11 min |
+//! | `…:req`, `…:req_at` | hash, zset | `request_id` → grants; → when they end | then |
+//! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
+//! | `…:back:<lane>` | zset | tick, task id → place | the lane is empty |
+//! | `…:heads:<group>` | zset | `priority/name` → order score of the lane's head | the group has nothing ready |
+//! | `…:names:<name>` | zset | `priority/group` → pass | the name has nothing ready |
+//! | `lq:1:queues` | hash | queue → when it was made | the queue is deleted |
+//! | `lq:1:hints` | zset | queue → when a sweep is due | swept |
+//! | `lq:1:secret` | string | the key behind every `lease_id` | never |
+//! | `lq:1:wake` | channel | queue, ready tasks, replica | |
+//!
+//! The last four lane keys are named in the scripts from the lane, so they cannot be declared; they carry the
+//! queue's hash tag like all others.
+
+use crate::domain::QueueName;
+
+/// Layout version: another one may lie beside it while a service is upgraded.
+pub const PREFIX: &str = "lq:1:";
+pub const QUEUES: &str = "lq:1:queues";
+pub const HINTS: &str = "lq:1:hints";
+pub const SECRET: &str = "lq:1:secret";
+pub const WAKE: &str = "lq:1:wake";
+/// Tests set the clock here, in milliseconds; nothing else reads it.
+pub const TEST_CLOCK: &str = "lq:1:clock";
+
+/// The declared keys of one queue, in the order of `KEYS` in `lua/prelude.lua`.
+#[derive(Debug, Clone)]
+pub struct QueueKeys([String; QueueKeys::COUNT]);
+
+impl QueueKeys {
+    pub const COUNT: usize = 15;
+    pub const ROLES: [&'static str; Self::COUNT] = [
+        "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark", "mark_old",
+        "req", "req_at",
+    ];
+
+    pub fn new(queue: &QueueName) -> Self {
+        Self(Self::ROLES.map(|role| format!("{PREFIX}{{{queue}}}:{role}")))
+    }
+
+    pub fn all(&self) -> &[String] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prelude_names_the_keys_in_the_order_of_their_roles() {
+        let line = include_str!("lua/prelude.lua")
+            .lines()
+            .find(|line| line.ends_with("= unpack(KEYS)"))
+            .unwrap();
+        let names = line
+            .trim_start_matches("local ")
+            .trim_end_matches(" = unpack(KEYS)");
+        assert_eq!(names.to_lowercase(), QueueKeys::ROLES.join(", "));
+    }
+
+    #[test]
+    fn every_key_of_a_queue_lies_in_one_hash_slot() {
+        let keys = QueueKeys::new(&QueueName::parse("a:b.c-d").unwrap());
+        assert!(keys.all().iter().all(|key| key.contains("{a:b.c-d}")));
+    }
+}

@@ -1,0 +1,18 @@
+-- requests: a lease call that names itself (request_id) and is repeated gets the same grants.
+--
+--   REQ     hash  key -> (grant 4 | id 14) ...
+--   REQ_AT  zset  when the last of its leases ends -> key
+
+local REQUESTS_MAX = 100000
+
+local function remember_request(r)
+  for _, key in ipairs(call('ZRANGEBYSCORE', REQ_AT, '-inf', NOW, 'LIMIT', 0, 16)) do
+    call('ZREM', REQ_AT, key)
+    call('HDEL', REQ, key)
+  end
+  if call('ZCARD', REQ_AT) >= REQUESTS_MAX then call('HDEL', REQ, call('ZPOPMIN', REQ_AT)[1]) end
+  local parts = {}
+  for i, id in ipairs(r.given) do parts[i] = pack('>I4', r.grants[i]) .. id end
+  call('HSET', REQ, r.key, table.concat(parts))
+  call('ZADD', REQ_AT, r.until_ms, r.key)
+end

@@ -1,0 +1,94 @@
+-- retry: what becomes of a task whose grant ended without success.
+
+-- The delay after a failed attempt, in ms: base * factor^(attempt - 1), at most max, full jitter.
+-- `chance` is uniform in [0, 1). The exponent is capped before it is raised, so nothing overflows.
+local function backoff(attempt, chance)
+  local delay = RETRY_BASE_MS * RETRY_FACTOR ^ math.min(attempt - 1, 64)
+  return floor(math.min(delay, RETRY_MAX_MS) * chance)
+end
+
+local changes, histories, waiting, cancelled = {}, {}, {}, 0
+
+local function remember(id, m)
+  changes[#changes + 1] = id
+  changes[#changes + 1] = write_mut(m)
+end
+
+local function record_attempt(id, attempt)
+  histories[#histories + 1] = id
+  histories[#histories + 1] = with_attempt(call('HGET', HIST, id), attempt)
+end
+
+-- Back into its lane, now or later.
+local function wait_until(id, m, task, run_at)
+  m.place = run_at * PLACES
+  waiting[#waiting + 1] = run_at
+  waiting[#waiting + 1] = id
+end
+
+local returning = 0
+local function ready_at(id, m, task, place)
+  m.place = place
+  returning = returning + 1
+  arrive(m.priority, task.name, task.group, place, entry_of(task.tick, id))
+end
+
+local function cancel_now(id, m, rec)
+  cancelled = cancelled + 1
+  local size = #rec
+  if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
+  finish(id, 'x', m.grants, size, '')
+end
+
+-- A grant that counted and failed: the next attempt, or the end. Says the state and when it runs next.
+local function fail(id, m, task, rec, attempt, how)
+  m.failed = m.failed + 1
+  record_attempt(id, attempt)
+  if has(m.flags, CANCEL) then
+    cancel_now(id, m, rec)
+    return 'x', 0
+  end
+  if how.reject then
+    bury(id, m, 'rejected')
+    return 'd', 0
+  end
+  if m.failed >= task.max_attempts then
+    bury(id, m, 'attempts_exhausted')
+    return 'd', 0
+  end
+  local run_at = how.run_at or NOW + backoff(m.failed, how.chance)
+  if run_at > NOW then
+    wait_until(id, m, task, run_at)
+    return 's', run_at
+  end
+  ready_at(id, m, task, (how.place or NOW) * PLACES)
+  return 'r', how.place or NOW
+end
+
+local RETRY_FIELDS = { 'version', 'order', 'aging_ms', 'ready', 'hungry', 'cancelled_total', 'marks_at', 'leases_expired_total', 'max_deferrals' }
+
+local function read_state()
+  local state = call('HMGET', Q, unpack(RETRY_FIELDS))
+  if state[1] then use_order(state[2], state[3]) end
+  return state, call('HMGET', Q, unpack(ENDING_FIELDS))
+end
+
+local function check_writes(e)
+  check_arrivals()
+  check_endings(e)
+  call('ZCARD', DUE)
+  call('HLEN', HIST)
+end
+
+-- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones.
+local function write_decisions(state, e, me, ended)
+  many('ZREM', LEASED, ended)
+  many('HSET', MUT, changes)
+  many('HSET', HIST, histories)
+  many('ZADD', DUE, waiting)
+  apply_arrivals()
+  write_buried(e)
+  write_finished(e)
+  call('HSET', Q, 'ready', state[4] + returning, 'cancelled_total', state[6] + cancelled)
+  wake(state[5], me, returning)
+end

@@ -1,0 +1,74 @@
+-- task: how a task lies in Redis. The Rust twin is `store/record.rs`; a test holds the two together.
+--
+-- Record, in REC by id, immutable:
+--   tick 7 | flags 2 | [run_at 6] [max_attempts 2] [lease_ms 4] | priority 2 | name 1+n | [group 1+n] | [meta 4+n] | payload
+--   The tick is the moment of acceptance in places: it tells the time and breaks ties.
+--   Payloads above 2 KiB lie in PAY instead, which only lease and reads touch.
+-- Mutable part, in MUT by id, only for tasks to which something happened:
+--   grants 4 | failed 2 | deferrals 2 | flags 1 | priority 2 | place 7 | granted_at 6 | slot 4 | [worker 1+n] [progress]
+--   The slot is the lease's length in ms while leased, and the ended lease's nonce afterwards.
+
+local RUN_AT, MAX_ATTEMPTS, LEASE_MS, GROUP, META, BIG = 1, 2, 4, 8, 16, 32
+local CANCEL, EXPIRED, WORKER, PROGRESS, REASON = 1, 2, 4, 8, 16
+
+local function has(flags, bit) return flags % (bit * 2) >= bit end
+local function with(flags, bit) return has(flags, bit) and flags or flags + bit end
+local function without(flags, bit) return has(flags, bit) and flags - bit or flags end
+
+local function read_record(rec)
+  local tick, flags, at = unpack_bytes('>I7I2', rec)
+  local task = { tick = tick, place = tick, flags = flags, max_attempts = DEFAULT_MAX_ATTEMPTS, lease_ms = DEFAULT_LEASE_MS, group = '' }
+  if has(flags, RUN_AT) then
+    task.run_at, at = unpack_bytes('>I6', rec, at)
+    task.place = task.run_at * PLACES
+  end
+  if has(flags, MAX_ATTEMPTS) then task.max_attempts, at = unpack_bytes('>I2', rec, at) end
+  if has(flags, LEASE_MS) then task.lease_ms, at = unpack_bytes('>I4', rec, at) end
+  task.priority, task.name, at = unpack_bytes('>I2Bc0', rec, at)
+  if has(flags, GROUP) then task.group, at = unpack_bytes('>Bc0', rec, at) end
+  if has(flags, META) then
+    local length
+    length, at = unpack_bytes('>I4', rec, at)
+    at = at + length
+  end
+  task.payload_at = at
+  return task
+end
+
+local function read_mut(bytes)
+  local m = {}
+  local at
+  m.grants, m.failed, m.deferrals, m.flags, m.priority, m.place, m.granted_at, m.slot, at =
+    unpack_bytes('>I4I2I2BI2I7I6I4', bytes)
+  m.worker, m.progress = '', ''
+  if has(m.flags, WORKER) then m.worker, at = unpack_bytes('>Bc0', bytes, at) end
+  if has(m.flags, PROGRESS) then m.progress = sub(bytes, at) end
+  return m
+end
+
+-- The mutable part of a task to which nothing has happened yet but its first grant.
+local function first_mut(task, granted_at)
+  return { grants = 1, failed = 0, deferrals = 0, flags = 0, priority = task.priority, place = task.place,
+    granted_at = granted_at, slot = task.lease_ms, worker = '', progress = '' }
+end
+
+local function write_mut(m)
+  local tail = ''
+  m.flags = without(without(m.flags, WORKER), PROGRESS)
+  if m.worker ~= '' then
+    m.flags = with(m.flags, WORKER)
+    tail = pack('>Bc0', #m.worker, m.worker)
+  end
+  if m.progress ~= '' then
+    m.flags = with(m.flags, PROGRESS)
+    tail = tail .. m.progress
+  end
+  return pack('>I4I2I2BI2I7I6I4', m.grants, m.failed, m.deferrals, m.flags, m.priority, m.place, m.granted_at, m.slot) .. tail
+end
+
+-- A lease's score is its expiry in ms plus nonce / PLACES.
+local function read_score(score)
+  local exact = tonumber(score)
+  local expires = floor(exact)
+  return expires, (exact - expires) * PLACES
+end

@@ -1,0 +1,94 @@
+//! Everything this product can do to Redis: a file pair per operation.
+
+use deadpool_redis::redis::Cmd;
+
+use super::reply::{BadReply, Reply};
+use crate::domain::Millis;
+
+pub mod ack;
+pub mod configure;
+pub mod enqueue;
+pub mod extend;
+pub mod lease;
+pub mod list;
+pub mod nack;
+pub mod overview;
+pub mod recall;
+pub mod release;
+pub mod reorder;
+pub mod show;
+pub mod sweep;
+
+/// A typed script call on one queue.
+pub trait Op {
+    /// Name of the script.
+    const SCRIPT: &'static str;
+    type Outcome;
+
+    /// Writes ARGV in the order of the script's header.
+    fn args(&self, cmd: &mut Cmd);
+
+    /// Reads the reply in the order of the script's header.
+    ///
+    /// # Errors
+    /// When the reply is not one the header knows.
+    fn outcome(&self, reply: Reply) -> Result<Self::Outcome, BadReply>;
+}
+
+/// The queue does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Absent;
+
+/// What a settled item was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer<T> {
+    Done(T),
+    Lost,
+    Unknown,
+}
+
+/// What a settling script answered, per item in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settles<T> {
+    pub now: Millis,
+    pub answers: Vec<Answer<T>>,
+}
+
+/// Reads `word, now, items…` of the settling scripts.
+fn settled<T>(
+    mut reply: Reply,
+    mut read: impl FnMut(&str, &mut Reply) -> Result<T, BadReply>,
+) -> Result<Result<Settles<T>, Absent>, BadReply> {
+    if reply.text()? == "absent" {
+        return Ok(Err(Absent));
+    }
+    let now = reply.millis()?;
+    let mut answers = Vec::new();
+    while !reply.is_empty() {
+        let mut item = reply.array()?;
+        answers.push(match item.text()?.as_str() {
+            "lost" => Answer::Lost,
+            "unknown" => Answer::Unknown,
+            word => Answer::Done(read(word, &mut item)?),
+        });
+    }
+    Ok(Ok(Settles { now, answers }))
+}
+
+/// One letter per state, as the scripts write it.
+fn state(letter: &str) -> Result<crate::domain::TaskState, BadReply> {
+    use crate::domain::TaskState::{Cancelled, Completed, Dead, Ready, Scheduled};
+    Ok(match letter {
+        "r" => Ready,
+        "s" => Scheduled,
+        "d" => Dead,
+        "x" => Cancelled,
+        "c" => Completed,
+        _ => return Err(BadReply("a state letter")),
+    })
+}
+
+/// A lease's identity as ARGV.
+fn lease_args(cmd: &mut Cmd, lease: &crate::domain::Lease) {
+    cmd.arg(lease.task.as_bytes()).arg(lease.grant).arg(lease.nonce);
+}

@@ -1,0 +1,41 @@
+//! Holders of leases finish their tasks.
+
+use deadpool_redis::redis::Cmd;
+
+use super::{Absent, Op, Settles, lease_args, settled};
+use crate::domain::Lease;
+use crate::domain::settle::Ack;
+use crate::store::reply::{BadReply, Reply};
+
+/// Of distinct tasks.
+pub struct AckOp<'a>(pub &'a [(Lease, Ack)]);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acked {
+    Done,
+    Late,
+    Already,
+}
+
+impl Op for AckOp<'_> {
+    const SCRIPT: &'static str = "ack";
+    type Outcome = Result<Settles<Acked>, Absent>;
+
+    fn args(&self, cmd: &mut Cmd) {
+        cmd.arg(self.0.len());
+        for (lease, ack) in self.0 {
+            lease_args(cmd, lease);
+            cmd.arg(lease.size);
+            cmd.arg(ack.result.as_ref().map_or(&[][..], |result| result.bytes()));
+        }
+    }
+
+    fn outcome(&self, reply: Reply) -> Result<Self::Outcome, BadReply> {
+        settled(reply, |word, _| match word {
+            "acked" => Ok(Acked::Done),
+            "late" => Ok(Acked::Late),
+            "already" => Ok(Acked::Already),
+            _ => Err(BadReply("an ack's word")),
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! Makes a queue, or changes what holds for it.
+
+use deadpool_redis::redis::Cmd;
+
+use super::Op;
+use crate::domain::queue::{QueueConfig, defaults};
+use crate::store::reply::{BadReply, Reply};
+
+pub struct ConfigureOp<'a> {
+    /// The version that must be the present one; 0: the queue must not exist.
+    pub expected: Option<u64>,
+    /// Make the queue when it is absent.
+    pub create: bool,
+    pub config: &'a QueueConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Configured {
+    Done {
+        version: u64,
+        created: bool,
+        /// The order changed: run [`super::reorder`] before answering.
+        reorder: bool,
+    },
+    /// The present version; 0 for an absent queue.
+    Mismatch { version: u64 },
+}
+
+impl Op for ConfigureOp<'_> {
+    const SCRIPT: &'static str = "configure";
+    type Outcome = Configured;
+
+    fn args(&self, cmd: &mut Cmd) {
+        match self.expected {
+            Some(version) => cmd.arg(version),
+            None => cmd.arg(""),
+        };
+        cmd.arg(u8::from(self.create));
+        cmd.arg(serde_json::to_string(self.config).expect("numbers and strings become JSON"));
+        let c = self.config;
+        let mut live = |field: &str, value: u64| {
+            cmd.arg(field).arg(value);
+        };
+        live("aging_ms", c.aging_ms.unwrap_or(defaults::AGING_MS));
+        live("max_lease_ms", c.max_lease_ms.unwrap_or(defaults::MAX_LEASE_MS));
+        live(
+            "max_deferrals",
+            c.max_deferrals.unwrap_or(defaults::MAX_DEFERRALS).into(),
+        );
+        live(
+            "dead_max_size",
+            c.dead_max_size.unwrap_or(defaults::DEAD_MAX_SIZE),
+        );
+        live("completed_ms", c.completed_ms.unwrap_or(defaults::COMPLETED_MS));
+        live(
+            "completed_max",
+            c.completed_max.unwrap_or(defaults::COMPLETED_MAX),
+        );
+        live(
+            "completed_bytes",
+            c.completed_bytes.unwrap_or(defaults::COMPLETED_BYTES),
+        );
+        cmd.arg("order").arg(c.order.unwrap_or(defaults::ORDER).word());
+        cmd.arg("keep").arg(c.keep.unwrap_or(defaults::KEEP).word());
+    }
+
+    fn outcome(&self, mut reply: Reply) -> Result<Configured, BadReply> {
+        match reply.text()?.as_str() {
+            "configured" => Ok(Configured::Done {
+                version: reply.number()?,
+                created: reply.flag()?,
+                reorder: reply.flag()?,
+            }),
+            "mismatch" => Ok(Configured::Mismatch {
+                version: reply.number()?,
+            }),
+            _ => Err(BadReply("a configure's word")),
+        }
+    }
+}

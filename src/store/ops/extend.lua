@@ -1,0 +1,41 @@
+-- extend: holders of leases prolong them.
+--
+-- ARGV   1 #items  then per item: id, grant, nonce, lease_ms or '' for the length it was granted with, progress as JSON or ''
+-- Reply  "settled", now, then per item {"extended", expires_at, "1" when a cancel was requested} | {"lost"} | {"unknown"}
+--        "absent" when the queue does not exist
+-- Keeps  I6 I7 I11: a stated length counts from now; without one nothing is shortened; never past max_lease_ms since the grant
+-- Uses   task settle
+
+local state = call('HMGET', Q, 'version', 'max_lease_ms')
+if not state[1] then return { 'absent' } end
+local max_lease_ms, count = tonumber(state[2]), tonumber(ARGV[1])
+read_holders(2, count, 5)
+
+local reply, leases, changed = { 'settled', NOW }, {}, {}
+for i = 1, count do
+  local at = 2 + (i - 1) * 5
+  local id, grant, nonce = ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local expires, m = held(i, grant, nonce)
+  if expires and expires > NOW then
+    if not m then
+      local task = read_record(call('HGET', REC, id))
+      m = first_mut(task, expires - task.lease_ms)
+    end
+    local until_ms = ARGV[at + 3] ~= '' and NOW + tonumber(ARGV[at + 3]) or math.max(expires, NOW + m.slot)
+    until_ms = math.min(until_ms, m.granted_at + max_lease_ms)
+    if ARGV[at + 4] ~= '' then m.progress = ARGV[at + 4] end
+    leases[#leases + 1] = until_ms + nonce / PLACES
+    leases[#leases + 1] = id
+    changed[#changed + 1] = id
+    changed[#changed + 1] = write_mut(m)
+    reply[2 + i] = { 'extended', until_ms, has(m.flags, CANCEL) and 1 or 0 }
+  else
+    reply[2 + i] = { expires and 'lost' or judge(id, 'e', grant, nonce) }
+  end
+end
+if #leases == 0 then return reply end
+
+call('HDEL', Q, '') -- a full store refuses a script whose first write may grow; extending must still work
+many('ZADD', LEASED, leases)
+many('HSET', MUT, changed)
+return reply

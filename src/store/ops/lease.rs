@@ -1,0 +1,211 @@
+//! Hands out tasks.
+
+use bytes::Bytes;
+use deadpool_redis::redis::Cmd;
+
+use super::Op;
+use crate::domain::{Lease, LeaseKey, LeasedTask, Millis, QueueName, TaskId, TaskName};
+use crate::store::record;
+use crate::store::reply::{BadReply, Reply};
+
+/// One caller's wish within a call; wishes of one call share their `names` filter.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    pub tasks: usize,
+    /// `None`: the length frozen into each task.
+    pub lease_ms: Option<u64>,
+    pub worker: Option<String>,
+    /// Owner and `request_id`.
+    pub request_key: Option<String>,
+}
+
+pub struct LeaseOp<'a> {
+    pub replica: &'a str,
+    /// Be told when tasks become ready, should this fall short.
+    pub tell_me: bool,
+    pub bytes_max: usize,
+    /// Below 2048.
+    pub seed: u16,
+    pub names: &'a [TaskName],
+    pub wishes: &'a [Wish],
+}
+
+/// A grant as it came from Redis, not yet decoded.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// Which wish of the call, from 0.
+    pub wish: usize,
+    pub id: TaskId,
+    record: Bytes,
+    payload: Bytes,
+    mutable: Bytes,
+    expires_at: Millis,
+    nonce: u16,
+    last_attempt: Bytes,
+}
+
+#[derive(Debug, Clone)]
+pub enum Granted {
+    Tasks {
+        now: Millis,
+        /// When something is due or a lease runs out.
+        next_at: Option<Millis>,
+        /// Wishes, from 0, whose `request_id` was granted before.
+        recalled: Vec<usize>,
+        /// Stale entries or the byte limit ended the call, not the end of the queue: ask again at once.
+        again: bool,
+        grants: Vec<Grant>,
+    },
+    Absent,
+}
+
+impl Op for LeaseOp<'_> {
+    const SCRIPT: &'static str = "lease";
+    type Outcome = Granted;
+
+    fn args(&self, cmd: &mut Cmd) {
+        cmd.arg(self.replica)
+            .arg(u8::from(self.tell_me))
+            .arg(self.bytes_max)
+            .arg(self.seed);
+        cmd.arg(self.names.len());
+        for name in self.names {
+            cmd.arg(name.as_str());
+        }
+        cmd.arg(self.wishes.len());
+        for wish in self.wishes {
+            cmd.arg(wish.tasks).arg(wish.lease_ms.unwrap_or(0));
+            cmd.arg(wish.worker.as_deref().unwrap_or_default());
+            cmd.arg(wish.request_key.as_deref().unwrap_or_default());
+        }
+    }
+
+    fn outcome(&self, reply: Reply) -> Result<Granted, BadReply> {
+        granted(reply)
+    }
+}
+
+pub(super) fn granted(mut reply: Reply) -> Result<Granted, BadReply> {
+    match reply.text()?.as_str() {
+        "leased" => {}
+        "absent" => return Ok(Granted::Absent),
+        _ => return Err(BadReply("a lease's word")),
+    }
+    let (now, next_at) = (reply.millis()?, reply.some_millis()?);
+    reply.number()?;
+    let mut indexes = reply.array()?;
+    let mut recalled = Vec::new();
+    while !indexes.is_empty() {
+        recalled.push(from_one(indexes.number()?)?);
+    }
+    let again = reply.flag()?;
+    let mut grants = Vec::new();
+    while !reply.is_empty() {
+        grants.push(Grant {
+            wish: from_one(reply.number()?)?,
+            id: reply.id()?,
+            record: reply.bytes()?,
+            payload: reply.bytes()?,
+            mutable: reply.bytes()?,
+            expires_at: reply.millis()?,
+            nonce: reply.small()?,
+            last_attempt: reply.bytes()?,
+        });
+    }
+    Ok(Granted::Tasks {
+        now,
+        next_at,
+        recalled,
+        again,
+        grants,
+    })
+}
+
+/// Lua counts from one.
+fn from_one(index: u64) -> Result<usize, BadReply> {
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| index.checked_sub(1))
+        .ok_or(BadReply("an index"))
+}
+
+impl Grant {
+    /// Decodes the task and seals its lease.
+    ///
+    /// # Errors
+    /// When what Redis holds is no task.
+    pub fn open(
+        self,
+        queue: &QueueName,
+        key: &LeaseKey,
+        server_time: Millis,
+    ) -> Result<(LeasedTask, Lease), BadReply> {
+        let record = record::read(self.record, self.payload)?;
+        let mutable = record::read_mutable(self.mutable)?;
+        // A task without a mutable part holds its first lease, of its own length.
+        let granted_at = mutable.as_ref().map_or(
+            Millis::new(self.expires_at.get().saturating_sub(record.lease_ms)),
+            |m| m.granted_at,
+        );
+        let first_ready = record.run_at.unwrap_or(record.enqueued_at);
+        let mutable = mutable.unwrap_or_else(|| record::Mutable {
+            grants: 1,
+            priority: record.priority,
+            place: first_ready.get() * record::PLACES,
+            slot: u32::try_from(record.lease_ms).unwrap_or(u32::MAX),
+            ..record::Mutable::default()
+        });
+        let last_error = if self.last_attempt.is_empty() {
+            None
+        } else {
+            Some(record::read_attempt(self.last_attempt)?.error)
+        };
+        let lease = Lease {
+            queue: queue.clone(),
+            task: self.id,
+            grant: mutable.grants,
+            granted_at,
+            nonce: self.nonce,
+            age_ms: granted_at.since(record.enqueued_at),
+            size: record.size,
+        };
+        let task = LeasedTask {
+            id: self.id,
+            queue: queue.clone(),
+            name: record.name,
+            group: record.group,
+            payload: record.payload,
+            priority: mutable.priority,
+            attempt: mutable.failed.saturating_add(1),
+            max_attempts: record.max_attempts,
+            deferrals: mutable.deferrals,
+            grant: mutable.grants,
+            lease_id: key.seal(&lease),
+            lease_ms: mutable.slot.into(),
+            lease_expires_at: self.expires_at,
+            server_time,
+            enqueued_at: record.enqueued_at,
+            ready_at: Millis::new(mutable.place / record::PLACES),
+            meta: record.meta.into(),
+            last_error,
+        };
+        Ok((task, lease))
+    }
+
+    /// What gives this grant back, should nobody want it. Cheaper than [`Self::open`], and cannot fail on a damaged record.
+    pub fn lease(&self, queue: &QueueName) -> Lease {
+        let grant = self
+            .mutable
+            .first_chunk::<4>()
+            .map_or(1, |bytes| u32::from_be_bytes(*bytes));
+        Lease {
+            queue: queue.clone(),
+            task: self.id,
+            grant,
+            granted_at: Millis::default(),
+            nonce: self.nonce,
+            age_ms: 0,
+            size: 0,
+        }
+    }
+}

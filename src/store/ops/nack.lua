@@ -1,0 +1,49 @@
+-- nack: holders of leases report failure; the task is retried after a while or becomes a dead letter.
+--
+-- ARGV   1 replica  2 #items  then per item: id, grant, nonce, "1" to retry, delay in ms or '' for backoff,
+--          chance in millionths for the jitter, error type, message, stack, "1" when the error was cut
+-- Reply  "settled", now, then per item
+--          {"nacked" | "already", state, attempt, attempts left, next_at or 0} | {"lost"} | {"unknown"}
+--          state: r ready, s scheduled, d dead, x cancelled
+--        "absent" when the queue does not exist
+-- Moves  leased -> scheduled | ready | dead | cancelled
+-- Keeps  I3 I4 I6 I7 I9 I12 I13 I14
+-- Uses   task lanes history settle endings retry
+
+local state, e = read_state()
+if not state[1] then return { 'absent' } end
+local me, count = ARGV[1], tonumber(ARGV[2])
+read_holders(3, count, 10)
+
+local reply, ended = { 'settled', NOW }, {}
+for i = 1, count do
+  local at = 3 + (i - 1) * 10
+  local id, grant, nonce = ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local expires, m = held(i, grant, nonce)
+  if expires and expires > NOW then
+    local rec = call('HGET', REC, id)
+    local task = read_record(rec)
+    m = m or first_mut(task, expires - task.lease_ms)
+    local attempt = { number = m.failed + 1, grant = grant, started = m.granted_at, ended = NOW, outcome = NACKED,
+      worker = m.worker, kind = ARGV[at + 6], message = ARGV[at + 7], stack = ARGV[at + 8], cut = tonumber(ARGV[at + 9]) }
+    local delay = ARGV[at + 4]
+    local how = { reject = ARGV[at + 3] ~= '1', chance = tonumber(ARGV[at + 5]) / 1000000, run_at = delay ~= '' and NOW + tonumber(delay) or nil }
+    local becomes, next_at = fail(id, m, task, rec, attempt, how)
+    local left = becomes == 'd' and 0 or task.max_attempts - m.failed
+    m.slot, m.worker = nonce, ''
+    remember(id, m)
+    mark(id .. pack('>I4', grant), 'n', grant, nonce, becomes, attempt.number, left, next_at)
+    ended[#ended + 1] = id
+    reply[2 + i] = { 'nacked', becomes, attempt.number, left, next_at }
+  else
+    local word, was
+    if expires then word = 'lost' else word, was = judge(id, 'n', grant, nonce) end
+    reply[2 + i] = word == 'already' and { word, was.state, was.attempt, was.left, was.next_at } or { word }
+  end
+end
+if #ended == 0 then return reply end
+check_writes(e)
+
+write_decisions(state, e, me, ended)
+write_marks(state[7])
+return reply

@@ -1,0 +1,70 @@
+//! Config and counts of a queue on one snapshot.
+
+use deadpool_redis::redis::Cmd;
+
+use super::{Absent, Op};
+use crate::domain::Millis;
+use crate::store::reply::{BadReply, Reply};
+
+pub struct OverviewOp;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    pub now: Millis,
+    pub version: u64,
+    /// The config as JSON.
+    pub document: String,
+    pub created_at: Millis,
+    pub ready: u64,
+    pub scheduled: u64,
+    pub leased: u64,
+    pub dead: u64,
+    /// Finished tasks that are still readable.
+    pub kept: u64,
+    pub oldest_ready_at: Option<Millis>,
+    pub accepted_total: u64,
+    pub completed_total: u64,
+    pub cancelled_total: u64,
+    pub purged_total: u64,
+    pub dead_evicted_total: u64,
+    pub dead_aged_total: u64,
+    pub replayed_total: u64,
+    pub duplicates_total: u64,
+    pub leases_expired_total: u64,
+}
+
+impl Op for OverviewOp {
+    const SCRIPT: &'static str = "overview";
+    type Outcome = Result<Overview, Absent>;
+
+    fn args(&self, _: &mut Cmd) {}
+
+    fn outcome(&self, mut reply: Reply) -> Result<Self::Outcome, BadReply> {
+        match reply.text()?.as_str() {
+            "overview" => {}
+            "absent" => return Ok(Err(Absent)),
+            _ => return Err(BadReply("an overview's word")),
+        }
+        Ok(Ok(Overview {
+            now: reply.millis()?,
+            version: reply.number()?,
+            document: reply.text()?,
+            created_at: reply.millis()?,
+            ready: reply.number()?,
+            scheduled: reply.number()?,
+            leased: reply.number()?,
+            dead: reply.number()?,
+            kept: reply.number()?,
+            oldest_ready_at: reply.some_millis()?,
+            accepted_total: reply.number()?,
+            completed_total: reply.number()?,
+            cancelled_total: reply.number()?,
+            purged_total: reply.number()?,
+            dead_evicted_total: reply.number()?,
+            dead_aged_total: reply.number()?,
+            replayed_total: reply.number()?,
+            duplicates_total: reply.number()?,
+            leases_expired_total: reply.number()?,
+        }))
+    }
+}

@@ -1,0 +1,70 @@
+-- release: holders of leases give tasks back without spending the attempt; also the service itself, for
+-- callers that left before they got their answer (give-back).
+--
+-- ARGV   1 replica  2 #items  then per item: id, grant, nonce, how ('' old place | 'g' give-back | '+' ms | '@' ms),
+--          chance in millionths for the jitter of an exhausted deferral
+-- Reply  "settled", now, then per item {"released" | "already", state, run_at or 0} | {"lost"} | {"unknown"}
+--          state: r ready, s scheduled, d dead, x cancelled
+--        "absent" when the queue does not exist
+-- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled when that was asked for
+-- Keeps  I3 I4 I6 I7 I9 I12 I19
+-- Uses   task lanes history settle endings retry
+
+local state, e = read_state()
+if not state[1] then return { 'absent' } end
+local me, count, max_deferrals = ARGV[1], tonumber(ARGV[2]), tonumber(state[9])
+read_holders(3, count, 5)
+
+local reply, ended = { 'settled', NOW }, {}
+for i = 1, count do
+  local at = 3 + (i - 1) * 5
+  local id, grant, nonce, how = ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local expires, m = held(i, grant, nonce)
+  if expires and (expires > NOW or how == 'g') then
+    local rec = call('HGET', REC, id)
+    local task = read_record(rec)
+    m = m or first_mut(task, expires - task.lease_ms)
+    local becomes, run_at = 'r', 0
+    if how == '' or how == 'g' then
+      if has(m.flags, CANCEL) then
+        cancel_now(id, m, rec)
+        becomes = 'x'
+      else
+        ready_at(id, m, task, m.place)
+      end
+    else
+      run_at = tonumber(sub(how, 2)) + (byte(how) == 43 and NOW or 0)
+      m.deferrals = m.deferrals + 1
+      if m.deferrals > max_deferrals then
+        local attempt = { number = m.failed + 1, grant = grant, started = m.granted_at, ended = NOW, outcome = DEFERRALS_EXHAUSTED,
+          worker = m.worker, kind = 'deferrals_exhausted', message = 'released more often than max_deferrals allows', stack = '', cut = 0 }
+        run_at = math.max(run_at, NOW + backoff(m.failed + 1, tonumber(ARGV[at + 4]) / 1000000))
+        becomes, run_at = fail(id, m, task, rec, attempt, { run_at = run_at })
+      elseif has(m.flags, CANCEL) then
+        cancel_now(id, m, rec)
+        becomes, run_at = 'x', 0
+      elseif run_at > NOW then
+        wait_until(id, m, task, run_at)
+        becomes = 's'
+      else
+        ready_at(id, m, task, NOW * PLACES)
+        run_at = 0
+      end
+    end
+    m.slot, m.worker = nonce, ''
+    remember(id, m)
+    if how ~= 'g' then mark(id .. pack('>I4', grant), 'r', grant, nonce, becomes, 0, 0, run_at) end
+    ended[#ended + 1] = id
+    reply[2 + i] = { 'released', becomes, run_at }
+  else
+    local word, was
+    if expires then word = 'lost' else word, was = judge(id, 'r', grant, nonce) end
+    reply[2 + i] = word == 'already' and { word, was.state, was.next_at } or { word }
+  end
+end
+if #ended == 0 then return reply end
+check_writes(e)
+
+write_decisions(state, e, me, ended)
+write_marks(state[7])
+return reply

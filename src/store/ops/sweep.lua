@@ -1,0 +1,58 @@
+-- sweep: takes back leases that ran out, makes due tasks ready, and drops what retention no longer covers.
+--
+-- ARGV   1 replica  2 how many of each at most
+-- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due
+--        "absent" when the queue does not exist
+-- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
+-- Keeps  I3 I4 I6 I8 I12 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
+-- Uses   task lanes history settle endings retry
+
+local state, e = read_state()
+if not state[1] then return { 'absent' } end
+local me, limit = ARGV[1], tonumber(ARGV[2])
+
+local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
+local over = call('ZRANGEBYSCORE', LEASED, '-inf', string.format('(%d', NOW + 1), 'WITHSCORES', 'LIMIT', 0, limit)
+
+local came_due, ran_out, ids_due = {}, {}, {}
+for i = 1, #due, 2 do ids_due[#ids_due + 1] = due[i] end
+if #ids_due > 0 then
+  local recs, changed = call('HMGET', REC, unpack(ids_due)), call('HMGET', MUT, unpack(ids_due))
+  for i, id in ipairs(ids_due) do
+    came_due[i] = id
+    if recs[i] then
+      local task = read_record(recs[i])
+      local priority = changed[i] and read_mut(changed[i]).priority or task.priority
+      returning = returning + 1
+      arrive(priority, task.name, task.group, tonumber(due[i * 2]) * PLACES, entry_of(task.tick, id))
+    end
+  end
+end
+
+for i = 1, #over, 2 do
+  local id, expires, nonce = over[i], read_score(over[i + 1])
+  local rec, bytes = call('HGET', REC, id), call('HGET', MUT, id)
+  ran_out[#ran_out + 1] = id
+  if rec then
+    local task = read_record(rec)
+    local m = bytes and read_mut(bytes) or first_mut(task, expires - task.lease_ms)
+    local attempt = { number = m.failed + 1, grant = m.grants, started = m.granted_at, ended = expires, outcome = LEASE_EXPIRED,
+      worker = m.worker, kind = 'lease_expired', message = 'the lease ran out before the task was settled', stack = '', cut = 0 }
+    fail(id, m, task, rec, attempt, { run_at = NOW, place = expires })
+    m.slot, m.worker, m.flags = nonce, '', with(m.flags, EXPIRED)
+    remember(id, m)
+  end
+end
+check_writes(e)
+
+call('HDEL', Q, '') -- the first write frees, so that a full store is swept too
+many('ZREM', DUE, came_due)
+if #ran_out > 0 or #came_due > 0 then write_decisions(state, e, me, ran_out) end
+if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
+if #leaving == 0 then
+  call('HSET', Q, 'done_bytes', trim_done(tonumber(e[2]), tonumber(e[3]), tonumber(e[4]), tonumber(e[5]), limit))
+end
+
+local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
+local next_at = math.min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over)) or math.huge)
+return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due }

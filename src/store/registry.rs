@@ -1,0 +1,131 @@
+//! What belongs to no queue: which queues there are, when they want a sweep, and the deployment's secret.
+//!
+//! In a cluster these keys lie in other slots than the queues' own, so they are written beside the scripts: a
+//! queue is registered before its first write, and hints are only hints, repaired by the slow sweep.
+
+use deadpool_redis::redis::{self, cmd};
+use rand::RngCore;
+
+use super::conn::Store;
+use super::error::StoreError;
+use super::keys;
+use crate::domain::{LeaseKey, Millis, QueueName};
+
+impl Store {
+    /// The key behind every `lease_id`, made by whoever comes first.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn lease_key(&self) -> Result<LeaseKey, StoreError> {
+        let mut fresh = [0u8; LeaseKey::BYTES];
+        rand::rng().fill_bytes(&mut fresh);
+        let _: redis::Value = self
+            .command(cmd("SET").arg(keys::SECRET).arg(&fresh[..]).arg("NX"))
+            .await?;
+        let secret: Vec<u8> = self.command(cmd("GET").arg(keys::SECRET)).await?;
+        let secret = secret
+            .try_into()
+            .map_err(|_| StoreError::Broken("the lease secret has another length".to_owned()))?;
+        Ok(LeaseKey::new(&secret))
+    }
+
+    /// Notes a queue; `false` when there are `max` already and this is none of them.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn register(&self, queue: &QueueName, max: usize) -> Result<bool, StoreError> {
+        let known: bool = self
+            .command(cmd("HEXISTS").arg(keys::QUEUES).arg(queue.as_str()))
+            .await?;
+        if known {
+            return Ok(true);
+        }
+        let queues: usize = self.command(cmd("HLEN").arg(keys::QUEUES)).await?;
+        if queues >= max {
+            return Ok(false);
+        }
+        let _: i64 = self
+            .command(
+                cmd("HSETNX")
+                    .arg(keys::QUEUES)
+                    .arg(queue.as_str())
+                    .arg(Millis::local().get()),
+            )
+            .await?;
+        Ok(true)
+    }
+
+    /// Some queues, in no order, and the next cursor, 0 at the end.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn scan_queues(&self, cursor: u64, count: usize) -> Result<(u64, Vec<QueueName>), StoreError> {
+        let (next, pairs): (u64, Vec<String>) = self
+            .command(cmd("HSCAN").arg(keys::QUEUES).arg(cursor).arg("COUNT").arg(count))
+            .await?;
+        let names = pairs
+            .iter()
+            .step_by(2)
+            .filter_map(|name| QueueName::parse(name).ok());
+        Ok((next, names.collect()))
+    }
+
+    /// Notes that a queue wants a sweep at `at`, unless an earlier one is noted.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn hint(&self, queue: &QueueName, at: Millis) -> Result<(), StoreError> {
+        let _: i64 = self
+            .command(
+                cmd("ZADD")
+                    .arg(keys::HINTS)
+                    .arg("LT")
+                    .arg(at.get())
+                    .arg(queue.as_str()),
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Takes the queues whose sweep is due on Redis's clock, at most `limit`. Who dies holding one is made up for by the slow sweep.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn take_due_hints(&self, limit: usize) -> Result<Vec<QueueName>, StoreError> {
+        let (seconds, micros): (u64, u64) = self.command(&cmd("TIME")).await?;
+        let now = seconds * 1000 + micros / 1000;
+        let due: Vec<String> = self
+            .command(
+                cmd("ZRANGEBYSCORE")
+                    .arg(keys::HINTS)
+                    .arg("-inf")
+                    .arg(now)
+                    .arg("LIMIT")
+                    .arg(0)
+                    .arg(limit),
+            )
+            .await?;
+        let mut taken = Vec::new();
+        for name in due {
+            // Before the sweep: what is noted from now on was written after it read.
+            let removed: u64 = self.command(cmd("ZREM").arg(keys::HINTS).arg(&name)).await?;
+            if let Ok(queue) = QueueName::parse(&name)
+                && removed == 1
+            {
+                taken.push(queue);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Redis takes a write; also keeps the probe bounded.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let _: redis::Value = self
+            .command(cmd("SET").arg("lq:1:probe").arg(1).arg("PX").arg(60_000))
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Reads what scripts answer: words, numbers and bytes, one after the other.
+
+use bytes::Bytes;
+use deadpool_redis::redis::Value;
+
+use crate::domain::{Millis, TaskId};
+
+/// A reply that its script cannot have given: names what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {0} in the reply")]
+pub struct BadReply(pub &'static str);
+
+/// The rest of an array reply.
+#[derive(Debug, Clone)]
+pub struct Reply(std::vec::IntoIter<Value>);
+
+impl Reply {
+    pub fn new(value: Value) -> Result<Self, BadReply> {
+        match value {
+            Value::Array(values) => Ok(Self(values.into_iter())),
+            _ => Err(BadReply("an array")),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    pub fn bytes(&mut self) -> Result<Bytes, BadReply> {
+        match self.0.next() {
+            Some(Value::BulkString(bytes)) => Ok(bytes.into()),
+            Some(Value::SimpleString(text)) => Ok(text.into_bytes().into()),
+            Some(Value::Int(number)) => Ok(number.to_string().into_bytes().into()),
+            _ => Err(BadReply("bytes")),
+        }
+    }
+
+    pub fn text(&mut self) -> Result<String, BadReply> {
+        String::from_utf8(self.bytes()?.into()).map_err(|_| BadReply("text"))
+    }
+
+    pub fn number(&mut self) -> Result<u64, BadReply> {
+        match self.0.next() {
+            Some(Value::Int(number)) => u64::try_from(number).ok(),
+            Some(Value::BulkString(bytes)) => std::str::from_utf8(&bytes).ok().and_then(whole),
+            _ => None,
+        }
+        .ok_or(BadReply("a number"))
+    }
+
+    pub fn small<N: TryFrom<u64>>(&mut self) -> Result<N, BadReply> {
+        N::try_from(self.number()?).map_err(|_| BadReply("a smaller number"))
+    }
+
+    pub fn flag(&mut self) -> Result<bool, BadReply> {
+        Ok(self.number()? == 1)
+    }
+
+    pub fn millis(&mut self) -> Result<Millis, BadReply> {
+        self.number().map(Millis::new)
+    }
+
+    /// 0 stands for none.
+    pub fn some_millis(&mut self) -> Result<Option<Millis>, BadReply> {
+        Ok(Some(self.number()?).filter(|ms| *ms > 0).map(Millis::new))
+    }
+
+    pub fn id(&mut self) -> Result<TaskId, BadReply> {
+        TaskId::from_slice(&self.bytes()?).map_err(|_| BadReply("a task id"))
+    }
+
+    /// A nested array, or a word alone as an array of one.
+    pub fn array(&mut self) -> Result<Self, BadReply> {
+        match self.0.next() {
+            Some(Value::Array(values)) => Ok(Self(values.into_iter())),
+            Some(word @ Value::BulkString(_)) => Ok(Self(vec![word].into_iter())),
+            _ => Err(BadReply("an array")),
+        }
+    }
+}
+
+/// Redis writes counters as integers, but a Lua number may come as `1e+15`-free text with a fraction of zero.
+fn whole(text: &str) -> Option<u64> {
+    text.parse().ok()
+}

@@ -1,0 +1,288 @@
+//! The keys of a queue as they lie, and of their values what an audit needs.
+
+use std::collections::BTreeMap;
+
+use deadpool_redis::redis::{cmd, pipe};
+use leaseq::domain::TaskId;
+use leaseq::store::QueueKeys;
+
+use crate::support::redis::{Redis, queue};
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lane {
+    pub priority: u64,
+    pub name: String,
+    pub group: String,
+}
+
+/// A record's facts.
+pub struct Task {
+    pub tick: u64,
+    pub big: bool,
+    pub lane: Lane,
+}
+
+/// A mutable part's facts.
+pub struct Mutable {
+    pub failed: u64,
+    pub priority: u64,
+}
+
+/// An element of a lane. A fresh one's place is its tick.
+pub struct Entry {
+    pub tick: u64,
+    pub id: TaskId,
+    pub place: f64,
+}
+
+pub struct Done {
+    pub at: u64,
+    pub bytes: u64,
+    pub id: TaskId,
+}
+
+#[derive(Default)]
+pub struct Raw {
+    pub settings: BTreeMap<String, String>,
+    pub tasks: BTreeMap<TaskId, Task>,
+    pub payloads: BTreeMap<TaskId, usize>,
+    pub mutables: BTreeMap<TaskId, Mutable>,
+    /// Numbers of the attempts kept, oldest first.
+    pub histories: BTreeMap<TaskId, Vec<u64>>,
+    pub due: BTreeMap<TaskId, f64>,
+    pub leased: BTreeMap<TaskId, f64>,
+    pub dead: BTreeMap<TaskId, f64>,
+    pub done: Vec<Done>,
+    /// State letter and when it ended.
+    pub results: BTreeMap<TaskId, (char, u64)>,
+    pub requests: Vec<String>,
+    pub request_ends: BTreeMap<String, f64>,
+    pub turn: BTreeMap<String, f64>,
+    pub fresh: BTreeMap<Lane, Vec<Entry>>,
+    pub back: BTreeMap<Lane, Vec<Entry>>,
+    /// Group, then `priority/name`.
+    pub heads: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Name, then `priority/group`.
+    pub names: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Keys that the schema of `store/keys.rs` does not know.
+    pub strangers: Vec<String>,
+}
+
+type Bytes = Vec<u8>;
+type Hash = BTreeMap<Bytes, Bytes>;
+type Scores<K> = BTreeMap<K, f64>;
+
+impl Raw {
+    pub fn exists(&self) -> bool {
+        !self.settings.is_empty()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.strangers.is_empty()
+            && self.tasks.is_empty()
+            && self.due.is_empty()
+            && self.leased.is_empty()
+            && self.fresh.is_empty()
+            && self.back.is_empty()
+            && self.turn.is_empty()
+    }
+
+    /// A counter or live setting, 0 if absent.
+    pub fn number(&self, field: &str) -> u64 {
+        let text = self.settings.get(field).map_or("0", String::as_str);
+        text.parse().unwrap_or_else(|_| panic!("{field} is {text:?}"))
+    }
+
+    pub fn read(redis: &Redis, name: &str) -> Self {
+        let (_, keys) = queue(name);
+        let root = format!("lq:1:{{{name}}}:");
+        let key = |role: &str| format!("{root}{role}");
+        let mut first = pipe();
+        first.atomic();
+        for role in ["q", "rec", "pay", "mut", "hist", "res"] {
+            first.cmd("HGETALL").arg(key(role));
+        }
+        for role in ["due", "leased", "dead", "turn", "req_at"] {
+            first
+                .cmd("ZRANGE")
+                .arg(key(role))
+                .arg(0)
+                .arg(-1)
+                .arg("WITHSCORES");
+        }
+        first.cmd("LRANGE").arg(key("done")).arg(0).arg(-1);
+        first.cmd("HKEYS").arg(key("req"));
+        first.cmd("KEYS").arg(key("*"));
+        #[allow(clippy::type_complexity)]
+        let ((q, rec, pay, muts, hist, res), (due, leased, dead, turn, request_ends), (done, requests, all)): (
+            (BTreeMap<String, String>, Hash, Hash, Hash, Hash, Hash),
+            (Scores<Bytes>, Scores<Bytes>, Scores<Bytes>, Scores<String>, Scores<String>),
+            (Vec<Bytes>, Vec<String>, Vec<String>),
+        ) = nested(redis, &first);
+
+        let mut raw = Self {
+            settings: q,
+            tasks: by_id(rec, |bytes| task(&bytes)),
+            payloads: by_id(pay, |bytes| bytes.len()),
+            mutables: by_id(muts, |bytes| mutable(&bytes)),
+            histories: by_id(hist, |bytes| attempt_numbers(&bytes)),
+            due: by_id(due, |score| score),
+            leased: by_id(leased, |score| score),
+            dead: by_id(dead, |score| score),
+            done: done.iter().map(|bytes| finished(bytes)).collect(),
+            results: by_id(res, |bytes| (char::from(bytes[0]), number(&bytes[1..7]))),
+            requests,
+            request_ends,
+            turn,
+            ..Self::default()
+        };
+        raw.read_lanes(redis, &root, &all, &keys);
+        raw
+    }
+
+    fn read_lanes(&mut self, redis: &Redis, root: &str, all: &[String], keys: &QueueKeys) {
+        for key in all.iter().filter(|key| !keys.all().contains(key)) {
+            let Some((role, of)) = key[root.len()..].split_once(':') else {
+                self.strangers.push(key.clone());
+                continue;
+            };
+            let scores = || redis.command(cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES"));
+            match role {
+                "fresh" => {
+                    let list: Vec<Bytes> = redis.command(cmd("LRANGE").arg(key).arg(0).arg(-1));
+                    let entries = list.iter().map(|bytes| entry(bytes, None)).collect();
+                    self.fresh.insert(lane(of), entries);
+                }
+                "back" => {
+                    let set: Vec<(Bytes, f64)> =
+                        redis.command(cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES"));
+                    let entries = set
+                        .iter()
+                        .map(|(bytes, place)| entry(bytes, Some(*place)))
+                        .collect();
+                    self.back.insert(lane(of), entries);
+                }
+                "heads" => {
+                    self.heads.insert(of.to_owned(), scores());
+                }
+                "names" => {
+                    self.names.insert(of.to_owned(), scores());
+                }
+                _ => self.strangers.push(key.clone()),
+            }
+        }
+    }
+}
+
+/// Redis answers a transaction as one flat list; the tuple above is three deep only because tuples end at twelve.
+fn nested<A, B, C>(redis: &Redis, pipeline: &deadpool_redis::redis::Pipeline) -> (A, B, C)
+where
+    A: deadpool_redis::redis::FromRedisValue,
+    B: deadpool_redis::redis::FromRedisValue,
+    C: deadpool_redis::redis::FromRedisValue,
+{
+    use deadpool_redis::redis::{Value, from_redis_value};
+    let mut values: Vec<Value> = redis.pipeline(pipeline);
+    let last = values.split_off(11);
+    let middle = values.split_off(6);
+    let read = "a type that the schema names";
+    (
+        from_redis_value(Value::Array(values)).expect(read),
+        from_redis_value(Value::Array(middle)).expect(read),
+        from_redis_value(Value::Array(last)).expect(read),
+    )
+}
+
+fn by_id<V, T>(map: BTreeMap<Bytes, V>, read: impl Fn(V) -> T) -> BTreeMap<TaskId, T> {
+    map.into_iter()
+        .map(|(id, value)| (task_id(&id), read(value)))
+        .collect()
+}
+
+fn task_id(bytes: &[u8]) -> TaskId {
+    TaskId::from_slice(bytes).expect("indexes hold task ids")
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("names and groups are UTF-8")
+}
+
+/// "priority/name/group"; a group may hold slashes.
+fn lane(key: &str) -> Lane {
+    let mut parts = key.splitn(3, '/');
+    let mut part = || parts.next().expect("a lane has three parts").to_owned();
+    Lane {
+        priority: part().parse().expect("a lane begins with its priority"),
+        name: part(),
+        group: part(),
+    }
+}
+
+fn entry(bytes: &[u8], place: Option<f64>) -> Entry {
+    let tick = number(&bytes[..7]);
+    #[allow(clippy::cast_precision_loss)] // Ticks stay below 2^53.
+    let place = place.unwrap_or(tick as f64);
+    Entry {
+        tick,
+        id: task_id(&bytes[7..]),
+        place,
+    }
+}
+
+fn finished(bytes: &[u8]) -> Done {
+    Done {
+        at: number(&bytes[..6]),
+        bytes: number(&bytes[6..10]),
+        id: task_id(&bytes[10..]),
+    }
+}
+
+/// The layout of a record is told at the top of `lua/task.lua`.
+fn task(bytes: &[u8]) -> Task {
+    let flags = number(&bytes[7..9]);
+    let skipped: usize = [(1, 6), (2, 2), (4, 4)]
+        .iter()
+        .filter(|(bit, _)| flags & bit != 0)
+        .map(|(_, width)| width)
+        .sum();
+    let at = 9 + skipped;
+    let name_end = at + 3 + usize::from(bytes[at + 2]);
+    let group = if flags & 8 == 0 {
+        String::new()
+    } else {
+        text(&bytes[name_end + 1..name_end + 1 + usize::from(bytes[name_end])])
+    };
+    Task {
+        tick: number(&bytes[..7]),
+        big: flags & 32 != 0,
+        lane: Lane {
+            priority: number(&bytes[at..at + 2]),
+            name: text(&bytes[at + 3..name_end]),
+            group,
+        },
+    }
+}
+
+/// So is that of a mutable part.
+fn mutable(bytes: &[u8]) -> Mutable {
+    Mutable {
+        failed: number(&bytes[4..6]),
+        priority: number(&bytes[9..11]),
+    }
+}
+
+/// Attempts one after the other, each followed by its length (4 bytes) and beginning with its number (2 bytes).
+fn attempt_numbers(mut bytes: &[u8]) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while let Some((rest, length)) = bytes.split_last_chunk::<4>() {
+        let body = rest.len() - number(length) as usize;
+        numbers.push(number(&rest[body..body + 2]));
+        bytes = &rest[..body];
+    }
+    numbers.reverse();
+    numbers
+}

@@ -1,0 +1,384 @@
+//! One queue on a private Redis with a set clock, and short words for what tests do to it.
+//!
+//! Every test that uses it ends with an audit: a queue that is dropped while nothing panics must be sound.
+
+use std::cell::Cell;
+
+use bytes::Bytes;
+use leaseq::domain::queue::QueueConfig;
+use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
+use leaseq::domain::task::{Json, TaskError, TaskView};
+use leaseq::domain::{
+    Group, Lease, LeaseKey, LeasedTask, Millis, NewTask, Priority, QueueName, Start, TaskId, TaskName,
+    TaskState,
+};
+use leaseq::store::ops::ack::{AckOp, Acked};
+use leaseq::store::ops::configure::{ConfigureOp, Configured};
+use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
+use leaseq::store::ops::extend::{ExtendOp, Extended};
+use leaseq::store::ops::lease::{Granted, LeaseOp, Wish};
+use leaseq::store::ops::list::ListOp;
+use leaseq::store::ops::nack::{NackOp, Nacked};
+use leaseq::store::ops::overview::{Overview, OverviewOp};
+use leaseq::store::ops::release::{How, ReleaseOp, Released};
+use leaseq::store::ops::reorder::ReorderOp;
+use leaseq::store::ops::show::ShowOp;
+use leaseq::store::ops::sweep::{SweepOp, Swept};
+use leaseq::store::ops::{Answer, Op};
+use leaseq::store::{QueueKeys, Store, StoreError};
+
+use super::audit::assert_sound;
+use super::redis::{Redis, queue};
+
+/// When the set clock begins.
+pub const T0: u64 = 1_800_000_000_000;
+pub const REPLICA: &str = "aaaaaaaa,";
+pub const BYTES_MAX: usize = 8 << 20;
+/// In the middle of the jitter: delays are half of the backoff's bound.
+pub const HALF: u32 = 500_000;
+
+pub struct Queue {
+    pub redis: Redis,
+    pub store: Store,
+    pub name: QueueName,
+    pub keys: QueueKeys,
+    config: QueueConfig,
+    version: u64,
+    seed: Cell<u16>,
+}
+
+/// A task and the lease that a worker holds on it.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub task: LeasedTask,
+    pub lease: Lease,
+}
+
+impl Queue {
+    pub async fn start() -> Self {
+        Self::with(QueueConfig::default()).await
+    }
+
+    pub async fn with(config: QueueConfig) -> Self {
+        Self::on(Redis::start(), config).await
+    }
+
+    pub async fn on(redis: Redis, config: QueueConfig) -> Self {
+        redis.set_clock(T0);
+        let (name, keys) = queue("emails");
+        let store = redis.store_on_set_clock();
+        let mut queue = Self {
+            redis,
+            store,
+            name,
+            keys,
+            config: QueueConfig::default(),
+            version: 0,
+            seed: Cell::new(0),
+        };
+        queue.configure(config).await;
+        queue
+    }
+
+    /// Sets the clock to `ms` after [`T0`].
+    pub fn at(&self, ms: u64) {
+        self.redis.set_clock(T0 + ms);
+    }
+
+    pub async fn call<O: Op>(&self, op: &O) -> O::Outcome {
+        self.try_call(op).await.expect("Redis answers as the header says")
+    }
+
+    pub async fn try_call<O: Op>(&self, op: &O) -> Result<O::Outcome, StoreError> {
+        self.store.call(&self.keys, op).await
+    }
+
+    /// Changes the config and puts the heads in order, as the engine does.
+    pub async fn configure(&mut self, config: QueueConfig) {
+        let op = ConfigureOp {
+            expected: Some(self.version),
+            create: true,
+            config: &config,
+        };
+        let Configured::Done { version, reorder, .. } = self.call(&op).await else {
+            panic!("another version")
+        };
+        if reorder {
+            self.reorder().await;
+        }
+        (self.version, self.config) = (version, config);
+    }
+
+    pub async fn reorder(&self) {
+        let mut cursor = "0".to_owned();
+        loop {
+            let op = ReorderOp {
+                cursor: &cursor,
+                groups: 100,
+            };
+            cursor = self.call(&op).await.expect("the queue exists");
+            if cursor == "0" {
+                return;
+            }
+        }
+    }
+
+    pub fn enqueue_op<'a>(&'a self, tasks: &'a [NewTask], again: bool) -> EnqueueOp<'a, NewTask> {
+        EnqueueOp {
+            version: self.version,
+            config: &self.config,
+            replica: REPLICA,
+            again,
+            tasks,
+        }
+    }
+
+    /// Enqueues and says when each task is due.
+    pub async fn enqueue(&self, tasks: &[NewTask]) -> Vec<Option<Millis>> {
+        let Accepted::Tasks { run_at, .. } = self.call(&self.enqueue_op(tasks, false)).await else {
+            panic!("not accepted")
+        };
+        run_at
+    }
+
+    /// Enqueues one task.
+    pub async fn put(&self, task: NewTask) -> TaskId {
+        let id = task.id;
+        self.enqueue(&[task]).await;
+        id
+    }
+
+    pub fn lease_op<'a>(&self, names: &'a [TaskName], wishes: &'a [Wish]) -> LeaseOp<'a> {
+        // Any but the last: a nonce that repeats would hide a lost comparison.
+        self.seed.set((self.seed.get() + 331) % 2048);
+        LeaseOp {
+            replica: REPLICA,
+            tell_me: false,
+            bytes_max: BYTES_MAX,
+            seed: self.seed.get(),
+            names,
+            wishes,
+        }
+    }
+
+    pub async fn lease(&self, tasks: usize) -> Vec<Held> {
+        self.lease_as(
+            Wish {
+                tasks,
+                ..Wish::default()
+            },
+            &[],
+        )
+        .await
+    }
+
+    pub async fn lease_one(&self) -> Held {
+        self.lease(1).await.pop().expect("a task is ready")
+    }
+
+    pub async fn lease_names(&self, tasks: usize, names: &[&str]) -> Vec<Held> {
+        let names: Vec<_> = names.iter().map(|name| task_name(name)).collect();
+        self.lease_as(
+            Wish {
+                tasks,
+                ..Wish::default()
+            },
+            &names,
+        )
+        .await
+    }
+
+    pub async fn lease_as(&self, wish: Wish, names: &[TaskName]) -> Vec<Held> {
+        let wishes = [wish];
+        let granted = self.call(&self.lease_op(names, &wishes)).await;
+        self.open(granted)
+    }
+
+    pub fn open(&self, granted: Granted) -> Vec<Held> {
+        let Granted::Tasks { grants, now, .. } = granted else {
+            panic!("absent")
+        };
+        let key = LeaseKey::new(&[1; 32]);
+        let open = |grant: leaseq::store::ops::lease::Grant| {
+            let (task, lease) = grant
+                .open(&self.name, &key, now)
+                .expect("a task as it was written");
+            assert_eq!(
+                key.open(&task.lease_id),
+                Ok(lease.clone()),
+                "the lease_id says what the lease is"
+            );
+            Held { task, lease }
+        };
+        grants.into_iter().map(open).collect()
+    }
+
+    pub async fn ack(&self, lease: &Lease) -> Answer<Acked> {
+        self.ack_with(lease, None).await
+    }
+
+    pub async fn ack_with(&self, lease: &Lease, result: Option<&'static str>) -> Answer<Acked> {
+        let result = result.map(|text| Json::from_checked(Bytes::from_static(text.as_bytes())));
+        one(self.call(&AckOp(&[(lease.clone(), Ack { result })])).await)
+    }
+
+    pub async fn nack(&self, lease: &Lease) -> Answer<Nacked> {
+        self.nack_with(lease, failure()).await
+    }
+
+    pub async fn nack_with(&self, lease: &Lease, nack: Nack) -> Answer<Nacked> {
+        let op = NackOp {
+            replica: REPLICA,
+            items: &[(lease.clone(), nack)],
+            chances: &[HALF],
+        };
+        one(self.call(&op).await)
+    }
+
+    pub async fn release(&self, lease: &Lease, retry_after: RetryAfter) -> Answer<Released> {
+        self.end(lease, How::Release(retry_after)).await
+    }
+
+    pub async fn give_back(&self, lease: &Lease) -> Answer<Released> {
+        self.end(lease, How::GiveBack).await
+    }
+
+    async fn end(&self, lease: &Lease, how: How) -> Answer<Released> {
+        let op = ReleaseOp {
+            replica: REPLICA,
+            items: &[(lease.clone(), how)],
+            chances: &[HALF],
+        };
+        one(self.call(&op).await)
+    }
+
+    pub async fn extend(&self, lease: &Lease, lease_ms: Option<u64>) -> Answer<Extended> {
+        let extend = Extend {
+            lease_ms,
+            progress: None,
+        };
+        one(self.call(&ExtendOp(&[(lease.clone(), extend)])).await)
+    }
+
+    pub async fn sweep(&self) -> Swept {
+        let op = SweepOp {
+            replica: REPLICA,
+            limit: 256,
+        };
+        self.call(&op).await.expect("the queue exists")
+    }
+
+    pub async fn show(&self, id: TaskId) -> Option<TaskView> {
+        self.call(&ShowOp(&[id]))
+            .await
+            .expect("the queue exists")
+            .remove(0)
+    }
+
+    /// A task that must be there.
+    pub async fn see(&self, id: TaskId) -> TaskView {
+        self.show(id).await.expect("the task is kept")
+    }
+
+    pub async fn overview(&self) -> Overview {
+        self.call(&OverviewOp).await.expect("the queue exists")
+    }
+
+    /// All ids of one state, page by page.
+    pub async fn list(&self, state: TaskState, limit: usize) -> Vec<TaskId> {
+        let (mut ids, mut cursor) = (Vec::new(), Vec::new());
+        loop {
+            let op = ListOp {
+                state,
+                limit,
+                cursor: &cursor,
+            };
+            let page = self.call(&op).await.expect("the queue exists");
+            ids.extend(page.ids);
+            cursor = page.cursor;
+            if cursor.is_empty() {
+                return ids;
+            }
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_sound(&self.redis, self.name.as_str());
+        }
+    }
+}
+
+/// The answer to a call with one item, on a queue that exists.
+pub fn one<T, A: std::fmt::Debug>(outcome: Result<Vec<T>, A>) -> T {
+    let mut answers = outcome.expect("the queue exists");
+    assert_eq!(answers.len(), 1, "one answer per item");
+    answers.remove(0)
+}
+
+pub fn task_name(name: &str) -> TaskName {
+    TaskName::parse(name).expect("a valid name")
+}
+
+/// A ready task with the payload `{}`.
+pub fn task() -> NewTask {
+    NewTask::new(Json::from_checked(Bytes::from_static(b"{}")))
+}
+
+pub fn named(name: &str) -> NewTask {
+    NewTask {
+        name: task_name(name),
+        ..task()
+    }
+}
+
+pub fn grouped(group: &str) -> NewTask {
+    NewTask {
+        group: Some(Group::parse(group).expect("a valid group")),
+        ..task()
+    }
+}
+
+pub fn prioritised(priority: u64) -> NewTask {
+    NewTask {
+        priority: Priority::new(priority).expect("a valid priority"),
+        ..task()
+    }
+}
+
+pub fn delayed(ms: u64) -> NewTask {
+    NewTask {
+        start: Start::After(ms),
+        ..task()
+    }
+}
+
+/// A failure that may be retried after the policy's backoff.
+pub fn failure() -> Nack {
+    Nack {
+        error: TaskError {
+            kind: "error".to_owned(),
+            message: "it broke".to_owned(),
+            ..TaskError::default()
+        },
+        retry: true,
+        delay_ms: None,
+    }
+}
+
+/// A failure that may be retried after `delay_ms`.
+pub fn failure_after(delay_ms: u64) -> Nack {
+    Nack {
+        delay_ms: Some(delay_ms),
+        ..failure()
+    }
+}
+
+pub fn rejection() -> Nack {
+    Nack {
+        retry: false,
+        ..failure()
+    }
+}

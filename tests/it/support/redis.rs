@@ -1,0 +1,126 @@
+//! A private redis-server on a unix socket in its own directory, ended with the test by its own pid.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use deadpool_redis::redis::{Client, Cmd, Connection, FromRedisValue, Pipeline, RedisResult, cmd};
+use leaseq::domain::QueueName;
+use leaseq::store::conn::StoreSettings;
+use leaseq::store::keys::TEST_CLOCK;
+use leaseq::store::script::Clock;
+use leaseq::store::{QueueKeys, Store};
+
+pub struct Redis {
+    child: Child,
+    dir: tempfile::TempDir,
+    /// Kept between commands: an audit sends dozens after every step of the model.
+    beside: Mutex<Option<Connection>>,
+}
+
+impl Redis {
+    /// Fails the test where redis-server is missing: nothing here may be skipped.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub fn start_with(extra: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let socket = dir.path().join("redis.sock");
+        let child = Command::new("redis-server")
+            .args([
+                "--port",
+                "0",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--daemonize",
+                "no",
+            ])
+            .arg("--unixsocket")
+            .arg(&socket)
+            .arg("--dir")
+            .arg(dir.path())
+            .args(extra)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server must be installed: make test does it");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            assert!(Instant::now() < deadline, "redis-server did not start");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Self {
+            child,
+            dir,
+            beside: Mutex::new(None),
+        }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("redis.sock")
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// A store on Redis's own clock.
+    pub fn store(&self) -> Store {
+        Store::new(&StoreSettings::new(self.url())).expect("the URL is one")
+    }
+
+    /// A store whose clock [`Self::set_clock`] sets.
+    pub fn store_on_set_clock(&self) -> Store {
+        let settings = StoreSettings {
+            clock: Clock::Test,
+            ..StoreSettings::new(self.url())
+        };
+        Store::new(&settings).expect("the URL is one")
+    }
+
+    pub fn set_clock(&self, ms: u64) {
+        let _: () = self.command(cmd("SET").arg(TEST_CLOCK).arg(ms));
+    }
+
+    /// Any command, beside the store: for looking at raw keys and for doing harm.
+    pub fn command<T: FromRedisValue>(&self, cmd: &Cmd) -> T {
+        self.beside(|connection| cmd.query(connection))
+            .expect("the command is valid")
+    }
+
+    /// Many commands in one round trip; with `atomic()` a snapshot.
+    pub fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> T {
+        self.beside(|connection| pipeline.query(connection))
+            .expect("the commands are valid")
+    }
+
+    fn beside<T>(&self, send: impl FnOnce(&mut Connection) -> RedisResult<T>) -> RedisResult<T> {
+        let mut kept = self.beside.lock().expect("no test panics while it sends");
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => Client::open(self.url())?.get_connection()?,
+        };
+        let answer = send(&mut connection);
+        if answer.is_ok() {
+            *kept = Some(connection);
+        }
+        answer
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn queue(name: &str) -> (QueueName, QueueKeys) {
+    let name = QueueName::parse(name).expect("a valid name");
+    let keys = QueueKeys::new(&name);
+    (name, keys)
+}

@@ -33,7 +33,11 @@ pub enum TelemetryError {
 pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
     // `Targets` and not `EnvFilter`: it needs no regular expressions and cannot match on field values.
     let filter = Targets::from_str(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A reader of stderr that has gone away must not take the service down: the layer would report its failed
+    // writes with `eprintln!`, which panics.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let lines = match format {
         Format::Text => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 
 use super::Engine;
 use super::command::{Command, Grants, give_back};
+use crate::domain::task::Json;
 use crate::domain::{Lease, LeasedTask, QueueName};
 
 /// Whoever drops it without [`Granted::delivered`] gives the tasks back at once, attempt not counted.
@@ -31,9 +32,22 @@ impl Granted {
         self.bytes
     }
 
+    /// The payloads are written down: an answer to a slow caller must not hold them twice.
+    pub fn forget_payloads(&mut self) {
+        for task in &mut self.tasks {
+            task.payload = Json::null();
+        }
+    }
+
     /// The answer is being written: the grants are the caller's now.
     pub fn delivered(mut self) {
         self.leases.clear();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        let queue = QueueName::parse("q").expect("a valid name");
+        Self { tasks: Vec::new(), bytes: 0, queue, leases: Vec::new(), home: mpsc::channel(1).0 }
     }
 
     pub(super) fn append(&mut self, mut more: Self) {

@@ -117,12 +117,8 @@ async fn serve(api: &Api, body: &Bytes, queue: Option<QueueName>) -> Result<Resp
 fn answer(api: &Api, leased: Leased, settled: &[ItemAnswer<'_>]) -> Result<Response, Problem> {
     match leased {
         Leased::Tasks(tasks) => {
-            let answer = LeaseAnswer::of_tasks(&tasks.tasks, settled);
-            let bytes: usize = tasks
-                .tasks
-                .iter()
-                .map(|task| task.payload.bytes().len() + TASK_BYTES)
-                .sum();
+            let answer = LeaseAnswer::of_tasks(tasks.tasks(), settled);
+            let bytes = tasks.bytes() + tasks.tasks().len() * TASK_BYTES;
             let body = write(&answer, bytes)?;
             Ok(granted::respond(api, tasks, body))
         }

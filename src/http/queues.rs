@@ -73,11 +73,9 @@ pub(super) struct StatsAnswer {
     dead: u64,
     /// Ready and leased together.
     backlog: u64,
-    /// Of the task that has been ready longest; null when none is ready.
+    /// Of the task that has been ready longest; null when none is ready. Exact up to 128 lanes, at least this beyond.
     #[schema(value_type = Option<wire::Duration>, required = true)]
     oldest_ready_age_seconds: Option<Seconds>,
-    /// Lease calls that wait on this replica.
-    workers_waiting: u64,
     accepted_total: u64,
     completed_total: u64,
     cancelled_total: u64,
@@ -107,7 +105,6 @@ impl From<QueueStats> for StatsAnswer {
             replayed_total,
             duplicates_total,
             leases_expired_total,
-            workers_waiting,
         } = stats;
         Self {
             ready,
@@ -116,7 +113,6 @@ impl From<QueueStats> for StatsAnswer {
             dead,
             backlog: ready + leased,
             oldest_ready_age_seconds: oldest_ready_age_ms.map(Seconds),
-            workers_waiting,
             accepted_total,
             completed_total,
             cancelled_total,

@@ -12,7 +12,6 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use http_body::{Frame, SizeHint};
 
-use crate::domain::task::Json;
 use crate::engine::Granted;
 use crate::http::Api;
 use crate::metrics::Metrics;
@@ -25,10 +24,7 @@ const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json
 
 /// An answer that hands out `granted`, written in `body`.
 pub(super) fn respond(api: &Api, mut granted: Granted, body: Vec<u8>) -> Response {
-    // The payloads are in the body now; an answer to a slow caller must not hold them twice.
-    for task in &mut granted.tasks {
-        task.payload = Json::null();
-    }
+    granted.forget_payloads();
     json(Body::new(GrantedBody {
         rest: body.into(),
         granted: Some(granted),
@@ -56,7 +52,7 @@ impl GrantedBody {
             return;
         };
         // Tasks of one queue stand together: one look-up counts them all.
-        for of_one_queue in granted.tasks.chunk_by(|a, b| a.queue == b.queue) {
+        for of_one_queue in granted.tasks().chunk_by(|a, b| a.queue == b.queue) {
             self.metrics
                 .queue(&of_one_queue[0].queue)
                 .leased
@@ -103,7 +99,7 @@ mod tests {
     fn body(bytes: usize) -> GrantedBody {
         GrantedBody {
             rest: vec![b'x'; bytes].into(),
-            granted: Some(Granted { tasks: Vec::new() }),
+            granted: Some(Granted::of_nothing()),
             metrics: Arc::default(),
         }
     }

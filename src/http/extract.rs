@@ -11,7 +11,7 @@ use utoipa::openapi::{ObjectBuilder, Required};
 
 use super::field::{Field, Later, Parsed, Shape, Wrong};
 use super::json::FIELDS_MAX;
-use super::problem::{Code, FieldError, Problem};
+use super::problem::{Code, Problem};
 use crate::domain::names::NAME_PATTERN;
 use crate::domain::task::Meta;
 use crate::domain::{QueueName, TaskId};
@@ -185,10 +185,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Producer {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         if parts.headers.contains_key(&IDEMPOTENCY_KEY) {
-            return Err(Code::NotAvailable.problem().with_errors(vec![FieldError {
-                pointer: "header:Idempotency-Key".to_owned(),
-                detail: Later::refusal().detail,
-            }]));
+            let mut wrong = Wrong::default();
+            wrong.add_named("header", "Idempotency-Key", Later::refusal());
+            return Err(wrong.into_problem());
         }
         let traceparent = text(&parts.headers, &TRACEPARENT).filter(|value| is_traceparent(value));
         // By the standard, a tracestate without a valid traceparent means nothing.

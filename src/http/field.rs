@@ -199,10 +199,7 @@ impl Wrong {
 
     /// The problem of a request that has no value to go on with.
     pub(super) fn into_problem(self) -> Problem {
-        self.code
-            .unwrap_or(Code::ValidationFailed)
-            .problem()
-            .with_errors(self.errors)
+        Problem::of_fields(self.code.unwrap_or(Code::ValidationFailed), self.errors)
     }
 
     /// # Errors

@@ -66,18 +66,30 @@ impl Problem {
         &self.0.errors
     }
 
-    /// Names what is wrong in the request.
-    pub(super) fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.0.errors = errors;
-        self
+    /// Names what is wrong in the request. `detail` alone is enough for a person where it is one thing.
+    pub(super) fn of_fields(code: Code, errors: Vec<FieldError>) -> Self {
+        let mut problem = match &errors[..] {
+            [] => code.problem(),
+            [FieldError { pointer, detail }] if pointer.is_empty() => {
+                code.because(format!("the body {detail}"))
+            }
+            [FieldError { pointer, detail }] => code.because(format!("{pointer} {detail}")),
+            [FieldError { pointer, detail }, others @ ..] => code.because(format!(
+                "{pointer} {detail}; and {} more in `errors`",
+                others.len()
+            )),
+        };
+        problem.0.errors = errors;
+        problem
     }
 
-    /// One wrong thing outside the body.
+    /// One wrong thing.
     pub(super) fn at(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
-        Code::ValidationFailed.problem().with_errors(vec![FieldError {
+        let error = FieldError {
             pointer: pointer.into(),
             detail: detail.into(),
-        }])
+        };
+        Self::of_fields(Code::ValidationFailed, vec![error])
     }
 
     /// The problem of a batch of which nothing was done, for one reason that is no item's own.

@@ -17,7 +17,6 @@ mod batch;
 mod body;
 mod docs;
 mod edge;
-mod extract;
 mod failure;
 mod failure_log;
 mod field;
@@ -25,7 +24,10 @@ mod json;
 mod leases;
 mod openapi;
 mod origin;
+mod path;
 mod problem;
+mod producer;
+mod query;
 mod queues;
 mod request_id;
 mod samples;
@@ -118,7 +120,7 @@ fn routes() -> OpenApiRouter<Api> {
         // For operators.
         .routes(routes!(queues::list))
         .routes(routes!(queues::get, queues::put, queues::patch))
-        .routes(routes!(queues::stats))
+        .routes(routes!(queues::stats::stats))
         // The service itself.
         .routes(routes!(service::limits))
         .routes(routes!(service::livez))

@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::BatchBody;
-use super::extract::{InQueue, Producer, QueuePath};
 use super::field::{At, Field, Flag, ListOf, Object, Wrong, shape};
 use super::json::{self, List};
 use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use super::path::{InQueue, QueuePath};
 use super::problem::{Code, Problem, ProblemDocument};
+use super::producer::Producer;
 use super::tasks::new_task;
 use super::wire;
 use crate::domain::limits::{ATOMIC_BYTES_MAX, ATOMIC_ITEMS_MAX, BATCH_ITEMS_MAX};

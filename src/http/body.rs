@@ -13,8 +13,8 @@ use tower::ServiceExt;
 use tower_http::decompression::RequestDecompression;
 
 use super::edge::X_API_KEY;
-use super::extract::QueryFields;
 use super::problem::{Code, Problem};
+use super::query::QueryFields;
 use crate::domain::limits::BODY_BYTES_MAX;
 
 /// The whole body must have arrived after this time, which is 10 MiB at 3 Mbit/s.

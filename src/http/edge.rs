@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{ALLOW, AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -40,7 +40,7 @@ pub(super) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = match api.origin().check(request.uri(), request.headers()) {
         // Before routing is of any use to a page that may not call at all.
-        Err(refused) => axum::response::IntoResponse::into_response(refused),
+        Err(refused) => refused.into_response(),
         Ok(()) => {
             // At debug level, so that at the usual ones a request costs no span. No query, no body, no lease_id.
             let span = tracing::debug_span!(
@@ -85,7 +85,7 @@ fn panicked(panic: &(dyn Any + Send)) -> Response {
         .copied()
         .or(panic.downcast_ref::<String>().map(String::as_str));
     let cause = format!("a handler panicked: {}", text.unwrap_or("no text"));
-    axum::response::IntoResponse::into_response(Code::Internal.problem().caused_by(cause))
+    Code::Internal.problem().caused_by(cause).into_response()
 }
 
 fn stuck(is_write: bool) -> Response {
@@ -94,7 +94,9 @@ fn stuck(is_write: bool) -> Response {
     } else {
         Code::Timeout
     };
-    axum::response::IntoResponse::into_response(code.problem().caused_by("no answer within the deadline"))
+    code.problem()
+        .caused_by("no answer within the deadline")
+        .into_response()
 }
 
 /// The problem document of an error answer; and its line in the log, if it is ours to mend.

@@ -87,7 +87,11 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
             }),
         ),
         ("queue", "200", json(&queues::QueueAnswer::of(info()))),
-        ("stats", "200", json(&queues::StatsAnswer::from(info().stats))),
+        (
+            "stats",
+            "200",
+            json(&queues::stats::StatsAnswer::from(info().stats)),
+        ),
     ]
 }
 

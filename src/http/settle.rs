@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::extract::{InLease, LeasePath};
 use super::field::{At, Field, ListOf, Object, Wrong, shape};
 use super::json::{self, Items, List};
 use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use super::path::{InLease, LeasePath};
 use super::problem::{Code, Problem};
 use crate::domain::Lease;
 use crate::domain::limits::SETTLE_ITEMS_MAX;

@@ -7,10 +7,10 @@ use crate::domain::limits::{
 };
 use crate::domain::task::Json;
 use crate::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
-use crate::http::extract::Producer;
 use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, sentence, shape};
 use crate::http::json::Fields;
 use crate::http::problem::Code;
+use crate::http::producer::Producer;
 use crate::http::wire;
 
 /// A task's name.

@@ -7,9 +7,12 @@
 //! - [`engine`] is what this process remembers.
 //! - [`http`] is what the wire says.
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod engine;
-pub mod store;
 pub mod http;
 pub mod metrics;
+pub mod store;
 pub mod telemetry;

@@ -56,8 +56,6 @@ struct Args {
     names: u64,
     #[arg(long, default_value_t = 0)]
     groups: u64,
-    #[arg(long)]
-    lease_seconds: Option<u64>,
     /// What `cargo bench` says to every bench target.
     #[arg(long, hide = true)]
     bench: bool,
@@ -237,10 +235,8 @@ impl Hand {
     }
 
     async fn lease(&mut self, size: u64) -> Result<Vec<(Lease, Ack)>, Failure> {
-        let lease_ms = self.bench.args.lease_seconds.map(|seconds| seconds * 1000);
         let wish = Wish {
             tasks: size as usize,
-            lease_ms,
             ..Wish::default()
         };
         let op = LeaseOp {

@@ -17,11 +17,11 @@ mod throughput;
 mod watch;
 mod wire;
 
+use super::exit::{Exit, Failure};
 pub use args::{Args, Mode};
 use report::Report;
 use stage::{Bounds, Stage, Time};
 use std::io::{Error, Result};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use throughput::Loop;
@@ -33,23 +33,26 @@ const BACKLOG_TIME_MAX: Duration = Duration::from_secs(1800);
 /// How much longer than its window a run may take: connecting, and the last answers.
 const GRACE: Duration = Duration::from_secs(90);
 
-/// Runs the benchmark and prints its report; 1 when there was an error in it.
-pub async fn run(args: Args) -> ExitCode {
+/// Runs the benchmark and prints its report; a failure when there was an error in it.
+pub(super) async fn run(args: Args) -> super::Done {
     let json = args.json;
     // The generator brings its own threads and runtimes; this one only waits for them.
     let measured = tokio::task::spawn_blocking(move || measure(&args)).await;
-    let printed = measured.map_err(Error::other).and_then(|measured| measured).and_then(|report| {
-        print(&if json { report.to_json() + "\n" } else { report.to_text() })?;
-        Ok(report.errors.is_empty())
+    let report = measured
+        .map_err(Error::other)
+        .and_then(|measured| measured)
+        .map_err(|error| Failure::new(Exit::Error, format!("the benchmark ended early: {error}")))?;
+    // A reader of stdout that has gone away is no failure.
+    let _ = print(&if json {
+        report.to_json() + "\n"
+    } else {
+        report.to_text()
     });
-    match printed {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("leaseq bench: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    Ok(if report.errors.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Error
+    })
 }
 
 /// `println!` would panic on a closed pipe.
@@ -149,7 +152,7 @@ fn measure(args: &Args) -> Result<Report> {
             (tally, Some(report))
         }
     };
-    if named.is_none() {
+    if named.is_none() && tally.requests > 0 {
         target::delete_queues(&stage);
     }
     let elapsed = stage.elapsed(&tally);

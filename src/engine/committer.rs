@@ -351,7 +351,7 @@ impl Committer {
 
     pub(super) fn line(&mut self, queue: &QueueName) -> &mut Line {
         if !self.lines.contains_key(queue) {
-            self.lines.insert(queue.clone(), Line::new(queue.clone()));
+            self.lines.insert(queue.clone(), Line::new(queue));
         }
         self.lines.get_mut(queue).expect("inserted above")
     }

@@ -34,7 +34,8 @@ pub(super) enum Sent {
     Extend(Vec<Item<(Lease, Extend)>>),
     Release(Vec<Item<(Lease, How)>>),
     Sweep,
-    Lease(Vec<LeaseJob>),
+    /// With the seed of its nonces.
+    Lease(Vec<LeaseJob>, u16),
     Recall(LeaseJob),
 }
 
@@ -146,16 +147,17 @@ impl Committer {
             return;
         }
         let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
+        let seed = rand::rng().random_range(0..2048);
         let op = LeaseOp {
             replica: &replica,
             tell_me: jobs.iter().any(|job| job.deadline.is_some()),
             bytes_max: limits::LEASE_BYTES_MAX,
-            seed: rand::rng().random_range(0..2048),
+            seed,
             names: &names,
             wishes: &wishes,
         };
         batch.push(&keys, &op);
-        sent.push(Sent::Lease(jobs));
+        sent.push(Sent::Lease(jobs, seed));
     }
 
     pub(super) fn answered(&mut self, queue: &QueueName, sent: Sent, answer: Result<Reply, StoreError>) {
@@ -195,7 +197,7 @@ impl Committer {
                 self.releases_answered(queue, items, outcome);
             }
             Sent::Sweep => self.sweep_answered(queue, answer),
-            Sent::Lease(jobs) => self.lease_answered(queue, jobs, answer),
+            Sent::Lease(jobs, seed) => self.lease_answered(queue, jobs, seed, answer),
             Sent::Recall(job) => {
                 let answer = match outcome(&RecallOp(""), answer) {
                     Ok(Granted::Tasks { now, grants, .. }) => Ok(self.grants(queue, now, grants)),
@@ -397,15 +399,21 @@ impl Committer {
         }
     }
 
-    fn lease_answered(&mut self, queue: &QueueName, jobs: Vec<LeaseJob>, answer: Result<Reply, StoreError>) {
-        let names: &[TaskName] = &[];
+    fn lease_answered(
+        &mut self,
+        queue: &QueueName,
+        jobs: Vec<LeaseJob>,
+        seed: u16,
+        answer: Result<Reply, StoreError>,
+    ) {
+        let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
         let op = LeaseOp {
             replica: "",
             tell_me: false,
             bytes_max: 0,
-            seed: 0,
-            names,
-            wishes: &[],
+            seed,
+            names: &[],
+            wishes: &wishes,
         };
         let (now, next_at, recalled, again, grants) = match outcome(&op, answer) {
             Ok(Granted::Tasks {

@@ -47,7 +47,13 @@ impl Granted {
     #[cfg(test)]
     pub(crate) fn of_nothing() -> Self {
         let queue = QueueName::parse("q").expect("a valid name");
-        Self { tasks: Vec::new(), bytes: 0, queue, leases: Vec::new(), home: mpsc::channel(1).0 }
+        Self {
+            tasks: Vec::new(),
+            bytes: 0,
+            queue,
+            leases: Vec::new(),
+            home: mpsc::channel(1).0,
+        }
     }
 
     pub(super) fn append(&mut self, mut more: Self) {

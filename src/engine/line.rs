@@ -58,7 +58,6 @@ pub(super) struct Endings {
 }
 
 pub(super) struct Line {
-    pub(super) queue: QueueName,
     pub(super) keys: QueueKeys,
     /// Config and its version, as far as this process knows; the enqueue script refuses an old one.
     pub(super) config: (u64, Arc<QueueConfig>),
@@ -79,10 +78,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(queue: QueueName) -> Self {
+    pub(super) fn new(queue: &QueueName) -> Self {
         Self {
-            keys: QueueKeys::new(&queue),
-            queue,
+            keys: QueueKeys::new(queue),
             config: (0, Arc::default()),
             making: false,
             enqueues: VecDeque::new(),

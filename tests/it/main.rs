@@ -1,9 +1,10 @@
 //! One integration-test binary: real Redis always, names are promises.
 
-mod engine;
 // In a test binary `pub` means: for the other files of the suite.
 #![allow(unreachable_pub)]
 
 mod auditor;
+mod engine;
+mod process;
 mod scripts;
 mod support;

@@ -15,7 +15,6 @@ TASKS = {1: 20_000, 16: 100_000, 100: 200_000}
 # Enough that Redis is never idle: a Redis that sleeps between calls wakes up with cold caches.
 CONNECTIONS = 4
 GROUPS, NAMES = 10_000, 100
-HOUR = 3_600
 
 
 def against_bare(bench: Bench) -> Iterator[Line]:
@@ -33,14 +32,14 @@ def against_bare(bench: Bench) -> Iterator[Line]:
             for operation in ("enqueue", "lease"):
                 options = {"batch": batch, "tasks": bench.fewer(TASKS[batch]), "connections": CONNECTIONS}
                 name = f"{batch}, short, {operation} alone"
-                samplers[name] = partial(stand.scripts, operation, queue=f"alone-{batch}", lease_seconds=HOUR, **options)
+                samplers[name] = partial(stand.scripts, operation, queue=f"alone-{batch}", **options)
         samples = bench.interleave(samplers)
         for batch in TASKS:
             for depth in ("short", "deep"):
                 name = f"{batch}, {depth}"
                 yield judged(f"redis-time-{batch}", lambda: ratio(samples, name, f"bare {name}"), depth)
         for name in samplers:
-            what = name if name.endswith("alone") else f"{name}, full cycle"
+            what = f"{name}, per task" if name.endswith("alone") else f"{name}, full cycle per task"
             yield known("redis-time", what, "us", lambda: median(samples, name))
 
 
@@ -49,7 +48,7 @@ def bare_us(stand: RedisStand, **options) -> float:
 
 
 def lanes(bench: Bench) -> Iterator[Line]:
-    """Lease alone: the tasks stay leased, and every lane keeps some."""
+    """Lease alone: the tasks stay leased, for nobody sweeps here, and every lane keeps some."""
     with bench.redis() as stand:
         # Never fewer tasks than groups: a lane that ran empty would be no lane.
         tasks = max(bench.fewer(DEEP), 10 * GROUPS)
@@ -59,7 +58,7 @@ def lanes(bench: Bench) -> Iterator[Line]:
         samplers: dict[str, Callable[[], float]] = {}
         for batch, leased in ((100, bench.fewer(40_000)), (1, bench.fewer(5_000))):
             for name in spread:
-                options = {"queue": name.replace(" ", "-"), "batch": batch, "tasks": leased, "lease_seconds": HOUR}
+                options = {"queue": name.replace(" ", "-"), "batch": batch, "tasks": leased}
                 samplers[f"{name}, {batch}"] = partial(stand.scripts, "lease", connections=CONNECTIONS, **options)
         samples = bench.interleave(samplers)
         for name in ("groups", "names"):
@@ -67,7 +66,7 @@ def lanes(bench: Bench) -> Iterator[Line]:
                 pair = (f"{name}, {batch}", f"one lane, {batch}")
                 yield judged(f"{name}-{batch}", lambda: ratio(samples, *pair))
         for name in samplers:
-            yield known("lanes", f"{name} a lease", "us", lambda: median(samples, name))
+            yield known("lanes", f"{name} a lease, per task", "us", lambda: median(samples, name))
 
 
 def depth(bench: Bench) -> Iterator[Line]:
@@ -82,7 +81,7 @@ def depth(bench: Bench) -> Iterator[Line]:
             for operation in ("enqueue", "lease", "cycle"):
                 for name in sizes:
                     options = {"queue": name.replace(" ", "-"), "batch": batch, "tasks": tasks}
-                    options |= {"lease_seconds": HOUR, "connections": CONNECTIONS}
+                    options["connections"] = CONNECTIONS
                     samplers[f"{operation} {batch}, {name}"] = partial(stand.scripts, operation, **options)
         samples = bench.interleave(samplers)
         pairs = sorted({name.rsplit(", ", 1)[0] for name in samplers})

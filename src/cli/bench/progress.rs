@@ -13,7 +13,7 @@ pub(super) fn show<T>(what: &'static str, stage: &Stage, tasks: u64, work: impl 
     if bar.is_hidden() {
         return work();
     }
-    let style = ProgressStyle::with_template("{msg} {elapsed} {human_pos} tasks, {per_sec}");
+    let style = ProgressStyle::with_template("{msg}, {elapsed}, {human_pos} tasks");
     bar.set_style(style.expect("the template is a constant that parses"));
     bar.set_message(what);
     let finished = AtomicBool::new(false);

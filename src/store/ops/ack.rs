@@ -2,7 +2,7 @@
 
 use deadpool_redis::redis::Cmd;
 
-use super::{Absent, Op, Settles, lease_args, settled};
+use super::{Absent, Op, Settles, settled};
 use crate::domain::Lease;
 use crate::domain::settle::Ack;
 use crate::store::reply::{BadReply, Reply};
@@ -24,8 +24,13 @@ impl Op for AckOp<'_> {
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.0.len());
         for (lease, ack) in self.0 {
-            lease_args(cmd, lease);
-            cmd.arg(lease.size);
+            // One argument for all that the script only compares and copies.
+            let mut item = [0; 24];
+            item[..4].copy_from_slice(&lease.size.to_be_bytes());
+            item[4..18].copy_from_slice(lease.task.as_bytes());
+            item[18..22].copy_from_slice(&lease.grant.to_be_bytes());
+            item[22..].copy_from_slice(&lease.nonce.to_be_bytes());
+            cmd.arg(&item[..]);
             cmd.arg(ack.result.as_ref().map_or(&[][..], |result| result.bytes()));
         }
     }

@@ -4,7 +4,7 @@
 -- Reply  "reordered", cursor
 --        "absent" when the queue does not exist
 -- Keeps  I17
--- Uses   task lanes
+-- Uses   rotation lanes
 
 local state = call('HMGET', Q, 'version', 'order', 'aging_ms')
 if not state[1] then return { 'absent' } end

@@ -17,21 +17,27 @@ mod batch;
 mod body;
 mod docs;
 mod edge;
-mod extract;
 mod failure;
+mod failure_log;
 mod field;
 mod json;
 mod leases;
 mod openapi;
 mod origin;
+mod path;
 mod problem;
+mod producer;
+mod query;
 mod queues;
 mod request_id;
+mod samples;
 pub mod server;
 mod service;
 mod settle;
 mod tasks;
 mod wire;
+
+use failure_log::FailureLog;
 
 pub use openapi::API_VERSION;
 pub use origin::OriginRule;
@@ -44,6 +50,7 @@ pub struct Api(Arc<Shared>);
 struct Shared {
     metrics: Arc<Metrics>,
     origin: OriginRule,
+    failure_log: FailureLog,
     /// Redis may take minutes to load: until then the service listens, is alive, and says that it is not ready.
     ready: OnceLock<Ready>,
 }
@@ -58,6 +65,7 @@ impl Api {
         Self(Arc::new(Shared {
             metrics,
             origin,
+            failure_log: FailureLog::new(),
             ready: OnceLock::new(),
         }))
     }
@@ -85,6 +93,10 @@ impl Api {
         &self.0.metrics
     }
 
+    fn failure_log(&self) -> &FailureLog {
+        &self.0.failure_log
+    }
+
     fn origin(&self) -> OriginRule {
         self.0.origin
     }
@@ -108,7 +120,7 @@ fn routes() -> OpenApiRouter<Api> {
         // For operators.
         .routes(routes!(queues::list))
         .routes(routes!(queues::get, queues::put, queues::patch))
-        .routes(routes!(queues::stats))
+        .routes(routes!(queues::stats::stats))
         // The service itself.
         .routes(routes!(service::limits))
         .routes(routes!(service::livez))
@@ -127,8 +139,6 @@ pub fn router(api: Api) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(api.clone(), edge::edge))
-        // Bodies are bounded where they are read, after decompression.
-        .layer(axum::extract::DefaultBodyLimit::disable())
         .with_state(api)
 }
 

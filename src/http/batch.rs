@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::BatchBody;
-use super::extract::{InQueue, Producer, QueuePath};
 use super::field::{At, Field, Flag, ListOf, Object, Wrong, shape};
 use super::json::{self, List};
 use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use super::path::{InQueue, QueuePath};
 use super::problem::{Code, Problem, ProblemDocument};
+use super::producer::Producer;
 use super::tasks::new_task;
 use super::wire;
 use crate::domain::limits::{ATOMIC_BYTES_MAX, ATOMIC_ITEMS_MAX, BATCH_ITEMS_MAX};
@@ -117,7 +118,9 @@ pub(super) async fn enqueue_batch(
         .into_iter()
         .map(|item| item.map(|task| tasks.push(task)).err());
     let refused: Vec<Option<Problem>> = results.collect();
-    let outcomes = if batch.atomic {
+    let outcomes = if tasks.is_empty() {
+        Vec::new()
+    } else if batch.atomic {
         engine
             .enqueue_all(&queue, tasks)
             .await?
@@ -205,7 +208,8 @@ fn read_line(line: &[u8], body: &Bytes, producer: &Producer) -> Result<NewTask, 
     wrong.into_result().map(|()| task)
 }
 
-fn answer(results: &[Result<Enqueued, Problem>]) -> BatchAnswer<'_> {
+/// What a batch is answered.
+pub(super) fn answer(results: &[Result<Enqueued, Problem>]) -> BatchAnswer<'_> {
     let accepted = results.iter().filter(|result| result.is_ok()).count();
     let items = results.iter().enumerate().map(|(index, result)| match result {
         Ok(Enqueued { id, state, run_at }) => ItemAnswer {

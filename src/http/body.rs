@@ -12,8 +12,9 @@ use http_body_util::{BodyExt, Full};
 use tower::ServiceExt;
 use tower_http::decompression::RequestDecompression;
 
-use super::extract::QueryFields;
+use super::edge::X_API_KEY;
 use super::problem::{Code, Problem};
+use super::query::QueryFields;
 use crate::domain::limits::BODY_BYTES_MAX;
 
 /// The whole body must have arrived after this time, which is 10 MiB at 3 Mbit/s.
@@ -96,7 +97,9 @@ fn no_forged_form(headers: &HeaderMap) -> bool {
             .get(..7)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
     };
-    !headers.contains_key(COOKIE) || headers.get(AUTHORIZATION).is_some_and(bearer)
+    !headers.contains_key(COOKIE)
+        || headers.get(AUTHORIZATION).is_some_and(bearer)
+        || headers.contains_key(&X_API_KEY)
 }
 
 fn speaks_utf8(parameters: &str) -> bool {

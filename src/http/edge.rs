@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{ALLOW, AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 const ANSWER_DEADLINE: Duration = Duration::from_secs(WAIT_SECONDS_MAX + 60);
 
 const DURABILITY: HeaderName = HeaderName::from_static("leaseq-durability");
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 pub(super) async fn edge(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     // First, so that whatever follows can be told apart in logs and answers.
@@ -40,7 +40,7 @@ pub(super) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = match api.origin().check(request.uri(), request.headers()) {
         // Before routing is of any use to a page that may not call at all.
-        Err(refused) => axum::response::IntoResponse::into_response(refused),
+        Err(refused) => refused.into_response(),
         Ok(()) => {
             // At debug level, so that at the usual ones a request costs no span. No query, no body, no lease_id.
             let span = tracing::debug_span!(
@@ -62,7 +62,7 @@ pub(super) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
     };
     // After everything that can answer, so that no error answer is anything but a problem.
     if response.status().as_u16() >= 400 {
-        response = told(response, &id, &seen);
+        response = told(response, &id, &seen, &api);
     } else if is_write && let Some(level) = api.durability() {
         response.headers_mut().insert(DURABILITY, level.clone());
     }
@@ -85,7 +85,7 @@ fn panicked(panic: &(dyn Any + Send)) -> Response {
         .copied()
         .or(panic.downcast_ref::<String>().map(String::as_str));
     let cause = format!("a handler panicked: {}", text.unwrap_or("no text"));
-    axum::response::IntoResponse::into_response(Code::Internal.problem().caused_by(cause))
+    Code::Internal.problem().caused_by(cause).into_response()
 }
 
 fn stuck(is_write: bool) -> Response {
@@ -94,22 +94,27 @@ fn stuck(is_write: bool) -> Response {
     } else {
         Code::Timeout
     };
-    axum::response::IntoResponse::into_response(code.problem().caused_by("no answer within the deadline"))
+    code.problem()
+        .caused_by("no answer within the deadline")
+        .into_response()
 }
 
 /// The problem document of an error answer; and its line in the log, if it is ours to mend.
-fn told(mut response: Response, id: &HeaderValue, seen: &Seen) -> Response {
+fn told(mut response: Response, id: &HeaderValue, seen: &Seen, api: &Api) -> Response {
     let problem = response.extensions_mut().remove::<Problem>();
     let problem = problem.unwrap_or_else(|| by_status(response.status()));
     let instance = id.to_str().unwrap_or_default();
     let code = problem.code().word();
-    if problem.code().status().is_server_error() {
+    if problem.code().status().is_server_error()
+        && let Some(swallowed) = api.failure_log().line(problem.code())
+    {
         tracing::warn!(
             request_id = instance,
             method = seen.method,
             route = seen.route(),
             code,
             cause = problem.cause().unwrap_or_default(),
+            swallowed,
             "a request failed"
         );
     }

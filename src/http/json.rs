@@ -15,14 +15,22 @@ use super::problem::{Code, Problem};
 /// and what is accepted here is handed to workers.
 pub(super) const DEPTH_MAX: usize = 128;
 
+/// Fields of one object that are looked at. No request has nearly as many, and looking for repetitions
+/// among all would take time that grows with their square.
+pub(super) const FIELDS_MAX: usize = 64;
+
 /// A JSON object: its keys and what stands beside them.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'a>(pub(super) Vec<(Cow<'a, str>, Value<'a>)>);
+pub(super) struct Fields<'a> {
+    pub(super) entries: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// There are more than were to be kept.
+    pub(super) has_more: bool,
+}
 
 impl<'a> Fields<'a> {
     /// The text beside a key; null counts as absent.
     pub(super) fn text(&self, name: &str) -> Option<&'a RawValue> {
-        self.0
+        self.entries
             .iter()
             .find(|(key, _)| key == name)
             .and_then(|(_, value)| match value {
@@ -74,8 +82,23 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
 
 /// Opens one object; with `list`, that key's items too.
 pub(super) fn open(text: &str, list: Option<List>) -> Result<Fields<'_>, Problem> {
+    read(
+        text,
+        ObjectSeed {
+            list,
+            keep: FIELDS_MAX,
+        },
+    )
+}
+
+/// Opens one object whose keys are no fields, up to a number of them.
+pub(super) fn open_map(text: &str, keep: usize) -> Result<Fields<'_>, Problem> {
+    read(text, ObjectSeed { list: None, keep })
+}
+
+fn read(text: &str, seed: ObjectSeed) -> Result<Fields<'_>, Problem> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let opened = ObjectSeed { list }
+    let opened = seed
         .deserialize(&mut json)
         .and_then(|fields| json.end().map(|()| fields));
     match opened {
@@ -127,6 +150,7 @@ fn too_deep(text: &str) -> bool {
 /// Reads an object, or `None` from any other value.
 struct ObjectSeed {
     list: Option<List>,
+    keep: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for ObjectSeed {
@@ -174,15 +198,24 @@ impl<'de> Visitor<'de> for ObjectSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         // The longest request has 13 fields; most have three or four.
-        let mut fields = Vec::with_capacity(4);
-        while let Some(Key(key)) = entries.next_key()? {
+        let mut fields = Fields {
+            entries: Vec::with_capacity(4),
+            has_more: false,
+        };
+        while fields.entries.len() < self.keep {
+            let Some(Key(key)) = entries.next_key()? else {
+                return Ok(Some(fields));
+            };
             let value = match self.list {
                 Some(list) if key == list.key => entries.next_value_seed(ItemsSeed(list))?,
                 _ => Value::Text(entries.next_value()?),
             };
-            fields.push((key, value));
+            fields.entries.push((key, value));
         }
-        Ok(Some(Fields(fields)))
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            fields.has_more = true;
+        }
+        Ok(Some(fields))
     }
 }
 
@@ -208,7 +241,10 @@ impl<'de> Visitor<'de> for ItemsSeed {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut kept = Vec::new();
         while kept.len() < self.0.keep {
-            match items.next_element_seed(ObjectSeed { list: None })? {
+            match items.next_element_seed(ObjectSeed {
+                list: None,
+                keep: FIELDS_MAX,
+            })? {
                 Some(item) => kept.push(item),
                 None => {
                     let count = kept.len();
@@ -252,7 +288,7 @@ mod tests {
 
     fn read(text_of_body: &str) -> Result<Vec<(String, String)>, Problem> {
         let text = text(text_of_body.as_bytes())?;
-        let fields = open(text, None)?.0;
+        let fields = open(text, None)?.entries;
         Ok(fields
             .into_iter()
             .map(|(key, value)| match value {
@@ -314,6 +350,24 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_bounded() {
+        let of = |count: usize| {
+            (0..count)
+                .map(|n| format!("\"f{n}\":1"))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let kept = |text: &str| {
+            open(text, None)
+                .map(|fields| (fields.entries.len(), fields.has_more))
+                .unwrap()
+        };
+        assert_eq!(kept(&format!("{{{}}}", of(FIELDS_MAX))), (FIELDS_MAX, false));
+        assert_eq!(kept(&format!("{{{}}}", of(FIELDS_MAX + 1))), (FIELDS_MAX, true));
+        assert_eq!(open_map("{\"a\":1,\"b\":2}", 2).unwrap().entries.len(), 2);
+    }
+
+    #[test]
     fn a_list_is_opened_in_the_same_pass_and_cut_at_what_is_asked_for() {
         let list = Some(List {
             key: "tasks",
@@ -321,7 +375,7 @@ mod tests {
         });
         let fields = open(r#"{"tasks":[{"a":[1]},7,{},[{}],1e5],"atomic":true}"#, list)
             .unwrap()
-            .0;
+            .entries;
         let Value::Items(items) = &fields[0].1 else {
             panic!("{fields:?}")
         };
@@ -334,7 +388,7 @@ mod tests {
             r#"{"tasks":"x"}"#,
         ] {
             assert!(matches!(
-                open(no_list, list).unwrap().0[0].1,
+                open(no_list, list).unwrap().entries[0].1,
                 Value::NoItems { .. }
             ));
         }

@@ -11,14 +11,14 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::extract::{InQueue, QueuePath};
 use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use super::path::{InQueue, QueuePath};
 use super::problem::{Code, Problem};
 use super::settle::Batch;
 use super::settle::answer::{self, ItemAnswer};
 use super::tasks::view::LeasedTaskAnswer;
 use super::wire::{self, Seconds};
-use crate::domain::QueueName;
+use crate::domain::{LeasedTask, QueueName};
 use crate::engine::Leased;
 
 mod granted;
@@ -45,6 +45,17 @@ pub(super) struct LeaseAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Duration>, nullable = false)]
     retry_after_seconds: Option<Seconds>,
+}
+
+impl<'a> LeaseAnswer<'a> {
+    pub(super) fn of_tasks(tasks: &'a [LeasedTask], settled: &'a [ItemAnswer<'a>]) -> Self {
+        Self {
+            tasks: tasks.iter().map(LeasedTaskAnswer::of).collect(),
+            settled,
+            reason: None,
+            retry_after_seconds: None,
+        }
+    }
 }
 
 problem_set! { LeaseProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] }
@@ -106,18 +117,8 @@ async fn serve(api: &Api, body: &Bytes, queue: Option<QueueName>) -> Result<Resp
 fn answer(api: &Api, leased: Leased, settled: &[ItemAnswer<'_>]) -> Result<Response, Problem> {
     match leased {
         Leased::Tasks(tasks) => {
-            let tasks_answer = tasks.tasks().iter().map(LeasedTaskAnswer::of).collect();
-            let answer = LeaseAnswer {
-                tasks: tasks_answer,
-                settled,
-                reason: None,
-                retry_after_seconds: None,
-            };
-            let bytes: usize = tasks
-                .tasks()
-                .iter()
-                .map(|task| task.payload.bytes().len() + TASK_BYTES)
-                .sum();
+            let answer = LeaseAnswer::of_tasks(tasks.tasks(), settled);
+            let bytes = tasks.bytes() + tasks.tasks().len() * TASK_BYTES;
             let body = write(&answer, bytes)?;
             Ok(granted::respond(api, tasks, body))
         }

@@ -11,7 +11,7 @@ use utoipa::openapi::{
 };
 
 use super::problem::{Code, ProblemDocument, Retry};
-use super::{batch, queues, settle, tasks, wire};
+use super::{batch, queues, samples, settle, tasks, wire};
 
 /// Rises with the API, not with each release: otherwise every release would change the document.
 pub const API_VERSION: &str = "1.0.0";
@@ -119,7 +119,7 @@ fn header_ref(name: &str) -> Ref {
     components(schemas(
         ProblemDocument, super::problem::FieldError,
         tasks::new_task::NewTaskRequest, batch::BatchRequest,
-        settle::operation::ErrorRequest,
+        settle::error::ErrorRequest,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,
         queues::config::DeadLetterConfig, queues::config::RetentionConfig, queues::config::NameConfigRequest,
@@ -150,6 +150,9 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
         for operation in [put, post, delete, patch].into_iter().flatten() {
             complete_operation(operation, true);
         }
+    }
+    for (operation_id, status, example) in samples::answers() {
+        add_example(&mut document, operation_id, status, example);
     }
     let components = document.components.get_or_insert_default();
     for item in document.paths.paths.values_mut() {
@@ -189,6 +192,21 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
         components.headers.insert((*name).to_owned(), header.into());
     }
     document
+}
+
+fn add_example(document: &mut OpenApi, operation_id: &str, status: &str, example: serde_json::Value) {
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| [&mut item.get, &mut item.put, &mut item.post, &mut item.patch]);
+    let operation = operations
+        .flatten()
+        .find(|operation| operation.operation_id.as_deref() == Some(operation_id));
+    let response = operation.and_then(|operation| operation.responses.responses.get_mut(status));
+    let Some(RefOr::T(response)) = response else {
+        return;
+    };
+    if let Some(RefOr::T(content)) = response.content.get_mut("application/json") {
+        content.example = Some(example);
+    }
 }
 
 fn has_required(content: &RefOr<Content>, schemas: &BTreeMap<String, RefOr<Schema>>) -> bool {

@@ -10,23 +10,30 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::extract::{InQueue, Precondition, QueryFields, QueuePath, query_parameters};
 use super::field::shape;
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
+use super::path::{InQueue, QueuePath};
 use super::problem::{Code, Problem};
+use super::query::{QueryFields, query_parameters};
 use super::tasks::view::{Page, bad_cursor};
 use super::tasks::{CURSOR, LIMIT};
-use super::wire::{self, Seconds};
+use super::wire;
 use crate::domain::limits::PAGE_DEFAULT;
 use crate::domain::queue::QueueConfig;
 use crate::domain::{Millis, QueueName};
-use crate::engine::{ConfigWrite, Engine, QueueInfo, QueueStats};
+use crate::engine::{ConfigWrite, QueueInfo};
 
 pub(super) mod config;
 mod merge;
+mod precondition;
+mod shown;
+pub(super) mod stats;
 
-use config::{ConfigDocument, QueueConfigRequest};
+use config::QueueConfigRequest;
+use precondition::Precondition;
+use shown::ConfigDocument;
+use stats::StatsAnswer;
 
 /// A queue and its config.
 #[derive(Serialize, ToSchema)]
@@ -45,79 +52,19 @@ pub(super) struct QueueAnswer {
 }
 
 impl QueueAnswer {
-    fn respond(status: StatusCode, info: QueueInfo) -> Response {
-        let tag = HeaderValue::try_from(format!("\"{}\"", info.version)).expect("digits are visible ASCII");
-        let answer = Self {
+    pub(super) fn of(info: QueueInfo) -> Self {
+        Self {
             queue: info.queue,
             created_at: info.created_at,
             version: info.version,
             config: ConfigDocument::effective(&info.config),
             set: ConfigDocument::set(&info.config),
-        };
-        (status, [(ETAG, tag)], Json(answer)).into_response()
-    }
-}
-
-/// Exact counts and totals, on one snapshot.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = QueueStats)]
-pub(super) struct StatsAnswer {
-    ready: u64,
-    scheduled: u64,
-    leased: u64,
-    dead: u64,
-    /// Ready and leased together.
-    backlog: u64,
-    /// Of the task that has been ready longest; null when none is ready.
-    #[schema(value_type = Option<wire::Duration>, required = true)]
-    oldest_ready_age_seconds: Option<Seconds>,
-    accepted_total: u64,
-    completed_total: u64,
-    cancelled_total: u64,
-    purged_total: u64,
-    dead_evicted_total: u64,
-    dead_aged_total: u64,
-    replayed_total: u64,
-    duplicates_total: u64,
-    leases_expired_total: u64,
-}
-
-impl From<QueueStats> for StatsAnswer {
-    fn from(stats: QueueStats) -> Self {
-        // Taken apart whole, so that what the engine comes to know cannot be forgotten here.
-        let QueueStats {
-            ready,
-            scheduled,
-            leased,
-            dead,
-            oldest_ready_age_ms,
-            accepted_total,
-            completed_total,
-            cancelled_total,
-            purged_total,
-            dead_evicted_total,
-            dead_aged_total,
-            replayed_total,
-            duplicates_total,
-            leases_expired_total,
-        } = stats;
-        Self {
-            ready,
-            scheduled,
-            leased,
-            dead,
-            backlog: ready + leased,
-            oldest_ready_age_seconds: oldest_ready_age_ms.map(Seconds),
-            accepted_total,
-            completed_total,
-            cancelled_total,
-            purged_total,
-            dead_evicted_total,
-            dead_aged_total,
-            replayed_total,
-            duplicates_total,
-            leases_expired_total,
         }
+    }
+
+    fn respond(status: StatusCode, info: QueueInfo) -> Response {
+        let tag = HeaderValue::try_from(format!("\"{}\"", info.version)).expect("digits are visible ASCII");
+        (status, [(ETAG, tag)], Json(Self::of(info))).into_response()
     }
 }
 
@@ -323,25 +270,6 @@ fn written(write: ConfigWrite) -> Result<Response, u64> {
     }
 }
 
-/// Read a queue's counts and totals.
-#[utoipa::path(
-    get, path = "/v1/queues/{queue}/stats", operation_id = "stats", tag = "queues", params(QueuePath),
-    responses((status = 200, description = "Counts and totals", body = StatsAnswer), QueueProblems),
-)]
-pub(super) async fn stats(
-    State(api): State<Api>,
-    InQueue(queue): InQueue,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
-    let engine: &Engine = api.engine()?;
-    let stats = engine
-        .stats(&queue)
-        .await?
-        .ok_or_else(|| Code::QueueUnknown.problem())?;
-    Ok(Json(StatsAnswer::from(stats)).into_response())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,23 +310,5 @@ mod tests {
             r#"{"max_lease_seconds":30}"#,
         );
         assert_eq!(meets.unwrap_err().errors()[0].pointer, "/lease_seconds");
-    }
-
-    #[test]
-    fn stats_are_one_flat_object_without_invented_fields() {
-        let stats = QueueStats {
-            ready: 2,
-            leased: 3,
-            oldest_ready_age_ms: Some(1_500),
-            ..QueueStats::default()
-        };
-        let shown = serde_json::to_value(StatsAnswer::from(stats)).unwrap();
-        assert_eq!(
-            (&shown["backlog"], &shown["oldest_ready_age_seconds"]),
-            (&5.into(), &1.5.into())
-        );
-        assert!(shown.as_object().unwrap().values().all(|value| value.is_number()));
-        let idle = serde_json::to_value(StatsAnswer::from(QueueStats::default())).unwrap();
-        assert!(idle["oldest_ready_age_seconds"].is_null());
     }
 }

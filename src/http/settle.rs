@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::extract::{InLease, LeasePath};
 use super::field::{At, Field, ListOf, Object, Wrong, shape};
 use super::json::{self, Items, List};
 use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use super::path::{InLease, LeasePath};
 use super::problem::{Code, Problem};
 use crate::domain::Lease;
 use crate::domain::limits::SETTLE_ITEMS_MAX;
@@ -23,7 +23,9 @@ use crate::engine::Failure;
 use crate::metrics::QueueCounters;
 
 pub(super) mod answer;
+pub(super) mod error;
 pub(super) mod operation;
+mod retry_after;
 
 use answer::{AckAnswer, ExtendAnswer, ItemAnswer, NackAnswer, ReleaseAnswer, SettleAnswer};
 use operation::{AckRequest, ExtendRequest, NackRequest, OPERATIONS, ReleaseRequest, Verb};
@@ -165,7 +167,12 @@ pub(super) async fn settle_batch(
 
     let engine = api.engine()?;
     let (batch, ops) = Batch::read(items, list.key, &body, &api, |id| engine.open_lease(id));
-    let results = batch.results(engine.settle_many(ops).await);
+    let outcomes = if ops.is_empty() {
+        Vec::new()
+    } else {
+        engine.settle_many(ops).await
+    };
+    let results = batch.results(outcomes);
     if let Some(reason) = Problem::of_all(&results) {
         return Err(reason.clone());
     }
@@ -220,5 +227,106 @@ impl Batch {
             outcome(&counters, outcomes.next().unwrap_or(Err(Failure::Broken)))
         };
         self.places.into_iter().map(result).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::lease::LeaseKey;
+    use crate::domain::{Millis, QueueName, TaskId};
+    use crate::http::OriginRule;
+    use crate::metrics::Metrics;
+
+    fn lease() -> Lease {
+        Lease {
+            queue: QueueName::parse("emails").unwrap(),
+            task: TaskId::new(Millis::local()),
+            grant: 1,
+            granted_at: Millis::local(),
+            nonce: 7,
+            age_ms: 0,
+            size: 100,
+        }
+    }
+
+    fn acked(id: TaskId) -> Result<Result<Settled, NotSettled>, Failure> {
+        Ok(Ok(Settled::Acked {
+            id,
+            late: false,
+            already: false,
+        }))
+    }
+
+    #[test]
+    fn a_forged_or_bad_operation_fails_alone_in_its_place() {
+        let (key, first, last) = (LeaseKey::new(&[7; 32]), lease(), lease());
+        let body = format!(
+            r#"{{"operations":[{{"op":"ack","lease_id":"{}"}},{{"op":"ack","lease_id":"forged"}},7,
+                {{"op":"nack","lease_id":"x","result":1}},{{"op":"release","lease_id":"{}"}}]}}"#,
+            key.seal(&first),
+            key.seal(&last),
+        );
+        let body = Bytes::from(body);
+        let list = List {
+            key: "operations",
+            keep: SETTLE_ITEMS_MAX,
+        };
+        let fields = json::open(json::text(&body).unwrap(), Some(list)).unwrap();
+        let mut wrong = Wrong::default();
+        let mut object = Object::new(fields, SettleRequest::SHAPE, At::Root, &mut wrong);
+        let items = object.items(&OPERATIONS_FIELD, &mut wrong).unwrap();
+        let api = Api::new(Arc::new(Metrics::new()), OriginRule::Loopback);
+
+        let (batch, ops) = Batch::read(items, "operations", &body, &api, |id| key.open(id).ok());
+        assert!(batch.has_refused());
+        assert_eq!(ops.iter().map(Settle::lease).collect::<Vec<_>>(), [&first, &last]);
+
+        let results = batch.results(vec![acked(first.task), Ok(Err(NotSettled::Lost))]);
+        let codes: Vec<_> = results
+            .iter()
+            .map(|result| result.as_ref().err().map(Problem::code))
+            .collect();
+        let invalid = Some(Code::ValidationFailed);
+        assert_eq!(
+            codes,
+            [
+                None,
+                Some(Code::LeaseUnknown),
+                invalid,
+                invalid,
+                Some(Code::LeaseLost)
+            ]
+        );
+        assert_eq!(
+            results[3].as_ref().unwrap_err().errors()[0].pointer,
+            "/operations/3/result"
+        );
+
+        let shown = serde_json::to_value(answer::items(&results)).unwrap();
+        assert_eq!(
+            (&shown[0]["index"], &shown[0]["state"]),
+            (&0.into(), &"completed".into())
+        );
+        assert_eq!(
+            (&shown[4]["index"], &shown[4]["error"]["code"]),
+            (&4.into(), &"lease_lost".into())
+        );
+        let text = api.metrics().text();
+        assert!(
+            text.contains("leaseq_leases_settled_total{op=\"ack\",queue=\"emails\"} 1"),
+            "{text}"
+        );
+        assert!(text.contains("leaseq_leases_lost_total{queue=\"emails\"} 1"));
+    }
+
+    #[test]
+    fn an_engine_that_answers_too_little_is_our_mistake_and_not_success() {
+        let api = Api::new(Arc::new(Metrics::new()), OriginRule::Loopback);
+        let batch = Batch {
+            places: vec![Ok(api.metrics().queue(&lease().queue))],
+        };
+        let results = batch.results(Vec::new());
+        assert_eq!(results[0].as_ref().unwrap_err().code(), Code::Internal);
     }
 }

@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::extract::{
-    InQueue, InTask, Producer, QueryFields, QueuePath, TaskPath, query_parameters, whole_number,
-};
 use super::field::{At, Field, Parsed, Wrong, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
+use super::path::{InQueue, InTask, QueuePath, TaskPath};
 use super::problem::{Code, Problem};
+use super::producer::Producer;
+use super::query::{QueryFields, query_parameters, whole_number};
 use super::wire;
 use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::domain::task::Enqueued;
@@ -47,7 +47,7 @@ pub(super) struct EnqueueAnswer<'a> {
 }
 
 impl<'a> EnqueueAnswer<'a> {
-    fn of(queue: &'a QueueName, Enqueued { id, state, run_at }: Enqueued) -> Self {
+    pub(super) fn of(queue: &'a QueueName, Enqueued { id, state, run_at }: Enqueued) -> Self {
         Self {
             id,
             queue,

@@ -2,7 +2,7 @@
 //! What would reach the engine is answered `not_ready`, which here means: it was understood.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -118,7 +118,7 @@ async fn send(request: Request<Body>) -> Answer {
 
 /// The operation in the OpenAPI document.
 fn documented(method: &Method, path: &str) -> Option<Value> {
-    let document = serde_json::to_value(super::openapi()).unwrap();
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(super::openapi()).unwrap());
     let is = |template: &str| {
         let (template, path) = (template.split('/'), path.split('/'));
         template.clone().count() == path.clone().count()
@@ -126,7 +126,7 @@ fn documented(method: &Method, path: &str) -> Option<Value> {
                 .zip(path)
                 .all(|(part, given)| part == given || part.starts_with('{') && !given.is_empty())
     };
-    let paths = document["paths"].as_object().unwrap();
+    let paths = DOCUMENT["paths"].as_object().unwrap();
     // A literal segment wins over a variable one, as in the router.
     let found = paths
         .iter()

@@ -1,7 +1,7 @@
 //! How values look in answers, and what the OpenAPI document says of them.
 
 use serde::{Serialize, Serializer};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::domain::TaskState;
@@ -48,6 +48,13 @@ fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
+/// An RFC 3339 instant.
+pub(super) fn instant_schema() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+}
+
 /// As in [`crate::domain::names`].
 pub(super) fn name_schema() -> ObjectBuilder {
     text().pattern(Some(NAME_PATTERN))
@@ -79,11 +86,11 @@ wire_types! {
     /// A task's id: 23 characters that sort by the time of acceptance.
     Id = text().pattern(Some("^[0-9a-v]{23}$"));
     /// RFC 3339 UTC with milliseconds.
-    Instant = super::field::instant_schema().examples(["2027-01-15T08:00:00.120Z"]);
+    Instant = instant_schema().examples(["2027-01-15T08:00:00.120Z"]);
     /// Seconds, with decimals where needed.
     Duration = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0)).examples([30]);
     /// Any JSON value, byte for byte as it was given.
-    Json = ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::AnyValue);
+    Json = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
     /// The one state a task is in.
     State = state_schema();
     /// How many there are.

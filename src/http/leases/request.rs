@@ -1,6 +1,7 @@
 //! What a worker asks for.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use crate::domain::{QueueName, TaskName};
 use crate::engine::{LeaseFrom, LeaseRequest};
 use crate::http::field::{
     At, Described, Field, Integer, Kind, Label, ListOf, Object, Parsed, Refusal, Seconds, Several, Wrong,
-    shape,
+    shape, string,
 };
 use crate::http::json::{self, Items, List};
 use crate::http::problem::Problem;
@@ -159,57 +160,52 @@ struct Weighted<'a> {
     weight: f64,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Asked<'a> {
-    Names(Vec<String>),
-    #[serde(borrow)]
-    Weighted(Vec<Weighted<'a>>),
-}
-
 impl Kind for Queues {
     type Value<'a> = LeaseFrom;
 
     fn read(&self, text: &RawValue) -> Result<LeaseFrom, Refusal> {
         let allowed = || {
-            format!("must be a list of 1 to {LEASE_QUEUES_MAX} names, or of objects with queue and weight")
+            format!(
+                "must be a list of 1 to {LEASE_QUEUES_MAX} names, or of as many objects with queue and weight"
+            )
         };
-        let asked: Asked<'_> = serde_json::from_str(text.get()).map_err(|_| allowed())?;
-        let mut seen = Vec::new();
-        let mut name = |text: &str| {
-            let name =
-                QueueName::parse(text).map_err(|error| Refusal::from(format!("a queue's name {error}")))?;
-            if seen.contains(&name) {
-                return Err(Refusal::from("has a queue twice"));
-            }
-            seen.push(name.clone());
-            Ok(name)
-        };
-        let from = match asked {
-            Asked::Names(names) => {
-                let names: Result<_, _> = names.iter().map(|text| name(text)).collect();
-                LeaseFrom::Strict(names?)
-            }
-            Asked::Weighted(weighted) => {
-                let read = |Weighted { queue, weight }: &Weighted<'_>| {
-                    if *weight > 0.0 && *weight <= WEIGHT_MAX {
-                        Ok((name(queue)?, *weight))
-                    } else {
-                        Err(Refusal::from(format!(
-                            "a weight must be above 0 and at most {WEIGHT_MAX}"
-                        )))
-                    }
-                };
-                let weighted: Result<_, _> = weighted.iter().map(read).collect();
-                LeaseFrom::Weighted(weighted?)
-            }
-        };
-        if (1..=LEASE_QUEUES_MAX).contains(&seen.len()) {
-            Ok(from)
-        } else {
-            Err(allowed().into())
+        let items: Vec<&RawValue> = serde_json::from_str(text.get()).map_err(|_| allowed())?;
+        if !(1..=LEASE_QUEUES_MAX).contains(&items.len()) {
+            return Err(allowed().into());
         }
+        let (mut strict, mut weighted) = (Vec::new(), Vec::new());
+        for item in &items {
+            if let Some(name) = string(item) {
+                strict.push(queue(&name)?);
+            } else {
+                let Weighted { queue: name, weight } =
+                    serde_json::from_str(item.get()).map_err(|_| allowed())?;
+                if !(weight > 0.0 && weight <= WEIGHT_MAX) {
+                    return Err(format!("a weight must be above 0 and at most {WEIGHT_MAX}").into());
+                }
+                weighted.push((queue(&name)?, weight));
+            }
+        }
+        if !strict.is_empty() && !weighted.is_empty() {
+            return Err(allowed().into());
+        }
+        let names: HashSet<&QueueName> = strict
+            .iter()
+            .chain(weighted.iter().map(|(name, _)| name))
+            .collect();
+        if names.len() < items.len() {
+            return Err("has a queue twice".into());
+        }
+        Ok(if weighted.is_empty() {
+            LeaseFrom::Strict(strict)
+        } else {
+            LeaseFrom::Weighted(weighted)
+        })
     }
+}
+
+fn queue(name: &str) -> Result<QueueName, Refusal> {
+    QueueName::parse(name).map_err(|error| format!("a queue's name {error}").into())
 }
 
 impl Described for Queues {

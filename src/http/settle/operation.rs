@@ -2,24 +2,19 @@
 
 use std::borrow::Cow;
 use std::slice::from_ref;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
-use utoipa::openapi::{Ref, RefOr, Schema};
 
+use super::error::{self, ErrorKind, Text};
+use super::retry_after::RetryAfterKind;
+use crate::domain::Lease;
 use crate::domain::limits::{
-    DELAY_MS_MAX, ERROR_MESSAGE_BYTES_MAX, ERROR_STACK_BYTES_MAX, ERROR_TYPE_BYTES_MAX, LEASE_MS_MAX,
-    LEASE_MS_MIN, PROGRESS_BYTES_MAX, RESULT_BYTES_MAX, RETRY_AFTER_MS_MAX,
+    DELAY_MS_MAX, ERROR_TYPE_BYTES_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PROGRESS_BYTES_MAX, RESULT_BYTES_MAX,
 };
-use crate::domain::settle::{Ack, Extend, Nack, Release, RetryAfter, Settle};
-use crate::domain::task::{Json, TaskError};
-use crate::domain::{Lease, Millis};
-use crate::http::field::{
-    Any, At, Described, Field, Flag, Kind, Label, Later, Object, Refusal, Seconds, Word, Wrong, number,
-    shape, string,
-};
+use crate::domain::settle::{Ack, Extend, Nack, Release, Settle};
+use crate::domain::task::Json;
+use crate::http::field::{Any, At, Field, Flag, Kind, Label, Later, Object, Seconds, Word, Wrong, shape};
 use crate::http::json::{self, Fields};
 use crate::http::problem::{Code, Problem};
 
@@ -114,9 +109,6 @@ const REASON: Field<Label> = Field::new(
     },
     "For whoever reads the task.",
 );
-const TYPE: Field<Text> = Field::new("type", Text, "Its class, for grouping.").or("\"error\"");
-const MESSAGE: Field<Text> = Field::new("message", Text, "Cut and marked beyond 8 KiB.").or("\"\"");
-const STACK: Field<Text> = Field::new("stack", Text, "Cut and marked beyond 32 KiB.");
 
 shape! {
     /// The task is done.
@@ -133,10 +125,6 @@ shape! {
 shape! {
     /// The worker gives the task back without spending the attempt.
     ReleaseRequest: RETRY_AFTER, HOLD, REASON
-}
-shape! {
-    /// An error in parts.
-    ErrorRequest: TYPE, MESSAGE, STACK
 }
 shape! {
     /// An ack among other operations.
@@ -239,7 +227,10 @@ fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut 
         }),
         Verb::Nack => {
             let error = object.take(&ERROR, wrong);
-            let error = error.map_or_else(|| cut("", "", None), |text| read_error(text, object.at(), wrong));
+            let error = match error {
+                Some(text) => error::read(text, At::Field(&object.at(), ERROR.name), wrong),
+                None => error::cut("", "", None),
+            };
             let retry = object.take(&RETRY, wrong).unwrap_or(true);
             let delay_ms = object.take(&DELAY, wrong);
             if !retry && delay_ms.is_some() {
@@ -272,133 +263,12 @@ enum Hold {
     Siblings,
 }
 
-fn read_error(text: &RawValue, at: At<'_>, wrong: &mut Wrong) -> TaskError {
-    if let Some(message) = string(text) {
-        return cut("", &message, None);
-    }
-    let at = At::Field(&at, ERROR.name);
-    let Ok(fields) = json::open(text.get(), None) else {
-        wrong.add(at, "must be text or an object");
-        return TaskError::default();
-    };
-    let mut object = Object::new(fields, ErrorRequest::SHAPE, at, wrong);
-    let mut take = |field| object.take(field, wrong).unwrap_or_default();
-    let (kind, message, stack) = (take(&TYPE), take(&MESSAGE), take(&STACK));
-    cut(&kind, &message, (!stack.is_empty()).then_some(&*stack))
-}
-
-/// Errors are cut to what is kept of them and marked: a worker must be able to report a failure of any length.
-fn cut(kind: &str, message: &str, stack: Option<&str>) -> TaskError {
-    let mut was_cut = false;
-    let mut fit = |text: &str, bytes_max: usize| {
-        let mut end = text.len().min(bytes_max);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        was_cut |= end < text.len();
-        text[..end].to_owned()
-    };
-    let kind = fit(if kind.is_empty() { "error" } else { kind }, ERROR_TYPE_BYTES_MAX);
-    let message = fit(message, ERROR_MESSAGE_BYTES_MAX);
-    let stack = stack.map(|stack| fit(stack, ERROR_STACK_BYTES_MAX));
-    TaskError {
-        kind,
-        message,
-        stack,
-        cut: was_cut,
-    }
-}
-
-/// Text of any length within the body's.
-#[derive(Debug)]
-struct Text;
-
-impl Kind for Text {
-    type Value<'a> = Cow<'a, str>;
-
-    fn read<'a>(&self, text: &'a RawValue) -> Result<Cow<'a, str>, Refusal> {
-        string(text).ok_or_else(|| "must be a string".into())
-    }
-}
-
-impl Described for Text {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        Some(Schema::from(ObjectBuilder::new().schema_type(Type::String)).into())
-    }
-}
-
-/// Text, or an object that [`read_error`] reads.
-#[derive(Debug)]
-struct ErrorKind;
-
-impl Kind for ErrorKind {
-    type Value<'a> = &'a RawValue;
-
-    fn read<'a>(&self, text: &'a RawValue) -> Result<&'a RawValue, Refusal> {
-        Ok(text)
-    }
-}
-
-impl Described for ErrorKind {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        let text = ObjectBuilder::new().schema_type(Type::String);
-        let one_of = OneOfBuilder::new()
-            .item(text)
-            .item(Ref::from_schema_name("ErrorRequest"));
-        Some(Schema::from(one_of).into())
-    }
-}
-
-/// What `Retry-After` headers say (RFC 9110), as a number, as its digits, or as a date.
-#[derive(Debug)]
-struct RetryAfterKind;
-
-impl Kind for RetryAfterKind {
-    type Value<'a> = RetryAfter;
-
-    fn read(&self, text: &RawValue) -> Result<RetryAfter, Refusal> {
-        let words = string(text);
-        let text = words.as_deref().unwrap_or(text.get());
-        let allowed = || Refusal::from("must be a number of seconds or an HTTP date, at most 24 hours ahead");
-        if let Some(seconds) = number(text) {
-            let ms = crate::domain::time::seconds_to_ms(seconds);
-            return ms
-                .filter(|ms| *ms <= RETRY_AFTER_MS_MAX)
-                .map(RetryAfter::Ms)
-                .ok_or_else(allowed);
-        }
-        let date = words
-            .as_deref()
-            .and_then(|words| httpdate::parse_http_date(words).ok())
-            .ok_or_else(allowed)?;
-        // The local clock is good enough for a bound of a day; Redis's decides when the task is due.
-        if date > SystemTime::now() + Duration::from_millis(RETRY_AFTER_MS_MAX) {
-            return Err(allowed());
-        }
-        let since_epoch = date.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(RetryAfter::At(Millis::new(
-            u64::try_from(since_epoch.as_millis()).unwrap_or_default(),
-        )))
-    }
-}
-
-impl Described for RetryAfterKind {
-    #[allow(clippy::cast_precision_loss)]
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        let seconds = ObjectBuilder::new()
-            .schema_type(Type::Number)
-            .minimum(Some(0))
-            .maximum(Some(RETRY_AFTER_MS_MAX / 1000));
-        let date = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .examples(["Fri, 15 Jan 2027 08:00:00 GMT", "30"]);
-        Some(Schema::from(OneOfBuilder::new().item(seconds).item(date)).into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Millis;
+    use crate::domain::limits::ERROR_MESSAGE_BYTES_MAX;
+    use crate::domain::settle::RetryAfter;
 
     fn one(verb: Verb, body: &str) -> Result<Said, Problem> {
         read_one(verb, &Bytes::copy_from_slice(body.as_bytes()))

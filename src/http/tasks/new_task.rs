@@ -7,12 +7,10 @@ use crate::domain::limits::{
 };
 use crate::domain::task::Json;
 use crate::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
-use crate::http::extract::Producer;
-use crate::http::field::{
-    Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, instant_schema, sentence, shape,
-};
+use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, sentence, shape};
 use crate::http::json::Fields;
 use crate::http::problem::Code;
+use crate::http::producer::Producer;
 use crate::http::wire;
 
 /// A task's name.
@@ -68,7 +66,7 @@ const RUN_AT: Field<Parsed<Millis>> = Field::new(
     "run_at",
     Parsed {
         parse: |text| Millis::parse(text).map_err(sentence),
-        schema: instant_schema,
+        schema: wire::instant_schema,
     },
     "Not before this instant, at most 365 days ahead. Not together with `delay_seconds`.",
 );

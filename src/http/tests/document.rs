@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{compare_with_file, read};
+use super::{compare_with_file, read, request, send};
 use crate::http::problem::Code;
 
 #[test]
@@ -75,10 +75,62 @@ async fn the_browser_of_the_api_needs_no_network() {
     assert_eq!(page.status, http::StatusCode::OK);
     let start = read("/docs/swagger-initializer.js").await;
     assert_eq!(start.status, http::StatusCode::OK);
-    for text in [page.body, start.body] {
-        assert!(
-            !String::from_utf8_lossy(&text).contains("https://"),
-            "loads something from elsewhere"
+    assert!(
+        String::from_utf8(start.body)
+            .unwrap()
+            .contains("\"../openapi.json\"")
+    );
+}
+
+#[tokio::test]
+async fn every_example_of_a_request_is_understood() {
+    let document = serde_json::to_value(crate::http::openapi()).unwrap();
+    let mut examples = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(contents) = operation["requestBody"]["content"].as_object() else {
+                continue;
+            };
+            for (kind, content) in contents
+                .iter()
+                .filter(|(_, content)| content.get("example").is_some())
+            {
+                let body = match &content["example"] {
+                    Value::String(lines) => lines.clone(),
+                    other => other.to_string(),
+                };
+                let mut request = request(&method.to_uppercase(), &path.replace(['{', '}'], ""), body);
+                request
+                    .headers_mut()
+                    .insert("content-type", kind.parse().unwrap());
+                assert_eq!(
+                    send(request).await.code(),
+                    Code::NotReady,
+                    "{method} {path} {kind}"
+                );
+                examples += 1;
+            }
+        }
+    }
+    assert_eq!(examples, 12);
+}
+
+#[test]
+fn every_sample_of_an_answer_has_its_place_in_the_document() {
+    let document = serde_json::to_value(crate::http::openapi()).unwrap();
+    let operations = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|item| item.as_object().unwrap().values());
+    for (operation_id, status, sample) in crate::http::samples::answers() {
+        let operation = operations
+            .clone()
+            .find(|operation| operation["operationId"] == operation_id)
+            .unwrap();
+        assert_eq!(
+            operation["responses"][status]["content"]["application/json"]["example"], sample,
+            "{operation_id}"
         );
     }
 }

@@ -70,17 +70,19 @@ async fn a_millisecond_that_overflows_keeps_the_order_of_acceptance() {
 /// I17: a retry in the millisecond of its acceptance comes back behind those accepted before it.
 #[tokio::test]
 async fn a_retry_without_delay_does_not_overtake_an_older_task_of_the_same_millisecond() {
-    let queue = Queue::start().await;
+    let mut queue = Queue::start().await;
     let (older, younger) = (with_priority("a", 10), with_priority("b", 11));
     let ids_in_order = ids_of(&[older.clone(), younger.clone()]);
     queue.enqueue(&[older, younger]).await;
     let held = queue.lease_one().await;
     assert_eq!(held.task.id, ids_in_order[1], "the higher priority");
     queue.nack_with(&held.lease, failure_after(0)).await;
-    let mut config = QueueConfig::default();
-    config.order = Some(Order::Fifo);
-    let mut queue = queue;
-    queue.configure(config).await;
+    queue
+        .configure(QueueConfig {
+            order: Some(Order::Fifo),
+            ..QueueConfig::default()
+        })
+        .await;
     assert_eq!(ids(&queue.lease(2).await), ids_in_order);
 }
 

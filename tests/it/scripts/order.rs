@@ -4,7 +4,7 @@ use leaseq::domain::queue::{Order, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::{NewTask, Priority, TaskId};
 
-use crate::support::queue::{Held, Queue, delayed, failure_after, named, prioritised, task};
+use crate::support::queue::{Held, Queue, delayed, failure_after, grouped, named, prioritised, task};
 
 fn ids(held: &[Held]) -> Vec<TaskId> {
     held.iter().map(|held| held.task.id).collect()
@@ -157,6 +157,42 @@ async fn returned_and_fresh_tasks_merge_by_ready_at() {
     queue.release(&held.lease, RetryAfter::None).await;
     let expected = ids_of(&[released, before, scheduled, after]);
     assert_eq!(ids(&queue.lease(4).await), expected);
+}
+
+/// I17: however many lanes a group has, and how many groups there are.
+#[tokio::test]
+async fn a_changed_order_holds_for_every_lane_of_large_and_many_groups() {
+    let mut queue = ordered(Order::Strict).await;
+    let in_group = |group: &str, name: String, priority| NewTask {
+        group: grouped(group).group,
+        ..with_priority(&name, priority)
+    };
+    // Low priorities last in strict order, first in fifo order.
+    let mut tasks: Vec<_> = (0..2_500)
+        .map(|n| in_group("large", format!("n{n}"), n / 250))
+        .collect();
+    tasks.extend((0..300).map(|n| in_group(&format!("g{n}"), "mail".to_owned(), 10)));
+    for (ms, batch) in tasks.chunks(250).enumerate() {
+        queue.at(ms as u64);
+        queue.enqueue(batch).await;
+    }
+    let fifo = QueueConfig {
+        order: Some(Order::Fifo),
+        ..QueueConfig::default()
+    };
+    queue.configure(fifo).await;
+    let mut granted = Vec::new();
+    while granted.len() < 2_500 {
+        let held = queue.lease(250).await;
+        let large = |held: &&Held| {
+            held.task
+                .group
+                .as_ref()
+                .is_some_and(|group| group.as_str() == "large")
+        };
+        granted.extend(held.iter().filter(large).map(|held| held.task.id));
+    }
+    assert_eq!(granted, ids_of(&tasks[..2_500]));
 }
 
 /// I17: a changed order holds from the answer on, for tasks that were there before.

@@ -80,6 +80,37 @@ pub enum Told {
 }
 
 impl Told {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Acked { already: true, .. } => "acked already",
+            Self::Acked { late: true, .. } => "acked late",
+            Self::Acked { .. } => "acked",
+            Self::Nacked { already: true, .. } => "nacked already",
+            Self::Nacked {
+                state: TaskState::Dead,
+                ..
+            } => "nacked dead",
+            Self::Nacked {
+                state: TaskState::Ready,
+                ..
+            } => "nacked ready",
+            Self::Nacked { .. } => "nacked scheduled",
+            Self::Extended { .. } => "extended",
+            Self::Released { already: true, .. } => "released already",
+            Self::Released {
+                state: TaskState::Dead,
+                ..
+            } => "released dead",
+            Self::Released {
+                state: TaskState::Ready,
+                ..
+            } => "released ready",
+            Self::Released { .. } => "released scheduled",
+            Self::Lost => "lost",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The same to a caller who repeats.
     pub fn again(self) -> Self {
         match self {
@@ -107,6 +138,35 @@ impl Told {
             },
             other => other,
         }
+    }
+}
+
+impl Answer {
+    /// Words for what happened, so that a test can tell whether anything did.
+    pub fn words(&self) -> Vec<&'static str> {
+        let mut words = Vec::new();
+        match self {
+            Self::Leased { grants, recalled, .. } => {
+                words.extend(grants.iter().map(|grant| match grant.attempt {
+                    _ if grant.attempt < grant.grant as u16 => "granted after an uncounted grant",
+                    1 => "granted",
+                    _ => "granted again",
+                }));
+                words.extend(recalled.iter().map(|(_, grants)| match grants.is_empty() {
+                    true => "recalled nothing",
+                    false => "recalled",
+                }));
+            }
+            Self::Settled(told) => words.extend(told.iter().map(Told::word)),
+            Self::Swept {
+                expired, came_due, ..
+            } => {
+                words.extend((*expired > 0).then_some("took back"));
+                words.extend((*came_due > 0).then_some("came due"));
+            }
+            Self::Nothing | Self::Configured { .. } | Self::Accepted(_) => {}
+        }
+        words
     }
 }
 

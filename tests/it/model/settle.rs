@@ -239,7 +239,7 @@ impl Queue {
             return self.too_late(Op::Release, proof);
         };
         let (state, run_at) = match retry_after {
-            RetryAfter::None => (self.to_old_place(proof.task, effects), None),
+            RetryAfter::None => (self.return_to_old_place(proof.task, effects), None),
             RetryAfter::Ms(ms) => self.defer(proof.task, &lease, self.now.plus(ms), chance, effects),
             RetryAfter::At(at) => self.defer(proof.task, &lease, at, chance, effects),
         };
@@ -287,7 +287,7 @@ impl Queue {
         if !self.tasks.get(&proof.task).is_some_and(held) {
             return self.judge(Op::Release, proof);
         }
-        let state = self.to_old_place(proof.task, effects);
+        let state = self.return_to_old_place(proof.task, effects);
         Told::Released {
             state,
             run_at: None,
@@ -295,7 +295,7 @@ impl Queue {
         }
     }
 
-    fn to_old_place(&mut self, id: TaskId, effects: &mut Effects) -> TaskState {
+    fn return_to_old_place(&mut self, id: TaskId, effects: &mut Effects) -> TaskState {
         let task = self.tasks.get_mut(&id).expect("it is leased");
         task.worker = None;
         task.state = State::Ready { ran_out: None };

@@ -81,16 +81,20 @@ pub enum Retry {
     At(i64),
 }
 
-/// Whose lease: the n-th latest grant of all, taken modulo their number; forged ones have another nonce.
+/// Whose lease: the n-th latest grant, modulo their number.
 #[derive(Debug, Clone, Copy)]
 pub struct Whose {
     pub latest: usize,
+    /// Counted among those that are leased now, or among all there ever were.
+    pub leased: bool,
+    /// With another nonce.
     pub forged: bool,
 }
 
 pub const fn latest(latest: usize) -> Whose {
     Whose {
         latest,
+        leased: false,
         forged: false,
     }
 }
@@ -176,7 +180,7 @@ pub fn any_step() -> BoxedStrategy<Step> {
         3 => (whose(), retry(), chance())
             .prop_map(|(whose, retry_after, chance)| Step::Release { whose, retry_after, chance }),
         1 => whose().prop_map(|whose| Step::GiveBack { whose }),
-        4 => durations().prop_map(Step::Advance),
+        4 => prop_oneof![6 => durations(), 1 => Just(600_000)].prop_map(Step::Advance),
         4 => select(vec![1, 2, 256]).prop_map(|limit| Step::Sweep { limit }),
         1 => Just(Step::Flush),
     ]
@@ -282,10 +286,15 @@ fn names() -> impl Strategy<Value = Vec<&'static str>> {
     ]
 }
 
-/// Mostly the latest grants, sometimes any.
+/// Mostly the latest grants, and those that are current.
 fn whose() -> impl Strategy<Value = Vec<Whose>> {
     let index = prop_oneof![4 => 0..6usize, 1 => 0..100usize];
-    let one = (index, prop::bool::weighted(0.05)).prop_map(|(latest, forged)| Whose { latest, forged });
+    let one = (index, prop::bool::weighted(0.6), prop::bool::weighted(0.05));
+    let one = one.prop_map(|(latest, leased, forged)| Whose {
+        latest,
+        leased,
+        forged,
+    });
     vec(one, 1..5)
 }
 

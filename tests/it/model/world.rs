@@ -38,6 +38,8 @@ pub struct World {
     version: u64,
     /// What the `lease_id`s say, by what they prove.
     leases: BTreeMap<(TaskId, u32), Lease>,
+    /// How often what happened.
+    pub met: BTreeMap<&'static str, usize>,
 }
 
 pub const QUEUE: &str = "modelled";
@@ -58,6 +60,7 @@ impl World {
             config: QueueConfig::default(),
             version: 0,
             leases: BTreeMap::new(),
+            met: BTreeMap::new(),
         }
     }
 

@@ -15,6 +15,20 @@ fn forget_scripts(queue: &Queue) {
     let _: () = queue.redis.command(cmd("SCRIPT").arg("FLUSH"));
 }
 
+/// The one clock is that of Redis, read in the script.
+#[tokio::test]
+async fn scripts_read_the_clock_of_redis() {
+    let queue = Queue::start().await;
+    let millis = || -> u64 {
+        let (seconds, micros): (u64, u64) = queue.redis.command(&cmd("TIME"));
+        seconds * 1000 + micros / 1000
+    };
+    let before = millis();
+    let overview = queue.redis.store().call(&queue.keys, &OverviewOp).await;
+    let now = overview.unwrap().unwrap().now.get();
+    assert!((before..=millis()).contains(&now));
+}
+
 /// I5: a Redis that forgot the scripts is told them, and nothing is done twice.
 #[tokio::test]
 async fn a_call_outlives_that_redis_forgets_the_scripts() {

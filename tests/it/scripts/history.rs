@@ -54,7 +54,11 @@ async fn fail(queue: &Queue, errors: &[TaskError], mut look: impl FnMut(usize, &
             n + 1
         );
         let attempts = queue.see(id).await.attempts;
-        assert_eq!(attempts.last().unwrap().error, *error, "the latest is whole");
+        assert_eq!(
+            attempts[n.min(HISTORY_ATTEMPTS_MAX - 1).min(attempts.len() - 1)].error,
+            *error,
+            "the latest is whole"
+        );
         look(n, &attempts);
     }
     id

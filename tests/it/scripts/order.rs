@@ -4,7 +4,7 @@ use leaseq::domain::queue::{Order, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::{NewTask, Priority, TaskId};
 
-use crate::support::queue::{Held, Queue, delayed, failure_after, named, prioritised, task};
+use crate::support::queue::{Held, Queue, delayed, failure_after, grouped, named, prioritised, task};
 
 fn ids(held: &[Held]) -> Vec<TaskId> {
     held.iter().map(|held| held.task.id).collect()
@@ -70,17 +70,19 @@ async fn a_millisecond_that_overflows_keeps_the_order_of_acceptance() {
 /// I17: a retry in the millisecond of its acceptance comes back behind those accepted before it.
 #[tokio::test]
 async fn a_retry_without_delay_does_not_overtake_an_older_task_of_the_same_millisecond() {
-    let queue = Queue::start().await;
+    let mut queue = Queue::start().await;
     let (older, younger) = (with_priority("a", 10), with_priority("b", 11));
     let ids_in_order = ids_of(&[older.clone(), younger.clone()]);
     queue.enqueue(&[older, younger]).await;
     let held = queue.lease_one().await;
     assert_eq!(held.task.id, ids_in_order[1], "the higher priority");
     queue.nack_with(&held.lease, failure_after(0)).await;
-    let mut config = QueueConfig::default();
-    config.order = Some(Order::Fifo);
-    let mut queue = queue;
-    queue.configure(config).await;
+    queue
+        .configure(QueueConfig {
+            order: Some(Order::Fifo),
+            ..QueueConfig::default()
+        })
+        .await;
     assert_eq!(ids(&queue.lease(2).await), ids_in_order);
 }
 
@@ -155,6 +157,42 @@ async fn returned_and_fresh_tasks_merge_by_ready_at() {
     queue.release(&held.lease, RetryAfter::None).await;
     let expected = ids_of(&[released, before, scheduled, after]);
     assert_eq!(ids(&queue.lease(4).await), expected);
+}
+
+/// I17: however many lanes a group has, and how many groups there are.
+#[tokio::test]
+async fn a_changed_order_holds_for_every_lane_of_large_and_many_groups() {
+    let mut queue = ordered(Order::Strict).await;
+    let in_group = |group: &str, name: String, priority| NewTask {
+        group: grouped(group).group,
+        ..with_priority(&name, priority)
+    };
+    // Low priorities last in strict order, first in fifo order.
+    let mut tasks: Vec<_> = (0..2_500)
+        .map(|n| in_group("large", format!("n{n}"), n / 250))
+        .collect();
+    tasks.extend((0..300).map(|n| in_group(&format!("g{n}"), "mail".to_owned(), 10)));
+    for (ms, batch) in tasks.chunks(250).enumerate() {
+        queue.at(ms as u64);
+        queue.enqueue(batch).await;
+    }
+    let fifo = QueueConfig {
+        order: Some(Order::Fifo),
+        ..QueueConfig::default()
+    };
+    queue.configure(fifo).await;
+    let mut granted = Vec::new();
+    while granted.len() < 2_500 {
+        let held = queue.lease(250).await;
+        let large = |held: &&Held| {
+            held.task
+                .group
+                .as_ref()
+                .is_some_and(|group| group.as_str() == "large")
+        };
+        granted.extend(held.iter().filter(large).map(|held| held.task.id));
+    }
+    assert_eq!(granted, ids_of(&tasks[..2_500]));
 }
 
 /// I17: a changed order holds from the answer on, for tasks that were there before.

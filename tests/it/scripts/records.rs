@@ -8,6 +8,7 @@ use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{Json, Meta};
 use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskState};
+use leaseq::store::ops::Answer;
 use leaseq::store::ops::lease::Wish;
 
 use crate::support::queue::{Queue, T0, failure_after, task, task_name};
@@ -73,15 +74,19 @@ async fn every_combination_of_optional_fields_reads_back_whole() {
                 "{bits:06b}"
             );
             match grant {
-                1 => drop(queue.give_back(lease).await),
-                2 => drop(queue.nack_with(lease, failure_after(0)).await),
-                3 => drop(queue.release(lease, RetryAfter::Ms(0)).await),
-                _ => drop(queue.ack(lease).await),
+                1 => assert!(done(&queue.give_back(lease).await)),
+                2 => assert!(done(&queue.nack_with(lease, failure_after(0)).await)),
+                3 => assert!(done(&queue.release(lease, RetryAfter::Ms(0)).await)),
+                _ => assert!(done(&queue.ack(lease).await)),
             }
         }
         assert_eq!(queue.see(new.id).await.payload.bytes(), new.payload.bytes());
         queue.clear();
     }
+}
+
+fn done<T>(answer: &Answer<T>) -> bool {
+    matches!(answer, Answer::Done(_))
 }
 
 /// Bytes of a record and its payload as they lie.

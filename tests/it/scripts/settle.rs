@@ -364,7 +364,7 @@ async fn what_is_to_wait_is_ready_at_its_time_and_not_before() {
     );
 }
 
-/// I12: one deferral too many is a failed attempt, delayed by the larger of backoff and retry_after.
+/// I12: one deferral too many is a failed attempt, delayed by the larger of backoff and `retry_after`.
 #[tokio::test]
 async fn deferrals_are_counted_and_one_too_many_is_a_failed_attempt() {
     let config = QueueConfig {

@@ -162,6 +162,25 @@ async fn a_names_filter_knows_the_turns_that_other_calls_took() {
     assert_fair(&groups(&held), &["a", "b", "c"]);
 }
 
+/// I18: also where more groups had a turn than a call would look at first.
+#[tokio::test]
+async fn a_names_filter_knows_the_turns_of_groups_beyond_the_first_page() {
+    let queue = Queue::start().await;
+    let names: Vec<String> = (0..200).map(|n| format!("g{n:03}")).collect();
+    for group in &names {
+        queue
+            .enqueue(&[in_group("mail", group), in_group("mail", group)])
+            .await;
+    }
+    let mut held = queue.lease(150).await;
+    for _ in 0..25 {
+        held.extend(queue.lease_names(2, &["mail"]).await);
+    }
+    let mut granted = groups(&held);
+    granted.sort_unstable();
+    assert_eq!(granted, names, "each had one turn");
+}
+
 /// I18: a group that filters passed by gets no credit for the turns it could not take.
 #[tokio::test]
 async fn filtered_grants_to_one_group_do_not_starve_it_afterwards() {

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::line::{Ending, Item};
 use crate::domain::settle::{Ack, Extend, Nack, NotSettled, Release, Settle, Settled};
 use crate::domain::task::Enqueued;
-use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskName, TaskState, limits};
+use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
 use crate::store::ops::ack::{AckOp, Acked};
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
 use crate::store::ops::extend::ExtendOp;

@@ -11,7 +11,7 @@ use leaseq::engine::{Engine, EngineSettings, LeaseFrom, LeaseRequest, Leased};
 use crate::support::redis::Redis;
 
 fn queue(name: &str) -> QueueName {
-    QueueName::parse(name).unwrap()
+    QueueName::parse(name).expect("a valid name")
 }
 
 fn task(payload: &'static str) -> NewTask {
@@ -33,7 +33,7 @@ fn lease(name: &str, max_tasks: usize, wait: Duration) -> LeaseRequest {
 async fn engine(redis: &Redis) -> Engine {
     Engine::start(redis.store(), EngineSettings::default())
         .await
-        .unwrap()
+        .expect("redis-server runs")
 }
 
 #[tokio::test]

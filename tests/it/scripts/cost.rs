@@ -151,11 +151,7 @@ async fn a_lease_answer_is_bounded_by_bytes_and_never_empty_for_them() {
         let Granted::Tasks { grants, again, .. } = queue.call(&op).await else {
             panic!("absent")
         };
-        assert_eq!(
-            (grants.len(), again),
-            (expected, cut),
-            "within {bytes_max} bytes"
-        );
+        assert_eq!((grants.len(), again), (expected, cut), "within {bytes_max} bytes");
         granted.extend(grants.into_iter().map(|grant| grant.id));
     }
     let accepted: Vec<_> = tasks.iter().map(|task| task.id).collect();

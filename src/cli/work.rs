@@ -33,7 +33,7 @@ use shift::{Shift, Tally};
 /// The program gets the payload as JSON on stdin and the task's fields in its environment:
 /// LEASEQ_TASK_ID, LEASEQ_QUEUE, LEASEQ_NAME, LEASEQ_GROUP, LEASEQ_ATTEMPT, LEASEQ_MAX_ATTEMPTS,
 /// LEASEQ_GRANT, LEASEQ_LEASE_ID, LEASEQ_PRIORITY, LEASEQ_ENQUEUED_AT, LEASEQ_LEASE_SECONDS,
-/// LEASEQ_LEASE_EXPIRES_AT, a LEASEQ_HEADER_<NAME> for each header, TRACEPARENT and TRACESTATE.
+/// LEASEQ_LEASE_EXPIRES_AT, a `LEASEQ_HEADER_<NAME>` for each header, TRACEPARENT and TRACESTATE.
 ///
 /// Its exit code decides: 0 acks, with stdout as the result where it is JSON of at most 256 KiB;
 /// 75 releases the task for --retry-after, attempt unspent; 65 makes it a dead letter; any other code

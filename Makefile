@@ -10,6 +10,8 @@ TOOLS := $(TARGET)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
+# The product, and the yardsticks that it is measured against.
+CRATES := Cargo.toml $(wildcard bench/*/Cargo.toml)
 # What `make run` and `make bench` hand on: make run ARGS='--listen 127.0.0.1:9000'
 ARGS ?=
 # How many mutants `make check` tries; `make mutants` tries all.
@@ -36,9 +38,9 @@ run: ## Start the service on 127.0.0.1:8080, data in ./leaseq-data
 test: ## Run every test but the slow ones
 	@deploy/dev-setup --tools $(TOOLS) run test
 	@if cargo nextest --version >/dev/null 2>&1; \
-		then cargo nextest run --locked --all-targets; \
-		else cargo test --locked --all-targets; fi
-	@cargo test --locked --doc
+		then cargo nextest run --locked && cargo test --locked --doc; \
+		else cargo test --locked; fi
+	@python3 -m unittest discover --quiet --start-directory bench/measure --top-level-directory bench
 	@python3 tests/mutants_test.py
 	@python3 tests/mutants.py --check
 
@@ -46,8 +48,8 @@ test: ## Run every test but the slow ones
 test-slow: ## Run the slow tests: those marked #[ignore = "slow: …"]
 	@deploy/dev-setup --tools $(TOOLS) run test
 	@if cargo nextest --version >/dev/null 2>&1; \
-		then cargo nextest run --locked --all-targets --run-ignored only --profile slow --no-tests pass; \
-		else cargo test --locked --all-targets -- --ignored; fi
+		then cargo nextest run --locked --run-ignored only --profile slow --no-tests pass; \
+		else cargo test --locked --lib --bins --tests -- --ignored; fi
 
 .PHONY: check
 check: ## What CI runs: lint, test, docs, deny, some mutants
@@ -60,12 +62,12 @@ check: ## What CI runs: lint, test, docs, deny, some mutants
 .PHONY: lint
 lint: ## Formatting and clippy, warnings denied
 	@deploy/dev-setup --tools $(TOOLS) run lint
-	@cargo fmt --all -- --check
+	@for manifest in $(CRATES); do cargo fmt --manifest-path $$manifest -- --check; done
 	@cargo clippy --locked --all-targets -- -D warnings
 
 .PHONY: fmt
 fmt: ## Format the code
-	@cargo fmt --all
+	@for manifest in $(CRATES); do cargo fmt --manifest-path $$manifest; done
 
 .PHONY: deny
 deny: ## Bans, licences and sources of the dependencies, where cargo-deny is installed
@@ -87,7 +89,7 @@ openapi: ## Write openapi/openapi.json from the code
 
 .PHONY: bench
 bench: ## Print the table of budgets
-	@deploy/dev-setup --tools $(TOOLS) run
+	@deploy/dev-setup --tools $(TOOLS) run test
 	@bench/run $(ARGS)
 
 .PHONY: mutants

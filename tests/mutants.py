@@ -125,8 +125,10 @@ def chosen(mutants, args):
 class Copy:
     """The tree as git sees it (committed or not, ignored files left out) at a place of its own, and its builds.
 
-    Compiled dependencies are shared with the normal builds (cargo's build directory); what carries the crate's own
-    name, such as target/debug/leaseq, is not, or a mutant would lie where a user looks for the program.
+    Compiled dependencies are shared with the normal builds (cargo's build directory); the crate itself must not be.
+    Programs go to a folder of their own, or a mutant would lie where a user looks for target/debug/leaseq. And the
+    crate has a profile of its own: cargo tells builds apart by package and profile, not by where the package lies,
+    and goes by the files' times otherwise, so it would take a mutant for a fresh build of the tree itself.
     """
 
     def __init__(self, root):
@@ -136,7 +138,12 @@ class Copy:
         )
         if metadata.returncode:
             raise Stop(metadata.stderr)
-        target = Path(json.loads(metadata.stdout)["target_directory"])
+        metadata = json.loads(metadata.stdout)
+        target, package = Path(metadata["target_directory"]), metadata["packages"][0]["name"]
+        # Without debug information it also links faster; nobody reads a mutant's backtrace.
+        self.profile = [
+            f"--config=profile.dev.package.{package}.{setting}" for setting in ("codegen-units=255", "debug=false")
+        ]
         self.path = target / "mutants" / "tree"
         self.path.mkdir(parents=True, exist_ok=True)
         # Held until this process ends.
@@ -149,8 +156,6 @@ class Copy:
             "CARGO_BUILD_BUILD_DIR": str(target),
             "CARGO_TARGET_DIR": str(target / "mutants" / "out"),
             "CARGO_MANIFEST_DIR": str(self.path),
-            # Faster to link; nobody reads a mutant's backtrace.
-            "CARGO_PROFILE_DEV_DEBUG": "none",
             "CARGO_INCREMENTAL": "1",
         }
 
@@ -179,7 +184,7 @@ class Copy:
     def build(self, targets):
         """Builds test targets; their programs by name, or None where the code does not compile."""
         selection = [arg for t in sorted(targets) for arg in (["--lib"] if t == "lib" else ["--test", t])]
-        command = ["cargo", "test", "--no-run", "--message-format=json-render-diagnostics", *selection]
+        command = ["cargo", "test", "--no-run", "--message-format=json-render-diagnostics", *self.profile, *selection]
         code, output, errors = run(command, self.path, self.environment, BUILD_SECONDS_MAX, subprocess.PIPE)
         if code != 0:
             self.last_output = errors

@@ -58,6 +58,7 @@ class MutantsRunner(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
         cls.root = Path(cls.folder.name) / "crate"
+        cls.target = str(Path(cls.folder.name) / "target")
         files = {
             "Cargo.toml": '[package]\nname = "small"\nversion = "0.1.0"\nedition = "2021"\n',
             "src/lib.rs": LIBRARY,
@@ -71,10 +72,9 @@ class MutantsRunner(unittest.TestCase):
 
     def mutants(self, *rows, args=()):
         (self.root / "tests" / "mutants.toml").write_text("".join(rows))
-        target = str(self.root.parent / "target")
         done = subprocess.run(
             [sys.executable, RUNNER, "--root", self.root, *args],
-            env=os.environ | {"CARGO_TARGET_DIR": target}, capture_output=True, text=True, timeout=300,
+            env=os.environ | {"CARGO_TARGET_DIR": self.target}, capture_output=True, text=True, timeout=300,
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -84,6 +84,20 @@ class MutantsRunner(unittest.TestCase):
         self.assertIn("killed 2/2", output)
         self.assertEqual((self.root / "src/lib.rs").read_text(), LIBRARY)
         self.assertEqual((self.root / "src/word.txt").read_text(), "kept\n")
+
+    def test_the_tree_s_own_build_is_left_alone(self):
+        def build():
+            done = subprocess.run(
+                ["cargo", "test", "--no-run"], cwd=self.root, env=os.environ | {"CARGO_TARGET_DIR": self.target},
+                capture_output=True, text=True, timeout=300,
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stderr
+
+        build()
+        self.assertNotIn("Compiling", build())
+        self.mutants(KILLED, KILLED_IN_TEXT)
+        self.assertNotIn("Compiling", build())
 
     def test_a_mutant_that_no_test_notices_fails_the_run(self):
         code, output = self.mutants(KILLED, SURVIVES, KILLED_IN_TEXT)

@@ -59,8 +59,10 @@ fn settled<T>(
     mut reply: Reply,
     mut read: impl FnMut(&str, &mut Reply) -> Result<T, BadReply>,
 ) -> Result<Result<Settles<T>, Absent>, BadReply> {
-    if reply.text()? == "absent" {
-        return Ok(Err(Absent));
+    match reply.text()?.as_str() {
+        "settled" => {}
+        "absent" => return Ok(Err(Absent)),
+        _ => return Err(BadReply("a settle's word")),
     }
     let now = reply.millis()?;
     let mut answers = Vec::new();

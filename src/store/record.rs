@@ -20,6 +20,7 @@ const META: u16 = 16;
 const BIG: u16 = 32;
 
 const CANCEL: u8 = 1;
+const EXPIRED: u8 = 2;
 const WORKER: u8 = 4;
 const PROGRESS: u8 = 8;
 const REASON: u8 = 16;
@@ -183,6 +184,8 @@ pub struct Mutable {
     pub grants: u32,
     pub failed: u16,
     pub deferrals: u16,
+    /// The last lease ran out, and its attempt is among the failed ones.
+    pub ran_out: bool,
     pub cancel_requested: bool,
     pub reason: Option<DeadReason>,
     pub priority: Priority,
@@ -225,11 +228,12 @@ pub fn read_mutable(mut bytes: Bytes) -> Result<Option<Mutable>, BadReply> {
         3 => Some(DeadReason::Expired),
         _ => None,
     };
-    let cancel_requested = flags & CANCEL != 0;
+    let (cancel_requested, ran_out) = (flags & CANCEL != 0, flags & EXPIRED != 0);
     Ok(Some(Mutable {
         grants,
         failed,
         deferrals,
+        ran_out,
         cancel_requested,
         reason,
         priority,

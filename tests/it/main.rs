@@ -5,6 +5,7 @@
 
 mod auditor;
 mod engine;
+mod model;
 mod process;
 mod scripts;
 mod support;

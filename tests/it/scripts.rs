@@ -1,5 +1,23 @@
 //! Each operation's script against a private Redis on a set clock: these keys, this call, these keys after.
 
+mod connection;
+mod cost;
+mod enqueue;
+mod extend;
+mod full_store;
+mod headers;
+mod history;
+mod marks;
+mod order;
+mod reads;
+mod records;
+mod requests;
+mod retention;
+mod settle;
+mod stale;
+mod turns;
+mod wrong_types;
+
 use bytes::Bytes;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::Ack;

@@ -13,13 +13,17 @@ local function bury(id, m, reason)
 end
 
 -- At most `max_size` stay; the oldest go, counted.
+local function evict_dead(max_size)
+  local over = call('ZCARD', DEAD) - tonumber(max_size)
+  if over <= 0 then return end
+  local oldest, page = {}, call('ZPOPMIN', DEAD, math.min(over, 400))
+  for i = 1, #page, 2 do oldest[#oldest + 1] = page[i] end
+  forget(oldest)
+  call('HINCRBY', Q, 'dead_evicted_total', #oldest)
+end
+
 local function write_buried(max_size)
   if #buried == 0 then return end
   many('ZADD', DEAD, buried)
-  local over = call('ZCARD', DEAD) - tonumber(max_size)
-  if over <= 0 then return end
-  local gone, page = {}, call('ZPOPMIN', DEAD, math.min(over, 400))
-  for i = 1, #page, 2 do gone[#gone + 1] = page[i] end
-  forget(gone)
-  call('HINCRBY', Q, 'dead_evicted_total', #gone)
+  evict_dead(max_size)
 end

@@ -30,17 +30,16 @@ local function peek(l)
   local returned = tonumber(l.back[l.b * 2])
   if fresh then
     local place = unpack_bytes('>I7', fresh)
-    -- Equal places cannot be: a fresh one is never the first of its millisecond, a returned one mostly is; the tick decides the rest.
-    if place < returned or (place == returned and fresh < back) then return place, fresh, false end
+    -- Ticks are compared as numbers: Lua compares texts by the locale that Redis was started with.
+    if place < returned or (place == returned and place < unpack_bytes('>I7', back)) then return place, fresh, false end
   end
   return returned, back, true
 end
 
--- Better: lower score, then earlier place, then earlier acceptance.
+-- Better: lower score, then earlier acceptance.
 local function beats(l, other)
   if l.score ~= other.score then return l.score < other.score end
-  if l.place ~= other.place then return l.place < other.place end
-  return sub(l.entry, 1, 7) < sub(other.entry, 1, 7)
+  return unpack_bytes('>I7', l.entry) < unpack_bytes('>I7', other.entry)
 end
 
 local function refresh(l)
@@ -133,7 +132,7 @@ local function draw(g, want)
 end
 
 local function open_group(group, pass, names, want)
-  return { group = group, pass = pass, names = names, lanes = {}, heads_read = 0, more = true,
+  return { group = group, pass = pass, start = pass, names = names, lanes = {}, heads_read = 0, more = true,
     page = math.min(want + 1, 32), beyond = -math.huge }
 end
 
@@ -147,25 +146,51 @@ local function insert_by_pass(line, first, g)
   line[at + 1] = g
 end
 
+-- Lanes whose scores under names:<name> lag behind their group's pass; the caller writes what was read here.
+local lagging = {}
+local LANES_MAX = 1000
+
+-- The groups with one of `names`, the next first. Scores are lower bounds of passes, so reading stops where
+-- no group beyond can come before the `want` that were found; or after LANES_MAX, and then the rest waits for another call.
+local function groups_with(names, want)
+  local found, known, looked = {}, {}, 0
+  for _, name in ipairs(names) do
+    local from, size, enough = 0, want + 32, 0
+    repeat
+      local page = call('ZRANGE', names_of(name), from, from + size - 1, 'WITHSCORES')
+      for i = 1, #page, 2 do
+        local group = string.match(page[i], '^%d+/(.*)$')
+        local g = known[group]
+        if not g then
+          g = { group = group, pass = tonumber(call('ZSCORE', TURN, group) or nil), rank = call('ZRANK', TURN, group) }
+          known[group] = g
+          if g.pass then found[#found + 1] = g end
+        end
+        if g.pass and tonumber(page[i + 1]) < g.pass then lagging[#lagging + 1] = { names_of(name), g.pass, page[i] } end
+      end
+      from, looked, enough = from + size, looked + #page / 2, 0
+      for _, g in ipairs(found) do
+        if g.pass <= tonumber(page[#page] or 0) then enough = enough + 1 end
+      end
+    until #page < 2 * size or enough >= want or looked >= LANES_MAX
+  end
+  table.sort(found, function(a, b) return a.rank < b.rank end)
+  return found
+end
+
 -- The groups that may have a turn, lowest pass first; `want` picks cannot touch more than `want` of them.
 local function open_line(want, names)
-  local line = {}
+  local line, page = {}, call('ZRANGE', TURN, 0, want - 1, 'WITHSCORES')
+  local highest = tonumber(page[#page] or 0)
+  if #page == 2 * want then highest = tonumber(call('ZRANGE', TURN, -1, -1, 'WITHSCORES')[2]) end
+  local begins = round_begins(tonumber(page[2] or 0), highest)
   if #names == 0 then
-    local page = call('ZRANGE', TURN, 0, want - 1, 'WITHSCORES')
-    for i = 1, #page, 2 do line[#line + 1] = open_group(page[i], tonumber(page[i + 1]), nil, want) end
+    for i = 1, #page, 2 do line[#line + 1] = open_group(page[i], math.max(tonumber(page[i + 1]), begins), nil, want) end
     return line
   end
-  local wanted, seen = {}, {}
+  local wanted = {}
   for _, name in ipairs(names) do wanted[name] = true end
-  for _, name in ipairs(names) do
-    -- Scores here may lag behind the group's pass; a few more than wanted make up for it.
-    for _, member in ipairs(call('ZRANGE', names_of(name), 0, want + 31)) do
-      local group = string.match(member, '^%d+/(.*)$')
-      local pass = not seen[group] and call('ZSCORE', TURN, group)
-      if pass then insert_by_pass(line, 1, open_group(group, tonumber(pass), wanted, want)) end
-      seen[group] = true
-    end
-  end
+  for _, g in ipairs(groups_with(names, want)) do line[#line + 1] = open_group(g.group, math.max(g.pass, begins), wanted, want) end
   return line
 end
 

@@ -2,11 +2,16 @@
 
 local requests, recalled, want = {}, {}, 0
 
+local function repeats(key)
+  load_requests()
+  return is_repeated(key)
+end
+
 local function read_requests(at)
   for i = 1, tonumber(ARGV[at]) do
     local r = { tasks = tonumber(ARGV[at + 1]), lease_ms = tonumber(ARGV[at + 2]), worker = ARGV[at + 3], key = ARGV[at + 4], given = 0 }
     at = at + 4
-    if r.key ~= '' and call('HEXISTS', REQ, r.key) == 1 then
+    if r.key ~= '' and repeats(r.key) then
       recalled[#recalled + 1] = i
       r.tasks = 0
     end

@@ -57,10 +57,12 @@ end
 -- A returned task leaves its lane without a grant (a late ack, a cancel). check_return() says whether it is there.
 local function check_return(priority, name, group, entry)
   local member = string.format('%d/%s', priority, name)
+  local lane = member .. '/' .. group
   call('ZSCORE', heads_of(group), member)
   call('ZCARD', names_of(name))
   call('ZCARD', TURN)
-  return call('ZSCORE', ROOT .. 'back:' .. member .. '/' .. group, entry)
+  call('LLEN', ROOT .. 'fresh:' .. lane)
+  return call('ZSCORE', ROOT .. 'back:' .. lane, entry)
 end
 
 local function take_return(priority, name, group, entry)

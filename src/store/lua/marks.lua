@@ -6,7 +6,9 @@
 
 local MARKS_MS, MARKS_MAX, MARKS_TTL = 300000, 500000, 660
 
-local marks = {}
+local marks, marks_size = {}, 0
+
+local function check_marks() marks_size = call('HLEN', MARK) end
 
 local function mark(key, value)
   local n = #marks
@@ -15,7 +17,7 @@ end
 
 local function write_marks(marks_at)
   if #marks == 0 then return end
-  local size = call('HLEN', MARK)
+  local size = marks_size
   if NOW - tonumber(marks_at) >= MARKS_MS or size >= MARKS_MAX then
     call('UNLINK', MARK_OLD)
     if size > 0 then call('RENAME', MARK, MARK_OLD) end

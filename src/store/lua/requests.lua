@@ -5,6 +5,12 @@
 
 local REQUESTS_MAX = 100000
 
+-- Whether the call was answered before, and its leases may still run.
+local function is_repeated(key)
+  local ends = call('ZSCORE', REQ_AT, key)
+  return call('HEXISTS', REQ, key) == 1 and ends and tonumber(ends) > NOW
+end
+
 local function remember_request(r)
   for _, key in ipairs(call('ZRANGEBYSCORE', REQ_AT, '-inf', NOW, 'LIMIT', 0, 16)) do
     call('ZREM', REQ_AT, key)

@@ -20,8 +20,8 @@ local function record_attempt(id, attempt)
 end
 
 -- Back into its lane, now or later.
-local function wait_until(id, m, run_at)
-  m.place = run_at * PLACES
+local function wait_until(id, m, task, run_at)
+  m.place = place_at(run_at, task.tick)
   waiting[#waiting + 1] = run_at
   waiting[#waiting + 1] = id
 end
@@ -58,10 +58,10 @@ local function fail(id, m, task, rec, attempt, how)
   end
   local run_at = how.run_at or NOW + backoff(m.failed, how.chance)
   if run_at > NOW then
-    wait_until(id, m, run_at)
+    wait_until(id, m, task, run_at)
     return 's', run_at
   end
-  ready_at(id, m, task, (how.place or NOW) * PLACES)
+  ready_at(id, m, task, place_at(how.place or NOW, task.tick))
   return 'r', how.place or NOW
 end
 
@@ -73,12 +73,13 @@ local function read_state()
   return state, call('HMGET', Q, unpack(FINISH_FIELDS))
 end
 
-local function check_writes()
+local function check_writes(kept, sweeping)
   check_arrivals()
-  check_finish()
+  check_finish(kept, sweeping)
+  call('LLEN', DONE)
   call('ZCARD', DEAD)
   call('ZCARD', DUE)
-  call('HLEN', HIST)
+  for _, key in ipairs({ REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
 end
 
 -- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones.

@@ -4,7 +4,7 @@
 --   back:<lane>    zset    place -> entry, of tasks that became ready in another way
 --   heads:<group>  zset    order score -> "<priority>/<name>", a lower bound of the lane's best task
 --   names:<name>   zset    pass -> "<priority>/<group>", a lower bound of the group's pass
---   TURN           zset    pass -> group; the lowest pass has its turn, each grant adds one
+--   TURN           zset    pass -> group; the lowest pass has its turn, ties go by name, each grant adds one
 --
 -- <lane> is "<priority>/<name>/<group>"; an entry is tick (7 bytes) .. id (14), so that ties sort by
 -- acceptance. All four exist only while the lane has entries.
@@ -24,12 +24,16 @@ end
 local function heads_of(group) return ROOT .. 'heads:' .. group end
 local function names_of(name) return ROOT .. 'names:' .. name end
 
--- A group that joins goes behind those that wait for their turn in this round, so that nobody gains by leaving and coming back.
+-- Where the round of turns begins. Groups that a names filter passed by have no credit for it: they are one turn behind at most.
+local function round_begins(lowest, highest) return math.max(lowest, highest - 1) end
+
+-- A group that joins goes behind those that wait for their turn in this round and before those that had it:
+-- nobody gains by leaving and coming back, and a single task waits for one turn of the others.
 local joining_pass
 local function pass_for_new_group()
   if not joining_pass then
-    local first = call('ZRANGE', TURN, 0, 0, 'WITHSCORES')
-    joining_pass = first[2] and tonumber(first[2]) + 1 or 1
+    local first, last = call('ZRANGE', TURN, 0, 0, 'WITHSCORES'), call('ZRANGE', TURN, -1, -1, 'WITHSCORES')
+    joining_pass = first[2] and round_begins(tonumber(first[2]), tonumber(last[2])) + 0.5 or 1
   end
   return joining_pass
 end

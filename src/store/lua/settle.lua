@@ -41,8 +41,8 @@ local function judge(id, op, grant, nonce)
   end
   local step = mark_at(id .. pack('>I4', grant))
   if step and step.nonce == nonce then return step.op == op and 'already' or 'lost', step end
-  if call('HEXISTS', REC, id) == 1 and call('HEXISTS', RES, id) == 0 then return 'lost' end
-  return 'unknown'
+  if call('HEXISTS', REC, id) == 0 or sub(call('HGET', RES, id) or '', 1, 1) == 'c' then return 'unknown' end
+  return 'lost'
 end
 
 local function mark_step(id, op, grant, nonce, state, attempt, left, next_at)

@@ -2,7 +2,7 @@
 -- moved on are stale, are dropped, and made up for. Returns ids, records, mutable parts, and how to take them.
 
 local function several(names, wanted, bytes_max)
-  local line, first = open_line(wanted, names), 1
+  local line, first = wanted > 0 and open_line(wanted, names) or {}, 1
   local chosen, looked, bytes, more = {}, 0, 0, 0
   local ids, records, muts = {}, {}, {}
   while #ids < wanted and looked < wanted + 1000 and first <= #line and more == 0 do
@@ -59,7 +59,8 @@ local function several(names, wanted, bytes_max)
       head_moved(l.group, l.member, l.priority, l.name, place)
     end
     for _, g in ipairs(groups) do
-      if g.turns > 0 then call('ZADD', TURN, 'XX', 'INCR', g.turns, g.group) end
+      if g.turns > 0 then call('ZADD', TURN, 'XX', g.start + g.turns, g.group) end
     end
+    for _, l in ipairs(lagging) do call('ZADD', l[1], 'XX', l[2], l[3]) end
   end, more
 end

@@ -15,12 +15,16 @@ local function has(flags, bit) return flags % (bit * 2) >= bit end
 local function with(flags, bit) return has(flags, bit) and flags or flags + bit end
 local function without(flags, bit) return has(flags, bit) and flags - bit or flags end
 
+-- Where a task stands once it is ready at `ms`: never before its own acceptance, so that within one
+-- millisecond the order of acceptance holds.
+local function place_at(ms, tick) return math.max(ms * PLACES, tick) end
+
 local function read_record(rec)
   local tick, flags, at = unpack_bytes('>I7I2', rec)
   local task = { tick = tick, place = tick, flags = flags, max_attempts = DEFAULT_MAX_ATTEMPTS, lease_ms = DEFAULT_LEASE_MS, group = '' }
   if has(flags, RUN_AT) then
     task.run_at, at = unpack_bytes('>I6', rec, at)
-    task.place = task.run_at * PLACES
+    task.place = place_at(task.run_at, tick)
   end
   if has(flags, MAX_ATTEMPTS) then task.max_attempts, at = unpack_bytes('>I2', rec, at) end
   if has(flags, LEASE_MS) then task.lease_ms, at = unpack_bytes('>I4', rec, at) end

@@ -48,7 +48,8 @@ for i = 1, n do
   reply[2 + i] = word
 end
 if finishes == 0 then return reply end
-check_finish()
+check_finish(kept)
+check_marks()
 if #returned > 0 then check_late() end
 
 many('ZREM', LEASED, leased)

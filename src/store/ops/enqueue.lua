@@ -18,14 +18,16 @@ if state[1] ~= ARGV[1] then return { 'config', state[1], call('HGET', Q, 'doc') 
 use_order(state[2], state[3])
 local me, again = ARGV[2], ARGV[3] == '1'
 
--- An earlier try made the task: it lies there, or it was finished since and left its mark.
+-- An earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first grant.
 local function known(id)
   local rec = call('HGET', REC, id)
   if rec then
     load_task()
     return read_record(rec).run_at or 0
   end
-  return (call('HEXISTS', MARK, id) == 1 or call('HEXISTS', MARK_OLD, id) == 1) and 0 or nil
+  for _, mark in ipairs({ id, id .. pack('>I4', 1) }) do
+    if call('HEXISTS', MARK, mark) == 1 or call('HEXISTS', MARK_OLD, mark) == 1 then return 0 end
+  end
 end
 
 -- Ticks rise with every task. They follow the clock, and run on where it stands still or steps back a little.

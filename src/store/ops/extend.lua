@@ -3,7 +3,7 @@
 -- ARGV   1 #items  then per item: id, grant, nonce, lease_ms or '' for the length it was granted with, progress as JSON or ''
 -- Reply  "settled", now, then per item {"extended", expires_at, "1" when a cancel was requested} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
--- Keeps  I6 I7 I11: a stated length counts from now; without one nothing is shortened; never past max_lease_ms since the grant
+-- Keeps  I6 I7 I11: counts from now; shortened only when a shorter length is stated; never prolonged past max_lease_ms since the grant
 -- Uses   task settle
 
 local state = call('HMGET', Q, 'version', 'max_lease_ms')
@@ -21,8 +21,11 @@ for i = 1, count do
       local task = read_record(call('HGET', REC, id))
       m = first_mut(task, expires - task.lease_ms)
     end
-    local until_ms = ARGV[at + 3] ~= '' and NOW + tonumber(ARGV[at + 3]) or math.max(expires, NOW + m.slot)
-    until_ms = math.min(until_ms, m.granted_at + max_lease_ms)
+    local stated = ARGV[at + 3] ~= '' and NOW + tonumber(ARGV[at + 3])
+    local until_ms = stated
+    if not stated or stated > expires then
+      until_ms = math.max(expires, math.min(stated or NOW + m.slot, m.granted_at + max_lease_ms))
+    end
     if ARGV[at + 4] ~= '' then m.progress = ARGV[at + 4] end
     leases[#leases + 1] = until_ms * PLACES + nonce
     leases[#leases + 1] = id

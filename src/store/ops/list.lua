@@ -25,43 +25,45 @@ local function by_score(key, newest_first)
   if #ids == limit then next_cursor = page[#page] .. ' ' .. page[#page - 1] end
 end
 
--- The finished ones, newest first. The cursor is how far from the newest, and the entry last seen there.
+-- The finished ones, newest first. The cursor is how many are newer than the entry last seen, and that entry.
 local function by_finish(letter)
   local skip, seen = string.match(cursor, '^(%d+) (.+)$')
   skip = tonumber(skip or 0)
   local page = call('LRANGE', DONE, -skip - LOOK_MAX, -skip - 1)
-  local looked, last = 0, nil
+  local looked, passed = 0, not seen
   for i = #page, 1, -1 do
-    looked, last = looked + 1, page[i]
+    looked = looked + 1
     local id = sub(page[i], 11)
-    if (not seen or page[i] < seen) and sub(call('HGET', RES, id) or '', 1, 1) == letter then
+    -- What finished since the last page pushed the seen one further away; if it is gone, so is all behind it.
+    if passed and sub(call('HGET', RES, id) or '', 1, 1) == letter then
       ids[#ids + 1] = id
       if #ids == limit then break end
     end
+    passed = passed or page[i] == seen
   end
-  if looked < #page or #page == LOOK_MAX then next_cursor = string.format('%d ', skip + looked) .. last end
+  if looked < #page or #page == LOOK_MAX then
+    next_cursor = passed and string.format('%d ', skip + looked - 1) .. page[#page - looked + 1]
+      or string.format('%d ', skip + looked) .. seen
+  end
 end
 
--- Ready tasks are those with a record that no other index knows. The cursor is that of HSCAN, and how many of its batch were handed out.
+-- Ready tasks are those with a record that no other index knows. The cursor is that of HSCAN, and how many of its batch
+-- were looked at: those that were handed out may be no longer ready when the next page is read.
 local function by_record()
   local scan, skip = string.match(cursor, '^(%d+) (%d+)$')
   scan, skip = scan or '0', tonumber(skip or 0)
   local looked = 0
   repeat
     local page = call('HSCAN', REC, scan, 'COUNT', limit)
-    local met = 0
-    for i = 1, #page[2], 2 do
+    for i = skip * 2 + 1, #page[2], 2 do
       local id = page[2][i]
       looked = looked + 1
       if not call('ZSCORE', LEASED, id) and not call('ZSCORE', DUE, id) and not call('ZSCORE', DEAD, id) and call('HEXISTS', RES, id) == 0 then
-        met = met + 1
-        if met > skip then
-          if #ids == limit then
-            next_cursor = scan .. ' ' .. (met - 1)
-            return
-          end
-          ids[#ids + 1] = id
+        if #ids == limit then
+          next_cursor = string.format('%s %d', scan, (i - 1) / 2)
+          return
         end
+        ids[#ids + 1] = id
       end
     end
     scan, skip = page[1], 0

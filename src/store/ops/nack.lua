@@ -42,7 +42,8 @@ for i = 1, count do
   end
 end
 if #ended == 0 then return reply end
-check_writes()
+check_writes(kept)
+check_marks()
 
 write_decisions(state, kept, me, ended)
 write_marks(state[7])

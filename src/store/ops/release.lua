@@ -44,10 +44,10 @@ for i = 1, count do
         cancel_now(id, m, rec)
         becomes, run_at = 'x', 0
       elseif run_at > NOW then
-        wait_until(id, m, run_at)
+        wait_until(id, m, task, run_at)
         becomes = 's'
       else
-        ready_at(id, m, task, NOW * PLACES)
+        ready_at(id, m, task, place_at(NOW, task.tick))
         run_at = 0
       end
     end
@@ -63,7 +63,8 @@ for i = 1, count do
   end
 end
 if #ended == 0 then return reply end
-check_writes()
+check_writes(kept)
+check_marks()
 
 write_decisions(state, kept, me, ended)
 write_marks(state[7])

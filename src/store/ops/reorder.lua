@@ -3,27 +3,47 @@
 -- ARGV   1 cursor ('0' to begin)  2 how many groups at a time, about
 -- Reply  "reordered", cursor
 --        "absent" when the queue does not exist
--- Keeps  I17
+-- Keeps  I17 I28: looks at about LANES_MAX lanes per call, however many a group has
 -- Uses   rotation lanes
+
+local LANES_MAX = 1000
 
 local state = call('HMGET', Q, 'version', 'order', 'aging_ms')
 if not state[1] then return { 'absent' } end
 use_order(state[2], state[3])
 
-local page = call('ZSCAN', TURN, ARGV[1], 'COUNT', ARGV[2])
-local updates = {}
+-- Behind the cursor of the groups there is, amidst a group, that of its heads and its name.
+local scan, inner, amidst = string.match(ARGV[1], '^(%d+) (%d+) (.*)$')
+local page = call('ZSCAN', TURN, scan or ARGV[1], 'COUNT', ARGV[2])
+local first = 1
 for i = 1, #page[2], 2 do
+  if page[2][i] == amidst then first = i end
+end
+if page[2][first] ~= amidst then inner = '0' end -- It has left meanwhile: the batch again, from its beginning.
+
+local updates, looked, next_cursor = {}, 0, page[1]
+for i = first, #page[2], 2 do
   local group = page[2][i]
-  local heads = {}
-  for _, member in ipairs(call('ZRANGE', heads_of(group), 0, 999)) do
-    local place = head_place(member .. '/' .. group)
-    if place then
-      heads[#heads + 1] = order_score(tonumber(string.match(member, '^%d+')), place)
-      heads[#heads + 1] = member
+  repeat
+    if looked >= LANES_MAX then
+      next_cursor = string.format('%s %s ', scan or ARGV[1], inner) .. group
+      break
     end
-  end
-  updates[#updates + 1] = { group, heads }
+    local lanes = call('ZSCAN', heads_of(group), inner, 'COUNT', LANES_MAX / 2)
+    local heads = {}
+    for at = 1, #lanes[2], 2 do
+      local member = lanes[2][at]
+      local place = head_place(member .. '/' .. group)
+      if place then
+        heads[#heads + 1] = order_score(tonumber(string.match(member, '^%d+')), place)
+        heads[#heads + 1] = member
+      end
+    end
+    updates[#updates + 1] = { group, heads }
+    looked, inner = looked + #lanes[2] / 2, lanes[1]
+  until inner == '0'
+  if next_cursor ~= page[1] then break end
 end
 
 for _, update in ipairs(updates) do many('ZADD', heads_of(update[1]), update[2]) end
-return { 'reordered', page[1] }
+return { 'reordered', next_cursor }

@@ -65,7 +65,8 @@ fn view(id: TaskId, reply: &mut Reply) -> Result<Option<TaskView>, BadReply> {
         ..record::Mutable::default()
     };
     let m = record::read_mutable(mutable)?.unwrap_or(untouched);
-    let running = state == TaskState::Leased || state == TaskState::Completed;
+    // A late ack completes an attempt that was counted when its lease ran out.
+    let unfailed = state == TaskState::Leased || (state == TaskState::Completed && !m.ran_out);
     Ok(Some(TaskView {
         id,
         name: record.name,
@@ -73,7 +74,7 @@ fn view(id: TaskId, reply: &mut Reply) -> Result<Option<TaskView>, BadReply> {
         state,
         payload: record.payload,
         priority: m.priority,
-        attempt: m.failed + u16::from(running),
+        attempt: m.failed + u16::from(unfailed),
         max_attempts: record.max_attempts,
         deferrals: m.deferrals,
         grant: m.grants,

@@ -4,7 +4,7 @@
 -- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
--- Keeps  I3 I4 I6 I8 I12 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
+-- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
 -- Uses   rotation task lanes history finish bury retry
 
 local state, kept = read_state()
@@ -24,7 +24,7 @@ if #ids_due > 0 then
       local task = read_record(recs[i])
       local priority = changed[i] and read_mut(changed[i]).priority or task.priority
       returning = returning + 1
-      arrive(priority, task.name, task.group, tonumber(due[i * 2]) * PLACES, entry_of(task.tick, id))
+      arrive(priority, task.name, task.group, place_at(tonumber(due[i * 2]), task.tick), entry_of(task.tick, id))
     end
   end
 end
@@ -43,15 +43,13 @@ for i = 1, #over, 2 do
     remember(id, m)
   end
 end
-check_writes()
+check_writes(kept, limit)
 
 call('HDEL', Q, '') -- the first write frees, so that a full store is swept too
 many('ZREM', DUE, came_due)
-if #ran_out > 0 or #came_due > 0 then write_decisions(state, kept, me, ran_out) end
+write_decisions(state, kept, me, ran_out)
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
-if finishes == 0 then
-  call('HSET', Q, 'done_bytes', trim_done(kept, tonumber(kept[5]), limit))
-end
+evict_dead(state[8]) -- max_size may have been lowered
 
 local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
 local next_at = math.min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)

@@ -3,8 +3,10 @@
 //! Every test that uses it ends with an audit: a queue that is dropped while nothing panics must be sound.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use deadpool_redis::redis::{cmd, pipe};
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::{Json, TaskError, TaskView};
@@ -78,6 +80,35 @@ impl Queue {
         };
         queue.configure(config).await;
         queue
+    }
+
+    /// An empty store with the queue as it was made: for tests of many small cases.
+    pub async fn reset(&mut self, config: QueueConfig) {
+        self.clear();
+        self.version = 0;
+        self.configure(config).await;
+    }
+
+    /// An empty store, in which there is nothing to audit.
+    pub fn clear(&self) {
+        let _: () = self.redis.command(&cmd("FLUSHALL"));
+        self.redis.set_clock(T0);
+    }
+
+    /// The key of a role of this queue.
+    pub fn key(&self, role: &str) -> String {
+        format!("lq:1:{{{}}}:{role}", self.name)
+    }
+
+    /// Every key of the store, as Redis would write it to disk.
+    pub fn snapshot(&self) -> BTreeMap<String, Vec<u8>> {
+        let keys: Vec<String> = self.redis.command(cmd("KEYS").arg("*"));
+        let mut dumps = pipe();
+        for key in &keys {
+            dumps.cmd("DUMP").arg(key);
+        }
+        let dumps: Vec<Vec<u8>> = self.redis.pipeline(&dumps);
+        keys.into_iter().zip(dumps).collect()
     }
 
     /// Sets the clock to `ms` after [`T0`].

@@ -98,7 +98,6 @@ impl Raw {
         let root = format!("lq:1:{{{name}}}:");
         let key = |role: &str| format!("{root}{role}");
         let mut first = pipe();
-        first.atomic();
         for role in ["q", "rec", "pay", "mut", "hist", "res"] {
             first.cmd("HGETALL").arg(key(role));
         }
@@ -174,7 +173,7 @@ impl Raw {
     }
 }
 
-/// Redis answers a transaction as one flat list; the tuple above is three deep only because tuples end at twelve.
+/// A pipeline is answered by one flat list; the tuple above is three deep only because tuples end at twelve.
 fn nested<A, B, C>(redis: &Redis, pipeline: &deadpool_redis::redis::Pipeline) -> (A, B, C)
 where
     A: deadpool_redis::redis::FromRedisValue,

@@ -1,0 +1,24 @@
+//! The semantics of a queue, as a program: what each operation means, without a thought for how Redis does it.
+//!
+//! Read [`task`] for the states, [`turns`] for fair share, [`queue`] for order, [`grant`] and [`settle`] for what
+//! workers do, [`housekeeping`] for what time does. The rest sets the model beside the real scripts on a set
+//! clock: histories of random steps ([`step`]), taken by both ([`history`]), must give the same answers and the
+//! same visible state after every step, and leave a queue in which the auditor finds nothing (I3, I4).
+//!
+//! `PROPTEST_CASES=5000 cargo nextest run model` looks longer. A history that fails shrinks to a short one;
+//! it belongs into [`promises`], under the name of what it broke.
+
+mod answer;
+mod grant;
+mod history;
+mod housekeeping;
+mod look;
+mod marks;
+mod promises;
+mod queue;
+mod seen;
+mod settle;
+mod step;
+mod task;
+mod turns;
+mod world;

@@ -1,0 +1,239 @@
+//! What callers are told, and what a reader sees: the two things in which model and scripts must agree.
+
+use bytes::Bytes;
+use leaseq::domain::task::DeadReason;
+use leaseq::domain::{Millis, TaskId, TaskState};
+
+use super::task::{Attempt, Nonce};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Answer {
+    #[default]
+    Nothing,
+    Configured {
+        version: u64,
+    },
+    Accepted(Vec<Accepted>),
+    Leased {
+        /// When something is due or a lease runs out, so that the caller knows when to look again.
+        next_at: Option<Millis>,
+        grants: Vec<Grant>,
+        /// Wishes that were granted before, and what of that is still leased.
+        recalled: Vec<(usize, Vec<Grant>)>,
+    },
+    Settled(Vec<Told>),
+    Swept {
+        next_at: Option<Millis>,
+        expired: u64,
+        came_due: u64,
+    },
+}
+
+/// One enqueue of a batch: how many were ready at once, when each is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub ready: u64,
+    pub run_at: Vec<Option<Millis>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub wish: usize,
+    pub id: TaskId,
+    pub grant: u32,
+    pub nonce: Nonce,
+    pub attempt: u16,
+    pub deferrals: u16,
+    pub granted_at: Millis,
+    pub expires_at: Millis,
+    pub lease_ms: u64,
+    pub ready_at: Millis,
+    pub payload: Bytes,
+    /// Type of the error that the attempt before ended with.
+    pub last_error: Option<String>,
+}
+
+/// What the holder of a lease is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    Acked {
+        late: bool,
+        already: bool,
+    },
+    Nacked {
+        state: TaskState,
+        attempt: u16,
+        attempts_left: u16,
+        next_at: Option<Millis>,
+        already: bool,
+    },
+    Extended {
+        until: Millis,
+    },
+    Released {
+        state: TaskState,
+        run_at: Option<Millis>,
+        already: bool,
+    },
+    Lost,
+    Unknown,
+}
+
+impl Told {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Acked { already: true, .. } => "acked already",
+            Self::Acked { late: true, .. } => "acked late",
+            Self::Acked { .. } => "acked",
+            Self::Nacked { already: true, .. } => "nacked already",
+            Self::Nacked {
+                state: TaskState::Dead,
+                ..
+            } => "nacked dead",
+            Self::Nacked {
+                state: TaskState::Ready,
+                ..
+            } => "nacked ready",
+            Self::Nacked { .. } => "nacked scheduled",
+            Self::Extended { .. } => "extended",
+            Self::Released { already: true, .. } => "released already",
+            Self::Released {
+                state: TaskState::Dead,
+                ..
+            } => "released dead",
+            Self::Released {
+                state: TaskState::Ready,
+                ..
+            } => "released ready",
+            Self::Released { .. } => "released scheduled",
+            Self::Lost => "lost",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The same to a caller who repeats.
+    pub fn again(self) -> Self {
+        match self {
+            Self::Acked { .. } => Self::Acked {
+                late: false,
+                already: true,
+            },
+            Self::Nacked {
+                state,
+                attempt,
+                attempts_left,
+                next_at,
+                ..
+            } => Self::Nacked {
+                state,
+                attempt,
+                attempts_left,
+                next_at,
+                already: true,
+            },
+            Self::Released { state, run_at, .. } => Self::Released {
+                state,
+                run_at,
+                already: true,
+            },
+            other => other,
+        }
+    }
+}
+
+impl Answer {
+    /// Words for what happened, so that a test can tell whether anything did.
+    pub fn words(&self) -> Vec<&'static str> {
+        let mut words = Vec::new();
+        match self {
+            Self::Leased { grants, recalled, .. } => {
+                words.extend(grants.iter().map(|grant| match grant.attempt {
+                    _ if grant.attempt < grant.grant as u16 => "granted after an uncounted grant",
+                    1 => "granted",
+                    _ => "granted again",
+                }));
+                words.extend(recalled.iter().map(|(_, grants)| match grants.is_empty() {
+                    true => "recalled nothing",
+                    false => "recalled",
+                }));
+            }
+            Self::Settled(told) => words.extend(told.iter().map(Told::word)),
+            Self::Swept {
+                expired, came_due, ..
+            } => {
+                words.extend((*expired > 0).then_some("took back"));
+                words.extend((*came_due > 0).then_some("came due"));
+            }
+            Self::Nothing | Self::Configured { .. } | Self::Accepted(_) => {}
+        }
+        words
+    }
+}
+
+/// Everything a reader can see of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub counts: Counts,
+    /// Every task ever enqueued; `None` for those that are gone.
+    pub tasks: Vec<Option<SeenTask>>,
+    /// Ids by state, in the order of the lists; ready ones sorted by id.
+    pub lists: Vec<(TaskState, Vec<TaskId>)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    pub scheduled: u64,
+    pub ready: u64,
+    pub leased: u64,
+    pub dead: u64,
+    pub kept: u64,
+    pub oldest_ready_at: Option<Millis>,
+    pub accepted_total: u64,
+    pub completed_total: u64,
+    pub dead_evicted_total: u64,
+    pub leases_expired_total: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenTask {
+    pub id: TaskId,
+    pub name: String,
+    pub group: String,
+    pub state: TaskState,
+    pub payload: Bytes,
+    pub priority: u16,
+    pub attempt: u16,
+    pub max_attempts: u16,
+    pub deferrals: u16,
+    pub grant: u32,
+    pub lease_ms: u64,
+    pub enqueued_at: Millis,
+    pub ready_at: Option<Millis>,
+    pub lease_expires_at: Option<Millis>,
+    pub worker: Option<String>,
+    pub progress: Option<Bytes>,
+    pub finished_at: Option<Millis>,
+    pub result: Option<Bytes>,
+    pub reason: Option<DeadReason>,
+    pub attempts: Vec<Attempt>,
+}
+
+impl Seen {
+    /// What differs from what was expected, one line each.
+    pub fn differences(&self, expected: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        let mut compare = |seen: String, expected: String| {
+            if seen != expected {
+                differences.push(format!("{seen} for {expected}"));
+            }
+        };
+        compare(format!("{:?}", self.counts), format!("{:?}", expected.counts));
+        for (seen, expected) in self.tasks.iter().zip(&expected.tasks) {
+            compare(format!("{seen:?}"), format!("{expected:?}"));
+        }
+        for (seen, expected) in self.lists.iter().zip(&expected.lists) {
+            compare(format!("{seen:?}"), format!("{expected:?}"));
+        }
+        differences
+    }
+}

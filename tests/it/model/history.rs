@@ -1,0 +1,346 @@
+//! Histories: the model and the scripts take the same steps, and must agree after each.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use bytes::Bytes;
+use leaseq::domain::queue::QueueConfig;
+use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::{Millis, NewTask, TaskId, TaskName};
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
+
+use super::answer::{Accepted, Answer, Grant};
+use super::grant::Wish;
+use super::queue::Queue;
+use super::settle::After;
+use super::step::{self, Draft, Step, Whose, any_step};
+use super::task::Proof;
+use super::world::{QUEUE, World};
+use crate::support::audit::audit;
+use crate::support::queue::T0;
+
+/// A step with all that only the moment tells: ids, the clock, whose lease it is.
+#[derive(Debug, Clone)]
+enum Deed {
+    Configure(QueueConfig),
+    Enqueue(Vec<NewTask>),
+    EnqueueAgain(Vec<NewTask>),
+    Lease(Vec<TaskName>, Vec<Wish>, u16),
+    Ack(Vec<Proof>, Option<Bytes>),
+    Nack(Vec<Proof>, After, u32),
+    Extend(Vec<Proof>, Option<u64>, Option<Bytes>),
+    Release(Vec<Proof>, RetryAfter, u32),
+    GiveBack(Vec<Proof>),
+    Clock(Millis),
+    Sweep(usize),
+    Flush,
+}
+
+/// The model, and what it did last.
+#[derive(Clone)]
+pub struct History {
+    queue: Queue,
+    /// Ids of all tasks ever enqueued, in that order.
+    ever: Vec<TaskId>,
+    /// Every grant ever, the latest last.
+    granted: Vec<Proof>,
+    deed: Option<Deed>,
+    answer: Answer,
+}
+
+/// How it began: what a reader of a failed history needs beside its steps.
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a new queue with {:?}", self.queue.config)
+    }
+}
+
+impl History {
+    pub fn new(config: QueueConfig) -> Self {
+        Self {
+            queue: Queue::new(Millis::new(T0), config),
+            ever: Vec::new(),
+            granted: Vec::new(),
+            deed: None,
+            answer: Answer::Nothing,
+        }
+    }
+
+    fn deed(&mut self, step: &Step) -> Deed {
+        let now = self.queue.now;
+        match step {
+            Step::Configure(config) => Deed::Configure(config.clone()),
+            Step::Enqueue { tasks, again: false } => Deed::Enqueue(self.new_tasks(tasks)),
+            Step::Enqueue { tasks, again: true } => Deed::EnqueueAgain(self.new_tasks(tasks)),
+            Step::Lease { wishes, names, seed } => {
+                let names = names
+                    .iter()
+                    .map(|name| TaskName::parse(name).expect("a valid name"));
+                Deed::Lease(names.collect(), wishes.clone(), *seed)
+            }
+            Step::Ack { whose, result } => Deed::Ack(self.proofs(whose), result.map(Bytes::from)),
+            Step::Nack { whose, after, chance } => Deed::Nack(self.proofs(whose), *after, *chance),
+            Step::Extend {
+                whose,
+                lease_ms,
+                progress,
+            } => Deed::Extend(self.proofs(whose), *lease_ms, progress.map(Bytes::from)),
+            Step::Release {
+                whose,
+                retry_after,
+                chance,
+            } => Deed::Release(self.proofs(whose), retry_after.retry_after(now), *chance),
+            Step::GiveBack { whose } => Deed::GiveBack(self.proofs(whose)),
+            Step::Advance(ms) => Deed::Clock(now.plus(*ms)),
+            Step::Sweep { limit } => Deed::Sweep(*limit),
+            Step::Flush => Deed::Flush,
+        }
+    }
+
+    fn new_tasks(&mut self, drafts: &[Draft]) -> Vec<NewTask> {
+        let tasks: Vec<_> = drafts
+            .iter()
+            .zip(self.ever.len()..)
+            .map(|(draft, number)| draft.task(u32::try_from(number).expect("few"), self.queue.now))
+            .collect();
+        self.ever.extend(tasks.iter().map(|task| task.id));
+        tasks
+    }
+
+    /// One per task: a second operation on one task comes in a later call.
+    fn proofs(&self, whose: &[Whose]) -> Vec<Proof> {
+        let held = |proof: &&Proof| {
+            self.queue
+                .tasks
+                .get(&proof.task)
+                .is_some_and(|task| task.held_by(**proof).is_some())
+        };
+        let leased: Vec<_> = self.granted.iter().filter(held).copied().collect();
+        let mut proofs: Vec<Proof> = Vec::new();
+        for whose in whose {
+            let among = if whose.leased { &leased } else { &self.granted };
+            let Some(latest) = whose.latest.checked_rem(among.len()) else {
+                continue;
+            };
+            let mut proof = among[among.len() - 1 - latest];
+            proof.nonce ^= u16::from(whose.forged);
+            if proofs.iter().all(|other| other.task != proof.task) {
+                proofs.push(proof);
+            }
+        }
+        proofs
+    }
+
+    fn take(&mut self, deed: &Deed) -> Answer {
+        let queue = &mut self.queue;
+        match deed {
+            Deed::Configure(config) => queue.configure(config.clone()),
+            Deed::Enqueue(tasks) => Answer::Accepted(vec![queue.enqueue(tasks)]),
+            Deed::EnqueueAgain(tasks) => {
+                let (_, first) = tasks.split_last().expect("at least one");
+                Answer::Accepted(vec![queue.enqueue(first), queue.enqueue(tasks)])
+            }
+            Deed::Lease(names, wishes, seed) => queue.lease(names, wishes, *seed),
+            Deed::Ack(proofs, result) => queue.ack(proofs, result.as_ref()),
+            Deed::Nack(proofs, after, chance) => queue.nack(proofs, *after, *chance),
+            Deed::Extend(proofs, lease_ms, progress) => queue.extend(proofs, *lease_ms, progress.as_ref()),
+            Deed::Release(proofs, retry_after, chance) => queue.release(proofs, *retry_after, *chance),
+            Deed::GiveBack(proofs) => queue.give_back(proofs),
+            Deed::Clock(now) => {
+                queue.now = *now;
+                Answer::Nothing
+            }
+            Deed::Sweep(limit) => queue.sweep(*limit),
+            Deed::Flush => Answer::Nothing,
+        }
+    }
+}
+
+impl World {
+    fn take(&mut self, deed: &Deed) -> Answer {
+        match deed {
+            Deed::Configure(config) => self.configure(config),
+            Deed::Enqueue(tasks) => Answer::Accepted(vec![self.enqueue(tasks, false)]),
+            Deed::EnqueueAgain(tasks) => {
+                let (_, first) = tasks.split_last().expect("at least one");
+                let first = match first {
+                    [] => Accepted {
+                        ready: 0,
+                        run_at: Vec::new(),
+                    },
+                    first => self.enqueue(first, false),
+                };
+                Answer::Accepted(vec![first, self.enqueue(tasks, true)])
+            }
+            Deed::Lease(names, wishes, seed) => self.lease(names, wishes, *seed),
+            // A settle of nothing is not sent.
+            Deed::Ack(proofs, ..)
+            | Deed::Nack(proofs, ..)
+            | Deed::Extend(proofs, ..)
+            | Deed::Release(proofs, ..)
+            | Deed::GiveBack(proofs)
+                if proofs.is_empty() =>
+            {
+                Answer::Settled(Vec::new())
+            }
+            Deed::Ack(proofs, result) => self.ack(proofs, result.as_ref()),
+            Deed::Nack(proofs, after, chance) => self.nack(proofs, *after, *chance),
+            Deed::Extend(proofs, lease_ms, progress) => self.extend(proofs, *lease_ms, progress.as_ref()),
+            Deed::Release(proofs, retry_after, chance) => self.release(proofs, *retry_after, *chance),
+            Deed::GiveBack(proofs) => self.give_back(proofs),
+            Deed::Clock(now) => {
+                self.redis.set_clock(now.get());
+                Answer::Nothing
+            }
+            Deed::Sweep(limit) => self.sweep(*limit),
+            Deed::Flush => {
+                self.flush_scripts();
+                Answer::Nothing
+            }
+        }
+    }
+}
+
+impl ReferenceStateMachine for History {
+    type State = Self;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Self> {
+        step::config().prop_map(Self::new).boxed()
+    }
+
+    fn transitions(_: &Self) -> BoxedStrategy<Step> {
+        any_step()
+    }
+
+    fn apply(mut history: Self, step: &Step) -> Self {
+        let deed = history.deed(step);
+        history.answer = history.take(&deed);
+        if let Answer::Leased { grants, .. } = &history.answer {
+            let proof = |grant: &Grant| Proof {
+                task: grant.id,
+                grant: grant.grant,
+                nonce: grant.nonce,
+            };
+            history.granted.extend(grants.iter().map(proof));
+        }
+        history.deed = Some(deed);
+        history
+    }
+}
+
+thread_local! {
+    static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
+}
+
+/// Keeps one Redis for all cases that `test` runs, and ends it with them. Says what they met.
+fn in_one_world(test: impl FnOnce()) -> BTreeMap<&'static str, usize> {
+    WORLD.set(Some(World::start()));
+    let outcome = catch_unwind(AssertUnwindSafe(test));
+    let world = WORLD.take().expect("set above");
+    if let Err(panic) = outcome {
+        drop(world);
+        resume_unwind(panic);
+    }
+    world.met
+}
+
+/// The scripts under test; the world itself waits in [`WORLD`].
+struct Scripts;
+
+impl StateMachineTest for Scripts {
+    type SystemUnderTest = ();
+    type Reference = History;
+
+    fn init_test(history: &History) {
+        WORLD.with_borrow_mut(|world| {
+            let world = world.as_mut().expect("in_one_world");
+            world.reset(history.queue.now, &history.queue.config);
+        });
+    }
+
+    fn apply((): (), history: &History, _: Step) {
+        WORLD.with_borrow_mut(|world| {
+            let world = world.as_mut().expect("in_one_world");
+            let deed = history.deed.as_ref().expect("a step was taken");
+            let answer = world.take(deed);
+            assert_eq!(
+                answer, history.answer,
+                "scripts (left) and model (right) answer {deed:?}"
+            );
+            // Pages of several sizes, from one id to all.
+            let page = 1 + history.ever.len() % 7;
+            let seen = world.seen(&history.ever, page);
+            let differences = seen.differences(&history.queue.seen(&history.ever));
+            assert!(
+                differences.is_empty(),
+                "after {deed:?} a reader sees {differences:#?}"
+            );
+            let problems = audit(&world.redis, QUEUE);
+            assert!(problems.is_empty(), "after {deed:?}: {problems:#?}");
+            for word in answer.words() {
+                *world.met.entry(word).or_default() += 1;
+            }
+        });
+    }
+}
+
+/// Takes the steps, both ways.
+pub fn replay(config: QueueConfig, steps: Vec<Step>) {
+    in_one_world(|| Scripts::test_sequential(Config::default(), History::new(config), steps, None));
+}
+
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    asked.unwrap_or(200)
+}
+
+prop_state_machine! {
+    #![proptest_config(Config {
+        cases: cases(),
+        failure_persistence: None, // A failure becomes a test in promises.rs.
+        max_shrink_iters: 4_000,
+        ..Config::default()
+    })]
+
+    fn random_histories(sequential 20..60 => Scripts);
+}
+
+/// I1 to I14, I17 to I19 and I25, as far as one client at a time can tell.
+#[test]
+fn scripts_and_semantics_agree_on_random_histories() {
+    let met = in_one_world(random_histories);
+    println!("{met:#?}");
+    let expected = [
+        "granted",
+        "granted again",
+        "granted after an uncounted grant",
+        "recalled",
+        "recalled nothing",
+        "acked",
+        "acked late",
+        "acked already",
+        "nacked ready",
+        "nacked scheduled",
+        "nacked dead",
+        "nacked already",
+        "extended",
+        "released ready",
+        "released scheduled",
+        "released dead",
+        "released already",
+        "lost",
+        "took back",
+        "came due",
+    ];
+    let missed: Vec<_> = expected.iter().filter(|word| !met.contains_key(*word)).collect();
+    assert!(
+        missed.is_empty() || cases() < 200,
+        "no history ever met {missed:?}"
+    );
+}

@@ -1,0 +1,147 @@
+//! What time does: due tasks become ready, leases run out, finished tasks and dead letters leave.
+
+use leaseq::domain::queue::{Keep, defaults};
+use leaseq::domain::task::AttemptOutcome;
+use leaseq::domain::{Millis, TaskId};
+
+use super::answer::Answer;
+use super::queue::Queue;
+use super::settle::Effects;
+use super::task::{PLACES, State};
+
+impl Queue {
+    /// Moves at most `limit` of each kind, the longest due first.
+    pub fn sweep(&mut self, limit: usize) -> Answer {
+        let mut effects = Effects::default();
+        let came_due = self.due(limit, self.now);
+        for id in &came_due {
+            let task = self.tasks.get_mut(id).expect("it was scheduled");
+            task.state = State::Ready { ran_out: None };
+            effects.arrived.push(*id);
+        }
+        let ran_out = self.ran_out(limit, self.now);
+        for id in &ran_out {
+            self.take_back(*id, &mut effects);
+        }
+        self.arrive(&effects.arrived);
+        self.evict_dead_letters();
+        self.trim_finished(limit);
+        self.totals.leases_expired += ran_out.len() as u64;
+        Answer::Swept {
+            next_at: self.next_at(),
+            expired: ran_out.len() as u64,
+            came_due: came_due.len() as u64,
+        }
+    }
+
+    /// Scheduled tasks that are due by `now`, the longest due first.
+    pub fn due(&self, limit: usize, now: Millis) -> Vec<TaskId> {
+        let due = |id: &TaskId| match self.tasks[id].state {
+            State::Scheduled { due } => Some(due).filter(|due| *due <= now),
+            _ => None,
+        };
+        self.first(limit, due)
+    }
+
+    /// Leases that end by `now`, to the millisecond.
+    pub fn ran_out(&self, limit: usize, now: Millis) -> Vec<TaskId> {
+        let over = |id: &TaskId| {
+            let lease = self.tasks[id].lease().filter(|lease| lease.expires_at <= now)?;
+            Some((lease.expires_at, lease.nonce))
+        };
+        self.first(limit, over)
+    }
+
+    fn first<K: Ord>(&self, limit: usize, key: impl Fn(&TaskId) -> Option<K>) -> Vec<TaskId> {
+        let mut found: Vec<_> = self.tasks.keys().filter_map(|id| Some((key(id)?, *id))).collect();
+        found.sort();
+        found.into_iter().map(|(_, id)| id).take(limit).collect()
+    }
+
+    /// A lease ran out: a failed attempt. The task is ready since then, without backoff.
+    fn take_back(&mut self, id: TaskId, effects: &mut Effects) {
+        let task = &self.tasks[&id];
+        let lease = task.lease().expect("its lease ran out").clone();
+        let attempt = task.failed_attempt(
+            &lease,
+            AttemptOutcome::LeaseExpired,
+            "lease_expired",
+            lease.expires_at,
+        );
+        self.fail(id, attempt, Some(lease.expires_at), effects);
+        let task = self.tasks.get_mut(&id).expect("as above");
+        if task.is_ready() {
+            task.state = State::Ready {
+                ran_out: Some(lease.nonce),
+            };
+        }
+    }
+
+    /// Dead letters, oldest first.
+    pub fn dead_letters(&self) -> Vec<TaskId> {
+        self.first(usize::MAX, |id| match self.tasks[id].state {
+            State::Dead { at, .. } => Some(at),
+            _ => None,
+        })
+    }
+
+    /// Never more than `max_size`: the oldest leave, counted (I14).
+    pub(super) fn evict_dead_letters(&mut self) {
+        let max_size = self.config.dead_max_size.unwrap_or(defaults::DEAD_MAX_SIZE) as usize;
+        let dead = self.dead_letters();
+        let over = dead.len().saturating_sub(max_size);
+        for id in &dead[..over] {
+            self.tasks.remove(id);
+            self.totals.dead_evicted += 1;
+        }
+    }
+
+    /// Tasks just finished: gone at once, or kept as far as the retention covers.
+    pub(super) fn keep_finished(&mut self, finished: Vec<TaskId>) {
+        if finished.is_empty() {
+            return;
+        }
+        let keep = self.config.keep.unwrap_or(defaults::KEEP);
+        // The work of one call is bounded: it drops two for each that comes, and a few.
+        let limit = 2 * finished.len() + 8;
+        for id in finished {
+            let task = self.tasks.get_mut(&id).expect("just finished");
+            if keep == Keep::None {
+                self.tasks.remove(&id);
+                continue;
+            }
+            if keep == Keep::Results {
+                task.payload = "null".into();
+            }
+            self.finished.push(id);
+        }
+        if keep != Keep::None {
+            self.trim_finished(limit);
+        }
+    }
+
+    /// The oldest leave while there are too many or they are too old, at most `limit` of them (I25).
+    fn trim_finished(&mut self, limit: usize) {
+        let max = self.config.completed_max.unwrap_or(defaults::COMPLETED_MAX) as usize;
+        let keep_ms = self.config.completed_ms.unwrap_or(defaults::COMPLETED_MS);
+        for _ in 0..limit {
+            let Some(oldest) = self.finished.first().copied() else {
+                return;
+            };
+            let State::Completed { at, .. } = self.tasks[&oldest].state else {
+                unreachable!("finished tasks are completed")
+            };
+            if self.finished.len() <= max && at.plus(keep_ms) > self.now {
+                return;
+            }
+            self.finished.remove(0);
+            self.tasks.remove(&oldest);
+        }
+    }
+
+    /// When the task that waits longest became ready.
+    pub fn oldest_ready_at(&self) -> Option<Millis> {
+        let ready = self.tasks.values().filter(|task| task.is_ready());
+        ready.map(|task| Millis::new(task.place / PLACES)).min()
+    }
+}

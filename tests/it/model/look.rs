@@ -1,0 +1,106 @@
+//! What a reader sees of the real thing.
+
+use bytes::Bytes;
+use leaseq::domain::task::{Json, TaskView};
+use leaseq::domain::{TaskId, TaskState};
+use leaseq::store::ops::list::ListOp;
+use leaseq::store::ops::overview::OverviewOp;
+use leaseq::store::ops::show::ShowOp;
+
+use super::answer::{Counts, Seen, SeenTask};
+use super::task::Attempt;
+use super::world::World;
+
+impl World {
+    /// `page`: how many ids a list gives at a time.
+    pub fn seen(&mut self, ever: &[TaskId], page: usize) -> Seen {
+        Seen {
+            counts: self.counts(),
+            tasks: self
+                .call(&ShowOp(ever))
+                .expect("the queue exists")
+                .into_iter()
+                .map(|view| view.map(seen_task))
+                .collect(),
+            lists: TaskState::ALL
+                .iter()
+                .map(|state| (*state, self.listed(*state, page)))
+                .collect(),
+        }
+    }
+
+    fn counts(&mut self) -> Counts {
+        let overview = self.call(&OverviewOp).expect("the queue exists");
+        Counts {
+            scheduled: overview.scheduled,
+            ready: overview.ready,
+            leased: overview.leased,
+            dead: overview.dead,
+            kept: overview.kept,
+            oldest_ready_at: overview.oldest_ready_at,
+            accepted_total: overview.accepted_total,
+            completed_total: overview.completed_total,
+            dead_evicted_total: overview.dead_evicted_total,
+            leases_expired_total: overview.leases_expired_total,
+        }
+    }
+
+    fn listed(&mut self, state: TaskState, page: usize) -> Vec<TaskId> {
+        let (mut ids, mut cursor) = (Vec::new(), Vec::new());
+        loop {
+            let op = ListOp {
+                state,
+                limit: page,
+                cursor: &cursor,
+            };
+            let listed = self.call(&op).expect("the queue exists");
+            ids.extend(listed.ids);
+            cursor = listed.cursor;
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        if state == TaskState::Ready {
+            ids.sort(); // They are listed as they lie.
+        }
+        ids
+    }
+}
+
+fn seen_task(view: TaskView) -> SeenTask {
+    let bytes = |json: Json| -> Bytes { json.bytes().clone() };
+    SeenTask {
+        id: view.id,
+        name: view.name.to_string(),
+        group: view.group.map_or_else(String::new, |group| group.to_string()),
+        state: view.state,
+        payload: bytes(view.payload),
+        priority: view.priority.get(),
+        attempt: view.attempt,
+        max_attempts: view.max_attempts,
+        deferrals: view.deferrals,
+        grant: view.grant,
+        lease_ms: view.lease_ms,
+        enqueued_at: view.enqueued_at,
+        ready_at: view.ready_at,
+        lease_expires_at: view.lease_expires_at,
+        worker: view.worker,
+        progress: view.progress.map(bytes),
+        finished_at: view.finished_at,
+        result: view.result.map(bytes),
+        reason: view.reason,
+        attempts: view
+            .attempts
+            .into_iter()
+            .map(|attempt| Attempt {
+                number: attempt.number,
+                grant: attempt.grant,
+                worker: attempt.worker,
+                started_at: attempt.started_at,
+                ended_at: attempt.ended_at,
+                outcome: attempt.outcome,
+                error_type: attempt.error.kind,
+            })
+            .collect(),
+    }
+}

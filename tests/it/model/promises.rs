@@ -1,0 +1,269 @@
+//! Histories that once told model and scripts apart, each under the name of the promise that was broken.
+
+use leaseq::domain::queue::{Keep, Order, QueueConfig};
+
+use super::grant::Wish;
+use super::history::replay;
+use super::settle::After;
+use super::step::{Draft, NAMES, Retry, Step, latest};
+
+fn config(order: Order) -> QueueConfig {
+    QueueConfig {
+        order: Some(order),
+        ..QueueConfig::default()
+    }
+}
+
+fn enqueue(tasks: &[Draft]) -> Step {
+    Step::Enqueue {
+        tasks: tasks.to_vec(),
+        again: false,
+    }
+}
+
+fn lease(tasks: usize) -> Step {
+    lease_as(Wish {
+        tasks,
+        ..Wish::default()
+    })
+}
+
+fn lease_as(wish: Wish) -> Step {
+    Step::Lease {
+        wishes: vec![wish],
+        names: Vec::new(),
+        seed: 7,
+    }
+}
+
+fn lease_by_name(tasks: usize) -> Step {
+    Step::Lease {
+        wishes: vec![Wish {
+            tasks,
+            ..Wish::default()
+        }],
+        names: vec![NAMES[0]],
+        seed: 7,
+    }
+}
+
+fn nack_for_now() -> Step {
+    Step::Nack {
+        whose: vec![latest(0)],
+        after: After::Delay(0),
+        chance: 0,
+    }
+}
+
+fn ack(whose: &[usize]) -> Step {
+    Step::Ack {
+        whose: whose.iter().map(|n| latest(*n)).collect(),
+        result: None,
+    }
+}
+
+const SWEEP: Step = Step::Sweep { limit: 256 };
+
+fn grouped(group: &'static str) -> Draft {
+    Draft {
+        group,
+        ..Draft::new()
+    }
+}
+
+/// I18
+#[test]
+fn groups_that_tie_have_their_turns_in_one_order_with_and_without_a_filter() {
+    let tasks = [
+        grouped("zeta/corp"),
+        Draft {
+            priority: 11,
+            ..grouped("")
+        },
+    ];
+    replay(
+        config(Order::Aged),
+        vec![enqueue(&tasks), lease_by_name(1), lease(1)],
+    );
+}
+
+/// I18
+#[test]
+fn a_newcomer_has_its_turn_before_those_that_had_theirs() {
+    let backlog = [grouped("acme"), grouped("acme"), grouped("acme")];
+    replay(
+        config(Order::Aged),
+        vec![
+            enqueue(&backlog),
+            lease(1),
+            enqueue(&[grouped("zeta/corp")]),
+            lease(1),
+            lease(1),
+        ],
+    );
+}
+
+/// I18
+#[test]
+fn turns_taken_by_a_filter_are_no_credit_for_others() {
+    let mails = vec![grouped("zeta/corp"); 5];
+    let others = vec![
+        Draft {
+            name: NAMES[1],
+            ..grouped("acme")
+        };
+        5
+    ];
+    replay(
+        config(Order::Aged),
+        vec![
+            enqueue(&mails),
+            enqueue(&others),
+            lease_by_name(3),
+            lease(1),
+            lease(1),
+            lease(2),
+        ],
+    );
+}
+
+/// I17
+#[test]
+fn a_retry_within_the_millisecond_of_acceptance_does_not_overtake() {
+    let tasks = [
+        Draft::new(),
+        Draft {
+            name: NAMES[1],
+            priority: 11,
+            ..Draft::new()
+        },
+    ];
+    replay(
+        config(Order::Aged),
+        vec![
+            enqueue(&tasks),
+            lease(1),
+            nack_for_now(),
+            Step::Configure(config(Order::Fifo)),
+            lease(2),
+        ],
+    );
+}
+
+/// I17
+#[test]
+fn aged_scores_that_tie_go_by_acceptance() {
+    let scheduled = |priority, ms| Draft {
+        priority,
+        start: Retry::After(ms),
+        ..Draft::new()
+    };
+    replay(
+        config(Order::Aged),
+        vec![
+            enqueue(&[scheduled(11, 7_000), scheduled(10, 1_000)]),
+            Step::Advance(7_000),
+            SWEEP,
+            lease(1),
+            lease(1),
+        ],
+    );
+}
+
+/// I11
+#[test]
+fn extending_a_lease_longer_than_the_bound_leaves_its_end() {
+    let short = QueueConfig {
+        max_lease_ms: Some(1_000),
+        ..config(Order::Aged)
+    };
+    let extend = |lease_ms| Step::Extend {
+        whose: vec![latest(0)],
+        lease_ms,
+        progress: None,
+    };
+    replay(
+        short,
+        vec![
+            enqueue(&[Draft::new()]),
+            lease(1),
+            Step::Advance(6_000),
+            extend(None),
+            extend(Some(60_000)),
+            extend(Some(1_000)),
+        ],
+    );
+}
+
+/// I24
+#[test]
+fn tasks_finished_in_one_millisecond_are_all_on_some_page() {
+    let tasks = vec![Draft::new(); 8]; // Read two a page.
+    replay(
+        config(Order::Aged),
+        vec![enqueue(&tasks), lease(8), ack(&[0, 1, 2, 3, 4, 5, 6, 7])],
+    );
+}
+
+/// I24
+#[test]
+fn an_attempt_saved_by_a_late_ack_is_counted_once() {
+    replay(
+        config(Order::Aged),
+        vec![
+            enqueue(&[Draft::new()]),
+            lease(1),
+            Step::Advance(30_000),
+            SWEEP,
+            ack(&[0]),
+        ],
+    );
+}
+
+/// I28
+#[test]
+fn a_request_id_can_be_used_again_after_its_lease_time() {
+    let request = || {
+        lease_as(Wish {
+            tasks: 1,
+            request_id: Some("r1".to_owned()),
+            ..Wish::default()
+        })
+    };
+    replay(
+        config(Order::Aged),
+        vec![
+            enqueue(&[Draft::new()]),
+            request(),
+            request(),
+            Step::Advance(30_000),
+            SWEEP,
+            request(),
+        ],
+    );
+}
+
+/// I14
+#[test]
+fn a_lowered_bound_of_dead_letters_holds_from_the_next_sweep() {
+    let reject = Step::Nack {
+        whose: vec![latest(0), latest(1)],
+        after: After::Reject,
+        chance: 0,
+    };
+    let lowered = QueueConfig {
+        dead_max_size: Some(1),
+        keep: Some(Keep::All),
+        ..config(Order::Aged)
+    };
+    replay(
+        config(Order::Aged),
+        vec![
+            enqueue(&[Draft::new(), Draft::new()]),
+            lease(2),
+            reject,
+            Step::Configure(lowered),
+            SWEEP,
+        ],
+    );
+}

@@ -1,0 +1,149 @@
+//! The queue as a whole: its tasks, its counters, its clock; and enqueue.
+
+use std::collections::BTreeMap;
+
+use leaseq::domain::queue::{Order, QueueConfig, defaults};
+use leaseq::domain::{Millis, NewTask, Start, TaskId};
+
+use super::answer::{Accepted, Answer};
+use super::grant::Requests;
+use super::marks::Marks;
+use super::task::{PLACES, State, Task};
+use super::turns::Turns;
+
+#[derive(Debug, Clone)]
+pub struct Queue {
+    pub now: Millis,
+    pub config: QueueConfig,
+    pub version: u64,
+    pub tasks: BTreeMap<TaskId, Task>,
+    /// The moment of the last acceptance.
+    pub accepted: u64,
+    pub turns: Turns,
+    pub marks: Marks,
+    pub requests: Requests,
+    /// Finished tasks that are kept, oldest first.
+    pub finished: Vec<TaskId>,
+    pub totals: Totals,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    pub accepted: u64,
+    pub completed: u64,
+    pub dead_evicted: u64,
+    pub leases_expired: u64,
+}
+
+impl Queue {
+    pub fn new(now: Millis, config: QueueConfig) -> Self {
+        Self {
+            now,
+            config,
+            version: 1,
+            tasks: BTreeMap::new(),
+            accepted: 0,
+            turns: Turns::default(),
+            marks: Marks::default(),
+            requests: Requests::default(),
+            finished: Vec::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    pub fn configure(&mut self, config: QueueConfig) -> Answer {
+        self.config = config;
+        self.version += 1;
+        Answer::Configured {
+            version: self.version,
+        }
+    }
+
+    /// Accepts what it does not know yet. A repeat of an enqueue whose outcome was unknown is answered as the first.
+    pub fn enqueue(&mut self, batch: &[NewTask]) -> Accepted {
+        let mut run_at = Vec::new();
+        let mut ready = Vec::new();
+        for new in batch {
+            if let Some(known) = self.tasks.get(&new.id) {
+                run_at.push(known.run_at);
+                continue;
+            }
+            let task = self.accept(new);
+            run_at.push(task.run_at);
+            if task.is_ready() {
+                ready.push(task.id);
+            }
+            self.tasks.insert(task.id, task);
+        }
+        self.arrive(&ready);
+        Accepted {
+            ready: ready.len() as u64,
+            run_at,
+        }
+    }
+
+    fn accept(&mut self, new: &NewTask) -> Task {
+        self.accepted = self.accepted.max(self.now.get() * PLACES) + 1;
+        self.totals.accepted += 1;
+        let due = match new.start {
+            Start::Now => self.now,
+            Start::After(ms) => self.now.plus(ms),
+            Start::At(at) => at,
+        };
+        let run_at = (due > self.now).then_some(due);
+        let policy = self.config.policy(&new.name, (new.max_attempts, new.lease_ms));
+        let mut task = Task {
+            id: new.id,
+            name: new.name.clone(),
+            group: new.group.as_ref().map_or("", |group| group.as_str()).to_owned(),
+            payload: new.payload.bytes().clone(),
+            priority: new.priority.get(),
+            max_attempts: policy.max_attempts,
+            lease_ms: policy.lease_ms,
+            accepted: self.accepted,
+            run_at,
+            place: self.accepted,
+            state: State::Ready { ran_out: None },
+            grants: 0,
+            failed: 0,
+            deferrals: 0,
+            worker: None,
+            progress: None,
+            attempts: Vec::new(),
+        };
+        if let Some(due) = run_at {
+            task.place = task.place_at(due);
+            task.state = State::Scheduled { due };
+        }
+        task
+    }
+
+    /// Tasks became ready: their groups have turns now.
+    pub fn arrive(&mut self, ready: &[TaskId]) {
+        let groups = ready.iter().map(|id| self.tasks[id].group.as_str());
+        self.turns.join(groups);
+    }
+
+    /// A group with nothing ready has no turn.
+    pub fn depart(&mut self, group: &str) {
+        if !self
+            .tasks
+            .values()
+            .any(|task| task.is_ready() && task.group == group)
+        {
+            self.turns.leave(group);
+        }
+    }
+
+    /// Inside a group the lowest is next (I17). Ties are decided by acceptance.
+    pub fn order_key(&self, task: &Task) -> (i128, u64) {
+        let place = i128::from(task.place);
+        let aging = i128::from(self.config.aging_ms.unwrap_or(defaults::AGING_MS) * PLACES);
+        let key = match self.config.order.unwrap_or(defaults::ORDER) {
+            Order::Aged => place - i128::from(task.priority) * aging,
+            Order::Fifo => place,
+            Order::Strict => i128::from(1000 - task.priority) << 64 | place,
+        };
+        (key, task.accepted)
+    }
+}

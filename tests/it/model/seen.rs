@@ -1,0 +1,111 @@
+//! What a reader sees of the model.
+
+use leaseq::domain::{Millis, TaskState};
+
+use super::answer::{Counts, Seen, SeenTask};
+use super::queue::Queue;
+use super::task::{PLACES, State, Task};
+
+impl Task {
+    pub fn state_word(&self) -> TaskState {
+        match self.state {
+            State::Scheduled { .. } => TaskState::Scheduled,
+            State::Ready { .. } => TaskState::Ready,
+            State::Leased(_) => TaskState::Leased,
+            State::Completed { .. } => TaskState::Completed,
+            State::Dead { .. } => TaskState::Dead,
+        }
+    }
+
+    /// Grants that counted: the failed ones, and the one that runs or ended well.
+    fn counted_grants(&self) -> u16 {
+        let unfailed = match self.state {
+            State::Leased(_) => true,
+            State::Completed { after_expiry, .. } => !after_expiry,
+            _ => false,
+        };
+        self.failed + u16::from(unfailed)
+    }
+
+    fn seen(&self) -> SeenTask {
+        let (mut ready_at, mut lease_expires_at, mut finished_at) = (None, None, None);
+        let (mut result, mut reason) = (None, None);
+        match &self.state {
+            State::Scheduled { due } => ready_at = Some(*due),
+            State::Ready { .. } => ready_at = Some(Millis::new(self.place / PLACES)),
+            State::Leased(lease) => lease_expires_at = Some(lease.expires_at),
+            State::Completed { at, result: r, .. } => (finished_at, result) = (Some(*at), r.clone()),
+            State::Dead { at, reason: r } => (finished_at, reason) = (Some(*at), Some(*r)),
+        }
+        SeenTask {
+            id: self.id,
+            name: self.name.to_string(),
+            group: self.group.clone(),
+            state: self.state_word(),
+            payload: self.payload.clone(),
+            priority: self.priority,
+            attempt: self.counted_grants(),
+            max_attempts: self.max_attempts,
+            deferrals: self.deferrals,
+            grant: self.grants,
+            lease_ms: self.lease_ms,
+            enqueued_at: Millis::new(self.accepted / PLACES),
+            ready_at,
+            lease_expires_at,
+            worker: self.worker.clone(),
+            progress: self.progress.clone(),
+            finished_at,
+            result,
+            reason,
+            attempts: self.attempts.clone(),
+        }
+    }
+}
+
+impl Queue {
+    /// `ever`: all ids that were enqueued.
+    pub fn seen(&self, ever: &[leaseq::domain::TaskId]) -> Seen {
+        Seen {
+            counts: self.counts(),
+            tasks: ever.iter().map(|id| self.tasks.get(id).map(Task::seen)).collect(),
+            lists: TaskState::ALL
+                .iter()
+                .map(|state| (*state, self.listed(*state)))
+                .collect(),
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let count = |state| {
+            self.tasks
+                .values()
+                .filter(|task| task.state_word() == state)
+                .count() as u64
+        };
+        Counts {
+            scheduled: count(TaskState::Scheduled),
+            ready: count(TaskState::Ready),
+            leased: count(TaskState::Leased),
+            dead: count(TaskState::Dead),
+            kept: count(TaskState::Completed),
+            oldest_ready_at: self.oldest_ready_at(),
+            accepted_total: self.totals.accepted,
+            completed_total: self.totals.completed,
+            dead_evicted_total: self.totals.dead_evicted,
+            leases_expired_total: self.totals.leases_expired,
+        }
+    }
+
+    fn listed(&self, state: TaskState) -> Vec<leaseq::domain::TaskId> {
+        match state {
+            TaskState::Scheduled => self.due(usize::MAX, Millis::MAX),
+            TaskState::Leased => self.ran_out(usize::MAX, Millis::MAX),
+            TaskState::Completed => self.finished.iter().rev().copied().collect(),
+            TaskState::Dead => self.dead_letters().into_iter().rev().collect(),
+            _ => {
+                let of_state = self.tasks.values().filter(|task| task.state_word() == state);
+                of_state.map(|task| task.id).collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Ack, nack, extend, release and give-back: only the current grant may, and each ends one way.
+
+use bytes::Bytes;
+use leaseq::domain::queue::defaults;
+use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::task::{AttemptOutcome, DeadReason};
+use leaseq::domain::{Millis, TaskId, TaskState};
+
+use super::answer::{Answer, Told};
+use super::marks::Op;
+use super::queue::Queue;
+use super::task::{Attempt, Lease, Proof, State, Task};
+
+/// What is to become of a task whose attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// `base * factor^(attempt - 1)`, with full jitter.
+    Backoff,
+    Delay(u64),
+    /// Straight to the dead letters.
+    Reject,
+}
+
+/// What one call does beside its items: it is written once, behind them.
+#[derive(Default)]
+pub(super) struct Effects {
+    marks: Vec<(Op, Proof, Told)>,
+    pub(super) arrived: Vec<TaskId>,
+    finished: Vec<TaskId>,
+    died: bool,
+}
+
+impl Queue {
+    pub fn ack(&mut self, proofs: &[Proof], result: Option<&Bytes>) -> Answer {
+        self.settle(proofs, |queue, proof, effects| {
+            queue.ack_one(proof, result, effects)
+        })
+    }
+
+    /// `chance` stands for the random part of the backoff, in millionths.
+    pub fn nack(&mut self, proofs: &[Proof], after: After, chance: u32) -> Answer {
+        self.settle(proofs, |queue, proof, effects| {
+            queue.nack_one(proof, after, chance, effects)
+        })
+    }
+
+    pub fn extend(&mut self, proofs: &[Proof], lease_ms: Option<u64>, progress: Option<&Bytes>) -> Answer {
+        self.settle(proofs, |queue, proof, _| {
+            queue.extend_one(proof, lease_ms, progress)
+        })
+    }
+
+    pub fn release(&mut self, proofs: &[Proof], retry_after: RetryAfter, chance: u32) -> Answer {
+        self.settle(proofs, |queue, proof, effects| {
+            queue.release_one(proof, retry_after, chance, effects)
+        })
+    }
+
+    /// The service takes grants back whose callers never got them.
+    pub fn give_back(&mut self, proofs: &[Proof]) -> Answer {
+        self.settle(proofs, |queue, proof, effects| {
+            queue.give_back_one(proof, effects)
+        })
+    }
+
+    fn settle(
+        &mut self,
+        proofs: &[Proof],
+        mut one: impl FnMut(&mut Self, Proof, &mut Effects) -> Told,
+    ) -> Answer {
+        let mut effects = Effects::default();
+        let told = proofs
+            .iter()
+            .map(|proof| one(self, *proof, &mut effects))
+            .collect();
+        self.arrive(&effects.arrived);
+        if effects.died {
+            self.evict_dead_letters();
+        }
+        self.keep_finished(effects.finished);
+        self.marks.write(self.now, effects.marks);
+        Answer::Settled(told)
+    }
+
+    /// What a lease is told that does not hold its task: repeats are answered, strangers are unknown, all else is lost.
+    fn judge(&self, op: Op, proof: Proof) -> Told {
+        let kept = self
+            .tasks
+            .get(&proof.task)
+            .is_some_and(|task| !task.is_finished());
+        let lost = if kept { Told::Lost } else { Told::Unknown };
+        self.marks.judge(op, proof).unwrap_or(lost)
+    }
+
+    /// The lease that this proof is of, if it has not run out.
+    fn in_time(&self, proof: Proof) -> Option<Lease> {
+        let lease = self.tasks.get(&proof.task)?.held_by(proof)?;
+        (lease.expires_at > self.now).then(|| lease.clone())
+    }
+
+    /// For a lease that is not in time: run out is lost, for everything but an ack.
+    fn too_late(&self, op: Op, proof: Proof) -> Told {
+        let held = self
+            .tasks
+            .get(&proof.task)
+            .is_some_and(|task| task.held_by(proof).is_some());
+        if held { Told::Lost } else { self.judge(op, proof) }
+    }
+
+    /// A lease that ran out may still be acked while nobody was granted the task since, unless that was its last
+    /// attempt. Whether a sweep came by in between makes no difference (I8).
+    fn may_ack_late(&self, proof: Proof) -> bool {
+        self.tasks.get(&proof.task).is_some_and(|task| match task.state {
+            State::Ready { ran_out } => ran_out == Some(proof.nonce) && task.grants == proof.grant,
+            _ => task.held_by(proof).is_some() && task.failed + 1 < task.max_attempts,
+        })
+    }
+
+    fn ack_one(&mut self, proof: Proof, result: Option<&Bytes>, effects: &mut Effects) -> Told {
+        let late = self.in_time(proof).is_none();
+        if late && !self.may_ack_late(proof) {
+            return self.too_late(Op::Ack, proof);
+        }
+        let now = self.now;
+        let task = self.tasks.get_mut(&proof.task).expect("held or ready");
+        task.state = State::Completed {
+            at: now,
+            result: result.cloned(),
+            after_expiry: task.is_ready(),
+        };
+        let group = task.group.clone();
+        self.depart(&group);
+        self.totals.completed += 1;
+        effects.finished.push(proof.task);
+        let told = Told::Acked { late, already: false };
+        effects.marks.push((Op::Ack, proof, told.clone()));
+        told
+    }
+
+    fn nack_one(&mut self, proof: Proof, after: After, chance: u32, effects: &mut Effects) -> Told {
+        let Some(lease) = self.in_time(proof) else {
+            return self.too_late(Op::Nack, proof);
+        };
+        let task = &self.tasks[&proof.task];
+        let attempt = task.failed_attempt(&lease, AttemptOutcome::Nacked, "error", self.now);
+        let number = attempt.number;
+        let again_at = match after {
+            After::Reject => None,
+            After::Delay(ms) => Some(self.now.plus(ms)),
+            After::Backoff => Some(self.now.plus(backoff(number, chance))),
+        };
+        let state = self.fail(proof.task, attempt, again_at, effects);
+        let task = &self.tasks[&proof.task];
+        let told = Told::Nacked {
+            state,
+            attempt: number,
+            attempts_left: if state == TaskState::Dead {
+                0
+            } else {
+                task.max_attempts - task.failed
+            },
+            next_at: again_at.filter(|_| state != TaskState::Dead),
+            already: false,
+        };
+        effects.marks.push((Op::Nack, proof, told.clone()));
+        told
+    }
+
+    /// A grant that counted and failed: on to the next attempt at `again_at`, or to the dead letters when that
+    /// was the last or there is to be none.
+    pub(super) fn fail(
+        &mut self,
+        id: TaskId,
+        attempt: Attempt,
+        again_at: Option<Millis>,
+        effects: &mut Effects,
+    ) -> TaskState {
+        let now = self.now;
+        let task = self.tasks.get_mut(&id).expect("it was leased");
+        task.failed += 1;
+        task.attempts.push(attempt);
+        task.worker = None;
+        let reason = match again_at {
+            None => DeadReason::Rejected,
+            Some(_) if task.failed >= task.max_attempts => DeadReason::AttemptsExhausted,
+            Some(at) => return self.ready_at(id, at, effects),
+        };
+        task.state = State::Dead { at: now, reason };
+        effects.died = true;
+        TaskState::Dead
+    }
+
+    /// Ready at a time that may have come already.
+    pub(super) fn ready_at(&mut self, id: TaskId, at: Millis, effects: &mut Effects) -> TaskState {
+        let now = self.now;
+        let task = self.tasks.get_mut(&id).expect("it was leased");
+        task.place = task.place_at(at);
+        if at > now {
+            task.state = State::Scheduled { due: at };
+            return TaskState::Scheduled;
+        }
+        task.state = State::Ready { ran_out: None };
+        effects.arrived.push(id);
+        TaskState::Ready
+    }
+
+    fn extend_one(&mut self, proof: Proof, lease_ms: Option<u64>, progress: Option<&Bytes>) -> Told {
+        let Some(lease) = self.in_time(proof) else {
+            return self.too_late(Op::Extend, proof);
+        };
+        let bound = lease
+            .granted_at
+            .plus(self.config.max_lease_ms.unwrap_or(defaults::MAX_LEASE_MS));
+        let wanted = self.now.plus(lease_ms.unwrap_or(lease.lease_ms));
+        let until = if lease_ms.is_some() && wanted < lease.expires_at {
+            wanted // Asked for a shorter one explicitly.
+        } else {
+            wanted.min(bound).max(lease.expires_at)
+        };
+        let task = self.tasks.get_mut(&proof.task).expect("it is leased");
+        task.state = State::Leased(Lease {
+            expires_at: until,
+            ..lease
+        });
+        if let Some(progress) = progress {
+            task.progress = Some(progress.clone());
+        }
+        Told::Extended { until }
+    }
+
+    fn release_one(
+        &mut self,
+        proof: Proof,
+        retry_after: RetryAfter,
+        chance: u32,
+        effects: &mut Effects,
+    ) -> Told {
+        let Some(lease) = self.in_time(proof) else {
+            return self.too_late(Op::Release, proof);
+        };
+        let (state, run_at) = match retry_after {
+            RetryAfter::None => (self.return_to_old_place(proof.task, effects), None),
+            RetryAfter::Ms(ms) => self.defer(proof.task, &lease, self.now.plus(ms), chance, effects),
+            RetryAfter::At(at) => self.defer(proof.task, &lease, at, chance, effects),
+        };
+        let told = Told::Released {
+            state,
+            run_at,
+            already: false,
+        };
+        effects.marks.push((Op::Release, proof, told.clone()));
+        told
+    }
+
+    /// Not counted as an attempt, but as a deferral; one too many is a failed attempt after all.
+    fn defer(
+        &mut self,
+        id: TaskId,
+        lease: &Lease,
+        at: Millis,
+        chance: u32,
+        effects: &mut Effects,
+    ) -> (TaskState, Option<Millis>) {
+        let now = self.now;
+        let max_deferrals = self.config.max_deferrals.unwrap_or(defaults::MAX_DEFERRALS);
+        let task = self.tasks.get_mut(&id).expect("it is leased");
+        task.deferrals += 1;
+        if task.deferrals > max_deferrals {
+            let attempt = task.failed_attempt(
+                lease,
+                AttemptOutcome::DeferralsExhausted,
+                "deferrals_exhausted",
+                now,
+            );
+            let at = at.max(now.plus(backoff(attempt.number, chance)));
+            let state = self.fail(id, attempt, Some(at), effects);
+            return (state, Some(at).filter(|_| state != TaskState::Dead));
+        }
+        task.worker = None;
+        let state = self.ready_at(id, at.max(now), effects);
+        (state, Some(at).filter(|_| state == TaskState::Scheduled))
+    }
+
+    /// Even a grant that has run out: its caller never had it, so it cannot count.
+    fn give_back_one(&mut self, proof: Proof, effects: &mut Effects) -> Told {
+        let held = |task: &Task| task.held_by(proof).is_some();
+        if !self.tasks.get(&proof.task).is_some_and(held) {
+            return self.judge(Op::Release, proof);
+        }
+        let state = self.return_to_old_place(proof.task, effects);
+        Told::Released {
+            state,
+            run_at: None,
+            already: false,
+        }
+    }
+
+    fn return_to_old_place(&mut self, id: TaskId, effects: &mut Effects) -> TaskState {
+        let task = self.tasks.get_mut(&id).expect("it is leased");
+        task.worker = None;
+        task.state = State::Ready { ran_out: None };
+        effects.arrived.push(id);
+        TaskState::Ready
+    }
+}
+
+/// The delay after failed attempt `number`, in ms.
+fn backoff(number: u16, chance: u32) -> u64 {
+    let factor = defaults::RETRY_FACTOR.saturating_pow(u32::from(number - 1));
+    let bound = defaults::RETRY_BASE_MS
+        .saturating_mul(factor)
+        .min(defaults::RETRY_MAX_MS);
+    bound * u64::from(chance) / 1_000_000
+}

@@ -1,0 +1,324 @@
+//! One step of a history, and how histories are made up.
+
+use bytes::Bytes;
+use leaseq::domain::queue::{Keep, NameConfig, Order, QueueConfig};
+use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::task::Json;
+use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::grant::Wish;
+use super::settle::After;
+
+pub const NAMES: [&str; 3] = ["mail", "report", "sync"];
+pub const GROUPS: [&str; 4] = ["", "acme", "zeta/corp", "Müller"];
+const PRIORITIES: [u64; 6] = [0, 1, 10, 11, 50, 1000];
+
+#[derive(Debug, Clone)]
+pub enum Step {
+    Configure(QueueConfig),
+    Enqueue {
+        tasks: Vec<Draft>,
+        /// The outcome of the first try is unknown: the same batch is sent again, with one task more.
+        again: bool,
+    },
+    Lease {
+        wishes: Vec<Wish>,
+        names: Vec<&'static str>,
+        seed: u16,
+    },
+    Ack {
+        whose: Vec<Whose>,
+        result: Option<&'static str>,
+    },
+    Nack {
+        whose: Vec<Whose>,
+        after: After,
+        chance: u32,
+    },
+    Extend {
+        whose: Vec<Whose>,
+        lease_ms: Option<u64>,
+        progress: Option<&'static str>,
+    },
+    Release {
+        whose: Vec<Whose>,
+        retry_after: Retry,
+        chance: u32,
+    },
+    GiveBack {
+        whose: Vec<Whose>,
+    },
+    Advance(u64),
+    Sweep {
+        limit: usize,
+    },
+    /// Redis forgets the scripts.
+    Flush,
+}
+
+/// A task to enqueue, before it has an id.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    pub name: &'static str,
+    pub group: &'static str,
+    pub priority: u64,
+    pub start: Retry,
+    pub max_attempts: Option<u16>,
+    pub lease_ms: Option<u64>,
+    pub payload_bytes: usize,
+}
+
+/// A time that is written down before the clock is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    Now,
+    After(u64),
+    /// An instant, in ms from now; below zero it is past.
+    At(i64),
+}
+
+/// Whose lease: the n-th latest grant, modulo their number.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose {
+    pub latest: usize,
+    /// Counted among those that are leased now, or among all there ever were.
+    pub leased: bool,
+    /// With another nonce.
+    pub forged: bool,
+}
+
+pub const fn latest(latest: usize) -> Whose {
+    Whose {
+        latest,
+        leased: false,
+        forged: false,
+    }
+}
+
+impl Retry {
+    fn instant(self, now: Millis) -> Option<Millis> {
+        match self {
+            Self::At(ms) => Some(Millis::new(now.get().saturating_add_signed(ms))),
+            _ => None,
+        }
+    }
+
+    pub fn start(self, now: Millis) -> Start {
+        match self {
+            Self::Now => Start::Now,
+            Self::After(ms) => Start::After(ms),
+            Self::At(_) => Start::At(self.instant(now).expect("an instant")),
+        }
+    }
+
+    pub fn retry_after(self, now: Millis) -> RetryAfter {
+        match self {
+            Self::Now => RetryAfter::None,
+            Self::After(ms) => RetryAfter::Ms(ms),
+            Self::At(_) => RetryAfter::At(self.instant(now).expect("an instant")),
+        }
+    }
+}
+
+impl Draft {
+    /// A plain task of the first name.
+    pub const fn new() -> Self {
+        Self {
+            name: NAMES[0],
+            group: "",
+            priority: 10,
+            start: Retry::Now,
+            max_attempts: None,
+            lease_ms: None,
+            payload_bytes: 2,
+        }
+    }
+
+    pub fn task(&self, number: u32, now: Millis) -> NewTask {
+        NewTask {
+            id: id(number),
+            name: TaskName::parse(self.name).expect("a valid name"),
+            group: Group::parse(self.group).ok(),
+            priority: Priority::new(self.priority).expect("a valid priority"),
+            start: self.start.start(now),
+            max_attempts: self.max_attempts,
+            lease_ms: self.lease_ms,
+            ..NewTask::new(Json::from_checked(self.payload()))
+        }
+    }
+
+    /// A JSON string of so many bytes.
+    fn payload(&self) -> Bytes {
+        format!("\"{}\"", "x".repeat(self.payload_bytes - 2)).into()
+    }
+}
+
+/// Ids differ and sort in another order than tasks are accepted in, so that nothing can lean on them.
+pub fn id(number: u32) -> TaskId {
+    let scrambled = number.wrapping_mul(0x9E37_79B1).to_be_bytes();
+    let bytes: Vec<u8> = scrambled.into_iter().cycle().take(TaskId::BYTES).collect();
+    TaskId::from_slice(&bytes).expect("fourteen bytes")
+}
+
+/// Any step; those that move tasks on come more often.
+pub fn any_step() -> BoxedStrategy<Step> {
+    prop_oneof![
+        1 => config().prop_map(Step::Configure),
+        6 => (vec(draft(), 1..6), prop::bool::weighted(0.2)).prop_map(|(tasks, again)| Step::Enqueue { tasks, again }),
+        8 => (vec(wish(), 1..3), names(), 0..2048u16).prop_map(|(mut wishes, names, seed)| {
+            distinct_requests(&mut wishes);
+            Step::Lease { wishes, names, seed }
+        }),
+        4 => (whose(), option::of(select(vec!["null", "{\"a\":[]}"]))).prop_map(|(whose, result)| Step::Ack { whose, result }),
+        4 => (whose(), after(), chance()).prop_map(|(whose, after, chance)| Step::Nack { whose, after, chance }),
+        2 => (whose(), option::of(durations()), option::of(Just("{\"done\":1}")))
+            .prop_map(|(whose, lease_ms, progress)| Step::Extend { whose, lease_ms, progress }),
+        3 => (whose(), retry(), chance())
+            .prop_map(|(whose, retry_after, chance)| Step::Release { whose, retry_after, chance }),
+        1 => whose().prop_map(|whose| Step::GiveBack { whose }),
+        4 => prop_oneof![6 => durations(), 1 => Just(600_000)].prop_map(Step::Advance),
+        4 => select(vec![1, 2, 256]).prop_map(|limit| Step::Sweep { limit }),
+        1 => Just(Step::Flush),
+    ]
+    .boxed()
+}
+
+pub fn config() -> BoxedStrategy<QueueConfig> {
+    let policy = (option::of(1..4u16), option::of(select(vec![1_000, 30_000])));
+    let order = select(vec![Order::Aged, Order::Strict, Order::Fifo]);
+    let aging_ms = select(vec![0, 1, 500, 6_000]);
+    let keep = select(vec![Keep::All, Keep::All, Keep::Results, Keep::None]);
+    let bounds = (
+        option::of(select(vec![0, 1, 3])),
+        option::of(select(vec![0, 2])),
+        option::of(select(vec![0, 1_000])),
+        option::of(select(vec![0, 1])),
+        option::of(select(vec![1_000, 40_000])),
+    );
+    (policy, order, aging_ms, keep, bounds, names_config())
+        .prop_map(
+            |((max_attempts, lease_ms), order, aging_ms, keep, bounds, names)| {
+                let (dead_max_size, completed_max, completed_ms, max_deferrals, max_lease_ms) = bounds;
+                QueueConfig {
+                    lease_ms,
+                    max_lease_ms,
+                    max_attempts,
+                    max_deferrals,
+                    order: Some(order),
+                    aging_ms: Some(aging_ms),
+                    dead_max_size,
+                    keep: Some(keep),
+                    completed_ms,
+                    completed_max,
+                    completed_bytes: None,
+                    names,
+                }
+            },
+        )
+        .boxed()
+}
+
+fn names_config() -> impl Strategy<Value = std::collections::BTreeMap<String, NameConfig>> {
+    let settings =
+        (option::of(1..3u16), option::of(Just(2_000))).prop_map(|(max_attempts, lease_ms)| NameConfig {
+            lease_ms,
+            max_attempts,
+        });
+    proptest::collection::btree_map(select(vec![NAMES[1].to_owned(), "*".to_owned()]), settings, 0..2)
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    (
+        select(NAMES.to_vec()),
+        select(GROUPS.to_vec()),
+        prop_oneof![3 => Just(10), 2 => select(PRIORITIES.to_vec())],
+        prop_oneof![4 => Just(Retry::Now), 1 => retry()],
+        option::weighted(0.3, 1..4u16),
+        option::weighted(0.2, select(vec![1_000, 10_000])),
+        prop_oneof![8 => Just(2usize), 1 => Just(2048), 1 => Just(2049)],
+    )
+        .prop_map(
+            |(name, group, priority, start, max_attempts, lease_ms, payload_bytes)| Draft {
+                name,
+                group,
+                priority,
+                start,
+                max_attempts,
+                lease_ms,
+                payload_bytes,
+            },
+        )
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let tasks = prop_oneof![3 => Just(1usize), 2 => 2..8usize];
+    let lease_ms = option::weighted(0.3, select(vec![1_000, 20_000, 60_000]));
+    let worker = option::weighted(0.3, select(vec!["w1".to_owned(), "w2".to_owned()]));
+    let request_id = option::weighted(0.2, select(vec!["r1".to_owned(), "r2".to_owned()]));
+    (tasks, lease_ms, worker, request_id).prop_map(|(tasks, lease_ms, worker, request_id)| Wish {
+        tasks,
+        lease_ms,
+        worker,
+        request_id,
+    })
+}
+
+/// Requests of one call have names of their own: the caller sends a repeat in a later call.
+fn distinct_requests(wishes: &mut [Wish]) {
+    for i in 1..wishes.len() {
+        if wishes[..i]
+            .iter()
+            .any(|wish| wish.request_id == wishes[i].request_id)
+        {
+            wishes[i].request_id = None;
+        }
+    }
+}
+
+fn names() -> impl Strategy<Value = Vec<&'static str>> {
+    prop_oneof![
+        2 => Just(Vec::new()),
+        1 => proptest::sample::subsequence(NAMES.to_vec(), 1..3),
+    ]
+}
+
+/// Mostly the latest grants, and those that are current.
+fn whose() -> impl Strategy<Value = Vec<Whose>> {
+    let index = prop_oneof![4 => 0..6usize, 1 => 0..100usize];
+    let one = (index, prop::bool::weighted(0.6), prop::bool::weighted(0.05));
+    let one = one.prop_map(|(latest, leased, forged)| Whose {
+        latest,
+        leased,
+        forged,
+    });
+    vec(one, 1..5)
+}
+
+fn after() -> impl Strategy<Value = After> {
+    prop_oneof![
+        2 => Just(After::Backoff),
+        2 => prop_oneof![Just(0), durations()].prop_map(After::Delay),
+        1 => Just(After::Reject),
+    ]
+}
+
+fn retry() -> impl Strategy<Value = Retry> {
+    prop_oneof![
+        1 => Just(Retry::Now),
+        1 => prop_oneof![Just(0), durations()].prop_map(Retry::After),
+        1 => select(vec![-1_000, 0, 500, 6_000]).prop_map(Retry::At),
+    ]
+}
+
+fn chance() -> impl Strategy<Value = u32> {
+    select(vec![0, 1, 500_000, 999_999])
+}
+
+/// Few and commensurable, so that ends, dues and ages meet in one millisecond often.
+fn durations() -> impl Strategy<Value = u64> {
+    select(vec![1, 500, 1_000, 6_000, 10_000, 30_000, 300_000])
+}

@@ -1,0 +1,137 @@
+//! A task, and the one state it is in.
+
+use bytes::Bytes;
+use leaseq::domain::task::{AttemptOutcome, DeadReason};
+use leaseq::domain::{Millis, TaskId, TaskName};
+
+/// Places of a millisecond. Tasks accepted within one stand in it one behind the other, so that no two share a moment.
+pub const PLACES: u64 = 2048;
+
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub id: TaskId,
+    pub name: TaskName,
+    /// Empty for tasks without one: they form one group.
+    pub group: String,
+    pub payload: Bytes,
+    pub priority: u16,
+    pub max_attempts: u16,
+    pub lease_ms: u64,
+    /// The moment of acceptance, in [`PLACES`] of a millisecond. Breaks ties.
+    pub accepted: u64,
+    /// When it was to run first, if not at once.
+    pub run_at: Option<Millis>,
+    /// Where it stands among the ready ones, or stood last.
+    pub place: u64,
+    pub state: State,
+    /// How often it was handed out. Never falls, not even when a grant is given back.
+    pub grants: u32,
+    /// Grants that counted and failed. Releases and give-backs are not among them.
+    pub failed: u16,
+    pub deferrals: u16,
+    pub worker: Option<String>,
+    pub progress: Option<Bytes>,
+    pub attempts: Vec<Attempt>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Scheduled {
+        due: Millis,
+    },
+    Ready {
+        /// The lease that ran out, while nobody was granted the task since: its late ack would still complete it.
+        ran_out: Option<Nonce>,
+    },
+    Leased(Lease),
+    Completed {
+        at: Millis,
+        result: Option<Bytes>,
+        /// By a lease that had run out and was counted as a failed attempt already.
+        after_expiry: bool,
+    },
+    Dead {
+        at: Millis,
+        reason: DeadReason,
+    },
+}
+
+/// The part of a lease that nobody can guess.
+pub type Nonce = u16;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub nonce: Nonce,
+    pub granted_at: Millis,
+    pub expires_at: Millis,
+    /// What an extend without a length prolongs it by.
+    pub lease_ms: u64,
+}
+
+/// What a `lease_id` proves: this grant of this task, and no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    pub task: TaskId,
+    pub grant: u32,
+    pub nonce: Nonce,
+}
+
+/// A grant that counted and failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    pub number: u16,
+    pub grant: u32,
+    pub worker: Option<String>,
+    pub started_at: Millis,
+    pub ended_at: Millis,
+    pub outcome: AttemptOutcome,
+    pub error_type: String,
+}
+
+impl Task {
+    pub fn lease(&self) -> Option<&Lease> {
+        match &self.state {
+            State::Leased(lease) => Some(lease),
+            _ => None,
+        }
+    }
+
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready { .. })
+    }
+
+    pub fn is_finished(&self) -> bool {
+        matches!(self.state, State::Completed { .. })
+    }
+
+    /// The lease that this proof is of, run out or not.
+    pub fn held_by(&self, proof: Proof) -> Option<&Lease> {
+        self.lease()
+            .filter(|lease| lease.nonce == proof.nonce && self.grants == proof.grant)
+    }
+
+    /// Where it will stand once ready at `at`. Nothing is ready before it was accepted: within one
+    /// millisecond the order of acceptance holds.
+    pub fn place_at(&self, at: Millis) -> u64 {
+        (at.get() * PLACES).max(self.accepted)
+    }
+
+    /// An attempt that ended now or earlier, as it will be remembered.
+    pub fn failed_attempt(
+        &self,
+        lease: &Lease,
+        outcome: AttemptOutcome,
+        error_type: &str,
+        ended_at: Millis,
+    ) -> Attempt {
+        Attempt {
+            number: self.failed + 1,
+            grant: self.grants,
+            worker: self.worker.clone(),
+            started_at: lease.granted_at,
+            ended_at,
+            outcome,
+            error_type: error_type.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The real thing beside the model: scripts on a private Redis, made to take the same steps.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use deadpool_redis::redis::cmd;
+use leaseq::domain::queue::QueueConfig;
+use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
+use leaseq::domain::task::{Json, TaskError};
+use leaseq::domain::{Lease, Millis, NewTask, TaskId, TaskName};
+use leaseq::store::ops::ack::{self, AckOp};
+use leaseq::store::ops::configure::{ConfigureOp, Configured};
+use leaseq::store::ops::enqueue::{self, EnqueueOp};
+use leaseq::store::ops::extend::ExtendOp;
+use leaseq::store::ops::lease::{Granted, LeaseOp};
+use leaseq::store::ops::nack::NackOp;
+use leaseq::store::ops::recall::RecallOp;
+use leaseq::store::ops::release::{How, ReleaseOp};
+use leaseq::store::ops::reorder::ReorderOp;
+use leaseq::store::ops::sweep::SweepOp;
+use leaseq::store::ops::{self, Op};
+use leaseq::store::{Conn, QueueKeys, Store};
+
+use super::answer::{Accepted, Answer, Grant, Told};
+use super::grant::Wish;
+use super::settle::After;
+use super::task::Proof;
+use crate::support::queue::{BYTES_MAX, REPLICA};
+use crate::support::redis::{Redis, queue};
+
+/// One Redis and one runtime for all cases of a test; each case begins with an empty store.
+pub struct World {
+    pub redis: Redis,
+    runtime: tokio::runtime::Runtime,
+    pub keys: QueueKeys,
+    conn: Conn,
+    config: QueueConfig,
+    version: u64,
+    /// What the `lease_id`s say, by what they prove.
+    leases: BTreeMap<(TaskId, u32), Lease>,
+    /// How often what happened.
+    pub met: BTreeMap<&'static str, usize>,
+}
+
+pub const QUEUE: &str = "modelled";
+
+impl World {
+    pub fn start() -> Self {
+        let redis = Redis::start();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let store: Store = redis.store_on_set_clock();
+        Self {
+            conn: store.conn(),
+            keys: queue(QUEUE).1,
+            redis,
+            runtime,
+            config: QueueConfig::default(),
+            version: 0,
+            leases: BTreeMap::new(),
+            met: BTreeMap::new(),
+        }
+    }
+
+    /// An empty store with one new queue.
+    pub fn reset(&mut self, now: Millis, config: &QueueConfig) {
+        let _: () = self.redis.command(&cmd("FLUSHALL"));
+        self.redis.set_clock(now.get());
+        self.leases.clear();
+        self.version = 0;
+        self.configure(config);
+    }
+
+    pub fn flush_scripts(&self) {
+        let _: () = self.redis.command(cmd("SCRIPT").arg("FLUSH"));
+    }
+
+    pub fn call<O: Op>(&mut self, op: &O) -> O::Outcome {
+        let Self {
+            runtime, conn, keys, ..
+        } = self;
+        runtime
+            .block_on(conn.call(keys, op))
+            .expect("Redis answers as the header says")
+    }
+
+    pub fn configure(&mut self, config: &QueueConfig) -> Answer {
+        let op = ConfigureOp {
+            expected: Some(self.version),
+            create: true,
+            config,
+        };
+        let Configured::Done { version, reorder, .. } = self.call(&op) else {
+            panic!("the version is known")
+        };
+        let mut cursor = if reorder { "0".to_owned() } else { String::new() };
+        while !cursor.is_empty() {
+            let op = ReorderOp {
+                cursor: &cursor,
+                groups: 1,
+            };
+            cursor = self.call(&op).expect("the queue exists");
+            if cursor == "0" {
+                break;
+            }
+        }
+        (self.version, self.config) = (version, config.clone());
+        Answer::Configured { version }
+    }
+
+    pub fn enqueue(&mut self, tasks: &[NewTask], again: bool) -> Accepted {
+        let (version, config) = (self.version, self.config.clone());
+        let op = EnqueueOp {
+            version,
+            config: &config,
+            replica: REPLICA,
+            again,
+            tasks,
+        };
+        match self.call(&op) {
+            enqueue::Accepted::Tasks { ready, run_at, .. } => Accepted { ready, run_at },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn lease(&mut self, names: &[TaskName], wishes: &[Wish], seed: u16) -> Answer {
+        let asked: Vec<_> = wishes.iter().map(real_wish).collect();
+        let op = LeaseOp {
+            replica: REPLICA,
+            tell_me: false,
+            bytes_max: BYTES_MAX,
+            seed,
+            names,
+            wishes: &asked,
+        };
+        let granted = self.call(&op);
+        let Granted::Tasks {
+            next_at,
+            recalled,
+            again: false,
+            ..
+        } = &granted
+        else {
+            panic!("{granted:?}")
+        };
+        let (next_at, recalled) = (*next_at, recalled.clone());
+        let grants = self.open(granted);
+        let recall = |wish: usize, world: &mut Self| {
+            let key = asked[wish]
+                .request_key
+                .clone()
+                .expect("only named wishes are recalled");
+            let granted = world.call(&RecallOp(&key));
+            let grants = world
+                .open(granted)
+                .into_iter()
+                .map(|grant| Grant { wish, ..grant });
+            (wish, grants.collect())
+        };
+        Answer::Leased {
+            next_at,
+            grants,
+            recalled: recalled.into_iter().map(|wish| recall(wish, self)).collect(),
+        }
+    }
+
+    fn open(&mut self, granted: Granted) -> Vec<Grant> {
+        let Granted::Tasks { grants, now, .. } = granted else {
+            panic!("the queue exists")
+        };
+        let key = leaseq::domain::LeaseKey::new(&[1; 32]);
+        let (name, _) = queue(QUEUE);
+        let mut opened = Vec::new();
+        for grant in grants {
+            let wish = grant.wish;
+            let (task, lease) = grant.open(&name, &key, now).expect("a task as it was written");
+            opened.push(Grant {
+                wish,
+                id: task.id,
+                grant: task.grant,
+                nonce: lease.nonce,
+                attempt: task.attempt,
+                deferrals: task.deferrals,
+                granted_at: lease.granted_at,
+                expires_at: task.lease_expires_at,
+                lease_ms: task.lease_ms,
+                ready_at: task.ready_at,
+                payload: task.payload.bytes().clone(),
+                last_error: task.last_error.map(|error| error.kind),
+            });
+            self.leases.insert((task.id, task.grant), lease);
+        }
+        opened
+    }
+
+    /// The lease that a proof is of; a forged proof gives one with another nonce.
+    fn lease_of(&self, proof: Proof) -> Lease {
+        Lease {
+            nonce: proof.nonce,
+            ..self.leases[&(proof.task, proof.grant)].clone()
+        }
+    }
+
+    fn items<T: Clone>(&self, proofs: &[Proof], what: T) -> Vec<(Lease, T)> {
+        proofs
+            .iter()
+            .map(|proof| (self.lease_of(*proof), what.clone()))
+            .collect()
+    }
+
+    pub fn ack(&mut self, proofs: &[Proof], result: Option<&Bytes>) -> Answer {
+        let result = result.cloned().map(Json::from_checked);
+        let items = self.items(proofs, Ack { result });
+        settled(self.call(&AckOp(&items)), |acked| Told::Acked {
+            late: acked == ack::Acked::Late,
+            already: acked == ack::Acked::Already,
+        })
+    }
+
+    pub fn nack(&mut self, proofs: &[Proof], after: After, chance: u32) -> Answer {
+        let nack = Nack {
+            error: TaskError {
+                kind: "error".to_owned(),
+                message: "it broke".to_owned(),
+                ..TaskError::default()
+            },
+            retry: after != After::Reject,
+            delay_ms: match after {
+                After::Delay(ms) => Some(ms),
+                _ => None,
+            },
+        };
+        let items = self.items(proofs, nack);
+        let op = NackOp {
+            replica: REPLICA,
+            items: &items,
+            chances: &vec![chance; items.len()],
+        };
+        settled(self.call(&op), |nacked| Told::Nacked {
+            state: nacked.state,
+            attempt: nacked.attempt,
+            attempts_left: nacked.attempts_left,
+            next_at: nacked.next_at,
+            already: nacked.already,
+        })
+    }
+
+    pub fn extend(&mut self, proofs: &[Proof], lease_ms: Option<u64>, progress: Option<&Bytes>) -> Answer {
+        let progress = progress.cloned().map(Json::from_checked);
+        let items = self.items(proofs, Extend { lease_ms, progress });
+        settled(self.call(&ExtendOp(&items)), |extended| Told::Extended {
+            until: extended.lease_expires_at,
+        })
+    }
+
+    pub fn release(&mut self, proofs: &[Proof], retry_after: RetryAfter, chance: u32) -> Answer {
+        self.end(proofs, How::Release(retry_after), chance)
+    }
+
+    pub fn give_back(&mut self, proofs: &[Proof]) -> Answer {
+        self.end(proofs, How::GiveBack, 0)
+    }
+
+    fn end(&mut self, proofs: &[Proof], how: How, chance: u32) -> Answer {
+        let items = self.items(proofs, how);
+        let op = ReleaseOp {
+            replica: REPLICA,
+            items: &items,
+            chances: &vec![chance; items.len()],
+        };
+        settled(self.call(&op), |released| Told::Released {
+            state: released.state,
+            run_at: released.run_at,
+            already: released.already,
+        })
+    }
+
+    pub fn sweep(&mut self, limit: usize) -> Answer {
+        let op = SweepOp {
+            replica: REPLICA,
+            limit,
+        };
+        let swept = self.call(&op).expect("the queue exists");
+        Answer::Swept {
+            next_at: swept.next_at,
+            expired: swept.expired,
+            came_due: swept.came_due,
+        }
+    }
+}
+
+fn real_wish(wish: &Wish) -> ops::lease::Wish {
+    ops::lease::Wish {
+        tasks: wish.tasks,
+        lease_ms: wish.lease_ms,
+        worker: wish.worker.clone(),
+        request_key: wish.request_id.clone(),
+    }
+}
+
+fn settled<T>(outcome: Result<ops::Settles<T>, ops::Absent>, told: impl Fn(T) -> Told) -> Answer {
+    let told = |answer| match answer {
+        ops::Answer::Done(done) => told(done),
+        ops::Answer::Lost => Told::Lost,
+        ops::Answer::Unknown => Told::Unknown,
+    };
+    let answers = outcome.expect("the queue exists").answers;
+    Answer::Settled(answers.into_iter().map(told).collect())
+}

@@ -1,0 +1,125 @@
+//! What lies between an operation and its script.
+
+use deadpool_redis::redis::cmd;
+use leaseq::domain::NewTask;
+use leaseq::domain::settle::Ack;
+use leaseq::store::StoreError;
+use leaseq::store::ops::Op;
+use leaseq::store::ops::ack::AckOp;
+use leaseq::store::ops::lease::Wish;
+use leaseq::store::ops::overview::OverviewOp;
+
+use crate::support::queue::{Queue, task};
+
+fn forget_scripts(queue: &Queue) {
+    let _: () = queue.redis.command(cmd("SCRIPT").arg("FLUSH"));
+}
+
+/// The one clock is that of Redis, read in the script.
+#[tokio::test]
+async fn scripts_read_the_clock_of_redis() {
+    let queue = Queue::start().await;
+    let millis = || -> u64 {
+        let (seconds, micros): (u64, u64) = queue.redis.command(&cmd("TIME"));
+        seconds * 1000 + micros / 1000
+    };
+    let before = millis();
+    let overview = queue.redis.store().call(&queue.keys, &OverviewOp).await;
+    let now = overview.unwrap().unwrap().now.get();
+    assert!((before..=millis()).contains(&now));
+}
+
+/// I5: a Redis that forgot the scripts is told them, and nothing is done twice.
+#[tokio::test]
+async fn a_call_outlives_that_redis_forgets_the_scripts() {
+    let queue = Queue::start().await;
+    for n in 1..=3 {
+        forget_scripts(&queue);
+        queue.put(task()).await;
+        forget_scripts(&queue);
+        let held = queue.lease_one().await;
+        forget_scripts(&queue);
+        queue.ack(&held.lease).await;
+        let overview = queue.overview().await;
+        assert_eq!((overview.accepted_total, overview.completed_total), (n, n));
+    }
+}
+
+/// I24: what travels together happens in its order, also when the scripts have to be loaded first.
+#[tokio::test]
+async fn a_batch_keeps_its_order_when_redis_forgot_the_scripts() {
+    let queue = Queue::start().await;
+    queue.put(task()).await;
+    let held = queue.lease_one().await;
+    let tasks: Vec<NewTask> = vec![task(), task()];
+    let wishes = [Wish {
+        tasks: 9,
+        ..Wish::default()
+    }];
+    let acks = [(held.lease, Ack::default())];
+    let (enqueue, lease, ack) = (
+        queue.enqueue_op(&tasks, false),
+        queue.lease_op(&[], &wishes),
+        AckOp(&acks),
+    );
+    let mut batch = queue.store.batch();
+    batch.push(&queue.keys, &enqueue);
+    batch.push(&queue.keys, &ack);
+    batch.push(&queue.keys, &lease);
+    batch.push(&queue.keys, &OverviewOp);
+    forget_scripts(&queue);
+    let mut answers = queue.store.conn().send(batch).await;
+    let overview = OverviewOp
+        .outcome(answers.pop().unwrap().unwrap())
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (overview.leased, overview.completed_total, overview.ready),
+        (2, 1, 0)
+    );
+    assert_eq!(answers.len(), 3);
+    assert!(answers.iter().all(Result::is_ok));
+}
+
+/// I29: a call that fails takes none of those with it that travel in the same pipeline.
+#[tokio::test]
+async fn a_broken_queue_fails_alone_in_a_batch() {
+    let queue = Queue::start().await;
+    let (_, broken) = crate::support::redis::queue("broken");
+    let _: () = queue.redis.command(cmd("SET").arg("lq:1:{broken}:q").arg("x"));
+    let mut batch = queue.store.batch();
+    batch.push(&queue.keys, &OverviewOp);
+    batch.push(&broken, &OverviewOp);
+    batch.push(&queue.keys, &OverviewOp);
+    let answers = queue.store.conn().send(batch).await;
+    assert!(answers[0].is_ok() && answers[2].is_ok());
+    let Err(StoreError::Broken(why)) = &answers[1] else {
+        panic!("{:?}", answers[1])
+    };
+    assert!(why.contains("overview.lua:"), "says where: {why}");
+}
+
+/// I27: a connection that was cut is made again; what was sent on it has an unknown outcome, what was not has none.
+#[tokio::test]
+async fn a_cut_connection_is_made_again() {
+    let queue = Queue::start().await;
+    let mut conn = queue.store.conn();
+    conn.call(&queue.keys, &OverviewOp).await.unwrap().unwrap();
+    let _: i64 = queue.redis.command(
+        cmd("CLIENT")
+            .arg("KILL")
+            .arg("TYPE")
+            .arg("normal")
+            .arg("SKIPME")
+            .arg("yes"),
+    );
+    let first = conn.call(&queue.keys, &OverviewOp).await;
+    assert!(
+        matches!(
+            first,
+            Err(StoreError::Unknown(_) | StoreError::NotApplied(_)) | Ok(_)
+        ),
+        "{first:?}"
+    );
+    conn.call(&queue.keys, &OverviewOp).await.unwrap().unwrap();
+}

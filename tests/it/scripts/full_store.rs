@@ -1,0 +1,115 @@
+//! A Redis at `maxmemory`: nothing new comes in, and everything that brings work to its end still works.
+
+use deadpool_redis::redis::cmd;
+use leaseq::domain::queue::QueueConfig;
+use leaseq::domain::settle::RetryAfter;
+use leaseq::store::StoreError;
+use leaseq::store::ops::Answer;
+use leaseq::store::ops::ack::Acked;
+use leaseq::store::ops::configure::ConfigureOp;
+
+use crate::support::queue::{Queue, delayed, failure_after, grouped, rejection, task};
+
+/// One byte may be used, so none is free; 0 is no bound.
+fn bound_memory(queue: &Queue, bytes: u64) {
+    let _: () = queue
+        .redis
+        .command(cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes));
+}
+
+fn fill(queue: &Queue) {
+    bound_memory(queue, 1);
+}
+
+/// I5: refused as full, with nothing written.
+#[tokio::test]
+async fn a_full_store_refuses_an_enqueue_and_writes_nothing_of_it() {
+    let queue = Queue::start().await;
+    queue.put(task()).await;
+    fill(&queue);
+    let before = queue.snapshot();
+    for tasks in [vec![task()], vec![delayed(500)], vec![grouped("acme"), task()]] {
+        for again in [false, true] {
+            let refused = queue.try_call(&queue.enqueue_op(&tasks, again)).await;
+            assert_eq!(refused, Err(StoreError::Full));
+        }
+    }
+    let configure = ConfigureOp {
+        expected: None,
+        create: true,
+        config: &QueueConfig::default(),
+    };
+    assert_eq!(queue.try_call(&configure).await, Err(StoreError::Full));
+    assert_eq!(queue.snapshot(), before);
+}
+
+/// I1: what is in goes on and gets out.
+#[tokio::test]
+async fn a_full_store_still_leases_extends_settles_and_sweeps() {
+    let queue = Queue::start().await;
+    let tasks: Vec<_> = (0..8).map(|_| task()).collect();
+    queue.enqueue(&tasks).await;
+    queue.enqueue(&[delayed(1_000), grouped("acme")]).await;
+    fill(&queue);
+    let held = queue.lease(9).await;
+    assert_eq!(held.len(), 9);
+    assert_eq!(queue.lease(1).await.len(), 0, "an empty answer is one too");
+    assert!(matches!(
+        queue.extend(&held[0].lease, Some(60_000)).await,
+        Answer::Done(_)
+    ));
+    assert_eq!(
+        queue.ack_with(&held[0].lease, Some("1")).await,
+        Answer::Done(Acked::Done)
+    );
+    assert_eq!(queue.ack(&held[0].lease).await, Answer::Done(Acked::Already));
+    for nack in [failure_after(0), failure_after(500), rejection()] {
+        let held = &held[nack.delay_ms.map_or(3, |ms| 1 + usize::from(ms > 0))];
+        assert!(matches!(
+            queue.nack_with(&held.lease, nack).await,
+            Answer::Done(_)
+        ));
+    }
+    assert!(matches!(
+        queue.release(&held[4].lease, RetryAfter::None).await,
+        Answer::Done(_)
+    ));
+    assert!(matches!(
+        queue.release(&held[5].lease, RetryAfter::Ms(500)).await,
+        Answer::Done(_)
+    ));
+    assert!(matches!(queue.give_back(&held[6].lease).await, Answer::Done(_)));
+    bound_memory(&queue, 0);
+    queue.at(30_000); // The test's clock is a key.
+    fill(&queue);
+    let swept = queue.sweep().await;
+    assert_eq!((swept.expired, swept.came_due), (2, 3));
+    assert_eq!(queue.ack(&held[7].lease).await, Answer::Done(Acked::Late));
+    assert_eq!(queue.lease(10).await.len(), 7);
+}
+
+/// I1: a waiting replica is noted on a full store too.
+#[tokio::test]
+async fn a_full_store_still_notes_who_waits() {
+    let queue = Queue::start().await;
+    fill(&queue);
+    let wishes = [leaseq::store::ops::lease::Wish {
+        tasks: 1,
+        ..Default::default()
+    }];
+    let mut op = queue.lease_op(&[], &wishes);
+    op.tell_me = true;
+    queue.call(&op).await;
+    let hungry: String = queue.redis.command(cmd("HGET").arg(queue.key("q")).arg("hungry"));
+    assert_eq!(hungry, op.replica);
+}
+
+/// I1: scripts that Redis forgot can be loaded again while it is full.
+#[tokio::test]
+async fn a_full_store_takes_the_scripts_again() {
+    let queue = Queue::start().await;
+    queue.put(task()).await;
+    fill(&queue);
+    let _: () = queue.redis.command(cmd("SCRIPT").arg("FLUSH"));
+    assert_eq!(queue.lease(1).await.len(), 1);
+}

@@ -1,0 +1,226 @@
+//! Order inside a group.
+
+use leaseq::domain::queue::{Order, QueueConfig};
+use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::{NewTask, Priority, TaskId};
+
+use crate::support::queue::{Held, Queue, delayed, failure_after, grouped, named, prioritised, task};
+
+fn ids(held: &[Held]) -> Vec<TaskId> {
+    held.iter().map(|held| held.task.id).collect()
+}
+
+fn ids_of(tasks: &[NewTask]) -> Vec<TaskId> {
+    tasks.iter().map(|task| task.id).collect()
+}
+
+async fn ordered(order: Order) -> Queue {
+    Queue::with(QueueConfig {
+        order: Some(order),
+        ..QueueConfig::default()
+    })
+    .await
+}
+
+fn with_priority(name: &str, priority: u64) -> NewTask {
+    NewTask {
+        priority: Priority::new(priority).expect("valid"),
+        ..named(name)
+    }
+}
+
+/// I17: ties go by acceptance, inside a batch, across batches of one millisecond, and across names.
+#[tokio::test]
+async fn tasks_of_one_millisecond_are_granted_in_order_of_acceptance() {
+    let queue = Queue::start().await;
+    let mut accepted = Vec::new();
+    for batch in 0..3 {
+        let names = [["b", "a", "c"], ["c", "b", "a"], ["a", "c", "b"]][batch];
+        let tasks: Vec<_> = (0..9).map(|n| named(names[n % 3])).collect();
+        queue.enqueue(&tasks).await;
+        accepted.extend(ids_of(&tasks));
+    }
+    let mut granted = ids(&queue.lease(5).await);
+    granted.extend(ids(&queue.lease(1).await));
+    granted.extend(ids(&queue.lease(50).await));
+    assert_eq!(granted, accepted);
+}
+
+/// I17: more tasks than a millisecond has places run on into the next ones, and keep their order.
+#[tokio::test]
+async fn a_millisecond_that_overflows_keeps_the_order_of_acceptance() {
+    let queue = Queue::start().await;
+    let mut accepted = Vec::new();
+    for _ in 0..9 {
+        let tasks: Vec<_> = (0..256).map(|_| task()).collect();
+        queue.enqueue(&tasks).await;
+        accepted.extend(ids_of(&tasks));
+    }
+    queue.at(1);
+    let late = named("other");
+    accepted.push(late.id);
+    queue.put(late).await;
+    let mut granted = Vec::new();
+    for _ in 0..10 {
+        granted.extend(ids(&queue.lease(256).await));
+    }
+    assert_eq!(granted, accepted);
+}
+
+/// I17: a retry in the millisecond of its acceptance comes back behind those accepted before it.
+#[tokio::test]
+async fn a_retry_without_delay_does_not_overtake_an_older_task_of_the_same_millisecond() {
+    let mut queue = Queue::start().await;
+    let (older, younger) = (with_priority("a", 10), with_priority("b", 11));
+    let ids_in_order = ids_of(&[older.clone(), younger.clone()]);
+    queue.enqueue(&[older, younger]).await;
+    let held = queue.lease_one().await;
+    assert_eq!(held.task.id, ids_in_order[1], "the higher priority");
+    queue.nack_with(&held.lease, failure_after(0)).await;
+    queue
+        .configure(QueueConfig {
+            order: Some(Order::Fifo),
+            ..QueueConfig::default()
+        })
+        .await;
+    assert_eq!(ids(&queue.lease(2).await), ids_in_order);
+}
+
+/// I17: one point of priority is worth `aging_seconds` of waiting, to the millisecond.
+#[tokio::test]
+async fn aged_order_lets_a_task_be_overtaken_only_within_the_gap_times_aging() {
+    let queue = Queue::start().await; // aging 6 s
+    let waiting = prioritised(10);
+    queue.put(waiting.clone()).await;
+    queue.at(11_999);
+    let overtaking = prioritised(12);
+    queue.put(overtaking.clone()).await;
+    queue.at(12_001);
+    let too_late = prioritised(12);
+    queue.put(too_late.clone()).await;
+    assert_eq!(
+        ids(&queue.lease(3).await),
+        ids_of(&[overtaking, waiting, too_late])
+    );
+}
+
+/// I17: equal in `ready_at - priority * aging`, tasks go by acceptance, not by when they came due.
+#[tokio::test]
+async fn an_exact_tie_between_priorities_goes_by_acceptance() {
+    let queue = Queue::start().await;
+    let first = NewTask {
+        start: delayed(7_000).start,
+        ..prioritised(11)
+    };
+    let second = NewTask {
+        start: delayed(1_000).start,
+        ..prioritised(10)
+    };
+    queue.enqueue(&[first.clone(), second.clone()]).await;
+    queue.at(7_000);
+    queue.sweep().await;
+    assert_eq!(ids(&queue.lease(2).await), ids_of(&[first, second]));
+}
+
+/// I17
+#[tokio::test]
+async fn strict_order_ignores_waiting_time_and_fifo_ignores_priority() {
+    for (order, expected) in [(Order::Strict, [2, 1, 0, 3]), (Order::Fifo, [0, 1, 2, 3])] {
+        let queue = ordered(order).await;
+        let tasks = [prioritised(1), prioritised(10), prioritised(11), prioritised(0)];
+        for (n, task) in tasks.iter().enumerate() {
+            queue.at(n as u64 * 3_600_000);
+            queue.put(task.clone()).await;
+        }
+        let expected: Vec<_> = expected.iter().map(|n: &usize| tasks[*n].id).collect();
+        assert_eq!(ids(&queue.lease(4).await), expected, "{order:?}");
+    }
+}
+
+/// I17: whatever way a task became ready, it stands where `ready_at` says.
+#[tokio::test]
+async fn returned_and_fresh_tasks_merge_by_ready_at() {
+    let queue = ordered(Order::Fifo).await;
+    let scheduled = delayed(500);
+    queue.put(scheduled.clone()).await;
+    queue.at(100);
+    let released = task();
+    queue.put(released.clone()).await;
+    let held = queue.lease_one().await;
+    queue.at(499);
+    let before = task();
+    queue.put(before.clone()).await;
+    queue.at(500);
+    let after = task();
+    queue.put(after.clone()).await;
+    queue.sweep().await;
+    queue.release(&held.lease, RetryAfter::None).await;
+    let expected = ids_of(&[released, before, scheduled, after]);
+    assert_eq!(ids(&queue.lease(4).await), expected);
+}
+
+/// I17: however many lanes a group has, and how many groups there are.
+#[tokio::test]
+async fn a_changed_order_holds_for_every_lane_of_large_and_many_groups() {
+    let mut queue = ordered(Order::Strict).await;
+    let in_group = |group: &str, name: String, priority| NewTask {
+        group: grouped(group).group,
+        ..with_priority(&name, priority)
+    };
+    // Low priorities last in strict order, first in fifo order.
+    let mut tasks: Vec<_> = (0..2_500)
+        .map(|n| in_group("large", format!("n{n}"), n / 250))
+        .collect();
+    tasks.extend((0..300).map(|n| in_group(&format!("g{n}"), "mail".to_owned(), 10)));
+    for (ms, batch) in tasks.chunks(250).enumerate() {
+        queue.at(ms as u64);
+        queue.enqueue(batch).await;
+    }
+    let fifo = QueueConfig {
+        order: Some(Order::Fifo),
+        ..QueueConfig::default()
+    };
+    queue.configure(fifo).await;
+    let mut granted = Vec::new();
+    while granted.len() < 2_500 {
+        let held = queue.lease(250).await;
+        let large = |held: &&Held| {
+            held.task
+                .group
+                .as_ref()
+                .is_some_and(|group| group.as_str() == "large")
+        };
+        granted.extend(held.iter().filter(large).map(|held| held.task.id));
+    }
+    assert_eq!(granted, ids_of(&tasks[..2_500]));
+}
+
+/// I17: a changed order holds from the answer on, for tasks that were there before.
+#[tokio::test]
+async fn a_changed_order_holds_for_tasks_that_wait_already() {
+    let mut queue = ordered(Order::Fifo).await;
+    let tasks = [
+        with_priority("a", 1),
+        with_priority("b", 10),
+        with_priority("a", 1000),
+        with_priority("c", 20),
+    ];
+    for (n, task) in tasks.iter().enumerate() {
+        queue.at(n as u64);
+        queue.put(task.clone()).await;
+    }
+    for (order, aging_ms, next) in [
+        (Order::Strict, 0, 2),
+        (Order::Fifo, 0, 0),
+        (Order::Aged, 1, 3),
+        (Order::Strict, 0, 1),
+    ] {
+        let config = QueueConfig {
+            order: Some(order),
+            aging_ms: Some(aging_ms),
+            ..QueueConfig::default()
+        };
+        queue.configure(config).await;
+        assert_eq!(queue.lease_one().await.task.id, tasks[next].id, "{order:?}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Entries and flags that operations of the future leave behind: a lane's entry whose task was purged or moved,
+//! and a leased task whose cancellation was asked for. The scripts know them already.
+
+use deadpool_redis::redis::{cmd, pipe};
+use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::{NewTask, TaskId, TaskState};
+use leaseq::store::ops::Answer;
+use leaseq::store::ops::ack::Acked;
+use leaseq::store::ops::lease::{Granted, Wish};
+use leaseq::store::ops::nack::Nacked;
+use leaseq::store::ops::release::Released;
+
+use crate::support::queue::{Held, Queue, failure, grouped, named, task};
+
+/// As a purge would: the record goes, its entry in the lane stays.
+fn purge(queue: &Queue, ids: &[TaskId]) {
+    let mut purge = pipe();
+    for id in ids {
+        purge.cmd("HDEL").arg(queue.key("rec")).arg(id.as_bytes());
+    }
+    let count = ids.len() as i64;
+    purge
+        .cmd("HINCRBY")
+        .arg(queue.key("q"))
+        .arg("purged_total")
+        .arg(count);
+    purge.cmd("HINCRBY").arg(queue.key("q")).arg("ready").arg(-count);
+    let _: () = queue.redis.pipeline(&purge);
+}
+
+async fn put(queue: &Queue, tasks: usize, like: impl Fn() -> NewTask) -> Vec<TaskId> {
+    let tasks: Vec<_> = (0..tasks).map(|_| like()).collect();
+    for batch in tasks.chunks(250) {
+        queue.enqueue(batch).await;
+    }
+    tasks.iter().map(|task| task.id).collect()
+}
+
+/// I4: stale entries are never granted and never counted.
+#[tokio::test]
+async fn an_entry_whose_task_is_gone_is_never_granted() {
+    let queue = Queue::start().await;
+    let ids = put(&queue, 10, task).await;
+    purge(&queue, &ids[..7]);
+    assert_eq!(queue.overview().await.ready, 3);
+    let granted: Vec<_> = queue.lease(5).await.iter().map(|held| held.task.id).collect();
+    assert_eq!(granted, ids[7..]);
+}
+
+/// I28: at most 1,000 stale entries are met in one call, and then the answer says `again`, never "empty".
+#[tokio::test]
+async fn a_call_that_meets_only_stale_entries_asks_for_another() {
+    let queue = Queue::start().await;
+    let ids = put(&queue, 3_001, task).await;
+    purge(&queue, &ids[..3_000]);
+    let wishes = [Wish {
+        tasks: 1,
+        ..Wish::default()
+    }];
+    for calls in 1.. {
+        let Granted::Tasks { grants, again, .. } = queue.call(&queue.lease_op(&[], &wishes)).await else {
+            panic!("absent")
+        };
+        assert_eq!(again, grants.is_empty());
+        if let [grant] = &grants[..] {
+            assert_eq!((grant.id, calls), (ids[3_000], 3));
+            break;
+        }
+        assert!(calls < 10, "three times a thousand");
+    }
+}
+
+/// I18: a group pays for what it was granted, not for what was stale.
+#[tokio::test]
+async fn stale_entries_cost_their_group_no_turn() {
+    let queue = Queue::start().await;
+    let a = put(&queue, 6, || grouped("a")).await;
+    put(&queue, 6, || grouped("b")).await;
+    purge(&queue, &a[..4]);
+    let granted = queue.lease(4).await;
+    let of_a = granted.iter().filter(|held| a.contains(&held.task.id)).count();
+    assert!((1..=2).contains(&of_a), "{of_a} of 4");
+    assert_eq!(queue.lease(10).await.len(), 4);
+}
+
+async fn leased_with_cancel(queue: &Queue) -> Held {
+    queue.put(named("mail")).await;
+    let wish = Wish {
+        tasks: 1,
+        worker: Some("w".to_owned()), // A name makes a mutable part, where the flag lies.
+        ..Wish::default()
+    };
+    let held = queue.lease_as(wish, &[]).await.remove(0);
+    let (key, id) = (queue.key("mut"), held.task.id);
+    let mut mutable: Vec<u8> = queue.redis.command(cmd("HGET").arg(&key).arg(id.as_bytes()));
+    mutable[8] |= 1;
+    let _: () = queue
+        .redis
+        .command(cmd("HSET").arg(&key).arg(id.as_bytes()).arg(mutable));
+    held
+}
+
+/// I23: the worker sees it, and may finish what it began.
+#[tokio::test]
+async fn a_cancel_is_told_on_extend_and_an_ack_still_completes() {
+    let queue = Queue::start().await;
+    let held = leased_with_cancel(&queue).await;
+    assert!(queue.see(held.task.id).await.cancel_requested);
+    let Answer::Done(extended) = queue.extend(&held.lease, None).await else {
+        panic!("it is current")
+    };
+    assert!(extended.cancel_requested);
+    assert_eq!(queue.ack(&held.lease).await, Answer::Done(Acked::Done));
+    assert_eq!(queue.see(held.task.id).await.state, TaskState::Completed);
+}
+
+/// I23: everything else that ends the grant ends the task: it is granted never again.
+#[tokio::test]
+async fn a_cancelled_task_ends_with_its_grant() {
+    let queue = Queue::start().await;
+    let mut ids = Vec::new();
+    let cancelled = TaskState::Cancelled;
+    let held = leased_with_cancel(&queue).await;
+    let told = queue.nack(&held.lease).await;
+    assert!(
+        matches!(told, Answer::Done(Nacked { state, .. }) if state == cancelled),
+        "{told:?}"
+    );
+    let told = queue.nack_with(&held.lease, failure()).await;
+    assert!(matches!(told, Answer::Done(Nacked { already: true, state, .. }) if state == cancelled));
+    ids.insert(0, held.task.id);
+    for retry_after in [RetryAfter::None, RetryAfter::Ms(0), RetryAfter::Ms(5_000)] {
+        let held = leased_with_cancel(&queue).await;
+        let told = queue.release(&held.lease, retry_after).await;
+        let expected = Released {
+            already: false,
+            state: cancelled,
+            run_at: None,
+        };
+        assert_eq!(told, Answer::Done(expected));
+        ids.insert(0, held.task.id);
+    }
+    let held = leased_with_cancel(&queue).await;
+    queue.give_back(&held.lease).await;
+    ids.insert(0, held.task.id);
+    let held = leased_with_cancel(&queue).await;
+    ids.insert(0, held.task.id);
+    queue.at(30_000);
+    // I8: from its end on it counts as cancelled, whether or not a sweep came by.
+    assert_eq!(queue.ack(&held.lease).await, Answer::Lost);
+    queue.sweep().await;
+    assert_eq!(queue.ack(&held.lease).await, Answer::Lost);
+    assert_eq!(queue.list(cancelled, 2).await, ids);
+    assert_eq!(queue.lease(10).await.len(), 0);
+}

@@ -1,0 +1,196 @@
+//! Fair share between groups.
+
+use std::collections::BTreeMap;
+
+use leaseq::domain::NewTask;
+use leaseq::domain::settle::RetryAfter;
+
+use crate::support::queue::{Held, Queue, grouped, named};
+
+fn in_group(name: &str, group: &str) -> NewTask {
+    NewTask {
+        group: grouped(group).group,
+        ..named(name)
+    }
+}
+
+fn groups(held: &[Held]) -> Vec<&str> {
+    held.iter()
+        .map(|held| held.task.group.as_ref().map_or("", |group| group.as_str()))
+        .collect()
+}
+
+async fn backlog(queue: &Queue, group: &str, tasks: usize) {
+    for _ in 0..tasks.div_ceil(100) {
+        let batch: Vec<_> = (0..tasks.min(100)).map(|_| grouped(group)).collect();
+        queue.enqueue(&batch).await;
+    }
+}
+
+/// I18: over any stretch of `n` grants each of `k` groups gets between `floor(n/k) - 1` and `ceil(n/k) + 1`.
+#[track_caller]
+fn assert_fair(grants: &[&str], groups: &[&str]) {
+    for from in 0..grants.len() {
+        for to in from + 1..=grants.len() {
+            let (stretch, k) = (&grants[from..to], groups.len());
+            let n = stretch.len();
+            for group in groups {
+                let got = stretch.iter().filter(|other| *other == group).count();
+                assert!(
+                    got + 1 >= n / k && got <= n.div_ceil(k) + 1,
+                    "{group} got {got} of {n} grants {stretch:?}"
+                );
+            }
+        }
+    }
+}
+
+/// I18, whether tasks are leased one by one or many in one call.
+#[tokio::test]
+async fn groups_with_a_backlog_share_grants_evenly_however_much_each_has() {
+    let queue = Queue::start().await;
+    for (group, tasks) in [("a", 300), ("b", 30), ("c", 60)] {
+        backlog(&queue, group, tasks).await;
+    }
+    let mut held = Vec::new();
+    for tasks in [1, 1, 1, 7, 1, 13, 2, 1, 30, 1] {
+        held.extend(queue.lease(tasks).await);
+    }
+    assert_fair(&groups(&held), &["a", "b", "c"]);
+}
+
+/// I18: the group of tasks without one is a group like others.
+#[tokio::test]
+async fn tasks_without_a_group_form_one_group() {
+    let queue = Queue::start().await;
+    queue
+        .enqueue(&[named("x"), named("y"), named("x"), named("y")])
+        .await;
+    backlog(&queue, "a", 4).await;
+    assert_fair(&groups(&queue.lease(8).await), &["", "a"]);
+}
+
+/// I18: one tenant's backlog delays another's single task by one turn.
+#[tokio::test]
+async fn a_single_task_waits_for_one_turn_of_a_backlog() {
+    let queue = Queue::start().await;
+    backlog(&queue, "a", 100).await;
+    queue.lease(7).await;
+    backlog(&queue, "b", 1).await;
+    let mut next = queue.lease(1).await;
+    next.extend(queue.lease(1).await);
+    assert_eq!(groups(&next), ["a", "b"]);
+}
+
+/// I18: a newcomer stands behind those who wait in this round and before those who had their turn in it.
+#[tokio::test]
+async fn a_group_gains_nothing_by_leaving_and_coming_back() {
+    let queue = Queue::start().await;
+    for group in ["b", "c", "d"] {
+        backlog(&queue, group, 20).await;
+    }
+    let mut grants = Vec::new();
+    for _ in 0..12 {
+        // Group a always has one task, and leaves whenever it is granted.
+        if !grants.is_empty() && grants.last() != Some(&"a".to_owned()) {
+            let _ = queue.put(grouped("a")).await;
+        }
+        let held = queue.lease_one().await;
+        grants.push(held.task.group.expect("all have one").to_string());
+    }
+    let mut share: BTreeMap<&str, usize> = BTreeMap::new();
+    for group in &grants {
+        *share.entry(group).or_default() += 1;
+    }
+    assert!(
+        share["a"] <= share["b"].min(share["c"]).min(share["d"]) + 1,
+        "{grants:?}"
+    );
+}
+
+/// I18: released and given back tasks bring their group back into the same rotation.
+#[tokio::test]
+async fn a_group_that_rejoins_by_a_release_shares_from_then_on() {
+    let queue = Queue::start().await;
+    backlog(&queue, "a", 40).await;
+    let only = queue.put(grouped("b")).await;
+    let held = queue.lease(2).await;
+    let lease = &held
+        .iter()
+        .find(|held| held.task.id == only)
+        .expect("b had its turn")
+        .lease;
+    queue.lease(10).await;
+    queue.release(lease, RetryAfter::None).await;
+    backlog(&queue, "b", 10).await;
+    assert_fair(&groups(&queue.lease(12).await), &["a", "b"]);
+}
+
+/// I18: with a `names` filter the turns go round the groups that have these names.
+#[tokio::test]
+async fn a_names_filter_takes_turns_among_all_groups_that_have_the_name() {
+    let queue = Queue::start().await;
+    let names: Vec<String> = (0..50).map(|n| format!("g{n:02}")).collect();
+    for group in &names {
+        let tasks: Vec<_> = (0..3).map(|_| in_group("mail", group)).collect();
+        queue.enqueue(&tasks).await;
+    }
+    queue
+        .enqueue(&[in_group("report", "aaa"), in_group("report", "zzz")])
+        .await;
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.extend(queue.lease_names(1, &["mail"]).await);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_fair(&groups(&held), &names);
+}
+
+/// I18: filtered and unfiltered calls share one rotation, so that lagging indexes put nobody first.
+#[tokio::test]
+async fn a_names_filter_knows_the_turns_that_other_calls_took() {
+    let queue = Queue::start().await;
+    for group in ["a", "b", "c"] {
+        let tasks: Vec<_> = (0..10).map(|_| in_group("mail", group)).collect();
+        queue.enqueue(&tasks).await;
+    }
+    let mut held = Vec::new();
+    for _ in 0..6 {
+        held.extend(queue.lease(2).await);
+        held.extend(queue.lease_names(1, &["mail"]).await);
+    }
+    assert_fair(&groups(&held), &["a", "b", "c"]);
+}
+
+/// I18: also where more groups had a turn than a call would look at first.
+#[tokio::test]
+async fn a_names_filter_knows_the_turns_of_groups_beyond_the_first_page() {
+    let queue = Queue::start().await;
+    let names: Vec<String> = (0..200).map(|n| format!("g{n:03}")).collect();
+    for group in &names {
+        queue
+            .enqueue(&[in_group("mail", group), in_group("mail", group)])
+            .await;
+    }
+    let mut held = queue.lease(150).await;
+    for _ in 0..25 {
+        held.extend(queue.lease_names(2, &["mail"]).await);
+    }
+    let mut granted = groups(&held);
+    granted.sort_unstable();
+    assert_eq!(granted, names, "each had one turn");
+}
+
+/// I18: a group that filters passed by gets no credit for the turns it could not take.
+#[tokio::test]
+async fn filtered_grants_to_one_group_do_not_starve_it_afterwards() {
+    let queue = Queue::start().await;
+    let mails: Vec<_> = (0..80).map(|_| in_group("mail", "a")).collect();
+    let reports: Vec<_> = (0..80).map(|_| in_group("report", "b")).collect();
+    queue.enqueue(&mails).await;
+    queue.enqueue(&reports).await;
+    assert_eq!(queue.lease_names(50, &["mail"]).await.len(), 50);
+    assert_fair(&groups(&queue.lease(20).await), &["a", "b"]);
+    backlog(&queue, "c", 20).await;
+    assert_fair(&groups(&queue.lease(20).await), &["a", "b", "c"]);
+}

@@ -1,0 +1,265 @@
+//! I5: a script that meets a key of the wrong type says so before it has written anything. Lua does not roll back.
+
+use deadpool_redis::redis::cmd;
+use leaseq::domain::queue::{Keep, QueueConfig};
+use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
+use leaseq::domain::task::Json;
+use leaseq::domain::{Lease, NewTask};
+use leaseq::store::ops::ack::AckOp;
+use leaseq::store::ops::configure::ConfigureOp;
+use leaseq::store::ops::extend::ExtendOp;
+use leaseq::store::ops::lease::Wish;
+use leaseq::store::ops::nack::NackOp;
+use leaseq::store::ops::release::{How, ReleaseOp};
+use leaseq::store::ops::reorder::ReorderOp;
+use leaseq::store::ops::sweep::SweepOp;
+use leaseq::store::{QueueKeys, StoreError};
+
+use crate::support::queue::{
+    HALF, Queue, REPLICA, delayed, failure, failure_after, grouped, rejection, task, task_name,
+};
+
+/// Keys that scripts name from lanes: of the one lane that all tests here use.
+const LANE_KEYS: [&str; 4] = ["fresh:10/default/", "back:10/default/", "heads:", "names:default"];
+
+/// Everything that writes, in the ways that touch different keys.
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    Enqueue,
+    EnqueueToNewLane,
+    EnqueueAgain,
+    Lease,
+    LeaseByName,
+    LeaseForRequest,
+    Ack,
+    AckLate,
+    NackForLater,
+    NackForNow,
+    NackForGood,
+    Release,
+    ReleaseForLater,
+    GiveBack,
+    Extend,
+    Sweep,
+    Configure,
+    Reorder,
+}
+
+/// A queue with a task in every state, and retention so small that every ending makes room.
+struct Scene {
+    leased: Lease,
+    /// Ran out and was taken back, but granted to nobody since.
+    swept: Lease,
+}
+
+async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
+    let config = QueueConfig {
+        keep: Some(keep),
+        completed_max: Some(1),
+        dead_max_size: Some(1),
+        ..QueueConfig::default()
+    };
+    queue.reset(config).await;
+    queue
+        .enqueue(&[big(), big(), big(), big(), big(), task(), task(), delayed(2_000)])
+        .await;
+    let held = queue.lease_as(wish(2, 60_000), &[]).await;
+    queue.ack(&held[0].lease).await;
+    queue.nack_with(&held[1].lease, rejection()).await;
+    let swept = queue.lease_as(wish(1, 1_000), &[]).await.remove(0).lease;
+    let leased = queue.lease_as(wish(1, 60_000), &[]).await.remove(0).lease;
+    queue.lease_as(wish(1, 2_000), &[]).await; // Runs out, and no sweep comes by.
+    queue.at(1_000);
+    queue.sweep().await;
+    queue.at(2_000);
+    Scene { leased, swept }
+}
+
+fn wish(tasks: usize, lease_ms: u64) -> Wish {
+    Wish {
+        tasks,
+        lease_ms: Some(lease_ms),
+        worker: Some("w".to_owned()),
+        request_key: Some(format!("k/{tasks}/{lease_ms}")),
+    }
+}
+
+fn big() -> NewTask {
+    NewTask::new(Json::from_checked(format!("\"{}\"", "x".repeat(3_000)).into()))
+}
+
+async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError> {
+    let enqueue =
+        async |tasks: &[NewTask], again| queue.try_call(&queue.enqueue_op(tasks, again)).await.map(drop);
+    let lease = async |wish: Wish, names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| task_name(name)).collect();
+        queue.try_call(&queue.lease_op(&names, &[wish])).await.map(drop)
+    };
+    let ack = async |lease: &Lease| {
+        queue
+            .try_call(&AckOp(&[(lease.clone(), Ack::default())]))
+            .await
+            .map(drop)
+    };
+    let nack = async |nack: Nack| {
+        let op = NackOp {
+            replica: REPLICA,
+            items: &[(scene.leased.clone(), nack)],
+            chances: &[HALF],
+        };
+        queue.try_call(&op).await.map(drop)
+    };
+    let release = async |how: How| {
+        let op = ReleaseOp {
+            replica: REPLICA,
+            items: &[(scene.leased.clone(), how)],
+            chances: &[HALF],
+        };
+        queue.try_call(&op).await.map(drop)
+    };
+    let any = |tasks| Wish {
+        tasks,
+        ..Wish::default()
+    };
+    match call {
+        Call::Enqueue => enqueue(&[task(), big(), delayed(500)], false).await,
+        Call::EnqueueToNewLane => enqueue(&[grouped("acme")], false).await,
+        Call::EnqueueAgain => enqueue(&[task()], true).await,
+        Call::Lease => lease(any(9), &[]).await,
+        Call::LeaseByName => lease(any(1), &["default"]).await,
+        Call::LeaseForRequest => lease(wish(1, 5_000), &[]).await,
+        Call::Ack => ack(&scene.leased).await,
+        Call::AckLate => ack(&scene.swept).await,
+        Call::NackForLater => nack(failure()).await,
+        Call::NackForNow => nack(failure_after(0)).await,
+        Call::NackForGood => nack(rejection()).await,
+        Call::Release => release(How::Release(RetryAfter::None)).await,
+        Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500))).await,
+        Call::GiveBack => release(How::GiveBack).await,
+        Call::Extend => {
+            let op = ExtendOp(&[(scene.leased.clone(), Extend::default())]);
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::Sweep => {
+            let op = SweepOp {
+                replica: REPLICA,
+                limit: 10,
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::Configure => {
+            let op = ConfigureOp {
+                expected: None,
+                create: true,
+                config: &QueueConfig::default(),
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::Reorder => {
+            let op = ReorderOp {
+                cursor: "0",
+                groups: 10,
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+    }
+}
+
+/// Makes the call once for each key of the wrong type; says which it could not do without.
+async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static str> {
+    let mut needed = Vec::new();
+    for role in QueueKeys::ROLES.into_iter().chain(LANE_KEYS) {
+        let scene = scene(queue, keep).await;
+        let _: () = queue
+            .redis
+            .command(cmd("SET").arg(queue.key(role)).arg("of the wrong type"));
+        let before = queue.snapshot();
+        match make(call, queue, &scene).await {
+            Ok(()) => continue,
+            Err(StoreError::Broken(why)) => assert!(why.contains("WRONGTYPE"), "{call:?}, {role}: {why}"),
+            Err(other) => panic!("{call:?}, {role}: {other}"),
+        }
+        let after = queue.snapshot();
+        let changed: Vec<_> = before
+            .keys()
+            .chain(after.keys())
+            .filter(|key| before.get(*key) != after.get(*key))
+            .collect();
+        assert!(
+            changed.is_empty(),
+            "{call:?} failed over {role} and left {changed:?} changed"
+        );
+        needed.push(role);
+    }
+    queue.clear();
+    needed
+}
+
+/// I5. The table is also the answer to "what does this script touch?".
+#[tokio::test]
+async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
+    let mut queue = Queue::start().await;
+    let mut wrong = Vec::new();
+    for (call, expected) in [
+        (Call::Enqueue, "q rec pay due fresh"),
+        (Call::EnqueueToNewLane, "q rec turn names"),
+        (Call::EnqueueAgain, "q rec mark mark_old fresh"),
+        (
+            Call::Lease,
+            "q rec pay mut hist due leased turn fresh back heads names",
+        ),
+        (
+            Call::LeaseByName,
+            "q rec mut due leased turn fresh back heads names",
+        ),
+        (
+            Call::LeaseForRequest,
+            "q rec mut due leased turn req req_at fresh back heads",
+        ),
+        (Call::Ack, "q rec pay mut hist leased done res mark"),
+        (
+            Call::AckLate,
+            "q rec pay mut hist leased done res turn mark fresh back heads names",
+        ),
+        (
+            Call::NackForLater,
+            "q rec pay mut hist due leased dead done res mark",
+        ),
+        (
+            Call::NackForNow,
+            "q rec pay mut hist due leased dead done res turn mark back heads",
+        ),
+        (
+            Call::NackForGood,
+            "q rec pay mut hist due leased dead done res mark",
+        ),
+        (
+            Call::Release,
+            "q rec pay mut hist due leased dead done res turn mark back heads",
+        ),
+        (
+            Call::ReleaseForLater,
+            "q rec pay mut hist due leased dead done res mark",
+        ),
+        (
+            Call::GiveBack,
+            "q rec pay mut hist due leased dead done res turn mark back heads",
+        ),
+        (Call::Extend, "q mut leased"),
+        (
+            Call::Sweep,
+            "q rec pay mut hist due leased dead done res turn back heads",
+        ),
+        (Call::Configure, "q"),
+        (Call::Reorder, "q turn fresh back heads"),
+    ] {
+        for keep in [Keep::All, Keep::Results, Keep::None] {
+            let needed = keys_needed(&mut queue, keep, call).await;
+            let needed: Vec<_> = needed.iter().filter_map(|key| key.split(':').next()).collect();
+            if needed.join(" ") != expected {
+                wrong.push(format!("{call:?} with {keep:?} needs {}", needed.join(" ")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -31,7 +31,7 @@ mod shown;
 pub(super) mod stats;
 
 use config::QueueConfigRequest;
-use precondition::Precondition;
+use precondition::{Precondition, PreconditionHeaders};
 use shown::ConfigDocument;
 use stats::StatsAnswer;
 
@@ -156,8 +156,7 @@ problem_set! {
 /// Replace a queue's config; makes the queue where there is none.
 #[utoipa::path(
     put, path = "/v1/queues/{queue}", operation_id = "put_queue", tag = "queues",
-    params(QueuePath, ("If-Match" = Option<String>, Header, description = "Only if the config has this `ETag`"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only if there is no such queue")),
+    params(QueuePath, PreconditionHeaders),
     request_body(content = QueueConfigRequest, example = json!({"max_attempts": 3, "names": {"welcome": {"lease_seconds": 60}}})),
     responses(
         (status = 200, description = "Replaced", body = QueueAnswer, headers(("ETag", description = "The config's version"))),
@@ -192,8 +191,7 @@ const PATCH_TRIES: usize = 5;
 /// Change a queue's config by a JSON merge patch (RFC 7396): null removes what was set.
 #[utoipa::path(
     patch, path = "/v1/queues/{queue}", operation_id = "patch_queue", tag = "queues",
-    params(QueuePath, ("If-Match" = Option<String>, Header, description = "Only if the config has this `ETag`"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only if there is no such queue")),
+    params(QueuePath, PreconditionHeaders),
     request_body(content((QueueConfigRequest = "application/json", example = json!({"max_attempts": null, "retention": {"keep": "results"}})),
         (QueueConfigRequest = "application/merge-patch+json"))),
     responses(

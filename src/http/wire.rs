@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
+use super::field::NO_CONTROLS;
 use crate::domain::TaskState;
 use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::domain::names::NAME_PATTERN;
@@ -61,7 +62,10 @@ pub(super) fn name_schema() -> ObjectBuilder {
 }
 
 pub(super) fn group_schema() -> ObjectBuilder {
-    text().min_length(Some(1)).max_length(Some(128))
+    text()
+        .min_length(Some(1))
+        .max_length(Some(128))
+        .pattern(Some(NO_CONTROLS))
 }
 
 pub(super) fn state_schema() -> ObjectBuilder {

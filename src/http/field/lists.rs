@@ -43,6 +43,9 @@ impl Described for Headers {
             ObjectBuilder::new()
                 .schema_type(Type::Object)
                 .max_properties(Some(HEADERS_MAX))
+                .property_names(Some(
+                    ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)),
+                ))
                 .additional_properties(Some(AdditionalProperties::RefOr(value.into()))),
         )
     }

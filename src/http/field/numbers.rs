@@ -53,13 +53,12 @@ impl Kind for Seconds {
     type Value<'a> = u64;
 
     fn read(&self, text: &RawValue) -> Result<u64, Refusal> {
+        let (min, max) = (seconds(self.min_ms), seconds(self.max_ms));
         number(text.get())
+            // Compared before rounding: what is out of the limits is not made to fit.
+            .filter(|given| (min..=max).contains(given))
             .and_then(seconds_to_ms)
-            .filter(|ms| (self.min_ms..=self.max_ms).contains(ms))
-            .ok_or_else(|| {
-                let (min, max) = (seconds(self.min_ms), seconds(self.max_ms));
-                format!("must be a number of seconds from {min} to {max}").into()
-            })
+            .ok_or_else(|| format!("must be a number of seconds from {min} to {max}").into())
     }
 }
 

@@ -27,6 +27,9 @@ pub(in crate::http) fn prefix(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
+/// As a regular expression for OpenAPI.
+pub(in crate::http) const NO_CONTROLS: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
+
 /// Short printable text, such as a worker's name.
 #[derive(Debug)]
 pub(in crate::http) struct Label {
@@ -55,7 +58,8 @@ impl Described for Label {
             ObjectBuilder::new()
                 .schema_type(Type::String)
                 .min_length(Some(1))
-                .max_length(Some(self.bytes_max)),
+                .max_length(Some(self.bytes_max))
+                .pattern(Some(NO_CONTROLS)),
         )
     }
 }

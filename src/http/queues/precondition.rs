@@ -3,6 +3,8 @@
 use axum::extract::FromRequestParts;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, Required, Type};
 
 use crate::http::problem::Problem;
 
@@ -40,6 +42,36 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
                 "must be * and stand without If-Match",
             )),
         }
+    }
+}
+
+/// Both headers in the OpenAPI document.
+pub(super) struct PreconditionHeaders;
+
+impl utoipa::IntoParams for PreconditionHeaders {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let header = |name: &str, about: &str, schema: ObjectBuilder| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some(about))
+                .schema(Some(schema.schema_type(Type::String).build()))
+                .build()
+        };
+        let absent = ObjectBuilder::new().enum_values(Some(["*"]));
+        vec![
+            header(
+                "If-Match",
+                "Only if the config has this `ETag`; `*`: only if there is such a queue.",
+                ObjectBuilder::new(),
+            ),
+            header(
+                "If-None-Match",
+                "`*`: only if there is no such queue. Not together with `If-Match`.",
+                absent,
+            ),
+        ]
     }
 }
 

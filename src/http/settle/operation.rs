@@ -5,6 +5,8 @@ use std::slice::from_ref;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
 
 use super::error::{self, ErrorKind, Text};
 use super::retry_after::RetryAfterKind;
@@ -14,7 +16,9 @@ use crate::domain::limits::{
 };
 use crate::domain::settle::{Ack, Extend, Nack, Release, Settle};
 use crate::domain::task::Json;
-use crate::http::field::{Any, At, Field, Flag, Kind, Label, Later, Object, Seconds, Word, Wrong, shape};
+use crate::http::field::{
+    Any, At, Described, Field, Flag, Kind, Label, Later, Object, Refusal, Seconds, Word, Wrong, shape, string,
+};
 use crate::http::json::{self, Fields};
 use crate::http::problem::{Code, Problem};
 
@@ -89,17 +93,10 @@ const RETRY_AFTER: Field<RetryAfterKind> = Field::new(
     RetryAfterKind,
     "Seconds or an HTTP date, at most 24 hours ahead, as in the upstream's `Retry-After`. Without it the task is ready at once.",
 );
-const HOLD: Field<Word<Hold>> = Field::new(
+const HOLD: Field<Hold> = Field::new(
     "hold",
-    Word {
-        words: &[
-            ("none", Hold::None),
-            ("name", Hold::Siblings),
-            ("group", Hold::Siblings),
-            ("queue", Hold::Siblings),
-        ],
-    },
-    "Which siblings wait, too. This version has `none` only.",
+    Hold,
+    "Which siblings wait, too; this version has `none` only.",
 )
 .or("\"none\"");
 const REASON: Field<Label> = Field::new(
@@ -248,19 +245,36 @@ fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut 
         }),
         Verb::Release => {
             let retry_after = object.take(&RETRY_AFTER, wrong).unwrap_or_default();
-            if object.take(&HOLD, wrong) == Some(Hold::Siblings) {
-                wrong.add(At::Field(&object.at(), HOLD.name), Later::refusal());
-            }
+            object.take(&HOLD, wrong);
             let reason = object.take(&REASON, wrong).map(Cow::into_owned);
             Said::Release(Release { retry_after, reason })
         }
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    None,
-    Siblings,
+/// `none`, until siblings can be held.
+#[derive(Debug)]
+struct Hold;
+
+impl Kind for Hold {
+    type Value<'a> = ();
+
+    fn read(&self, text: &RawValue) -> Result<(), Refusal> {
+        match string(text).as_deref() {
+            Some("none") => Ok(()),
+            Some("name" | "group" | "queue") => Err(Later::refusal()),
+            _ => Err("must be none".into()),
+        }
+    }
+}
+
+impl Described for Hold {
+    fn schema(&self) -> Option<RefOr<Schema>> {
+        let none = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["none"]));
+        Some(Schema::from(none).into())
+    }
 }
 
 #[cfg(test)]

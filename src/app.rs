@@ -188,12 +188,12 @@ async fn serve(
         listener,
         http::router(api.clone()),
         settings,
-        metrics,
+        Arc::clone(&metrics),
         shutdown.clone(),
     ));
 
     let started = tokio::select! {
-        started = start_engine(config, &store, &mut address) => started,
+        started = start_engine(config, &store, &metrics, &mut address) => started,
         () = stop.cancelled() => Ok(None),
     };
     let engine = match started {
@@ -222,12 +222,14 @@ async fn serve(
 async fn start_engine(
     config: &Config,
     store: &Store,
+    metrics: &Arc<Metrics>,
     address: &mut Option<SocketAddr>,
 ) -> Result<Option<Engine>, StartError> {
     let mut settings = EngineSettings {
         auto_create: config.auto_create,
         max_queues: config.max_queues,
         durability: config.durability.word(),
+        metrics: Arc::clone(metrics),
         ..EngineSettings::default()
     };
     if let Some(items) = std::env::var(TEST_SCRIPT_ITEMS)

@@ -33,6 +33,7 @@ use crate::domain::queue::QueueConfig;
 use crate::domain::settle::{NotSettled, Settle, Settled};
 use crate::domain::task::Enqueued;
 use crate::domain::{Lease, LeaseKey, Millis, NewTask, QueueName, TaskName, TaskState, limits};
+use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::ops::lease::Wish;
 
@@ -52,6 +53,8 @@ pub struct EngineSettings {
     pub max_queues: usize,
     /// What write answers wait for, by name.
     pub durability: &'static str,
+    /// Where store calls are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Default for EngineSettings {
@@ -64,6 +67,7 @@ impl Default for EngineSettings {
             auto_create: true,
             max_queues: limits::QUEUES_MAX_DEFAULT,
             durability: "memory",
+            metrics: Arc::default(),
         }
     }
 }
@@ -236,7 +240,7 @@ impl Engine {
         }
         let routes = Routes::new(homes);
         let housekeeper = housekeeper::Housekeeper {
-            store: store.clone(),
+            conn: store.conn(),
             routes: routes.clone(),
             hints: hinted,
             stop: stop.clone(),

@@ -62,8 +62,21 @@ pub struct Store {
     pub call_seconds: HistogramVec,
     /// By `script`: how well group commit works.
     pub call_items: HistogramVec,
-    /// By `class`: `not_applied`, `unknown`, `broken`.
+    /// By `class`: `not_applied`, `unknown`, `full`, `broken`.
     pub failures: IntCounterVec,
+}
+
+impl Store {
+    /// A script call with `items` callers' items came back after `seconds`, among others that travelled with it.
+    pub fn called(&self, script: &str, items: usize, seconds: f64, failed: Option<&str>) {
+        self.call_seconds.with_label_values(&[script]).observe(seconds);
+        // Exact: a call has at most 256 items.
+        #[allow(clippy::cast_precision_loss)]
+        self.call_items.with_label_values(&[script]).observe(items as f64);
+        if let Some(class) = failed {
+            self.failures.with_label_values(&[class]).inc();
+        }
+    }
 }
 
 /// One queue's counters, of what this process has answered.
@@ -265,7 +278,7 @@ impl Store {
             ),
             failures: new.counters(
                 "leaseq_store_failures_total",
-                "Failed store calls by class: not_applied, unknown, broken",
+                "Failed store calls by class: not_applied, unknown, full, broken",
                 &["class"],
             ),
         }

@@ -20,7 +20,7 @@ use super::line::{Ending, Item, Line};
 use super::waitlist::WaitList;
 use crate::domain::settle::Settle;
 use crate::domain::{Millis, QueueName, TaskName};
-use crate::store::{Conn, Store};
+use crate::store::{Conn, Store, StoreError};
 
 /// Waiters of a queue look at least this often, should every hint be lost.
 const FALLBACK: Duration = Duration::from_secs(1);
@@ -334,9 +334,16 @@ impl Committer {
         if batch.is_empty() {
             return;
         }
+        let started = Instant::now();
         let answers = self.conn.send(batch).await;
+        let seconds = started.elapsed().as_secs_f64();
         let mut woken = Vec::new();
         for ((queue, call), answer) in sent.into_iter().zip(answers) {
+            let class = answer.as_ref().err().map(StoreError::class);
+            self.settings
+                .metrics
+                .store
+                .called(call.script(), call.items(), seconds, class);
             self.answered(&queue, call, answer);
             woken.push(queue);
         }

@@ -39,6 +39,34 @@ pub(super) enum Sent {
     Recall(LeaseJob),
 }
 
+impl Sent {
+    pub(super) fn script(&self) -> &'static str {
+        match self {
+            Self::Enqueue(_) => "enqueue",
+            Self::Ack(_) => AckOp::SCRIPT,
+            Self::Nack(_) => NackOp::SCRIPT,
+            Self::Extend(_) => ExtendOp::SCRIPT,
+            Self::Release(_) => ReleaseOp::SCRIPT,
+            Self::Sweep => SweepOp::SCRIPT,
+            Self::Lease(..) => LeaseOp::SCRIPT,
+            Self::Recall(_) => RecallOp::SCRIPT,
+        }
+    }
+
+    /// How many callers' items the call carries.
+    pub(super) fn items(&self) -> usize {
+        match self {
+            Self::Enqueue(jobs) => jobs.iter().map(|job| job.tasks.len()).sum(),
+            Self::Ack(items) => items.len(),
+            Self::Nack(items) => items.len(),
+            Self::Extend(items) => items.len(),
+            Self::Release(items) => items.len(),
+            Self::Lease(jobs, _) => jobs.len(),
+            Self::Sweep | Self::Recall(_) => 1,
+        }
+    }
+}
+
 fn chances(count: usize) -> Vec<u32> {
     let mut rng = rand::rng();
     (0..count).map(|_| rng.random_range(0..1_000_000)).collect()

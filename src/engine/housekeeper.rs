@@ -11,16 +11,17 @@ use tokio_util::sync::CancellationToken;
 use super::command::Command;
 use super::routes::Routes;
 use crate::domain::{Millis, QueueName};
-use crate::store::Store;
+use crate::store::Conn;
 
-/// A due task is moved within 5 s though its replica died: looked for at half that.
-const TAKE_OVER_EVERY: Duration = Duration::from_millis(2_500);
+/// A due task is moved within 5 s though its replica died.
+const TAKE_OVER_EVERY: Duration = Duration::from_secs(4);
 /// Queues swept per round without being hinted.
 const SLOW_SWEEP_QUEUES: usize = 100;
 const TAKE_OVER_QUEUES_MAX: usize = 200;
 
 pub(super) struct Housekeeper {
-    pub(super) store: Store,
+    /// Kept: a pool would ping at every turn.
+    pub(super) conn: Conn,
     pub(super) routes: Routes,
     pub(super) hints: mpsc::Receiver<(QueueName, Millis)>,
     pub(super) stop: CancellationToken,
@@ -51,17 +52,17 @@ impl Housekeeper {
             *known = at.min(*known);
         }
         for (queue, at) in earliest {
-            if let Err(error) = self.store.hint(&queue, at).await {
+            if let Err(error) = self.conn.hint(&queue, at).await {
                 tracing::debug!(%queue, %error, "a due time was not noted; the slow sweep makes up for it");
                 return;
             }
         }
     }
 
-    async fn round(&self, cursor: u64) -> u64 {
+    async fn round(&mut self, cursor: u64) -> u64 {
         let started = Instant::now();
-        let due = self.store.take_due_hints(TAKE_OVER_QUEUES_MAX).await;
-        let scanned = self.store.scan_queues(cursor, SLOW_SWEEP_QUEUES).await;
+        let due = self.conn.take_due_hints(TAKE_OVER_QUEUES_MAX).await;
+        let scanned = self.conn.scan_queues(cursor, SLOW_SWEEP_QUEUES).await;
         let (next, slow) = match scanned {
             Ok((next, names)) => (next, names),
             Err(error) => {

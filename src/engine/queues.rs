@@ -15,6 +15,9 @@ use crate::store::ops::reorder::ReorderOp;
 use crate::store::ops::show::ShowOp;
 use crate::store::{QueueKeys, Store};
 
+/// Tasks read at a time for a page, which ends early once it holds [`PAGE_BYTES_MAX`]: payloads may have 1 MiB each.
+const LIST_CHUNK: usize = 32;
+const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Groups whose heads are put in order by one call.
 const REORDER_GROUPS: usize = 16;
 
@@ -159,7 +162,7 @@ impl Engine {
         let Some((at, skip)) = cursor.map_or(Some((0, 0)), queues_cursor) else {
             return Ok(Err(BadCursor));
         };
-        let (next, names) = self.store().scan_queues(at, limit).await?;
+        let (next, names) = self.store().conn().scan_queues(at, limit).await?;
         // A batch of the scan may be larger than the page: the rest of it comes with the next.
         let more = names.len() > skip + limit;
         let mut items = Vec::new();
@@ -201,11 +204,11 @@ impl Engine {
             return Ok(Err(BadCursor));
         };
         let mut items = Vec::new();
-        let mut looked = 0;
+        let (mut looked, mut bytes) = (0, 0);
         loop {
             let op = ListOp {
                 state: filter.state,
-                limit: limit - items.len(),
+                limit: (limit - items.len()).min(LIST_CHUNK),
                 cursor: &cursor,
             };
             let Ok(listed) = self.store().call(&keys, &op).await? else {
@@ -222,10 +225,17 @@ impl Engine {
                             .as_ref()
                             .is_none_or(|group| task.group.as_ref().is_some_and(|g| g.as_str() == group))
                 });
-                items.extend(matching);
+                for task in matching {
+                    bytes += task.payload.bytes().len();
+                    items.push(task);
+                }
             }
             cursor = listed.cursor;
-            if cursor.is_empty() || items.len() >= limit || looked >= limits::PAGE_SCAN_MAX {
+            if cursor.is_empty()
+                || items.len() >= limit
+                || looked >= limits::PAGE_SCAN_MAX
+                || bytes >= PAGE_BYTES_MAX
+            {
                 break;
             }
         }

@@ -107,15 +107,9 @@ impl Store {
         }
     }
 
+    /// One command on a connection of the pool. Not for hot paths.
     pub(crate) async fn command<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let mut connection = self.pool.get().await.map_err(|error| unsent(&error))?;
-        command.query_async(&mut connection).await.map_err(|error| {
-            let error = StoreError::of_sent(&error);
-            if error.spoils_connection() {
-                drop(deadpool_redis::Connection::take(connection));
-            }
-            error
-        })
+        self.conn().command(command).await
     }
 }
 
@@ -232,6 +226,20 @@ impl Conn {
         batch.push(keys, op);
         let answer = self.send(batch).await.pop().expect("one answer per call");
         op.outcome(answer?).map_err(|bad| bad_reply(O::SCRIPT, &bad))
+    }
+
+    pub(crate) async fn command<T: redis::FromRedisValue>(&mut self, command: &Cmd) -> Result<T, StoreError> {
+        let connection = self.connection().await?;
+        let answer = command
+            .query_async(connection)
+            .await
+            .map_err(|error| StoreError::of_sent(&error));
+        if answer.as_ref().is_err_and(StoreError::spoils_connection)
+            && let Some(connection) = self.open.take()
+        {
+            drop(deadpool_redis::Connection::take(connection));
+        }
+        answer
     }
 
     /// Gives the connection back to the pool until it is needed again.

@@ -61,6 +61,16 @@ impl StoreError {
         }
     }
 
+    /// One word, for metrics.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::NotApplied(_) => "not_applied",
+            Self::Unknown(_) => "unknown",
+            Self::Full => "full",
+            Self::Broken(_) => "broken",
+        }
+    }
+
     /// The connection this came from should not be used again.
     pub(crate) fn spoils_connection(&self) -> bool {
         matches!(self, Self::Unknown(_))

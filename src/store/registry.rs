@@ -6,7 +6,7 @@
 use deadpool_redis::redis::{self, cmd};
 use rand::RngCore;
 
-use super::conn::Store;
+use super::conn::{Conn, Store};
 use super::error::StoreError;
 use super::keys;
 use crate::domain::{LeaseKey, Millis, QueueName};
@@ -55,11 +55,39 @@ impl Store {
         Ok(true)
     }
 
+    /// Whether Redis syncs its append-only file before it answers; `false` too where that cannot be seen.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn syncs_every_write(&self) -> Result<bool, StoreError> {
+        let persistence: String = self.command(cmd("INFO").arg("persistence")).await?;
+        let settings: Vec<String> = self.command(cmd("CONFIG").arg("GET").arg("appendfsync")).await?;
+        Ok(persistence.lines().any(|line| line == "aof_enabled:1")
+            && settings.get(1).is_some_and(|value| value == "always"))
+    }
+
+    /// Redis takes a write; also keeps the probe bounded.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let _: redis::Value = self
+            .command(cmd("SET").arg("lq:1:probe").arg(1).arg("PX").arg(60_000))
+            .await?;
+        Ok(())
+    }
+}
+
+impl Conn {
     /// Some queues, in no order, and the next cursor, 0 at the end.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn scan_queues(&self, cursor: u64, count: usize) -> Result<(u64, Vec<QueueName>), StoreError> {
+    pub async fn scan_queues(
+        &mut self,
+        cursor: u64,
+        count: usize,
+    ) -> Result<(u64, Vec<QueueName>), StoreError> {
         let (next, pairs): (u64, Vec<String>) = self
             .command(cmd("HSCAN").arg(keys::QUEUES).arg(cursor).arg("COUNT").arg(count))
             .await?;
@@ -74,7 +102,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn hint(&self, queue: &QueueName, at: Millis) -> Result<(), StoreError> {
+    pub async fn hint(&mut self, queue: &QueueName, at: Millis) -> Result<(), StoreError> {
         let _: i64 = self
             .command(
                 cmd("ZADD")
@@ -91,7 +119,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn take_due_hints(&self, limit: usize) -> Result<Vec<QueueName>, StoreError> {
+    pub async fn take_due_hints(&mut self, limit: usize) -> Result<Vec<QueueName>, StoreError> {
         let (seconds, micros): (u64, u64) = self.command(&cmd("TIME")).await?;
         let now = seconds * 1000 + micros / 1000;
         let due: Vec<String> = self
@@ -116,27 +144,5 @@ impl Store {
             }
         }
         Ok(taken)
-    }
-
-    /// Whether Redis syncs its append-only file before it answers; `false` too where that cannot be seen.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn syncs_every_write(&self) -> Result<bool, StoreError> {
-        let persistence: String = self.command(cmd("INFO").arg("persistence")).await?;
-        let settings: Vec<String> = self.command(cmd("CONFIG").arg("GET").arg("appendfsync")).await?;
-        Ok(persistence.lines().any(|line| line == "aof_enabled:1")
-            && settings.get(1).is_some_and(|value| value == "always"))
-    }
-
-    /// Redis takes a write; also keeps the probe bounded.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        let _: redis::Value = self
-            .command(cmd("SET").arg("lq:1:probe").arg(1).arg("PX").arg(60_000))
-            .await?;
-        Ok(())
     }
 }

@@ -178,7 +178,8 @@ impl Committer {
         let seed = rand::rng().random_range(0..2048);
         let op = LeaseOp {
             replica: &replica,
-            tell_me: jobs.iter().any(|job| job.deadline.is_some()),
+            // A call on many queues asks without waiting, and watches meanwhile.
+            tell_me: jobs.iter().any(|job| job.deadline.is_some()) || self.waiters.waits(queue),
             bytes_max: limits::LEASE_BYTES_MAX,
             seed,
             names: &names,

@@ -5,8 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod embedded;
-mod running;
+pub(crate) mod running;
 mod serve;
+pub(crate) mod service;
 mod stub;
 mod verbs;
 mod work;

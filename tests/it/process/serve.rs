@@ -1,54 +1,11 @@
 //! `leaseq serve` as an operator meets it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use super::running::{children, kill, leaseq, runs, until};
-
-struct Service {
-    process: Child,
-    url: String,
-    stderr: BufReader<std::process::ChildStderr>,
-}
-
-impl Service {
-    fn start(args: &[&str]) -> Self {
-        let mut process = leaseq(&["serve", "--listen", "127.0.0.1:0"])
-            .args(args)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.starts_with("listening on http://127.0.0.1:") {
-            line.clear();
-            assert!(
-                stderr.read_line(&mut line).unwrap() > 0,
-                "it ended before it listened"
-            );
-        }
-        let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-        Self { process, url, stderr }
-    }
-
-    fn on(dir: &Path) -> Self {
-        Self::start(&["--data-dir", dir.to_str().unwrap()])
-    }
-
-    fn redis(&self) -> u32 {
-        let pid = self.process.id();
-        until("a redis-server child", || children(pid).first().copied())
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use super::running::{kill, leaseq, runs};
+use super::service::Service;
 
 /// Runs a service that should refuse: its exit code and what it said.
 fn refused(args: &[&str]) -> (i32, String) {

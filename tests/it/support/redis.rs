@@ -1,6 +1,7 @@
 //! A private redis-server on a unix socket in its own directory, ended with the test by its own pid.
 
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use leaseq::store::{QueueKeys, Store};
 
 pub struct Redis {
     child: Child,
+    args: Vec<String>,
     dir: tempfile::TempDir,
     /// Kept between commands: an audit sends dozens after every step of the model.
     beside: Mutex<Option<Connection>>,
@@ -27,37 +29,25 @@ impl Redis {
 
     pub fn start_with(extra: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let socket = dir.path().join("redis.sock");
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                "0",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--daemonize",
-                "no",
-            ])
-            .arg("--unixsocket")
-            .arg(&socket)
-            .arg("--dir")
-            .arg(dir.path())
-            .args(extra)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server must be installed: make test does it");
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            assert!(Instant::now() < deadline, "redis-server did not start");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let args: Vec<String> = extra.iter().map(|arg| (*arg).to_owned()).collect();
         Self {
-            child,
+            child: spawn(dir.path(), &args),
+            args,
             dir,
             beside: Mutex::new(None),
         }
+    }
+
+    /// kill -9: what it had not written down is gone.
+    pub fn kill(&mut self) {
+        *self.beside.lock().expect("no test panics while it sends") = None;
+        self.child.kill().expect("it is this test's own child");
+        self.child.wait().expect("it is this test's own child");
+    }
+
+    /// After [`Self::kill`], on the same socket and the same data.
+    pub fn start_again(&mut self) {
+        self.child = spawn(self.dir.path(), &self.args);
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -117,6 +107,37 @@ impl Drop for Redis {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns when it accepts connections.
+fn spawn(dir: &Path, extra: &[String]) -> Child {
+    let socket = dir.join("redis.sock");
+    let child = Command::new("redis-server")
+        .args([
+            "--port",
+            "0",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+        ])
+        .arg("--unixsocket")
+        .arg(&socket)
+        .arg("--dir")
+        .arg(dir)
+        .args(extra)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server must be installed: make test does it");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while UnixStream::connect(&socket).is_err() {
+        assert!(Instant::now() < deadline, "redis-server did not start");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
 }
 
 pub fn queue(name: &str) -> (QueueName, QueueKeys) {

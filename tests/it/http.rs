@@ -1,0 +1,16 @@
+//! The data plane over real HTTP: the binary, its Redis, and a client that sends bytes.
+
+// A panic is how a test fails.
+#![allow(clippy::unwrap_used)]
+
+mod api;
+mod crash;
+mod enqueue;
+mod lease;
+mod leave;
+mod outage;
+mod queues;
+mod refused;
+mod replicas;
+mod settle;
+mod shipped;

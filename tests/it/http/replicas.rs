@@ -1,0 +1,77 @@
+//! Two services on one Redis are one queue.
+
+use std::time::{Duration, Instant};
+
+use super::api::{Api, each, tasks};
+use crate::process::service::Service;
+use crate::support::redis::Redis;
+
+fn replicas(redis: &Redis) -> [(Service, Api); 2] {
+    [(); 2].map(|()| {
+        let service = Service::start(&["--redis-url", &redis.url()]);
+        let api = Api::of(&service);
+        (service, api)
+    })
+}
+
+/// Waits through one replica and enqueues to `q` through another, again and again: the median of the times between.
+/// A busy machine may stop a process for a moment; it does not stop it every time.
+fn wake_time(path: &'static str, body: &'static str, waiters: usize) -> Duration {
+    let redis = Redis::start();
+    let [(_a, a), (_b, b)] = replicas(&redis);
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let waiter = b.waiting(path, body, waiters);
+        let start = Instant::now();
+        let id = a.enqueue("{}");
+        let leased = tasks(&waiter.join().unwrap().expect(200));
+        times.push(start.elapsed());
+        assert_eq!(each(&leased, "id"), [id]);
+        b.wait_for_waiters(0);
+    }
+    times.sort();
+    times[1]
+}
+
+/// Without a notification, waiters look each second.
+const ONLY_NOTIFIED: Duration = Duration::from_millis(500);
+
+/// I26.
+#[test]
+fn a_waiting_lease_is_woken_by_an_enqueue_through_another_replica() {
+    let time = wake_time("/v1/queues/q/lease", r#"{"wait_seconds":30}"#, 1);
+    assert!(time < ONLY_NOTIFIED, "{time:?}");
+}
+
+/// I26.
+#[test]
+fn a_lease_that_waits_on_many_queues_is_woken_through_another_replica() {
+    let time = wake_time("/v1/lease", r#"{"queues":["p","q"],"wait_seconds":30}"#, 2);
+    assert!(time < ONLY_NOTIFIED, "{time:?}");
+}
+
+/// I24.
+#[test]
+fn what_one_replica_answered_the_other_knows() {
+    let redis = Redis::start();
+    let [(_a, a), (_b, b)] = replicas(&redis);
+    for (one, other) in [(&a, &b), (&b, &a)].repeat(10) {
+        let id = one.enqueue("{}");
+        assert_eq!(other.task(&id)["state"], "ready");
+        let task = other.lease_one();
+        assert_eq!(one.task(&id)["state"], "leased");
+        one.settle(&task, "ack", r#"{"result":1}"#).expect(200);
+        assert_eq!(other.task(&id)["result"], 1);
+        assert_eq!(other.settle(&task, "ack", "").expect(200)["already"], true);
+    }
+    for (seconds, one, other) in [(60, &a, &b), (90, &b, &a), (120, &a, &b)] {
+        let config = format!(r#"{{"lease_seconds":{seconds}}}"#);
+        one.send("PUT", "/v1/queues/q", "", &config);
+        assert_eq!(
+            other.get("/v1/queues/q").expect(200)["config"]["lease_seconds"],
+            seconds
+        );
+        other.enqueue("{}");
+        assert_eq!(other.lease_one()["lease_seconds"], seconds);
+    }
+}

@@ -1,0 +1,69 @@
+//! What is shipped and can be run is run: the README's minute, and the job with accidents.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::api::served;
+use crate::process::running::LEASEQ;
+
+/// What the job needs; see its `FILES_MIN`.
+const FILES: usize = 1000;
+
+fn run(command: &mut Command) {
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Regular files below a folder, counted as far as `FILES`.
+fn files_below(folder: &Path) -> usize {
+    let (mut folders, mut count) = (vec![folder.to_owned()], 0);
+    while let Some(folder) = folders.pop().filter(|_| count < FILES) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => count += 1,
+                _ => {}
+            }
+        }
+    }
+    count
+}
+
+#[test]
+fn what_the_readme_shows_is_what_happens() {
+    let (service, _api, _dir) = served();
+    run(Command::new("python3").args(["tests/readme.py", &service.url]));
+}
+
+#[test]
+fn the_quickstart_runs_from_top_to_bottom() {
+    let (service, _api, _dir) = served();
+    run(Command::new("bash")
+        .arg("openapi/examples/curl/quickstart.sh")
+        .env("LEASEQ_URL", &service.url));
+}
+
+/// I1, I2, I3: killed workers of four languages and a killed service lose nothing and repeat only what an expired
+/// lease explains.
+#[test]
+fn a_real_job_with_accidents_ends_with_every_result_right() {
+    let made = tempfile::tempdir().unwrap();
+    let mut folder = Path::new("/usr/share/doc");
+    // Slim machines have no documentation.
+    if files_below(folder) < FILES {
+        for number in 0..FILES {
+            let path = made.path().join(format!("file {number} 'of' $many"));
+            std::fs::write(path, format!("{number}\n").repeat(number)).unwrap();
+        }
+        folder = made.path();
+    }
+    run(Command::new("python3")
+        .args(["openapi/examples/sha256/run", LEASEQ, "--files-max", "1000"])
+        .arg("--folder")
+        .arg(folder));
+}

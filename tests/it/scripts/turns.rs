@@ -70,6 +70,15 @@ async fn tasks_without_a_group_form_one_group() {
     assert_fair(&groups(&queue.lease(8).await), &["", "a"]);
 }
 
+/// A filter holds also where there is only one lane, which a lease takes without looking for others.
+#[tokio::test]
+async fn a_names_filter_leaves_the_only_lane_alone_when_it_is_of_another_name() {
+    let queue = Queue::start().await;
+    queue.enqueue(&[named("mail")]).await;
+    assert!(queue.lease_names(1, &["report"]).await.is_empty());
+    assert_eq!(queue.lease_names(1, &["mail"]).await.len(), 1);
+}
+
 /// I18: one tenant's backlog delays another's single task by one turn.
 #[tokio::test]
 async fn a_single_task_waits_for_one_turn_of_a_backlog() {

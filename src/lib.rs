@@ -5,8 +5,14 @@
 //! - [`domain`] is what words mean.
 //! - [`store`] is what Redis remembers.
 //! - [`engine`] is what this process remembers.
-//! - `http` is what the wire says.
+//! - [`http`] is what the wire says.
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod http;
+pub mod metrics;
 pub mod store;
+pub mod telemetry;

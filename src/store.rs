@@ -4,6 +4,7 @@
 //! queue. An operation is a pair of files in `ops/`: the Lua that changes state and the Rust that gives it types.
 
 pub mod conn;
+pub mod embedded;
 pub mod error;
 pub mod keys;
 pub mod ops;

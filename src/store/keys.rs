@@ -8,7 +8,7 @@
 //! | `…:mut` | hash | task id → mutable part | with the record |
 //! | `…:hist` | hash | task id → failed attempts (`lua/history.lua`) | with the record |
 //! | `…:due` | zset | task id → due ms | it is due |
-//! | `…:leased` | zset | task id → expiry ms + nonce/2048 | settled or run out |
+//! | `…:leased` | zset | task id → expiry ms × 2048 + nonce | settled or run out |
 //! | `…:dead` | zset | task id → died ms | replayed, purged, evicted |
 //! | `…:done` | list | finished ms, bytes, task id | retention ends |
 //! | `…:res` | hash | task id → state, finished ms, grant, result | retention ends |

@@ -3,6 +3,7 @@
 use deadpool_redis::redis::Cmd;
 
 use super::reply::{BadReply, Reply};
+use crate::domain::Millis;
 
 pub mod ack;
 pub mod configure;
@@ -46,17 +47,24 @@ pub enum Answer<T> {
     Unknown,
 }
 
+/// What a settling script answered, per item in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settles<T> {
+    pub now: Millis,
+    pub answers: Vec<Answer<T>>,
+}
+
 /// Reads `word, now, items…` of the settling scripts.
 fn settled<T>(
     mut reply: Reply,
     mut read: impl FnMut(&str, &mut Reply) -> Result<T, BadReply>,
-) -> Result<Result<Vec<Answer<T>>, Absent>, BadReply> {
+) -> Result<Result<Settles<T>, Absent>, BadReply> {
     match reply.text()?.as_str() {
         "settled" => {}
         "absent" => return Ok(Err(Absent)),
         _ => return Err(BadReply("a settle's word")),
     }
-    reply.millis()?;
+    let now = reply.millis()?;
     let mut answers = Vec::new();
     while !reply.is_empty() {
         let mut item = reply.array()?;
@@ -66,7 +74,7 @@ fn settled<T>(
             word => Answer::Done(read(word, &mut item)?),
         });
     }
-    Ok(Ok(answers))
+    Ok(Ok(Settles { now, answers }))
 }
 
 /// One letter per state, as the scripts write it.

@@ -86,6 +86,21 @@ pub struct Record {
     pub size: u32,
 }
 
+/// The lease length frozen into a record.
+///
+/// # Errors
+/// When the bytes are not what [`write()`] made.
+pub fn lease_ms(record: &[u8]) -> Result<u64, BadReply> {
+    let bad = || BadReply("a task record");
+    let flags = u16::from_be_bytes(*record.get(7..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?);
+    if flags & LEASE_MS == 0 {
+        return Ok(defaults::LEASE_MS);
+    }
+    let at = 9 + if flags & RUN_AT == 0 { 0 } else { 6 } + if flags & MAX_ATTEMPTS == 0 { 0 } else { 2 };
+    let ms = record.get(at..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?;
+    Ok(u32::from_be_bytes(*ms).into())
+}
+
 /// Reads a record and the payload that lay apart, empty if none did.
 ///
 /// # Errors

@@ -118,6 +118,17 @@ impl Store {
         Ok(taken)
     }
 
+    /// Whether Redis syncs its append-only file before it answers; `false` too where that cannot be seen.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn syncs_every_write(&self) -> Result<bool, StoreError> {
+        let persistence: String = self.command(cmd("INFO").arg("persistence")).await?;
+        let settings: Vec<String> = self.command(cmd("CONFIG").arg("GET").arg("appendfsync")).await?;
+        Ok(persistence.lines().any(|line| line == "aof_enabled:1")
+            && settings.get(1).is_some_and(|value| value == "always"))
+    }
+
     /// Redis takes a write; also keeps the probe bounded.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The Lua scripts: each is the prelude, the constants, the parts it uses, and its own file.
 
+use std::fmt::Write;
 use std::sync::LazyLock;
 
 use deadpool_redis::redis;
@@ -35,7 +36,9 @@ macro_rules! parts {
         }
     };
 }
-parts!(task, lanes, draw, history, requests, settle, endings, retry);
+parts!(
+    bury, draw, finish, grant, history, lanes, late, marks, requests, retry, rotation, settle, several, task
+);
 
 macro_rules! scripts {
     ($($name:ident),* $(,)?) => {
@@ -49,13 +52,15 @@ scripts!(
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
-/// The parts that a script's header names behind `Uses`.
-fn uses(source: &str) -> impl Iterator<Item = &str> {
+/// The parts that a script's header names behind `word`.
+fn named<'a>(source: &'a str, word: &str) -> Vec<&'a str> {
+    let mark = format!("-- {word} ");
     source
         .lines()
         .take_while(|line| line.starts_with("--"))
-        .filter_map(|line| line.strip_prefix("-- Uses"))
+        .filter_map(|line| line.strip_prefix(&mark))
         .flat_map(str::split_whitespace)
+        .collect()
 }
 
 /// The facts that Lua takes from Rust, so that each is written once.
@@ -76,27 +81,69 @@ fn constants() -> String {
     )
 }
 
-fn assemble(source: &str, clock: Clock) -> String {
+/// The files a script is made of, in order, as they stand in it: what `Later` names is wrapped into functions.
+fn pieces(name: &'static str, source: &'static str, clock: Clock) -> Vec<(&'static str, String)> {
     let now = match clock {
         Clock::Redis => {
             "(function() local t = call('TIME') return t[1] * 1000 + floor(t[2] / 1000) end)()".to_owned()
         }
         Clock::Test => format!("tonumber(call('GET', '{}'))", keys::TEST_CLOCK),
     };
-    let mut code = PRELUDE.replace("--[[clock]]", &now);
-    code.push_str(&constants());
-    for name in uses(source) {
-        code.push_str(part(name));
+    let (uses, later) = (named(source, "Uses"), named(source, "Later"));
+    let mut declared = constants();
+    for part_name in &uses {
+        let _ = writeln!(declared, "local load_{part_name} = nothing");
     }
-    code.push_str(source);
-    code
+    for part_name in &later {
+        let _ = writeln!(declared, "local load_{part_name}");
+        for names in part(part_name).lines().filter_map(local_names) {
+            let _ = writeln!(declared, "local {names}");
+        }
+    }
+    let mut pieces = vec![
+        ("prelude", PRELUDE.replace("--[[clock]]", &now)),
+        ("constants", declared),
+    ];
+    pieces.extend(uses.into_iter().map(|name| (name, part(name).to_owned())));
+    for name in later {
+        let mut lazy = format!("load_{name} = function() load_{name} = nothing ");
+        for line in part(name).lines() {
+            lazy.push_str(&assigned(line));
+            lazy.push('\n');
+        }
+        lazy.push_str("end\n");
+        pieces.push((name, lazy));
+    }
+    pieces.push((name, source.to_owned()));
+    pieces
+}
+
+/// What a line at the left margin declares: `f` of `local function f(…)`, `a, b` of `local a, b = …`.
+fn local_names(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("local ")?;
+    match rest.strip_prefix("function ") {
+        Some(function) => function.split('(').next(),
+        None => rest.split('=').next().map(str::trim),
+    }
+}
+
+/// The line with its declaration turned into an assignment to what was declared before.
+fn assigned(line: &str) -> String {
+    match line.strip_prefix("local ") {
+        Some(rest) if rest.contains('=') || rest.starts_with("function ") => rest.to_owned(),
+        Some(_) => String::new(),
+        None => line.to_owned(),
+    }
 }
 
 fn all(clock: Clock) -> Vec<Script> {
     SOURCES
         .iter()
         .map(|&(name, source)| {
-            let code = assemble(source, clock);
+            let code: String = pieces(name, source, clock)
+                .into_iter()
+                .map(|(_, text)| text)
+                .collect();
             let sha = redis::Script::new(&code).get_hash().to_owned();
             Script { name, code, sha }
         })
@@ -123,16 +170,11 @@ pub(crate) fn script(clock: Clock, name: &'static str) -> &'static Script {
 
 /// A script error's line, counted from the top of the assembled source, as "part:line" of the file it is in.
 pub(crate) fn locate(name: &str, line: usize) -> String {
-    let Some((_, source)) = SOURCES.iter().find(|(n, _)| *n == name) else {
+    let Some(&(name, source)) = SOURCES.iter().find(|(n, _)| *n == name) else {
         return format!("{name}:{line}");
     };
     let mut left = line;
-    let constants_lines = constants();
-    let files = [("prelude", PRELUDE), ("constants", constants_lines.as_str())]
-        .into_iter()
-        .chain(uses(source).map(|used| (used, part(used))))
-        .chain([(name, *source)]);
-    for (file, text) in files {
+    for (file, text) in pieces(name, source, Clock::Redis) {
         let lines = text.lines().count();
         if left <= lines {
             return format!("{file}.lua:{left}");
@@ -162,8 +204,14 @@ mod tests {
 
     #[test]
     fn an_error_is_located_in_the_file_it_is_in() {
-        let prelude = PRELUDE.lines().count() + constants().lines().count();
-        assert_eq!(locate("show", prelude + 3), "show.lua:3");
-        assert_eq!(locate("lease", prelude + 1), "task.lua:1");
+        let all = &scripts(Clock::Redis)
+            .iter()
+            .find(|script| script.name == "lease")
+            .unwrap()
+            .code;
+        let line = |text: &str| 1 + all.lines().position(|line| line.contains(text)).unwrap();
+        assert_eq!(locate("lease", line("-- House rules")), "prelude.lua:4");
+        assert_eq!(locate("lease", line("-- lease: hands out")), "lease.lua:1");
+        assert_eq!(locate("lease", line("A lane's two streams") + 1), "draw.lua:5");
     }
 }

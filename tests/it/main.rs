@@ -4,6 +4,8 @@
 #![allow(unreachable_pub)]
 
 mod auditor;
+mod engine;
 mod model;
+mod process;
 mod scripts;
 mod support;

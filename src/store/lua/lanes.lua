@@ -1,29 +1,6 @@
--- lanes: how order and fairness stay cheap. A lane is one priority of one name in one group.
---
---   fresh:<lane>   list    entries as accepted; an entry is live while its task has no mutable part
---   back:<lane>    zset    place -> entry, of tasks that became ready in another way
---   heads:<group>  zset    order score -> "<priority>/<name>", a lower bound of the lane's best task
---   names:<name>   zset    pass -> "<priority>/<group>", a lower bound of the group's pass
---   TURN           zset    pass -> group; the lowest pass has its turn, ties go by name, each grant adds one
---
--- <lane> is "<priority>/<name>/<group>"; an entry is tick (7 bytes) .. id (14), so that ties sort by
--- acceptance. All four exist only while the lane has entries.
-
-local order, aging = 0, 0
-
-local function use_order(word, aging_ms)
-  order, aging = word, tonumber(aging_ms) * PLACES
-end
-
-local function order_score(priority, place)
-  if order == 'aged' then return place - priority * aging end
-  if order == 'fifo' then return place end
-  return (1000 - priority) * 8796093022208 + floor(place / PLACES) -- strict: 2^43 ms per priority
-end
+-- lanes: tasks that enter and leave lanes otherwise than fresh from an enqueue. The keys are told in `rotation`.
 
 local function entry_of(tick, id) return pack('>I7', tick) .. id end
-local function heads_of(group) return ROOT .. 'heads:' .. group end
-local function names_of(name) return ROOT .. 'names:' .. name end
 
 -- The place of a lane's first entry, or nil for a lane without entries.
 local function head_place(lane)
@@ -52,34 +29,10 @@ local function arrive(priority, name, group, place, entry)
   a.back[#a.back + 1] = entry
 end
 
--- Where the round of turns begins. Groups that a names filter passed by have no credit for it: they are one turn behind at most.
-local function round_begins(lowest, highest) return math.max(lowest, highest - 1) end
-
--- A group that joins goes behind those that wait for their turn in this round and before those that had it:
--- nobody gains by leaving and coming back, and a single task waits for one turn of the others.
-local joining_pass
-local function pass_for_new_group()
-  if not joining_pass then
-    local first, last = call('ZRANGE', TURN, 0, 0, 'WITHSCORES'), call('ZRANGE', TURN, -1, -1, 'WITHSCORES')
-    joining_pass = first[2] and round_begins(tonumber(first[2]), tonumber(last[2])) + 0.5 or 1
-  end
-  return joining_pass
-end
-
 local function check_arrivals()
   for _, a in ipairs(arrivals) do
     call('ZCARD', ROOT .. 'back:' .. a.lane)
-    a.new = not call('ZSCORE', heads_of(a.group), a.member)
-    a.pass = tonumber(call('ZSCORE', TURN, a.group) or pass_for_new_group())
-    call('ZCARD', names_of(a.name))
-  end
-end
-
-local function enter_rotation(a)
-  call('ZADD', heads_of(a.group), 'LT', order_score(a.priority, a.lowest), a.member)
-  if a.new then
-    call('ZADD', TURN, 'NX', a.pass, a.group)
-    call('ZADD', names_of(a.name), 'NX', a.pass, string.format('%d/%s', a.priority, a.group))
+    check_entry(a)
   end
 end
 
@@ -117,11 +70,4 @@ local function take_return(priority, name, group, entry)
   local lane = member .. '/' .. group
   call('ZREM', ROOT .. 'back:' .. lane, entry)
   head_moved(group, member, priority, name, head_place(lane))
-end
-
--- Replicas with waiting leases write their names into `hungry`; whoever makes tasks ready tells them once.
-local function wake(hungry, me, ready)
-  if ready == 0 or not hungry or hungry == '' or hungry == me then return end
-  call('PUBLISH', HINTS, string.match(Q, '{(.-)}') .. ' ' .. ready .. ' ' .. me)
-  call('HSET', Q, 'hungry', string.find(hungry, me, 1, true) and me or '')
 end

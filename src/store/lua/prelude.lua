@@ -6,6 +6,8 @@
 --   no check and no error() after the first write.
 --   Every loop is bounded by an argument. Lists given to unpack() stay below 1,000 values.
 --   Payload bytes are never decoded here: cjson damages `[]` and numbers above 2^53.
+--   A script names the parts it always needs behind `Uses`, and those of its rare paths behind `Later`: making their
+--   functions costs more than most calls do, so load_<part>() makes them when they are needed.
 --   Numbers go into commands as numbers (sent with 17 digits); `..` would cut them at 14.
 
 local Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT = unpack(KEYS)
@@ -18,6 +20,15 @@ local pack, unpack_bytes = struct.pack, struct.unpack
 local PLACES = 2048
 
 local NOW = --[[clock]]
+
+local function nothing() end
+
+-- A lease's score is its expiry in ms times PLACES, plus its nonce: an integer, because Redis writes and reads fractions slowly.
+local function read_score(score)
+  local exact = tonumber(score)
+  local nonce = exact % PLACES
+  return (exact - nonce) / PLACES, nonce
+end
 
 -- Sends `command key a1 a2 ...` in slices that unpack() can carry. `list` has pairs or single values.
 local function many(command, key, list)

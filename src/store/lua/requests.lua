@@ -17,8 +17,6 @@ local function remember_request(r)
     call('HDEL', REQ, key)
   end
   if call('ZCARD', REQ_AT) >= REQUESTS_MAX then call('HDEL', REQ, call('ZPOPMIN', REQ_AT)[1]) end
-  local parts = {}
-  for i, id in ipairs(r.given) do parts[i] = pack('>I4', r.grants[i]) .. id end
-  call('HSET', REQ, r.key, table.concat(parts))
+  call('HSET', REQ, r.key, table.concat(r.grants))
   call('ZADD', REQ_AT, r.until_ms, r.key)
 end

@@ -37,7 +37,7 @@ local function cancel_now(id, m, rec)
   cancelled = cancelled + 1
   local size = #rec
   if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
-  finish(id, 'x', m.grants, size, '')
+  finish(CANCELLED, pack('>I4', size) .. id, pack('>I4', m.grants), '')
 end
 
 -- A grant that counted and failed: the next attempt, or the end. Says the state and when it runs next.
@@ -65,29 +65,32 @@ local function fail(id, m, task, rec, attempt, how)
   return 'r', how.place or NOW
 end
 
-local RETRY_FIELDS = { 'version', 'order', 'aging_ms', 'ready', 'hungry', 'cancelled_total', 'marks_at', 'leases_expired_total', 'max_deferrals' }
+local RETRY_FIELDS = { 'version', 'order', 'aging_ms', 'ready', 'hungry', 'cancelled_total', 'marks_at', 'dead_max_size', 'max_deferrals' }
 
 local function read_state()
   local state = call('HMGET', Q, unpack(RETRY_FIELDS))
   if state[1] then use_order(state[2], state[3]) end
-  return state, call('HMGET', Q, unpack(ENDING_FIELDS))
+  return state, call('HMGET', Q, unpack(FINISH_FIELDS))
 end
 
-local function check_writes()
+local function check_writes(kept, sweeping)
   check_arrivals()
-  check_endings()
+  check_finish(kept, sweeping)
+  call('LLEN', DONE)
+  call('ZCARD', DEAD)
   call('ZCARD', DUE)
+  for _, key in ipairs({ REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
 end
 
 -- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones.
-local function write_decisions(state, e, me, ended)
+local function write_decisions(state, kept, me, ended)
   many('ZREM', LEASED, ended)
   many('HSET', MUT, changes)
   many('HSET', HIST, histories)
   many('ZADD', DUE, waiting)
   apply_arrivals()
-  write_buried(e)
-  write_finished(e)
+  write_buried(state[8])
+  write_finished(kept)
   call('HSET', Q, 'ready', state[4] + returning, 'cancelled_total', state[6] + cancelled)
   wake(state[5], me, returning)
 end

@@ -69,10 +69,3 @@ local function write_mut(m)
   end
   return pack('>I4I2I2BI2I7I6I4', m.grants, m.failed, m.deferrals, m.flags, m.priority, m.place, m.granted_at, m.slot) .. tail
 end
-
--- A lease's score is its expiry in ms plus nonce / PLACES.
-local function read_score(score)
-  local exact = tonumber(score)
-  local expires = floor(exact)
-  return expires, (exact - expires) * PLACES
-end

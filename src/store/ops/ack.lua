@@ -1,64 +1,63 @@
 -- ack: holders of leases finish their tasks.
 --
--- ARGV   1 #items  then per item: id, grant, nonce, bytes of the task, result as JSON or ''
+-- ARGV   1 #items  then per item: bytes of the task (4) .. id (14) .. grant (4) .. nonce (2), result as JSON or ''
 -- Reply  "settled", now, then per item one of
 --          {"acked"} | {"late"} | {"already"} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
 -- Moves  leased -> completed; ready -> completed when the lease ran out and nobody was granted the task since
 -- Keeps  I3 I4 I7 I8 I9 I10 I25
--- Uses   task lanes settle endings
+-- Uses   marks finish
+-- Later  rotation task lanes settle late
 
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'completed_total', 'ready', 'marks_at', unpack(ENDING_FIELDS))
+local state = call('HMGET', Q, 'version', 'completed_total', 'marks_at', unpack(FINISH_FIELDS))
 if not state[1] then return { 'absent' } end
-use_order(state[2], state[3])
-local e = { unpack(state, 7) }
+local kept = { unpack(state, 4) }
 
-local count = tonumber(ARGV[1])
-read_holders(2, count, 5)
-
--- A lease that ran out may still be acked while nothing was decided about the task since.
-local function may_be_late(id, m)
-  local task = read_record(call('HGET', REC, id))
-  local failed, flags = m and m.failed or 0, m and m.flags or 0
-  return failed + 1 < task.max_attempts and not has(flags, CANCEL)
+local last = 2 * tonumber(ARGV[1])
+local ids, n = {}, 0
+for at = 2, last, 2 do
+  n = n + 1
+  ids[n] = sub(ARGV[at], 5, 18)
 end
+local scores = call('ZMSCORE', LEASED, unpack(ids))
+local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
 
 local reply, leased, returned = { 'settled', NOW }, {}, {}
-for i = 1, count do
-  local at = 2 + (i - 1) * 5
-  local id, grant, nonce = ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local expires, m = held(i, grant, nonce)
-  local word
-  if expires and (expires > NOW or may_be_late(id, m)) then
-    word = expires > NOW and 'acked' or 'late'
-    leased[#leased + 1] = id
-  elseif expires then
-    word = 'lost'
-  else
-    local swept = not scores[i] and muts[i] and read_mut(muts[i])
-    if swept and swept.grants == grant and swept.slot == nonce and has(swept.flags, EXPIRED) then
-      local task = read_record(call('HGET', REC, id))
-      local r = { priority = swept.priority, name = task.name, group = task.group, entry = entry_of(task.tick, id) }
-      if check_return(r.priority, r.name, r.group, r.entry) then
-        word = 'late'
-        returned[#returned + 1] = r
-      end
-    end
-    word = word or judge(id, 'a', grant, nonce)
+for i = 1, n do
+  local item, id, word = ARGV[2 * i], ids[i], nil
+  local proof = sub(item, 19)
+  if scores[i] and not muts[i] then
+    -- The usual task: its first lease, still running.
+    local expires, nonce = read_score(scores[i])
+    if expires > NOW and proof == pack('>I4I2', 1, nonce) then word = 'acked' end
   end
+  if not word then
+    load_rotation()
+    load_task()
+    load_lanes()
+    load_settle()
+    load_late()
+    word = judge_ack(id, scores[i], muts[i], unpack_bytes('>I4I2', proof))
+  end
+  if word == 'acked' or (word == 'late' and scores[i]) then leased[#leased + 1] = id end
+  if word == 'late' and not scores[i] then returned[#returned + 1] = id end
   if word == 'acked' or word == 'late' then
-    finish(id, 'c', grant, tonumber(ARGV[at + 3]), ARGV[at + 4])
-    mark(id, 'a', grant, nonce, 'c', 0, 0, 0)
+    finish(COMPLETED, sub(item, 1, 18), sub(item, 19, 22), ARGV[2 * i + 1])
+    mark(id, 'a' .. proof)
   end
   reply[2 + i] = word
 end
-if #leaving == 0 then return reply end
-check_endings()
+if finishes == 0 then return reply end
+check_finish(kept)
 check_marks()
+if #returned > 0 then check_late() end
 
 many('ZREM', LEASED, leased)
-for _, r in ipairs(returned) do take_return(r.priority, r.name, r.group, r.entry) end
-write_finished(e)
-call('HSET', Q, 'completed_total', state[4] + #leaving, 'ready', state[5] - #returned)
-write_marks(state[6])
+if #returned > 0 then
+  take_late()
+  call('HINCRBY', Q, 'ready', -#returned)
+end
+call('HSET', Q, 'completed_total', state[2] + finishes)
+write_finished(kept)
+write_marks(state[3])
 return reply

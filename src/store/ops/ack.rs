@@ -2,7 +2,7 @@
 
 use deadpool_redis::redis::Cmd;
 
-use super::{Absent, Answer, Op, lease_args, settled};
+use super::{Absent, Op, Settles, settled};
 use crate::domain::Lease;
 use crate::domain::settle::Ack;
 use crate::store::reply::{BadReply, Reply};
@@ -19,13 +19,18 @@ pub enum Acked {
 
 impl Op for AckOp<'_> {
     const SCRIPT: &'static str = "ack";
-    type Outcome = Result<Vec<Answer<Acked>>, Absent>;
+    type Outcome = Result<Settles<Acked>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.0.len());
         for (lease, ack) in self.0 {
-            lease_args(cmd, lease);
-            cmd.arg(lease.size);
+            // One argument for all that the script only compares and copies.
+            let mut item = [0; 24];
+            item[..4].copy_from_slice(&lease.size.to_be_bytes());
+            item[4..18].copy_from_slice(lease.task.as_bytes());
+            item[18..22].copy_from_slice(&lease.grant.to_be_bytes());
+            item[22..].copy_from_slice(&lease.nonce.to_be_bytes());
+            cmd.arg(&item[..]);
             cmd.arg(ack.result.as_ref().map_or(&[][..], |result| result.bytes()));
         }
     }

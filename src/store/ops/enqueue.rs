@@ -1,7 +1,5 @@
 //! Accepts tasks, in order.
 
-use std::collections::HashMap;
-
 use deadpool_redis::redis::Cmd;
 
 use super::Op;
@@ -44,40 +42,30 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
 
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.version).arg(self.replica).arg(u8::from(self.again));
-        let mut lanes = Vec::new();
-        let mut index = HashMap::new();
-        let of_task: Vec<usize> = self
+        // Neighbours that go the same way share one head.
+        let runs: Vec<&[T]> = self
             .tasks
-            .iter()
-            .map(|task| {
-                let task = task.as_ref();
-                let group = task.group.as_ref().map_or("", |group| group.as_str());
-                let lane = (task.priority.get(), task.name.as_str(), group);
-                *index.entry(lane).or_insert_with(|| {
-                    lanes.push(lane);
-                    lanes.len()
-                })
-            })
+            .chunk_by(|a, b| way(a.as_ref()) == way(b.as_ref()))
             .collect();
-        cmd.arg(lanes.len());
-        for (priority, name, group) in lanes {
-            cmd.arg(priority).arg(name).arg(group);
-        }
-        cmd.arg(self.tasks.len());
+        cmd.arg(runs.len());
         let mut apart = Vec::new();
-        for (task, lane) in self.tasks.iter().zip(of_task) {
-            let task = task.as_ref();
-            let policy = self.config.policy(&task.name, (task.max_attempts, task.lease_ms));
-            let (body, payload) = record::write(task, policy);
-            cmd.arg(lane).arg(task.id.as_bytes());
-            match task.start {
+        for run in runs {
+            let (priority, name, group, start) = way(run[0].as_ref());
+            cmd.arg(priority).arg(name).arg(group);
+            match start {
                 Start::Now => cmd.arg(""),
                 Start::After(ms) => cmd.arg(format!("+{ms}")),
                 Start::At(at) => cmd.arg(format!("@{}", at.get())),
             };
-            cmd.arg(body);
-            if let Some(payload) = payload {
-                apart.push((task.id, payload));
+            cmd.arg(run.len());
+            for task in run {
+                let task = task.as_ref();
+                let policy = self.config.policy(&task.name, (task.max_attempts, task.lease_ms));
+                let (body, payload) = record::write(task, policy);
+                cmd.arg(task.id.as_bytes()).arg(body);
+                if let Some(payload) = payload {
+                    apart.push((task.id, payload));
+                }
             }
         }
         cmd.arg(apart.len());
@@ -103,4 +91,10 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
             _ => return Err(BadReply("an enqueue's word")),
         })
     }
+}
+
+/// The lane and the start of a task.
+fn way(task: &NewTask) -> (u16, &str, &str, Start) {
+    let group = task.group.as_ref().map_or("", |group| group.as_str());
+    (task.priority.get(), task.name.as_str(), group, task.start)
 }

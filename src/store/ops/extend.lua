@@ -14,7 +14,7 @@ read_holders(2, count, 5)
 local reply, leases, changed = { 'settled', NOW }, {}, {}
 for i = 1, count do
   local at = 2 + (i - 1) * 5
-  local id, grant, nonce = ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local id, grant, nonce = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local expires, m = held(i, grant, nonce)
   if expires and expires > NOW then
     if not m then
@@ -27,7 +27,7 @@ for i = 1, count do
       until_ms = math.max(expires, math.min(stated or NOW + m.slot, m.granted_at + max_lease_ms))
     end
     if ARGV[at + 4] ~= '' then m.progress = ARGV[at + 4] end
-    leases[#leases + 1] = until_ms + nonce / PLACES
+    leases[#leases + 1] = until_ms * PLACES + nonce
     leases[#leases + 1] = id
     changed[#changed + 1] = id
     changed[#changed + 1] = write_mut(m)

@@ -2,7 +2,7 @@
 
 use deadpool_redis::redis::Cmd;
 
-use super::{Absent, Answer, Op, lease_args, settled};
+use super::{Absent, Op, Settles, lease_args, settled};
 use crate::domain::settle::Extend;
 use crate::domain::{Lease, Millis};
 use crate::store::reply::{BadReply, Reply};
@@ -18,7 +18,7 @@ pub struct Extended {
 
 impl Op for ExtendOp<'_> {
     const SCRIPT: &'static str = "extend";
-    type Outcome = Result<Vec<Answer<Extended>>, Absent>;
+    type Outcome = Result<Settles<Extended>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.0.len());

@@ -2,160 +2,85 @@
 --
 -- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 payload bytes at most  4 nonce seed
 --        5 #names  names...   6 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
--- Reply  "leased", now, next_at, ready, recalled requests (list of indexes),
---          "1" when only stale entries were met and another call is due, then per task: request, id, record, payload or '', mutable part or '', expires_at, nonce, last attempt or ''
+-- Reply  "leased", now, next_at or 0, recalled requests (list of indexes), "1" when another call is due (stale entries or the
+--          byte limit ended this one), tasks given per request (list), extras, then per task: id, record
+--          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of these
 --        "absent" when the queue does not exist
 -- Moves  ready -> leased
 -- Keeps  I4 I6 I7 I10 I12 I17 I18 I19
--- Uses   task lanes draw history requests
+-- Uses   rotation grant
+-- Later  task lanes draw history requests several
 
 local me, told, bytes_max, seed = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
-local names, at = {}, 6
+local names = {}
 for i = 1, tonumber(ARGV[5]) do names[i] = ARGV[5 + i] end
-at = 6 + #names
-
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'ready', 'hungry')
+local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry')
 if not state[1] then return { 'absent' } end
 use_order(state[2], state[3])
+read_requests(6 + #names)
 
-local requests, recalled, want = {}, {}, 0
-for i = 1, tonumber(ARGV[at]) do
-  local r = { tasks = tonumber(ARGV[at + 1]), lease_ms = tonumber(ARGV[at + 2]), worker = ARGV[at + 3], key = ARGV[at + 4], given = {}, grants = {}, until_ms = 0 }
-  at = at + 4
-  if r.key ~= '' and is_repeated(r.key) then
-    recalled[#recalled + 1] = i
-    r.tasks = 0
+-- The usual queue: one group, one lane, nothing returned, nothing stale, nothing large. Nil for any other.
+local function plain()
+  local turn = #names == 0 and want > 0 and want <= 256 and call('ZRANGE', TURN, 0, 1)
+  if not turn or #turn ~= 1 then return nil end
+  local heads = call('ZRANGE', heads_of(turn[1]), 0, 1)
+  if #heads ~= 1 then return nil end
+  local lane = heads[1] .. '/' .. turn[1]
+  if call('EXISTS', ROOT .. 'back:' .. lane) == 1 then return nil end
+  local fresh = call('LRANGE', ROOT .. 'fresh:' .. lane, 0, want)
+  local ids, count = {}, math.min(want, #fresh)
+  if count == 0 then return nil end
+  for i = 1, count do ids[i] = sub(fresh[i], 8) end
+  local records, bytes = call('HMGET', REC, unpack(ids)), 0
+  local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
+  for i = 1, count do
+    local rec = records[i]
+    if not rec or muts[i] or byte(rec, 9) >= 32 then return nil end
+    bytes = bytes + #rec
   end
-  requests[i] = r
-  want = want + r.tasks
-end
-
--- Choose, then look at what was chosen. Entries of tasks that moved on are stale: dropped and made up for.
-local line, first = want > 0 and open_line(want, names) or {}, 1
-local records, muts, live, looked, bytes = {}, {}, 0, 0, 0
-local full = false
-while live < want and looked < want + 1000 and first <= #line and not full do
-  first = choose(line, first, math.min(want - live, 256))
-  if picked == looked then break end
-  local ids = {}
-  for i = looked + 1, picked do ids[#ids + 1] = sub(pick_entry[i], 8) end
-  local recs, changed = call('HMGET', REC, unpack(ids)), call('HMGET', MUT, unpack(ids))
-  for i = looked + 1, picked do
-    local rec, mut = recs[i - looked], changed[i - looked]
-    if rec and (pick_returned[i] or not mut) then
-      local size = #rec
-      if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, ids[i - looked]) end
-      if live > 0 and bytes + size > bytes_max then
-        full = true
-        picked = i - 1
-        break
-      end
-      live, bytes = live + 1, bytes + size
-      records[i], muts[i] = rec, mut
+  if bytes > bytes_max then return nil end
+  local priority, name = string.match(heads[1], '^(%d+)/(.*)$')
+  local after = fresh[count + 1]
+  if not after then call('ZCARD', names_of(name)) end
+  return ids, records, muts, function()
+    call('LTRIM', ROOT .. 'fresh:' .. lane, count, -1)
+    if after then
+      call('ZADD', heads_of(turn[1]), order_score(tonumber(priority), (unpack_bytes('>I7', after))), heads[1])
+      call('ZADD', TURN, 'XX', 'INCR', count, turn[1])
     else
-      records[i] = false
-      pick_lane[i].g.pass = pick_lane[i].g.pass - 1
+      call('DEL', heads_of(turn[1]))
+      call('ZREM', names_of(name), priority .. '/' .. turn[1])
+      call('ZREM', TURN, turn[1])
     end
   end
-  looked = picked
 end
 
-local due, expiring = call('ZRANGE', DUE, 0, 0, 'WITHSCORES'), call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')
-local next_at = math.min(tonumber(due[2]) or math.huge, expiring[2] and floor(tonumber(expiring[2])) or math.huge)
-if next_at == math.huge then next_at = 0 end
-
-local reply = { 'leased', NOW, next_at, state[4], recalled, live == 0 and picked > 0 and 1 or 0 }
-local call_me = live < want and told and not string.find(state[5], me, 1, true)
-if picked == 0 then
-  if call_me then
-    call('HDEL', Q, '') -- a full store refuses a script whose first write may grow; leasing must still work
-    call('HSET', Q, 'hungry', state[5] .. me)
-  end
-  return reply
+local due, expiring = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
+local next_at = due and tonumber(due) or 0
+if expiring then
+  local expires = floor(tonumber(expiring) / PLACES)
+  if next_at == 0 or expires < next_at then next_at = expires end
 end
 
--- What each lane gave away, and each group's turns: after a cut by bytes fewer than were drawn.
-local lanes, groups = {}, {}
-for i = 1, picked do
-  local l = pick_lane[i]
-  if not l.took then
-    l.took, l.took_back = 0, 0
-    lanes[#lanes + 1] = l
-  end
-  if pick_returned[i] then l.took_back = l.took_back + 1 else l.took = l.took + 1 end
-  if not l.g.turns then
-    l.g.turns = 0
-    groups[#groups + 1] = l.g
-  end
-  if records[i] then l.g.turns = l.g.turns + 1 end
+local ids, records, muts, take = plain()
+local more = 0
+if not ids then
+  load_task()
+  load_lanes()
+  load_draw()
+  load_several()
+  ids, records, muts, take, more = several(names, want, bytes_max)
 end
 
--- Grants.
-local scores, changes, bigs, seconds = {}, {}, {}, 0
-local r, request = 1, requests[1]
-for i = 1, picked do
-  local rec = records[i]
-  if rec then
-    while request.tasks == #request.given do
-      r = r + 1
-      request = requests[r]
-    end
-    local id, flags = sub(pick_entry[i], 8), byte(rec, 9)
-    local m, task = muts[i] and read_mut(muts[i]), nil
-    local frozen = DEFAULT_LEASE_MS
-    if has(flags, LEASE_MS) then
-      task = read_record(rec)
-      frozen = task.lease_ms
-    end
-    local lease_ms = request.lease_ms > 0 and request.lease_ms or frozen
-    if m then
-      m.grants = m.grants + 1
-    elseif request.worker ~= '' or lease_ms ~= frozen then
-      m = first_mut(task or read_record(rec), NOW)
-    end
-    local mut, last = '', ''
-    if m then
-      m.granted_at, m.slot, m.worker, m.flags = NOW, lease_ms, request.worker, without(m.flags, EXPIRED)
-      mut = write_mut(m)
-      changes[#changes + 1] = id
-      changes[#changes + 1] = mut
-      if m.failed > 0 then last = last_attempt(call('HGET', HIST, id)) end
-    end
-    local payload = has(flags, BIG) and call('HGET', PAY, id) or ''
-    local nonce = (seed + i * 797) % PLACES
-    local n = #scores
-    scores[n + 1], scores[n + 2] = NOW + lease_ms + nonce / PLACES, id
-    request.given[#request.given + 1] = id
-    request.until_ms = math.max(request.until_ms, NOW + lease_ms)
-    request.grants[#request.grants + 1] = m and m.grants or 1
-    n = #reply
-    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = r, id, rec, payload
-    reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = mut, NOW + lease_ms, nonce, last
-  end
-end
+local given, reply = {}, { 'leased', NOW, next_at, recalled, more, {}, extras }
+grant(ids, records, muts, seed, reply)
+for i, r in ipairs(requests) do given[i] = r.given end
+reply[6] = given
 
-for _, l in ipairs(lanes) do
-  if not l.place then call('ZCARD', names_of(l.name)) end
-end
-
-for _, l in ipairs(lanes) do
-  if l.took > 0 then call('LTRIM', ROOT .. 'fresh:' .. l.lane, l.took, -1) end
-  if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, 0, l.took_back - 1) end
-end
-for _, l in ipairs(lanes) do
-  local place = l.place
-  if full then place = head_place(l.lane) end
-  head_moved(l.group, l.member, l.priority, l.name, place)
-end
-for _, g in ipairs(groups) do
-  if g.turns > 0 then call('ZADD', TURN, 'XX', g.start + g.turns, g.group) end
-end
-for _, l in ipairs(lagging) do call('ZADD', l[1], 'XX', l[2], l[3]) end
-many('ZADD', LEASED, scores)
-many('HSET', MUT, changes)
-call('HINCRBY', Q, 'ready', 0 - live) -- Lua would send minus nothing as "-0", which is no integer
-if call_me then call('HSET', Q, 'hungry', state[5] .. me) end
-for _, given in ipairs(requests) do
-  if given.key ~= '' and #given.given > 0 then remember_request(given) end
+take()
+if #ids > 0 then write_grants(#ids) end
+if #ids < want and told and not string.find(state[4], me, 1, true) then
+  call('HDEL', Q, '') -- a full store refuses a script whose first write may grow; leasing must still work
+  call('HSET', Q, 'hungry', state[4] .. me)
 end
 return reply

@@ -52,7 +52,7 @@ pub enum Granted {
         next_at: Option<Millis>,
         /// Wishes, from 0, whose `request_id` was granted before.
         recalled: Vec<usize>,
-        /// Only stale entries were met: ask again at once.
+        /// Stale entries or the byte limit ended the call, not the end of the queue: ask again at once.
         again: bool,
         grants: Vec<Grant>,
     },
@@ -80,43 +80,98 @@ impl Op for LeaseOp<'_> {
         }
     }
 
-    fn outcome(&self, reply: Reply) -> Result<Granted, BadReply> {
-        granted(reply)
+    fn outcome(&self, mut reply: Reply) -> Result<Granted, BadReply> {
+        match reply.text()?.as_str() {
+            "leased" => {}
+            "absent" => return Ok(Granted::Absent),
+            _ => return Err(BadReply("a lease's word")),
+        }
+        let (now, next_at) = (reply.millis()?, reply.some_millis()?);
+        let mut indexes = reply.array()?;
+        let mut recalled = Vec::new();
+        while !indexes.is_empty() {
+            recalled.push(from_one(indexes.number()?)?);
+        }
+        let again = reply.flag()?;
+        let (mut given, mut extras) = (reply.array()?, reply.array()?);
+        let mut grants = Vec::new();
+        for wish in self.wishes.iter().enumerate() {
+            for _ in 0..given.number()? {
+                grants.push(self.grant(grants.len() + 1, wish, now, &mut reply)?);
+            }
+        }
+        while !extras.is_empty() {
+            let mut extra = extras.array()?;
+            let grant = grants
+                .get_mut(from_one(extra.number()?)?)
+                .ok_or(BadReply("an index"))?;
+            (grant.payload, grant.mutable, grant.last_attempt) =
+                (extra.bytes()?, extra.bytes()?, extra.bytes()?);
+        }
+        Ok(Granted::Tasks {
+            now,
+            next_at,
+            recalled,
+            again,
+            grants,
+        })
     }
 }
 
-pub(super) fn granted(mut reply: Reply) -> Result<Granted, BadReply> {
+impl LeaseOp<'_> {
+    /// The n-th grant of the call, counted from one as the script's nonces are.
+    fn grant(
+        &self,
+        nth: usize,
+        (index, wish): (usize, &Wish),
+        now: Millis,
+        reply: &mut Reply,
+    ) -> Result<Grant, BadReply> {
+        let (id, record) = (reply.id()?, reply.bytes()?);
+        let lease_ms = match wish.lease_ms {
+            Some(ms) => ms,
+            None => record::lease_ms(&record)?,
+        };
+        let nonce = (usize::from(self.seed) + nth * 797) % 2048;
+        Ok(Grant {
+            wish: index,
+            id,
+            record,
+            payload: Bytes::new(),
+            mutable: Bytes::new(),
+            expires_at: now.plus(lease_ms),
+            nonce: u16::try_from(nonce).map_err(|_| BadReply("a nonce"))?,
+            last_attempt: Bytes::new(),
+        })
+    }
+}
+
+/// Reads the reply of a repeated call.
+pub(super) fn recalled(mut reply: Reply) -> Result<Granted, BadReply> {
     match reply.text()?.as_str() {
-        "leased" => {}
+        "recalled" => {}
         "absent" => return Ok(Granted::Absent),
-        _ => return Err(BadReply("a lease's word")),
+        _ => return Err(BadReply("a recall's word")),
     }
-    let (now, next_at) = (reply.millis()?, reply.some_millis()?);
-    reply.number()?;
-    let mut indexes = reply.array()?;
-    let mut recalled = Vec::new();
-    while !indexes.is_empty() {
-        recalled.push(from_one(indexes.number()?)?);
-    }
-    let again = reply.flag()?;
+    let now = reply.millis()?;
     let mut grants = Vec::new();
     while !reply.is_empty() {
         grants.push(Grant {
-            wish: from_one(reply.number()?)?,
+            wish: 0,
             id: reply.id()?,
             record: reply.bytes()?,
             payload: reply.bytes()?,
             mutable: reply.bytes()?,
+            last_attempt: reply.bytes()?,
             expires_at: reply.millis()?,
             nonce: reply.small()?,
-            last_attempt: reply.bytes()?,
         });
     }
     Ok(Granted::Tasks {
         now,
-        next_at,
-        recalled,
-        again,
+        next_at: None,
+        recalled: Vec::new(),
+        again: false,
         grants,
     })
 }

@@ -8,9 +8,9 @@
 --        "absent" when the queue does not exist
 -- Moves  leased -> scheduled | ready | dead | cancelled
 -- Keeps  I3 I4 I6 I7 I9 I12 I13 I14
--- Uses   task lanes history settle endings retry
+-- Uses   rotation task lanes history marks settle finish bury retry
 
-local state, e = read_state()
+local state, kept = read_state()
 if not state[1] then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
 read_holders(3, count, 10)
@@ -18,7 +18,7 @@ read_holders(3, count, 10)
 local reply, ended = { 'settled', NOW }, {}
 for i = 1, count do
   local at = 3 + (i - 1) * 10
-  local id, grant, nonce = ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local id, grant, nonce = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local expires, m = held(i, grant, nonce)
   if expires and expires > NOW then
     local rec = call('HGET', REC, id)
@@ -32,7 +32,7 @@ for i = 1, count do
     local left = becomes == 'd' and 0 or task.max_attempts - m.failed
     m.slot, m.worker = nonce, ''
     remember(id, m)
-    mark(id .. pack('>I4', grant), 'n', grant, nonce, becomes, attempt.number, left, next_at)
+    mark_step(id, 'n', grant, nonce, becomes, attempt.number, left, next_at)
     ended[#ended + 1] = id
     reply[2 + i] = { 'nacked', becomes, attempt.number, left, next_at }
   else
@@ -42,9 +42,9 @@ for i = 1, count do
   end
 end
 if #ended == 0 then return reply end
-check_writes()
+check_writes(kept)
 check_marks()
 
-write_decisions(state, e, me, ended)
+write_decisions(state, kept, me, ended)
 write_marks(state[7])
 return reply

@@ -2,7 +2,7 @@
 
 use deadpool_redis::redis::Cmd;
 
-use super::{Absent, Answer, Op, lease_args, settled, state};
+use super::{Absent, Op, Settles, lease_args, settled, state};
 use crate::domain::settle::Nack;
 use crate::domain::{Lease, Millis, TaskState};
 use crate::store::reply::{BadReply, Reply};
@@ -25,7 +25,7 @@ pub struct Nacked {
 
 impl Op for NackOp<'_> {
     const SCRIPT: &'static str = "nack";
-    type Outcome = Result<Vec<Answer<Nacked>>, Absent>;
+    type Outcome = Result<Settles<Nacked>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.replica).arg(self.items.len());

@@ -5,7 +5,7 @@
 --          accepted at (ms) of the oldest ready task or 0, then the totals in the order of TOTALS
 --        "absent" when the queue does not exist
 -- Keeps  I3 I24
--- Uses   task lanes
+-- Uses   rotation lanes
 
 local TOTALS = { 'accepted_total', 'completed_total', 'cancelled_total', 'purged_total', 'dead_evicted_total',
   'dead_aged_total', 'replayed_total', 'duplicates_total', 'leases_expired_total' }

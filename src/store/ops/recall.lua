@@ -1,14 +1,13 @@
 -- recall: the grants of a lease call that is repeated with the same request_id, as far as they are still leased.
 --
 -- ARGV   1 request_id key
--- Reply  "leased", as lease.lua's reply, with request 1 for each task
+-- Reply  "recalled", now, then per task: id, record, payload or '', mutable part or '', last attempt or '', expires_at, nonce
 --        "absent" when the queue does not exist
 -- Keeps  I6 I7
 -- Uses   task history
 
-local state = call('HMGET', Q, 'version', 'ready')
-if not state[1] then return { 'absent' } end
-local reply = { 'leased', NOW, 0, state[2], {}, 0 }
+if call('EXISTS', Q) == 0 then return { 'absent' } end
+local reply = { 'recalled', NOW }
 local grants = call('HGET', REQ, ARGV[1]) or ''
 for at = 1, #grants, 18 do
   local grant, id = unpack_bytes('>I4', grants, at), sub(grants, at + 4, at + 17)
@@ -18,9 +17,9 @@ for at = 1, #grants, 18 do
   local rec = expires > NOW and grant == (m and m.grants or 1) and call('HGET', REC, id)
   if rec then
     local n = #reply
-    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = 1, id, rec, has(byte(rec, 9), BIG) and call('HGET', PAY, id) or ''
-    reply[n + 5], reply[n + 6], reply[n + 7] = bytes or '', expires, nonce
-    reply[n + 8] = m and m.failed > 0 and last_attempt(call('HGET', HIST, id)) or ''
+    reply[n + 1], reply[n + 2], reply[n + 3] = id, rec, has(byte(rec, 9), BIG) and call('HGET', PAY, id) or ''
+    reply[n + 4], reply[n + 5] = bytes or '', m and m.failed > 0 and last_attempt(call('HGET', HIST, id)) or ''
+    reply[n + 6], reply[n + 7] = expires, nonce
   end
 end
 return reply

@@ -3,7 +3,7 @@
 use deadpool_redis::redis::Cmd;
 
 use super::Op;
-use super::lease::{Granted, granted};
+use super::lease::{Granted, recalled};
 use crate::store::reply::{BadReply, Reply};
 
 /// Owner and `request_id`.
@@ -18,6 +18,6 @@ impl Op for RecallOp<'_> {
     }
 
     fn outcome(&self, reply: Reply) -> Result<Granted, BadReply> {
-        granted(reply)
+        recalled(reply)
     }
 }

@@ -8,9 +8,9 @@
 --        "absent" when the queue does not exist
 -- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled when that was asked for
 -- Keeps  I3 I4 I6 I7 I9 I12 I19
--- Uses   task lanes history settle endings retry
+-- Uses   rotation task lanes history marks settle finish bury retry
 
-local state, e = read_state()
+local state, kept = read_state()
 if not state[1] then return { 'absent' } end
 local me, count, max_deferrals = ARGV[1], tonumber(ARGV[2]), tonumber(state[9])
 read_holders(3, count, 5)
@@ -18,7 +18,7 @@ read_holders(3, count, 5)
 local reply, ended = { 'settled', NOW }, {}
 for i = 1, count do
   local at = 3 + (i - 1) * 5
-  local id, grant, nonce, how = ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local id, grant, nonce, how = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
   local expires, m = held(i, grant, nonce)
   if expires and (expires > NOW or how == 'g') then
     local rec = call('HGET', REC, id)
@@ -53,7 +53,7 @@ for i = 1, count do
     end
     m.slot, m.worker = nonce, ''
     remember(id, m)
-    if how ~= 'g' then mark(id .. pack('>I4', grant), 'r', grant, nonce, becomes, 0, 0, run_at) end
+    if how ~= 'g' then mark_step(id, 'r', grant, nonce, becomes, 0, 0, run_at) end
     ended[#ended + 1] = id
     reply[2 + i] = { 'released', becomes, run_at }
   else
@@ -63,9 +63,9 @@ for i = 1, count do
   end
 end
 if #ended == 0 then return reply end
-check_writes()
+check_writes(kept)
 check_marks()
 
-write_decisions(state, e, me, ended)
+write_decisions(state, kept, me, ended)
 write_marks(state[7])
 return reply

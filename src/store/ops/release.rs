@@ -3,7 +3,7 @@
 use deadpool_redis::redis::Cmd;
 
 use super::nack::already;
-use super::{Absent, Answer, Op, lease_args, settled, state};
+use super::{Absent, Op, Settles, lease_args, settled, state};
 use crate::domain::settle::RetryAfter;
 use crate::domain::{Lease, Millis, TaskState};
 use crate::store::reply::{BadReply, Reply};
@@ -32,7 +32,7 @@ pub struct Released {
 
 impl Op for ReleaseOp<'_> {
     const SCRIPT: &'static str = "release";
-    type Outcome = Result<Vec<Answer<Released>>, Absent>;
+    type Outcome = Result<Settles<Released>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.replica).arg(self.items.len());

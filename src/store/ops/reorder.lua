@@ -4,7 +4,7 @@
 -- Reply  "reordered", cursor
 --        "absent" when the queue does not exist
 -- Keeps  I17 I28: looks at about LANES_MAX lanes per call, however many a group has
--- Uses   task lanes
+-- Uses   rotation lanes
 
 local LANES_MAX = 1000
 

@@ -40,7 +40,7 @@ impl Op for ShowOp<'_> {
 fn view(id: TaskId, reply: &mut Reply) -> Result<Option<TaskView>, BadReply> {
     let (rec, payload, mutable) = (reply.bytes()?, reply.bytes()?, reply.bytes()?);
     let (history, result) = (reply.bytes()?, reply.bytes()?);
-    let leased = score(&reply.bytes()?)?;
+    let leased = score(&reply.bytes()?)?.map(|score| Millis::new(score.get() / record::PLACES));
     let due = score(&reply.bytes()?)?;
     let died = score(&reply.bytes()?)?;
     if rec.is_empty() {

@@ -5,14 +5,14 @@
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   task lanes history settle endings retry
+-- Uses   rotation task lanes history finish bury retry
 
-local state, e = read_state()
+local state, kept = read_state()
 if not state[1] then return { 'absent' } end
 local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
-local over = call('ZRANGEBYSCORE', LEASED, '-inf', string.format('(%d', NOW + 1), 'WITHSCORES', 'LIMIT', 0, limit)
+local over = call('ZRANGEBYSCORE', LEASED, '-inf', string.format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
 
 local came_due, ran_out, ids_due = {}, {}, {}
 for i = 1, #due, 2 do ids_due[#ids_due + 1] = due[i] end
@@ -43,17 +43,14 @@ for i = 1, #over, 2 do
     remember(id, m)
   end
 end
-check_writes()
+check_writes(kept, limit)
 
 call('HDEL', Q, '') -- the first write frees, so that a full store is swept too
 many('ZREM', DUE, came_due)
-if #ran_out > 0 or #came_due > 0 then write_decisions(state, e, me, ran_out) end
+write_decisions(state, kept, me, ran_out)
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
-evict_dead(e) -- max_size may have been lowered
-if #leaving == 0 then
-  call('HSET', Q, 'done_bytes', trim_done(tonumber(e[2]), tonumber(e[3]), tonumber(e[4]), tonumber(e[5]), limit))
-end
+evict_dead(state[8]) -- max_size may have been lowered
 
 local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
-local next_at = math.min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over)) or math.huge)
+local next_at = math.min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)
 return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due }

@@ -300,12 +300,12 @@ fn real_wish(wish: &Wish) -> ops::lease::Wish {
     }
 }
 
-fn settled<T>(outcome: Result<Vec<ops::Answer<T>>, ops::Absent>, told: impl Fn(T) -> Told) -> Answer {
+fn settled<T>(outcome: Result<ops::Settles<T>, ops::Absent>, told: impl Fn(T) -> Told) -> Answer {
     let told = |answer| match answer {
         ops::Answer::Done(done) => told(done),
         ops::Answer::Lost => Told::Lost,
         ops::Answer::Unknown => Told::Unknown,
     };
-    let answers = outcome.expect("the queue exists");
+    let answers = outcome.expect("the queue exists").answers;
     Answer::Settled(answers.into_iter().map(told).collect())
 }

@@ -53,7 +53,7 @@ fn known(operation: &str) -> BTreeSet<String> {
     for (helper, file, name) in [
         ("settled(", "ops", "settled"),
         ("already(", "ops/nack", "already"),
-        ("granted(", "ops/lease", "granted"),
+        ("recalled(", "ops/lease", "recalled"),
     ] {
         if outcome.contains(helper) {
             known.extend(words(function(&rust_of(file), name), '"'));

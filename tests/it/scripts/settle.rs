@@ -230,7 +230,7 @@ async fn a_bad_item_of_a_batch_fails_alone() {
         .map(|lease| (lease.clone(), Ack::default()))
         .collect();
     assert_eq!(
-        queue.call(&AckOp(&items)).await.unwrap(),
+        queue.call(&AckOp(&items)).await.unwrap().answers,
         [
             Answer::Done(Acked::Done),
             Answer::Lost,

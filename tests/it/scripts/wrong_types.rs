@@ -216,10 +216,10 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
             Call::LeaseForRequest,
             "q rec mut due leased turn req req_at fresh back heads",
         ),
-        (Call::Ack, "q rec pay mut hist leased dead done res mark"),
+        (Call::Ack, "q rec pay mut hist leased done res mark"),
         (
             Call::AckLate,
-            "q rec pay mut hist leased dead done res turn mark fresh back heads names",
+            "q rec pay mut hist leased done res turn mark fresh back heads names",
         ),
         (
             Call::NackForLater,
@@ -227,7 +227,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::NackForNow,
-            "q rec pay mut hist due leased dead done res turn mark back heads names",
+            "q rec pay mut hist due leased dead done res turn mark back heads",
         ),
         (
             Call::NackForGood,
@@ -235,7 +235,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::Release,
-            "q rec pay mut hist due leased dead done res turn mark back heads names",
+            "q rec pay mut hist due leased dead done res turn mark back heads",
         ),
         (
             Call::ReleaseForLater,
@@ -243,12 +243,12 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::GiveBack,
-            "q rec pay mut hist due leased dead done res turn mark back heads names",
+            "q rec pay mut hist due leased dead done res turn mark back heads",
         ),
         (Call::Extend, "q mut leased"),
         (
             Call::Sweep,
-            "q rec pay mut hist due leased dead done res turn back heads names",
+            "q rec pay mut hist due leased dead done res turn back heads",
         ),
         (Call::Configure, "q"),
         (Call::Reorder, "q turn fresh back heads"),

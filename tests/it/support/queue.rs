@@ -26,7 +26,7 @@ use leaseq::store::ops::release::{How, ReleaseOp, Released};
 use leaseq::store::ops::reorder::ReorderOp;
 use leaseq::store::ops::show::ShowOp;
 use leaseq::store::ops::sweep::{SweepOp, Swept};
-use leaseq::store::ops::{Answer, Op};
+use leaseq::store::ops::{Answer, Op, Settles};
 use leaseq::store::{QueueKeys, Store, StoreError};
 
 use super::audit::assert_sound;
@@ -353,8 +353,8 @@ impl Drop for Queue {
 }
 
 /// The answer to a call with one item, on a queue that exists.
-pub fn one<T, A: std::fmt::Debug>(outcome: Result<Vec<T>, A>) -> T {
-    let mut answers = outcome.expect("the queue exists");
+pub fn one<T, A: std::fmt::Debug>(outcome: Result<Settles<T>, A>) -> Answer<T> {
+    let mut answers = outcome.expect("the queue exists").answers;
     assert_eq!(answers.len(), 1, "one answer per item");
     answers.remove(0)
 }

@@ -1,0 +1,103 @@
+"""Measures the rows that were asked for, and prints them against their budgets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from . import build, results
+from .rounds import ROUNDS_MIN, NotMeasured
+from .rows import memory, peers, redis_time, start, throughput, waiting
+from .stand import Bench
+from .table import Line, text
+
+# In the order in which they run. The last knows the slow scripts of all before it.
+ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
+    "enqueue": throughput.enqueue,
+    "cycle": throughput.cycle,
+    "batch": throughput.batch,
+    "redis-time": redis_time.against_bare,
+    "bullmq": peers.against_bullmq,
+    "group-commit": throughput.group_commit,
+    "queues": throughput.queues,
+    "latency": waiting.latency,
+    "waiters": waiting.waiters,
+    "memory": memory.memory,
+    "depth": redis_time.depth,
+    "lanes": redis_time.lanes,
+    "fsync": throughput.fsync,
+    "start": start.start,
+    "script-time": redis_time.script_time,
+}
+# Minutes, and gigabytes of memory: only when asked for.
+LONG = {"depth"}
+
+
+def measure(bench: Bench, row: str) -> list[Line]:
+    """The lines of a row. Whatever goes wrong becomes a line, so that the other rows are still measured."""
+    lines = []
+    try:
+        for line in ROWS[row](bench):
+            lines.append(line)
+    except NotMeasured as reason:
+        lines.append(Line(row, f"  {'the rest' if lines else 'all'} of {row}", "", why_missing=str(reason)))
+    except Exception as error:  # noqa: BLE001 - a mistake in one row is no reason to lose the others
+        traceback.print_exc()
+        lines.append(Line(row, f"  {'the rest' if lines else 'all'} of {row}", "", why_missing=repr(error)))
+    return lines
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
+    parser.add_argument("--only", help="rows, with commas between: " + ", ".join(ROWS))
+    quick = "a second per sample and a tenth of the tasks: a look, no result"
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--long", action="store_true", help="also " + ", ".join(sorted(LONG)))
+    parser.add_argument("--rounds", type=int, default=ROUNDS_MIN, help=f"below {ROUNDS_MIN} no ratio is printed")
+    parser.add_argument("--seconds", type=float, help="length of a sample (4; 1 with --quick)")
+    name = "results go to bench/results/NAME.json; without it to a dated file that git ignores"
+    parser.add_argument("--name", help=name)
+    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md")
+    parser.add_argument("--leaseq", type=Path, help="measure this binary instead of building one")
+    parser.add_argument("--scripts", type=Path, help="likewise the binary that calls the scripts")
+    directory = "where Redis keeps its files meanwhile; its disk is what fsync measures"
+    parser.add_argument("--directory", type=Path, help=directory)
+    options = parser.parse_args()
+    options.rows = options.only.split(",") if options.only else [row for row in ROWS if options.long or row not in LONG]
+    if options.quick and options.write_docs:
+        parser.error("a quick run is no result for the documentation")
+    if unknown := set(options.rows) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    return options
+
+
+def main() -> int:
+    options = arguments()
+    given = (path and path.resolve() for path in (options.leaseq, options.scripts))
+    binaries = build.binaries(*given)
+    name = options.name or f"{datetime.now():%Y%m%d-%H%M%S}.raw"
+    path = build.ROOT / "bench/results" / f"{name}.json"
+    with tempfile.TemporaryDirectory(prefix="leaseq-bench-", dir=options.directory) as directory:
+        machine = results.machine(Path(directory))
+        seconds = options.seconds or (1.0 if options.quick else 4.0)
+        bench = Bench(binaries, Path(directory), options.rounds, seconds, quick=options.quick)
+        lines: list[Line] = []
+        raw: dict[str, dict] = {}
+        for row in (row for row in ROWS if row in options.rows):
+            print(f"measuring {row}", file=sys.stderr, flush=True)
+            bench.raw = []
+            lines += measure(bench, row)
+            raw[row] = {"load_average_after": results.load_average(), "reports": bench.raw}
+            results.save(path, machine, bench, lines, raw)
+        print(text(lines))
+        if options.quick:
+            print("\nquick: short samples and a tenth of the tasks that the budgets name; a look, no result")
+        print(f"\nraw samples: {path.relative_to(build.ROOT)}")
+        if options.write_docs:
+            results.write_docs(machine, bench, lines)
+    return 0

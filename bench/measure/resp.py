@@ -1,0 +1,96 @@
+"""As much of the Redis protocol as counting needs: commands over a unix socket, and what INFO says."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+
+class Redis:
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile("rb")
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+    def command(self, *words: str):
+        parts = [f"*{len(words)}\r\n".encode()]
+        for word in words:
+            data = word.encode()
+            parts.append(b"$%d\r\n%s\r\n" % (len(data), data))
+        self.socket.sendall(b"".join(parts))
+        return self._reply()
+
+    def _reply(self):
+        line = self.file.readline()
+        if not line:
+            raise ConnectionError("Redis closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"+":
+            return rest.decode()
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            length = int(rest)
+            return None if length < 0 else self.file.read(length + 2)[:-2].decode(errors="replace")
+        if kind == b"*":
+            return [self._reply() for _ in range(int(rest))]
+        raise RuntimeError(f"not a Redis reply: {line!r}")
+
+    def info(self, section: str) -> dict[str, str]:
+        lines = self.command("INFO", section).splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def reset(self) -> None:
+        """Counters of commands, script times and slow entries begin again."""
+        self.command("CONFIG", "RESETSTAT")
+
+    def scripts(self) -> tuple[int, float]:
+        """Script calls since the last reset, and the microseconds they took."""
+        return scripts_in(self.info("commandstats"))
+
+    def calls(self) -> dict[str, int]:
+        """Calls by command since the last reset; what scripts did inside is among them."""
+        stats = self.info("commandstats")
+        return {name.removeprefix("cmdstat_"): int(text.split(",")[0].split("=")[1]) for name, text in stats.items()}
+
+    def script_p99_us(self) -> float | None:
+        """The 99th percentile of script calls since the last reset; None before Redis 7."""
+        return p99_in(self.info("latencystats"))
+
+    def used_memory(self) -> int:
+        """Bytes of data and their overhead, without the buffer of the append-only file."""
+        memory = self.info("memory")
+        return int(memory["used_memory"]) - int(memory.get("mem_aof_buffer", 0))
+
+    def slow_scripts(self) -> list[tuple[float, str]]:
+        """Script calls over a millisecond since the start: milliseconds, and the first words of the call."""
+        entries = self.command("SLOWLOG", "GET", "-1")
+        return [(entry[2] / 1000, " ".join(entry[3][:4])) for entry in entries if entry[3][0].upper() in SCRIPT_COMMANDS]
+
+
+SCRIPT_COMMANDS = {"EVALSHA", "EVAL", "FCALL"}
+
+
+def scripts_in(stats: dict[str, str]) -> tuple[int, float]:
+    calls, usec = 0, 0.0
+    for name in SCRIPT_COMMANDS:
+        if text := stats.get(f"cmdstat_{name.lower()}"):
+            fields = dict(part.split("=") for part in text.split(","))
+            calls += int(fields["calls"])
+            usec += float(fields["usec"])
+    return calls, usec
+
+
+def p99_in(stats: dict[str, str]) -> float | None:
+    values = []
+    for name in SCRIPT_COMMANDS:
+        if text := stats.get(f"latency_percentiles_usec_{name.lower()}"):
+            values.append(float(dict(part.split("=") for part in text.split(","))["p99"]))
+    return max(values, default=None)

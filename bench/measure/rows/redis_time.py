@@ -1,0 +1,116 @@
+"""What the scripts cost Redis: microseconds per task, as Redis counts them itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from ..budgets import judged, known
+from ..rounds import NotMeasured, Number, Samples, median, of, ratio
+from ..stand import DEEP, Bench, RedisStand
+from ..table import Line
+
+# Tasks per call, and how many tasks a sample takes: about a second's worth.
+TASKS = {1: 20_000, 16: 100_000, 100: 200_000}
+# Enough that Redis is never idle: a Redis that sleeps between calls wakes up with cold caches.
+CONNECTIONS = 4
+GROUPS, NAMES = 10_000, 100
+
+
+def against_bare(bench: Bench) -> Iterator[Line]:
+    with bench.redis() as stand:
+        deep = bench.fewer(DEEP)
+        stand.lay("deep", deep)
+        samplers: dict[str, Callable[[], float]] = {}
+        for batch, tasks in TASKS.items():
+            for depth, backlog in (("short", 0), ("deep", deep)):
+                options = {"batch": batch, "tasks": bench.fewer(tasks), "connections": CONNECTIONS}
+                samplers[f"{batch}, {depth}"] = partial(stand.scripts, "cycle", queue=depth, **options)
+                samplers[f"bare {batch}, {depth}"] = partial(bare_us, stand, backlog=backlog, **options)
+        # As many leased as enqueued, so that the depth stays; what is left of a cycle is the ack.
+        for batch in (1, 100):
+            for operation in ("enqueue", "lease"):
+                options = {"batch": batch, "tasks": bench.fewer(TASKS[batch]), "connections": CONNECTIONS}
+                name = f"{batch}, short, {operation} alone"
+                samplers[name] = partial(stand.scripts, operation, queue=f"alone-{batch}", **options)
+        samples = bench.interleave(samplers)
+        for batch in TASKS:
+            for depth in ("short", "deep"):
+                name = f"{batch}, {depth}"
+                yield judged(f"redis-time-{batch}", lambda: ratio(samples, name, f"bare {name}"), depth)
+        for name in samplers:
+            what = f"{name}, per task" if name.endswith("alone") else f"{name}, full cycle per task"
+            yield known("redis-time", what, "us", lambda: median(samples, name))
+
+
+def bare_us(stand: RedisStand, **options) -> float:
+    return stand.bare(**options)["server_us_per_cycle"]
+
+
+def lanes(bench: Bench) -> Iterator[Line]:
+    """Lease alone: the tasks stay leased, for nobody sweeps here, and every lane keeps some."""
+    with bench.redis() as stand:
+        # Never fewer tasks than groups: a lane that ran empty would be no lane.
+        tasks = max(bench.fewer(DEEP), 10 * GROUPS)
+        spread = {"one lane": {}, "groups": {"groups": GROUPS}, "names": {"names": NAMES}}
+        for name, options in spread.items():
+            stand.lay(name.replace(" ", "-"), tasks, **options)
+        samplers: dict[str, Callable[[], float]] = {}
+        for batch, leased in ((100, bench.fewer(40_000)), (1, bench.fewer(5_000))):
+            for name in spread:
+                options = {"queue": name.replace(" ", "-"), "batch": batch, "tasks": leased}
+                samplers[f"{name}, {batch}"] = partial(stand.scripts, "lease", connections=CONNECTIONS, **options)
+        samples = bench.interleave(samplers)
+        for name in ("groups", "names"):
+            for batch in (100, 1):
+                pair = (f"{name}, {batch}", f"one lane, {batch}")
+                yield judged(f"{name}-{batch}", lambda: ratio(samples, *pair))
+        for name in samplers:
+            yield known("lanes", f"{name} a lease, per task", "us", lambda: median(samples, name))
+
+
+def depth(bench: Bench) -> Iterator[Line]:
+    """Each operation on a queue of ten million tasks, and on one of ten thousand."""
+    with bench.redis() as stand:
+        sizes = {"10 k": 10_000, "10 M": bench.fewer(10_000_000)}
+        for name, tasks in sizes.items():
+            stand.lay(name.replace(" ", "-"), tasks)
+        samplers: dict[str, Callable[[], float]] = {}
+        # Enqueue first and lease after it, as many: the sizes stay.
+        for batch, tasks in ((1, 1_000), (100, 5_000)):
+            for operation in ("enqueue", "lease", "cycle"):
+                for name in sizes:
+                    options = {"queue": name.replace(" ", "-"), "batch": batch, "tasks": tasks}
+                    options["connections"] = CONNECTIONS
+                    samplers[f"{operation} {batch}, {name}"] = partial(stand.scripts, operation, **options)
+        samples = bench.interleave(samplers)
+        pairs = sorted({name.rsplit(", ", 1)[0] for name in samplers})
+        yield judged("depth", lambda: worst(samples, pairs))
+        for pair in pairs:
+            sizes_of = (f"{pair}, 10 M", f"{pair}, 10 k")
+            yield known("depth", f"{pair} a call, 10 M / 10 k", "x", lambda: ratio(samples, *sizes_of))
+
+
+def worst(samples: Samples, pairs: list[str]) -> Number:
+    return max((ratio(samples, f"{pair}, 10 M", f"{pair}, 10 k") for pair in pairs), key=lambda number: number.median)
+
+
+def script_time(bench: Bench) -> Iterator[Line]:
+    """The last row: it knows the slow scripts of all rows before it."""
+    with bench.redis() as stand:
+
+        def p99_ms() -> float:
+            stand.scripts("cycle", queue="q", batch=100, tasks=bench.fewer(TASKS[100]), connections=CONNECTIONS)
+            us = stand.redis.client.script_p99_us()
+            if us is None:
+                raise NotMeasured("this Redis keeps no percentiles of its commands")
+            return us / 1000
+
+        samples = bench.interleave({"p99": p99_ms})
+        yield judged("script-p99", lambda: median(samples, "p99"))
+    yield judged("script-max", lambda: of([slowest_ms(bench)]))
+
+
+def slowest_ms(bench: Bench) -> float:
+    """Calls under a millisecond leave no entry: without entries it was at most that."""
+    return max((ms for ms, _ in bench.slow_scripts), default=1.0)

@@ -1,0 +1,281 @@
+//! The service's scripts called directly, N tasks a call, with nothing between: what they alone cost Redis.
+//!
+//! The counterpart of `bench/bare`, through the store's own types. Over HTTP a call's size is up to group commit; here it
+//! is exact. Prints one JSON object; how long Redis took, the caller asks Redis.
+
+use clap::{Parser, ValueEnum};
+use leaseq::domain::queue::QueueConfig;
+use leaseq::domain::settle::Ack;
+use leaseq::domain::task::Json;
+use leaseq::domain::{Group, Lease, LeaseKey, NewTask, QueueName, TaskName};
+use leaseq::store::ops::ack::{AckOp, Acked};
+use leaseq::store::ops::configure::ConfigureOp;
+use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
+use leaseq::store::ops::lease::{Granted, LeaseOp, Wish};
+use leaseq::store::ops::{Answer, Op};
+use leaseq::store::{Conn, QueueKeys, Store, StoreError, StoreSettings};
+use rand::Rng;
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::{JoinSet, LocalSet};
+
+/// Nobody else is there to be told of new tasks.
+const REPLICA: &str = "bench000,";
+/// Bounds of the API that the calls keep too.
+const PAYLOAD_BYTES_OF_A_LEASE_MAX: usize = 8 * 1024 * 1024;
+const SEEDS: u16 = 2048;
+
+#[derive(Parser)]
+struct Args {
+    /// Unix socket of a Redis that may be written to.
+    #[arg(long)]
+    socket: PathBuf,
+    #[arg(long, default_value = "scripts", value_parser = |name: &str| QueueName::parse(name).map_err(|bad| bad.to_string()))]
+    queue: QueueName,
+    #[arg(long, value_enum, default_value_t = Operation::Cycle)]
+    operation: Operation,
+    /// Tasks per script call.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=256))]
+    batch: u64,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+    connections: u64,
+    /// Stop after about so many tasks.
+    #[arg(long, default_value_t = 100_000)]
+    tasks: u64,
+    /// Stop after so many seconds at the latest.
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(2..=65536))]
+    payload_bytes: u64,
+    /// Names and groups that the tasks go round; 0 groups: tasks have none.
+    #[arg(long, default_value_t = 1)]
+    names: u64,
+    #[arg(long, default_value_t = 0)]
+    groups: u64,
+    /// What `cargo bench` says to every bench target.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Operation {
+    Enqueue,
+    /// Lease and leave leased.
+    Lease,
+    /// Enqueue, lease and ack in turn.
+    Cycle,
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let measured = runtime
+        .map_err(Failure::from)
+        .and_then(|runtime| LocalSet::new().block_on(&runtime, measure(Args::parse())));
+    match measured {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("scripts: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
+    let url = format!("redis+unix://{}", args.socket.canonicalize()?.display());
+    let store = Store::new(&StoreSettings {
+        connections: args.connections as usize + 1,
+        ..StoreSettings::new(url)
+    })?;
+    let key = store.lease_key().await?;
+    let config = QueueConfig::default();
+    let keys = QueueKeys::new(&args.queue);
+    let make = ConfigureOp {
+        expected: Some(0),
+        create: true,
+        config: &config,
+    };
+    store.call(&keys, &make).await?;
+
+    let until = Instant::now() + Duration::from_secs_f64(args.seconds);
+    let tasks_left = Cell::new(args.tasks);
+    let args = Rc::new(Bench {
+        args,
+        keys,
+        key,
+        config: Arc::new(config),
+        until,
+        tasks_left,
+    });
+    let started = Instant::now();
+    let mut running = JoinSet::new();
+    for _ in 0..args.args.connections {
+        let mut hand = Hand {
+            bench: Rc::clone(&args),
+            conn: store.conn(),
+            number: 0,
+        };
+        running.spawn_local(async move { hand.work().await.map_err(|error| error.to_string()) });
+    }
+    let mut tasks = 0;
+    while let Some(done) = running.join_next().await {
+        tasks += done??;
+    }
+    let elapsed_seconds = started.elapsed().as_secs_f64();
+    Ok(serde_json::json!({
+        "batch": args.args.batch,
+        "connections": args.args.connections,
+        "tasks": tasks,
+        "elapsed_seconds": elapsed_seconds,
+        "tasks_per_second": tasks as f64 / elapsed_seconds,
+    }))
+}
+
+struct Bench {
+    args: Args,
+    keys: QueueKeys,
+    key: LeaseKey,
+    config: Arc<QueueConfig>,
+    until: Instant,
+    tasks_left: Cell<u64>,
+}
+
+impl Bench {
+    /// The size of the next call, 0 when it is over.
+    fn take(&self) -> u64 {
+        if Instant::now() >= self.until {
+            return 0;
+        }
+        let size = self.tasks_left.get().min(self.args.batch);
+        self.tasks_left.set(self.tasks_left.get() - size);
+        size
+    }
+
+    fn task(&self, number: u64) -> NewTask {
+        let payload = format!("\"{}\"", "x".repeat(self.args.payload_bytes as usize - 2));
+        let mut task = NewTask::new(Json::from_checked(payload.into()));
+        let names = self.args.names.max(1);
+        let name = if names == 1 {
+            "bench".to_owned()
+        } else {
+            format!("bench-{}", number % names)
+        };
+        task.name = TaskName::parse(&name).expect("letters, digits and a hyphen");
+        if self.args.groups > 0 {
+            let group = format!("group-{}", number / names % self.args.groups);
+            task.group = Some(Group::parse(&group).expect("letters, digits and a hyphen"));
+        }
+        task
+    }
+}
+
+/// One connection.
+struct Hand {
+    bench: Rc<Bench>,
+    conn: Conn,
+    number: u64,
+}
+
+impl Hand {
+    /// How many tasks were done.
+    async fn work(&mut self) -> Result<u64, Failure> {
+        let mut done = 0;
+        loop {
+            let size = self.bench.take();
+            if size == 0 {
+                return Ok(done);
+            }
+            let operation = self.bench.args.operation;
+            if operation != Operation::Lease {
+                self.enqueue(size).await?;
+            }
+            done += match operation {
+                Operation::Enqueue => size,
+                Operation::Lease => match self.lease(size).await?.len() {
+                    0 => return Ok(done),
+                    leased => leased as u64,
+                },
+                Operation::Cycle => {
+                    let leases = self.lease(size).await?;
+                    self.ack(leases).await?
+                }
+            };
+        }
+    }
+
+    async fn call<O: Op>(&mut self, op: &O) -> Result<O::Outcome, StoreError> {
+        self.conn.call(&self.bench.keys, op).await
+    }
+
+    async fn enqueue(&mut self, size: u64) -> Result<(), Failure> {
+        let tasks: Vec<NewTask> = (self.number..self.number + size)
+            .map(|number| self.bench.task(number))
+            .collect();
+        self.number += size;
+        let config = Arc::clone(&self.bench.config);
+        let op = EnqueueOp {
+            version: 1,
+            config: &config,
+            replica: REPLICA,
+            again: false,
+            tasks: &tasks,
+        };
+        match self.call(&op).await? {
+            Accepted::Tasks { .. } => Ok(()),
+            other => Err(format!("enqueue answered {other:?}").into()),
+        }
+    }
+
+    async fn lease(&mut self, size: u64) -> Result<Vec<(Lease, Ack)>, Failure> {
+        let wish = Wish {
+            tasks: size as usize,
+            ..Wish::default()
+        };
+        let op = LeaseOp {
+            replica: REPLICA,
+            tell_me: false,
+            bytes_max: PAYLOAD_BYTES_OF_A_LEASE_MAX,
+            seed: rand::rng().random_range(0..SEEDS),
+            names: &[],
+            wishes: &[wish],
+        };
+        let Granted::Tasks { now, grants, .. } = self.call(&op).await? else {
+            return Err("the queue is gone".into());
+        };
+        let bench = Rc::clone(&self.bench);
+        let open = |grant: leaseq::store::ops::lease::Grant| {
+            let (_, lease) = grant
+                .open(&bench.args.queue, &bench.key, now)
+                .map_err(|bad| bad.to_string())?;
+            Ok((lease, Ack { result: None }))
+        };
+        grants.into_iter().map(open).collect()
+    }
+
+    async fn ack(&mut self, leases: Vec<(Lease, Ack)>) -> Result<u64, Failure> {
+        if leases.is_empty() {
+            return Ok(0);
+        }
+        let settles = self
+            .call(&AckOp(&leases))
+            .await?
+            .map_err(|_| "the queue is gone")?;
+        let done = settles
+            .answers
+            .iter()
+            .filter(|answer| matches!(answer, Answer::Done(Acked::Done)))
+            .count();
+        if done < leases.len() {
+            return Err(format!("{} of {} acks were refused", leases.len() - done, leases.len()).into());
+        }
+        Ok(done as u64)
+    }
+}

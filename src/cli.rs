@@ -1,0 +1,120 @@
+//! The command line. Verbs other than `serve` know only the public HTTP API.
+
+// Doc comments on arguments are what `--help` prints on a terminal, where back-ticks are noise.
+#![allow(clippy::doc_markdown)]
+
+mod ack;
+mod bench;
+mod client;
+mod config;
+mod connect;
+mod duration;
+mod enqueue;
+mod exit;
+mod extend;
+mod input;
+mod lease;
+mod leash;
+mod nack;
+mod openapi;
+mod output;
+#[cfg(test)]
+mod reference;
+mod release;
+mod serve;
+mod stats;
+mod version;
+mod work;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Env;
+use exit::{Exit, Failure};
+
+/// A task queue that any language can use over plain HTTP
+#[derive(Debug, Parser)]
+#[command(name = "leaseq", version, after_help = exit::help(), disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Enqueue(enqueue::Enqueue),
+    Lease(lease::Lease),
+    Ack(ack::Ack),
+    Nack(nack::Nack),
+    Extend(extend::Extend),
+    Release(release::Release),
+    Work(work::Work),
+    Stats(stats::Stats),
+    Bench(bench::Args),
+    Config(config::Config),
+    Openapi(openapi::Openapi),
+    Version(version::Version),
+    #[command(name = crate::store::embedded::leash::SUBCOMMAND, hide = true)]
+    Leash(leash::Leash),
+    #[command(name = work::watchdog::SUBCOMMAND, hide = true)]
+    Watchdog(work::watchdog::Watchdog),
+}
+
+type Done = Result<Exit, Failure>;
+
+/// Parses the process's arguments, does what they say, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way too, for stdout. A closed pipe is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    match cli.command.run(&Env::process()) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            let mut stderr = std::io::stderr().lock();
+            let _ = write!(stderr, "{failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+impl Command {
+    fn run(self, env: &Env) -> Done {
+        match self {
+            Self::Serve(verb) => verb.run(env),
+            Self::Config(verb) => verb.run(env),
+            Self::Openapi(verb) => verb.run(),
+            Self::Version(verb) => verb.run(),
+            Self::Leash(verb) => verb.run(),
+            Self::Watchdog(verb) => verb.run(),
+            Self::Enqueue(verb) => on_one_thread(verb.run(env)),
+            Self::Lease(verb) => on_one_thread(verb.run(env)),
+            Self::Ack(verb) => on_one_thread(verb.run(env)),
+            Self::Nack(verb) => on_one_thread(verb.run(env)),
+            Self::Extend(verb) => on_one_thread(verb.run(env)),
+            Self::Release(verb) => on_one_thread(verb.run(env)),
+            Self::Work(verb) => on_one_thread(verb.run(env)),
+            Self::Stats(verb) => on_one_thread(verb.run(env)),
+            Self::Bench(args) => on_one_thread(bench::run(args)),
+        }
+    }
+}
+
+/// Client verbs wait more than they compute: one thread is enough for them.
+fn on_one_thread(verb: impl Future<Output = Done>) -> Done {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Error, format!("the runtime cannot be started: {error}")))?;
+    let done = runtime.block_on(verb);
+    // A read of stdin that nobody waits for any more must not hold the process up.
+    runtime.shutdown_background();
+    done
+}

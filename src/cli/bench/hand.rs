@@ -1,0 +1,197 @@
+//! One connection at work: a producer, a worker, or both in turn.
+
+use super::answers;
+use super::crew::SharedTally;
+use super::payload::sent_marks;
+use super::requests::Request;
+use super::stage::Stage;
+use super::tally::{Op, Window};
+use super::wire::{Answer, Connection};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long a connection rests after an error, so that a refusing server is not stormed.
+const REST_AFTER_ERROR: Duration = Duration::from_millis(10);
+/// How much of a problem document is kept.
+const PROBLEM_BYTES_MAX: usize = 300;
+
+/// The connection is of no more use.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+pub(super) struct Hand {
+    pub(super) stage: Arc<Stage>,
+    pub(super) tally: SharedTally,
+    pub(super) window: Window,
+    /// Leased and not yet settled.
+    pub(super) lease_ids: Vec<String>,
+    /// Whether arriving tasks are timed by the moment that their payload names.
+    pub(super) times_delivery: bool,
+    connection: Connection,
+    request: Request,
+}
+
+impl Hand {
+    /// Connects, waits for the others, and works.
+    pub(super) async fn run(
+        stage: Arc<Stage>,
+        tally: SharedTally,
+        work: impl AsyncFnOnce(&mut Self) -> Result<(), Broken>,
+    ) {
+        let connection = Connection::open(stage.address).await;
+        let window = stage.start().await;
+        match connection {
+            Ok(connection) => {
+                let (lease_ids, request) = (Vec::new(), Request::default());
+                let mut hand = Self {
+                    stage,
+                    tally,
+                    window,
+                    lease_ids,
+                    times_delivery: false,
+                    connection,
+                    request,
+                };
+                // A broken connection has already told the tally why.
+                let _ = work(&mut hand).await;
+            }
+            Err(error) => {
+                stage.errors.fetch_add(1, Ordering::Relaxed);
+                tally.borrow_mut().error(format!("connect: {error}"));
+            }
+        }
+    }
+
+    /// How many tasks were accepted.
+    pub(super) async fn enqueue(&mut self, queue: usize, turn: usize, count: u64) -> Result<u64, Broken> {
+        self.enqueue_as_sent(queue, turn, count, self.stage.now_ns())
+            .await
+    }
+
+    /// Enqueues tasks that say that they were sent at `sent_ns`.
+    pub(super) async fn enqueue_as_sent(
+        &mut self,
+        queue: usize,
+        turn: usize,
+        count: u64,
+        sent_ns: u64,
+    ) -> Result<u64, Broken> {
+        let stage = Arc::clone(&self.stage);
+        let first = stage.numbers(count);
+        self.request
+            .enqueue(&stage.recipe, stage.queue(queue, turn), first, count, sent_ns);
+        let accepted = self.call(Op::Enqueue, |answer| match count {
+            1 => Some(1),
+            _ => answers::accepted(answer.body),
+        });
+        let accepted = accepted.await?.unwrap_or_default();
+        self.missing(count - accepted.min(count), "enqueued tasks were not accepted");
+        Ok(accepted)
+    }
+
+    /// Leases into `lease_ids`, settling along what was there before where the run says so. How many tasks came, and
+    /// how many settles did their work.
+    pub(super) async fn lease(
+        &mut self,
+        queue: usize,
+        turn: usize,
+        max_tasks: u64,
+        wait_seconds: u64,
+    ) -> Result<(u64, u64), Broken> {
+        let stage = Arc::clone(&self.stage);
+        let settled = std::mem::take(&mut self.lease_ids);
+        self.request.lease(
+            &stage.recipe,
+            stage.queue(queue, turn),
+            max_tasks,
+            wait_seconds,
+            &settled,
+        );
+        let mut lease_ids = Vec::with_capacity(max_tasks as usize);
+        let (times_delivery, tally, window) = (self.times_delivery, Rc::clone(&self.tally), self.window);
+        let completed = self.call(Op::Lease, |answer| {
+            let arrived = Instant::now();
+            let leased = answers::leased(answer.body);
+            answers::push_lease_ids(leased.tasks, &mut lease_ids);
+            if times_delivery {
+                for mark in sent_marks(leased.tasks) {
+                    let sent = stage.epoch + Duration::from_nanos(mark);
+                    if sent >= window.from && sent <= window.until {
+                        tally
+                            .borrow_mut()
+                            .timed(Op::Delivery, arrived.saturating_duration_since(sent));
+                    }
+                }
+            }
+            leased.completed
+        });
+        let completed = completed.await?;
+        self.missing(
+            settled.len() as u64 - completed.min(settled.len() as u64),
+            "settles were refused",
+        );
+        self.lease_ids = lease_ids;
+        if self.lease_ids.is_empty() {
+            self.tally.borrow_mut().empty += 1;
+        }
+        Ok((self.lease_ids.len() as u64, completed))
+    }
+
+    /// Acks everything in `lease_ids`; how many tasks that completed.
+    pub(super) async fn ack(&mut self) -> Result<u64, Broken> {
+        if self.lease_ids.is_empty() {
+            return Ok(0);
+        }
+        let stage = Arc::clone(&self.stage);
+        let lease_ids = std::mem::take(&mut self.lease_ids);
+        self.request.ack(&stage.recipe, &lease_ids);
+        let completed = self.call(Op::Settle, |answer| {
+            answers::completed(std::str::from_utf8(answer.body).unwrap_or_default())
+        });
+        let completed = completed.await?;
+        self.missing(
+            lease_ids.len() as u64 - completed.min(lease_ids.len() as u64),
+            "settles were refused",
+        );
+        Ok(completed)
+    }
+
+    pub(super) fn finished(&mut self, tasks: u64) {
+        self.stage
+            .finished(&mut self.tally.borrow_mut(), tasks, Instant::now(), self.window);
+    }
+
+    /// Sends the request that is ready; a refusal is told to the tally and reads as "nothing".
+    async fn call<T: Default>(&mut self, op: Op, read: impl FnOnce(Answer<'_>) -> T) -> Result<T, Broken> {
+        let started = Instant::now();
+        let answer = self.connection.call(self.request.bytes()).await;
+        let now = Instant::now();
+        let refusal = match answer {
+            Ok(answer) if answer.is_success() => {
+                self.tally.borrow_mut().answered(op, started, now, self.window);
+                return Ok(read(answer));
+            }
+            Ok(answer) => {
+                let problem =
+                    String::from_utf8_lossy(&answer.body[..answer.body.len().min(PROBLEM_BYTES_MAX)]);
+                format!("{}: {} {problem}", op.word(), answer.status)
+            }
+            Err(error) => {
+                self.missing(1, &format!("{}: {error}", op.word()));
+                return Err(Broken);
+            }
+        };
+        self.missing(1, &refusal);
+        tokio::time::sleep(REST_AFTER_ERROR).await;
+        Ok(T::default())
+    }
+
+    fn missing(&self, count: u64, text: &str) {
+        if count > 0 {
+            self.stage.errors.fetch_add(count, Ordering::Relaxed);
+            self.tally.borrow_mut().error(text.to_owned());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! An open loop: tasks are enqueued at fixed moments, whatever the answers take, and parked workers wait for them.
+
+use super::crew::{self, SharedTally};
+use super::hand::{Broken, Hand};
+use super::stage::Stage;
+use super::tally::Tally;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const WAIT_SECONDS: u64 = 1;
+
+/// The moments at which producers send, in turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Schedule {
+    pub(super) tasks_per_second: f64,
+    pub(super) producers: usize,
+}
+
+impl Schedule {
+    /// How long after the start a producer's n-th task is due.
+    fn due(self, producer: usize, n: u64) -> Duration {
+        let number = producer as u64 + n * self.producers as u64;
+        Duration::from_secs_f64(number as f64 / self.tasks_per_second)
+    }
+}
+
+/// # Errors
+/// When threads cannot be made.
+pub(super) fn run(
+    schedule: Schedule,
+    stage: &Arc<Stage>,
+    threads: usize,
+    connections: usize,
+    time_max: Duration,
+) -> std::io::Result<Tally> {
+    crew::run(
+        threads,
+        connections,
+        time_max,
+        |connection, tally: SharedTally| {
+            let stage = Arc::clone(stage);
+            Hand::run(stage, tally, async move |hand: &mut Hand| {
+                if connection < schedule.producers {
+                    produce(hand, connection, schedule).await
+                } else {
+                    work(hand, connection).await
+                }
+            })
+        },
+    )
+}
+
+async fn produce(hand: &mut Hand, producer: usize, schedule: Schedule) -> Result<(), Broken> {
+    let started = Instant::now();
+    for n in 0.. {
+        let due = started + schedule.due(producer, n);
+        let late = Instant::now() >= due;
+        if !late {
+            tokio::time::sleep_until(due.into()).await;
+        }
+        if hand.stage.take(1, hand.window) == 0 {
+            break;
+        }
+        // A producer held up by a slow answer counts from the moment it should have sent; one that woke late by its own
+        // timer, which has steps of a millisecond, does not blame the server for that.
+        let sent = if late { due } else { Instant::now() };
+        let sent_ns = sent.saturating_duration_since(hand.stage.epoch).as_nanos() as u64;
+        hand.enqueue_as_sent(producer, n as usize, 1, sent_ns).await?;
+    }
+    Ok(())
+}
+
+/// Parks again and again; a little longer than the producers, to see the last tasks arrive.
+async fn work(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
+    hand.times_delivery = true;
+    let until = hand.window.until + Duration::from_secs(WAIT_SECONDS);
+    for turn in 0.. {
+        if Instant::now() >= until || hand.stage.is_exhausted() {
+            break;
+        }
+        hand.lease(connection, turn, 1, WAIT_SECONDS).await?;
+        let completed = hand.ack().await?;
+        hand.finished(completed);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Schedule;
+    use std::time::Duration;
+
+    #[test]
+    fn producers_together_keep_the_rate() {
+        let schedule = Schedule {
+            tasks_per_second: 200.0,
+            producers: 4,
+        };
+        let mut due: Vec<_> = (0..4)
+            .flat_map(|p| (0..50).map(move |n| schedule.due(p, n)))
+            .collect();
+        due.sort_unstable();
+        assert!(
+            due.windows(2)
+                .all(|two| two[1].abs_diff(two[0] + Duration::from_millis(5)) < Duration::from_micros(1))
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! A client of the public API, as any other program could be one.
+
+mod failure;
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::{Method, Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::de::DeserializeOwned;
+
+use super::exit::{Exit, Failure};
+pub(super) use failure::{CallError, Problem};
+
+/// Beyond what a call was asked to wait for.
+const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest answer is a lease: 8 MiB of payloads, and a thousand tasks around them.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Cheap to clone. Debug hides the key.
+#[derive(Clone)]
+pub(super) struct Api {
+    base: String,
+    key: Option<HeaderValue>,
+    http: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// # Errors
+    /// For a URL that is not plain `http://host[:port][/prefix]`.
+    pub(super) fn new(url: &str, key: Option<&str>) -> Result<Self, Failure> {
+        let bad = |problem: &str| {
+            // The URL is not repeated: it might carry a password.
+            Failure::usage(format!("the service's URL {problem}")).hint("--url http://127.0.0.1:8080")
+        };
+        let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                return Err(bad(
+                    "is https, which this command does not speak yet; use the service's plain HTTP address",
+                ));
+            }
+            _ => return Err(bad("must begin with http://")),
+        }
+        if uri
+            .authority()
+            .is_none_or(|authority| authority.as_str().contains('@'))
+        {
+            return Err(bad(
+                "must be http://host:port; a key goes into --api-key-file or LEASEQ_API_KEY",
+            ));
+        }
+        let key = key
+            .map(|key| {
+                let mut value = HeaderValue::try_from(format!("Bearer {key}"))
+                    .map_err(|_| Failure::usage("the API key has characters that no key has"))?;
+                value.set_sensitive(true);
+                Ok::<_, Failure>(value)
+            })
+            .transpose()?;
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_PATIENCE));
+        Ok(Self {
+            base: url.trim_end_matches('/').to_owned(),
+            key,
+            http: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                // Below the 30 s after which the service closes an idle connection, so that a request
+                // does not meet a connection that is just being closed.
+                .pool_idle_timeout(Duration::from_secs(20))
+                .build(connector),
+        })
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Bytes, CallError> {
+        self.call(Method::GET, path, None, Duration::ZERO).await
+    }
+
+    /// `wait`: how long the call itself may be meant to wait.
+    pub(super) async fn post(&self, path: &str, json: Vec<u8>, wait: Duration) -> Result<Bytes, CallError> {
+        self.call(Method::POST, path, Some(("application/json", json.into())), wait)
+            .await
+    }
+
+    pub(super) async fn post_ndjson(&self, path: &str, lines: Bytes) -> Result<Bytes, CallError> {
+        self.call(
+            Method::POST,
+            path,
+            Some(("application/x-ndjson", lines)),
+            Duration::ZERO,
+        )
+        .await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, Bytes)>,
+        wait: Duration,
+    ) -> Result<Bytes, CallError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header(USER_AGENT, concat!("leaseq/", env!("CARGO_PKG_VERSION")));
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, key);
+        }
+        let body = match body {
+            Some((content_type, bytes)) => {
+                request = request.header(CONTENT_TYPE, content_type);
+                bytes
+            }
+            None => Bytes::new(),
+        };
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| CallError::Unreachable(error.to_string()))?;
+        match tokio::time::timeout(wait + PATIENCE, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(CallError::NoAnswer(format!(
+                "no answer from {} within {} s",
+                self.base,
+                (wait + PATIENCE).as_secs()
+            ))),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, CallError> {
+        let response = self.http.request(request).await.map_err(|error| {
+            let text = format!("{}: {}", self.base, root_cause(&error));
+            if error.is_connect() {
+                CallError::Unreachable(text)
+            } else {
+                CallError::NoAnswer(text)
+            }
+        })?;
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| CallError::NoAnswer(format!("{}: {error}", self.base)))?
+            .to_bytes();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let mut problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+        problem.status = status.as_u16();
+        problem.retry_after_seconds = problem.retry_after_seconds.or(retry_after);
+        if problem.title.is_empty() {
+            status
+                .canonical_reason()
+                .unwrap_or("unknown status")
+                .clone_into(&mut problem.title);
+        }
+        Err(CallError::Problem(Box::new(problem)))
+    }
+}
+
+/// hyper's own text is "client error (Connect)"; what a person needs is at the bottom.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// Reads an answer of the service.
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| {
+        Failure::new(
+            Exit::Error,
+            format!("the answer is not what LeaseQ answers: {error}"),
+        )
+        .hint("is --url the address of a LeaseQ service?")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_cannot_work_is_refused_without_repeating_it() {
+        for bad in [
+            "localhost:8080",
+            "https://h",
+            "ftp://h",
+            "http://user:hunter2@h",
+            "",
+        ] {
+            let failure = Api::new(bad, None).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{bad}");
+            assert!(!failure.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_shown() {
+        let api = Api::new("http://localhost:8080/", Some("hunter2")).unwrap();
+        assert!(!format!("{api:?} {:?}", api.key).contains("hunter2"));
+    }
+}

@@ -1,0 +1,146 @@
+//! Why a call brought no answer, in words, exit codes, and what to do next.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::cli::exit::{Exit, Failure};
+
+/// A problem document (RFC 9457), or what is known of an answer that is none.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(in crate::cli) struct Problem {
+    pub(in crate::cli) status: u16,
+    pub(in crate::cli) code: String,
+    pub(in crate::cli) title: String,
+    pub(in crate::cli) detail: String,
+    pub(in crate::cli) errors: Vec<FieldError>,
+    pub(in crate::cli) retry_after_seconds: Option<f64>,
+    pub(in crate::cli) outcome: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(in crate::cli) struct FieldError {
+    pub(in crate::cli) pointer: String,
+    pub(in crate::cli) detail: String,
+}
+
+/// Why a call brought no answer to work with.
+#[derive(Debug)]
+pub(in crate::cli) enum CallError {
+    /// No connection, so nothing was sent.
+    Unreachable(String),
+    /// Sent, and no answer: it may have happened.
+    NoAnswer(String),
+    /// The service said no.
+    Problem(Box<Problem>),
+}
+
+impl CallError {
+    /// How long the service asked to be left alone.
+    pub(in crate::cli) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Problem(problem) => problem
+                .retry_after_seconds
+                .filter(|seconds| (0.0..=86_400.0).contains(seconds))
+                .map(Duration::from_secs_f64),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.title)?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        for error in &self.errors {
+            write!(f, "\n  {}: {}", error.pointer, error.detail)?;
+        }
+        if self.code.is_empty() {
+            write!(f, " (status {})", self.status)
+        } else {
+            write!(f, " ({}, status {})", self.code, self.status)
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(text) => write!(f, "the service cannot be reached: {text}"),
+            Self::NoAnswer(text) => write!(f, "the service did not answer, so it may have happened: {text}"),
+            Self::Problem(problem) => problem.fmt(f),
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let message = error.to_string();
+        match &error {
+            CallError::Unreachable(_) => Self::new(Exit::Unreachable, message)
+                .hint("leaseq serve, or the address of a running service with --url or LEASEQ_URL"),
+            CallError::NoAnswer(_) => Self::new(Exit::Unreachable, message)
+                .hint("again; ack, nack, extend and release are safe to repeat, an enqueue may double"),
+            CallError::Problem(problem) => {
+                let failure = Self::new(Exit::of_status(problem.status), message);
+                match next_step(problem) {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
+        }
+    }
+}
+
+fn next_step(problem: &Problem) -> Option<String> {
+    let wait = problem
+        .retry_after_seconds
+        .map_or_else(String::new, |seconds| format!(" in {seconds} s"));
+    Some(match (problem.status, problem.code.as_str()) {
+        (401, _) => "a key, with --api-key-file FILE or LEASEQ_API_KEY".into(),
+        (403, "origin_refused") => "--url with a loopback name, such as http://127.0.0.1:8080".into(),
+        (403, _) => "a key that is allowed to do this; GET /v1/whoami tells what this one may do".into(),
+        (404, "lease_unknown") => "nothing: the task is over, or the lease_id is not of this service".into(),
+        (404, _) => "leaseq stats, which lists the queues there are".into(),
+        (409, "lease_lost") => {
+            "leaseq lease again: the time ran out, or the task is somebody else's now".into()
+        }
+        (413, _) => "smaller pieces; GET /v1/limits tells the sizes".into(),
+        (429 | 503, _) => format!("again{wait}"),
+        (504, _) => "again; ack, nack, extend and release are safe to repeat, an enqueue may double".into(),
+        (507, _) => "leaseq work or a purge, to make room".into(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_tells_fields_and_the_next_step() {
+        let problem: Problem = serde_json::from_str(
+            r#"{"type":"/docs/errors/invalid","title":"Invalid","status":422,"detail":"2 fields","code":"invalid",
+                "errors":[{"pointer":"/priority","detail":"must be 0..1000"}],"later":true}"#,
+        )
+        .unwrap();
+        let failure = Failure::from(CallError::Problem(Box::new(problem)));
+        assert_eq!(
+            failure.to_string(),
+            "leaseq: Invalid: 2 fields\n  /priority: must be 0..1000 (invalid, status 422)\n"
+        );
+        let busy = Problem {
+            status: 503,
+            retry_after_seconds: Some(2.0),
+            ..Problem::default()
+        };
+        let failure = Failure::from(CallError::Problem(Box::new(busy)));
+        assert_eq!(failure.exit, Exit::Unreachable);
+        assert!(failure.to_string().contains("again in 2 s"));
+    }
+}

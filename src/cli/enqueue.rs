@@ -1,0 +1,139 @@
+//! `leaseq enqueue`.
+
+mod stream;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::connect::Connect;
+use super::exit::Exit;
+use super::{Done, client, duration, input, output};
+use crate::config::Env;
+use crate::domain::{Millis, QueueName};
+
+/// Enqueue a task, or many from NDJSON
+#[derive(Debug, clap::Args)]
+pub(super) struct Enqueue {
+    #[arg(value_parser = input::queue)]
+    queue: QueueName,
+    /// JSON: the text itself, @FILE, or - for stdin; null by default. With --ndjson: @FILE or - (default)
+    payload: Option<String>,
+    /// Which handler the task is for; "default" by default
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// 0 to 1000, higher first; 10 by default
+    #[arg(long, value_name = "N")]
+    priority: Option<u16>,
+    /// Run it this much later
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "run_at")]
+    delay: Option<Duration>,
+    /// Run it at this time, such as 2027-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
+    run_at: Option<Millis>,
+    /// Fairness key: a tenant, a customer
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// Attempts before it is a dead letter; the queue decides by default
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u16>,
+    /// How long a worker's lease lasts; the queue decides by default
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    lease: Option<Duration>,
+    /// Header to go with the task; may be repeated
+    #[arg(long = "header", value_name = "KEY=VALUE", value_parser = input::header)]
+    headers: Vec<(String, String)>,
+    /// Read one task object per line, with the fields of the API, and send them in batches
+    #[arg(long, conflicts_with_all = [
+        "name", "priority", "delay", "run_at", "group", "max_attempts", "lease", "headers",
+    ])]
+    ndjson: bool,
+    /// Print the API's answer as it is; with --ndjson one per batch
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_at: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Deserialize)]
+struct Enqueued {
+    id: String,
+    queue: String,
+    state: String,
+    run_at: Option<String>,
+    #[serde(default)]
+    duplicate: bool,
+}
+
+impl Enqueue {
+    pub(super) async fn run(self, env: &Env) -> Done {
+        let api = self.connect.api(env)?;
+        if self.ndjson {
+            let from = self.payload.as_deref().unwrap_or("-");
+            return stream::run(&api, &self.queue, from, self.json).await;
+        }
+        let payload = match &self.payload {
+            Some(argument) => Some(input::json(argument, "payload")?),
+            None => None,
+        };
+        let body = Body {
+            name: self.name.as_deref(),
+            payload,
+            priority: self.priority,
+            group: self.group.as_deref(),
+            delay_seconds: self.delay.map(|delay| delay.as_secs_f64()),
+            run_at: self.run_at,
+            max_attempts: self.max_attempts,
+            lease_seconds: self.lease.map(|lease| lease.as_secs_f64()),
+            headers: self
+                .headers
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_str()))
+                .collect(),
+        };
+        let body = serde_json::to_vec(&body).expect("checked JSON, strings and numbers always serialize");
+        let path = format!("/v1/queues/{}/tasks", self.queue);
+        let answer = api.post(&path, body, Duration::ZERO).await?;
+        if self.json {
+            output::line(&answer)?;
+        } else {
+            show(client::decode(&answer)?)?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn show(task: Enqueued) -> Result<(), super::exit::Failure> {
+    let mut fields = vec![("task", task.id), ("queue", task.queue), ("state", task.state)];
+    if let Some(run_at) = task.run_at {
+        fields.push(("run_at", run_at));
+    }
+    if task.duplicate {
+        fields.push(("duplicate", "yes".into()));
+    }
+    output::fields(&fields)
+}

@@ -1,0 +1,75 @@
+//! Data on stdout, everything else on stderr; a closed pipe is never a panic.
+
+use std::io::{ErrorKind, IsTerminal, Write};
+
+use comfy_table::{Table, presets};
+
+use super::exit::{Exit, Failure};
+
+/// Writes `bytes` and a newline to stdout.
+pub(super) fn line(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout
+        .write_all(bytes)
+        .and_then(|()| {
+            if bytes.ends_with(b"\n") {
+                Ok(())
+            } else {
+                stdout.write_all(b"\n")
+            }
+        })
+        .and_then(|()| stdout.flush());
+    written.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Failure::closed_pipe(),
+        _ => Failure::new(Exit::Error, format!("stdout cannot be written: {error}")),
+    })
+}
+
+/// A note for the person at the terminal. Nothing depends on its arrival.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Rows under a header: drawn for a terminal, tab-separated without the header for a pipe.
+pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+    if !std::io::stdout().is_terminal() {
+        let text: String = rows.iter().map(|row| tab_separated(row) + "\n").collect();
+        return if text.is_empty() {
+            Ok(())
+        } else {
+            line(text.as_bytes())
+        };
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    line(table.to_string().as_bytes())
+}
+
+/// One thing, a line per field, values aligned.
+pub(super) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
+    let terminal = std::io::stdout().is_terminal();
+    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let text: String = fields
+        .iter()
+        .map(|(name, value)| match terminal {
+            true => format!("{name:<width$}  {value}\n"),
+            false => format!("{name}\t{}\n", one_line(value)),
+        })
+        .collect();
+    line(text.as_bytes())
+}
+
+fn tab_separated(row: &[String]) -> String {
+    row.iter()
+        .map(|cell| one_line(cell))
+        .collect::<Vec<_>>()
+        .join("\t")
+}
+
+/// A payload may hold tabs and newlines; a row may not.
+fn one_line(cell: &str) -> String {
+    cell.replace(['\t', '\n', '\r'], " ")
+}

@@ -1,0 +1,237 @@
+//! The service's settings: flags over `LEASEQ_*` variables over a TOML file over defaults.
+//!
+//! [`settings::SETTINGS`] is the one list of keys; flags, variables, the file's keys, `leaseq config`
+//! and the reference are derived from it. Values become types here, once, and all mistakes are
+//! reported together. The environment comes in as a map, so tests never touch the process's own.
+
+mod mistakes;
+mod redis_url;
+pub mod settings;
+mod sources;
+mod values;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU8;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use mistakes::{Mistake, Mistakes};
+pub use redis_url::RedisUrl;
+pub use sources::{Env, Flags, Source};
+
+use sources::Layers;
+
+/// Everything `leaseq serve` can be told, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Port 0 lets the system pick one.
+    pub listen: SocketAddr,
+    pub redis: Redis,
+    pub durability: Durability,
+    pub tls: Option<Tls>,
+    /// Anyone who reaches the address may do everything. Always true of a loopback address without keys.
+    pub insecure_no_auth: bool,
+    pub log: LogFormat,
+    /// Level, or comma-separated `target=level` pairs.
+    pub log_filter: String,
+    /// 1..=1,000,000.
+    pub max_queues: usize,
+    /// An enqueue to an unknown queue creates it.
+    pub auto_create: bool,
+    /// Client connections at once; more wait in the listen backlog. 1..=1,000,000.
+    pub max_connections: usize,
+    /// How long requests in flight may go on after SIGTERM; at most an hour.
+    pub drain: Duration,
+}
+
+/// Where tasks are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redis {
+    /// A private redis-server of our own, on `data_dir`.
+    Embedded {
+        data_dir: PathBuf,
+        /// The binary; `None` looks next to our own and in `PATH`.
+        redis_server: Option<PathBuf>,
+    },
+    Url(RedisUrl),
+}
+
+/// What a write answer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Redis took it; a power cut may lose about a second.
+    Memory,
+    /// It is in the synced append-only file. On an external Redis the store must verify
+    /// `appendfsync always` before it may promise this.
+    Fsync,
+    /// This many replicas have it too.
+    Replicated { replicas: NonZeroU8 },
+}
+
+impl Durability {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Fsync => "fsync",
+            Self::Replicated { .. } => "replicated",
+        }
+    }
+}
+
+/// PEM files of the HTTPS listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The settings in force, and where each came from.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub effective: Vec<Effective>,
+    /// What was probably not meant, such as a variable one letter off a setting's.
+    pub warnings: Vec<String>,
+}
+
+/// One line of `leaseq config`; secrets are already hidden.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    pub key: String,
+    pub value: String,
+    pub source: Source,
+}
+
+/// Puts the layers together.
+///
+/// # Errors
+/// All mistakes of all layers, contradictions between settings included.
+pub fn load(flags: &Flags, env: &Env) -> Result<Loaded, Mistakes> {
+    let mut layers = Layers::read(flags, env);
+    let config = read(&mut layers);
+    let warnings = layers.warnings(env);
+    let effective = layers.effective(&config);
+    layers.into_mistakes().map_or(
+        Ok(Loaded {
+            config,
+            effective,
+            warnings,
+        }),
+        Err,
+    )
+}
+
+/// Where a value is wrong its mistake is noted and the default stands in, so that the rest is still checked.
+fn read(layers: &mut Layers) -> Config {
+    let redis = redis(layers);
+    let durability = durability(layers, &redis);
+    Config {
+        listen: listen(layers),
+        tls: tls(layers),
+        insecure_no_auth: layers.value("insecure-no-auth", values::boolean),
+        log: layers.value("log", values::log_format),
+        log_filter: layers.value("log-filter", values::log_filter),
+        max_queues: layers.value("max-queues", values::count),
+        auto_create: layers.value("auto-create", values::boolean),
+        max_connections: layers.value("max-connections", values::count),
+        drain: layers.value("drain-seconds", values::drain),
+        redis,
+        durability,
+    }
+}
+
+fn listen(layers: &mut Layers) -> SocketAddr {
+    let listen: SocketAddr = layers.value("listen", values::address);
+    let open = layers.value("insecure-no-auth", values::boolean);
+    if !listen.ip().is_loopback() && !open {
+        layers.refuse(
+            "listen",
+            format!(
+                "{listen} can be reached from other machines, and this version has no API keys: \
+                 listen on a loopback address behind a proxy that authenticates, \
+                 or say --insecure-no-auth to let everybody in"
+            ),
+        );
+    }
+    listen
+}
+
+fn redis(layers: &mut Layers) -> Redis {
+    if let Some(url) = layers.optional("redis-url", values::redis_url) {
+        // A data_dir from a file or an image's environment gives way silently; two flags are a contradiction.
+        if layers.is_flag("redis-url") && layers.is_flag("data-dir") {
+            layers.refuse(
+                "data-dir",
+                "belongs to the embedded Redis: give --data-dir or --redis-url, not both".into(),
+            );
+        }
+        return Redis::Url(url);
+    }
+    Redis::Embedded {
+        data_dir: layers.value("data-dir", values::path),
+        redis_server: layers.optional("redis-server", values::path),
+    }
+}
+
+fn durability(layers: &mut Layers, redis: &Redis) -> Durability {
+    let word = layers.optional("durability", values::durability);
+    let replicas = layers.optional("replicas", values::replicas);
+    let level = word.unwrap_or(match redis {
+        Redis::Embedded { .. } => values::Level::Fsync,
+        Redis::Url(_) => values::Level::Memory,
+    });
+    match level {
+        values::Level::Replicated => {
+            if matches!(redis, Redis::Embedded { .. }) {
+                layers.refuse(
+                    "durability",
+                    "the embedded Redis has no replicas: use fsync, or a Redis of your own with --redis-url"
+                        .into(),
+                );
+            }
+            return Durability::Replicated {
+                replicas: replicas.unwrap_or(NonZeroU8::MIN),
+            };
+        }
+        _ if replicas.is_some() => layers.refuse(
+            "replicas",
+            "counts only with durability `replicated`: set that too, or leave replicas out".into(),
+        ),
+        _ => {}
+    }
+    match level {
+        values::Level::Fsync => Durability::Fsync,
+        _ => Durability::Memory,
+    }
+}
+
+fn tls(layers: &mut Layers) -> Option<Tls> {
+    let cert = layers.optional("tls-cert", values::path);
+    let key = layers.optional("tls-key", values::path);
+    match (cert, key) {
+        (Some(cert), Some(key)) => {
+            if !cfg!(feature = "tls") {
+                layers.refuse("tls-cert", "this binary was built without TLS".into());
+            }
+            Some(Tls { cert, key })
+        }
+        (Some(_), None) => {
+            layers.refuse("tls-cert", "needs tls_key beside it".into());
+            None
+        }
+        (None, Some(_)) => {
+            layers.refuse("tls-key", "needs tls_cert beside it".into());
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! What is wrong with the settings, all at once.
+
+use std::fmt;
+
+use super::sources::Source;
+
+/// One wrong setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// As the file writes it.
+    pub key: String,
+    pub source: Source,
+    /// A sentence without the key.
+    pub problem: String,
+    /// How it is written where it was found; empty when there is nothing to show.
+    pub example: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            source,
+            problem,
+            example,
+        } = self;
+        write!(f, "{key} ({source}): {problem}")?;
+        if !example.is_empty() {
+            write!(f, "; example: {example}")?;
+        }
+        Ok(())
+    }
+}
+
+/// At least one mistake, in the order of the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [only] = self.0.as_slice() {
+            return write!(f, "a setting is wrong: {only}");
+        }
+        write!(f, "{} settings are wrong:", self.0.len())?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// The one of `known` that `word` was probably meant to be: at most two letters off.
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's edit distance, by bytes: keys and variables are ASCII.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,91 @@
+//! What callers hand to a committer, and what they get back.
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use crate::domain::settle::{NotSettled, Settle, Settled};
+use crate::domain::task::Enqueued;
+use crate::domain::{Lease, Millis, NewTask, QueueName, TaskName};
+use crate::store::ops::lease::{Grant, Wish};
+
+/// The answer to one settle operation.
+pub(super) type SettleAnswer = Result<Result<Settled, NotSettled>, Failure>;
+
+pub(super) enum Command {
+    Enqueue(QueueName, EnqueueJob),
+    Settle(QueueName, Vec<Settle>, oneshot::Sender<Vec<SettleAnswer>>),
+    Lease(QueueName, LeaseJob),
+    /// Wake me when the queue may have something; several queues share one watch.
+    Watch(QueueName, Watch),
+    /// Grants whose callers never got them.
+    GiveBack(QueueName, Vec<Lease>),
+    /// Tasks became ready, here or elsewhere.
+    Hint(QueueName, usize),
+    /// Something of the queue is due.
+    Sweep(QueueName),
+    /// The queue was made, or could not be.
+    Made(QueueName, Result<(), Failure>),
+    /// Answer those who wait, and let nobody wait any more.
+    Drain,
+    /// Send what was taken, then end.
+    Stop,
+}
+
+/// At most one script call's worth of tasks: accepted together.
+pub(super) struct EnqueueJob {
+    pub(super) tasks: Vec<NewTask>,
+    pub(super) bytes: usize,
+    /// An earlier try had an unknown outcome.
+    pub(super) again: bool,
+    pub(super) reply: oneshot::Sender<Result<Vec<Enqueued>, Failure>>,
+}
+
+pub(super) struct LeaseJob {
+    pub(super) wish: Wish,
+    pub(super) names: Vec<TaskName>,
+    /// `None`: answer at once.
+    pub(super) deadline: Option<Instant>,
+    /// The request was granted before: answer with those grants.
+    pub(super) recall: bool,
+    pub(super) reply: oneshot::Sender<Result<Grants, Failure>>,
+}
+
+pub(super) struct Watch {
+    pub(super) names: Vec<TaskName>,
+    pub(super) deadline: Instant,
+    /// Gets the queue that has something.
+    pub(super) wake: mpsc::Sender<QueueName>,
+}
+
+/// Grants on their way from the store to a caller. Dropped unclaimed, they are given back:
+/// the caller left, and the tasks must not wait for their leases to run out.
+pub(super) struct Grants {
+    pub(super) queue: QueueName,
+    pub(super) now: Millis,
+    pub(super) grants: Vec<Grant>,
+    pub(super) home: mpsc::Sender<Command>,
+}
+
+impl Grants {
+    /// The grants, no longer guarded.
+    pub(super) fn claim(mut self) -> Vec<Grant> {
+        std::mem::take(&mut self.grants)
+    }
+}
+
+impl Drop for Grants {
+    fn drop(&mut self) {
+        if !self.grants.is_empty() {
+            let leases = self.grants.iter().map(|grant| grant.lease(&self.queue)).collect();
+            give_back(&self.home, self.queue.clone(), leases);
+        }
+    }
+}
+
+/// From a destructor, so it cannot wait: when the committer's line is full, the leases run out by themselves.
+pub(super) fn give_back(home: &mpsc::Sender<Command>, queue: QueueName, leases: Vec<Lease>) {
+    if home.try_send(Command::GiveBack(queue, leases)).is_err() {
+        tracing::warn!("a give-back found no room; the leases will run out instead");
+    }
+}

@@ -1,0 +1,456 @@
+//! Group commit: what arrived while the last flush was on its way forms the next one. No timer: an idle service
+//! adds no latency, a busy one shares script calls and syncs among its callers.
+//!
+//! A committer owns a share of the queues: their pending work, their waiting leases, a connection. All of it
+//! is touched by one task only, so between "the queue was empty" and "wait" nothing can slip through.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::EngineSettings;
+use super::command::{Command, EnqueueJob, Grants, LeaseJob, SettleAnswer, Watch};
+use super::failure::Failure;
+use super::flush::Sent;
+use super::line::{Ending, Item, Line};
+use super::waitlist::WaitList;
+use crate::domain::settle::Settle;
+use crate::domain::{Millis, QueueName, TaskName};
+use crate::store::{Conn, Store};
+
+/// Waiters of a queue look at least this often, should every hint be lost.
+const FALLBACK: Duration = Duration::from_secs(1);
+/// Queues of one flush; the others come with the next.
+const FLUSH_QUEUES_MAX: usize = 64;
+/// Commands taken between two flushes.
+const TAKE_MAX: usize = 8192;
+/// Lines kept for queues that are idle.
+const IDLE_LINES_MAX: usize = 16_384;
+
+pub(super) enum Waiter {
+    Lease(LeaseJob),
+    Watch(Watch),
+}
+
+impl Waiter {
+    fn is_there(&self) -> bool {
+        match self {
+            Self::Lease(job) => !job.reply.is_closed(),
+            Self::Watch(watch) => !watch.wake.is_closed(),
+        }
+    }
+}
+
+/// Answers of one settle command, until all are there.
+struct SettleJob {
+    answers: Vec<Option<SettleAnswer>>,
+    left: usize,
+    reply: oneshot::Sender<Vec<SettleAnswer>>,
+}
+
+pub(super) struct Committer {
+    pub(super) store: Store,
+    pub(super) conn: Conn,
+    pub(super) settings: Arc<EngineSettings>,
+    /// For give-backs and for what this committer asks of itself.
+    pub(super) me: mpsc::Sender<Command>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// Due times for the registry.
+    pub(super) hints: mpsc::Sender<(QueueName, Millis)>,
+    /// Waiting leases of the process, for metrics.
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) lines: HashMap<QueueName, Line>,
+    pub(super) waiters: WaitList<QueueName, Vec<TaskName>, Instant, Waiter>,
+    dirty: VecDeque<QueueName>,
+    looks: BTreeSet<(Instant, QueueName)>,
+    jobs: HashMap<u64, SettleJob>,
+    next_job: u64,
+    counted: usize,
+    draining: bool,
+    stopping: bool,
+}
+
+impl Committer {
+    pub(super) fn new(
+        store: &Store,
+        settings: Arc<EngineSettings>,
+        channel: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
+        hints: mpsc::Sender<(QueueName, Millis)>,
+        waiting: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            store: store.clone(),
+            conn: store.conn(),
+            settings,
+            me: channel.0,
+            commands: channel.1,
+            hints,
+            waiting,
+            lines: HashMap::new(),
+            waiters: WaitList::new(),
+            dirty: VecDeque::new(),
+            looks: BTreeSet::new(),
+            jobs: HashMap::new(),
+            next_job: 0,
+            counted: 0,
+            draining: false,
+            stopping: false,
+        }
+    }
+
+    /// Runs until it is stopped and nothing is left to send: what was taken is sent before it ends.
+    pub(super) async fn run(mut self) {
+        loop {
+            if self.dirty.is_empty() {
+                if self.stopping && self.commands.is_empty() && self.jobs.is_empty() {
+                    return;
+                }
+                let wake_at = self.next_timer();
+                tokio::select! {
+                    command = self.commands.recv() => match command {
+                        Some(command) => self.take(command),
+                        None => return,
+                    },
+                    () = sleep_until(wake_at) => {}
+                }
+            }
+            for _ in 0..TAKE_MAX {
+                let Ok(command) = self.commands.try_recv() else {
+                    break;
+                };
+                self.take(command);
+            }
+            self.timers(Instant::now());
+            self.flush().await;
+            self.count_waiting();
+        }
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        let look = self.looks.first().map(|(at, _)| *at);
+        [look, self.waiters.next_deadline()].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Enqueue(queue, job) => {
+                let line = self.line(&queue);
+                line.enqueues.push_back(job);
+                self.soil(&queue);
+            }
+            Command::Settle(queue, ops, reply) => self.take_settles(&queue, ops, reply),
+            Command::Lease(queue, job) => self.take_lease(queue, job),
+            Command::Watch(queue, watch) => {
+                if !self.draining {
+                    let deadline = watch.deadline;
+                    self.waiters
+                        .park(queue.clone(), watch.names.clone(), deadline, Waiter::Watch(watch));
+                    self.look_at(&queue, Instant::now() + FALLBACK, false);
+                }
+            }
+            Command::GiveBack(queue, leases) => {
+                let line = self.line(&queue);
+                let give_back = |lease| Item {
+                    home: None,
+                    again: false,
+                    op: Ending::GiveBack(lease),
+                };
+                line.endings.extend(leases.into_iter().map(give_back));
+                self.soil(&queue);
+            }
+            Command::Hint(queue, tasks) => self.wake(&queue, tasks),
+            Command::Sweep(queue) => {
+                self.line(&queue).sweep = true;
+                self.soil(&queue);
+            }
+            Command::Made(queue, result) => self.made(&queue, result),
+            Command::Drain => self.drain(),
+            Command::Stop => self.stopping = true,
+        }
+    }
+
+    fn take_settles(
+        &mut self,
+        queue: &QueueName,
+        ops: Vec<Settle>,
+        reply: oneshot::Sender<Vec<SettleAnswer>>,
+    ) {
+        self.next_job += 1;
+        let job = self.next_job;
+        let count = ops.len();
+        let line = self.line(queue);
+        for (index, op) in ops.into_iter().enumerate() {
+            line.endings.push_back(Item {
+                home: Some((job, index)),
+                again: false,
+                op: Ending::Worker(op),
+            });
+        }
+        self.jobs.insert(
+            job,
+            SettleJob {
+                answers: (0..count).map(|_| None).collect(),
+                left: count,
+                reply,
+            },
+        );
+        self.soil(queue);
+    }
+
+    fn take_lease(&mut self, queue: QueueName, job: LeaseJob) {
+        if self.draining {
+            self.answer_empty(&queue, job);
+        } else if let Some(deadline) = job.deadline
+            && self.waiters.waits_in_class(&queue, &job.names)
+        {
+            // Others wait already, so the queue has nothing; behind them, without asking Redis.
+            self.waiters
+                .park(queue, job.names.clone(), deadline, Waiter::Lease(job));
+        } else {
+            self.line(&queue).leases.push_back(job);
+            self.soil(&queue);
+        }
+    }
+
+    /// Sends the waiting to look: a hint is never a task.
+    pub(super) fn wake(&mut self, queue: &QueueName, tasks: usize) {
+        let woken = self
+            .waiters
+            .wake(queue, tasks.min(self.settings.script_items), Waiter::is_there);
+        if woken.is_empty() {
+            return;
+        }
+        for (_, waiter) in woken {
+            match waiter {
+                Waiter::Lease(job) => self.line(queue).leases.push_back(job),
+                // A full channel means that it is being woken already.
+                Waiter::Watch(watch) => drop(watch.wake.try_send(queue.clone())),
+            }
+        }
+        self.soil(queue);
+    }
+
+    fn made(&mut self, queue: &QueueName, result: Result<(), Failure>) {
+        let line = self.line(queue);
+        line.making = false;
+        if let Err(failure) = result {
+            for job in line.enqueues.drain(..) {
+                let _ = job.reply.send(Err(failure.clone()));
+            }
+        }
+        self.soil(queue);
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        for (queue, waiter) in self.waiters.drain() {
+            if let Waiter::Lease(job) = waiter {
+                self.answer_empty(&queue, job);
+            }
+        }
+    }
+
+    /// Deadlines of waiters, and queues to look at.
+    fn timers(&mut self, now: Instant) {
+        for (queue, waiter) in self.waiters.expire(now) {
+            if let Waiter::Lease(job) = waiter {
+                self.answer_empty(&queue, job);
+            }
+        }
+        while let Some((at, queue)) = self.looks.first().cloned()
+            && at <= now
+        {
+            self.looks.pop_first();
+            let due = self.line(&queue).look.take().is_some_and(|(_, due)| due);
+            if due {
+                self.line(&queue).sweep = true;
+                self.soil(&queue);
+            }
+            self.waiters.prune(&queue, Waiter::is_there);
+            if self.waiters.waits(&queue) {
+                self.wake(&queue, 1);
+                self.look_at(&queue, now + FALLBACK, false);
+            }
+        }
+        if self.lines.len() > IDLE_LINES_MAX {
+            let waiters = &self.waiters;
+            self.lines
+                .retain(|queue, line| !line.is_idle() || line.dirty || waiters.waits(queue));
+        }
+    }
+
+    /// Looks at the queue at `at`, or earlier if that was planned already.
+    pub(super) fn look_at(&mut self, queue: &QueueName, at: Instant, due: bool) {
+        let line = self.line(queue);
+        let planned = line.look;
+        let next = match planned {
+            Some((earlier, its_due)) if earlier <= at => (earlier, its_due || (due && earlier == at)),
+            _ => (at, due),
+        };
+        if planned == Some(next) {
+            return;
+        }
+        line.look = Some(next);
+        if let Some((before, _)) = planned {
+            self.looks.remove(&(before, queue.clone()));
+        }
+        self.looks.insert((next.0, queue.clone()));
+    }
+
+    /// Something of the queue is due at `at` of Redis's clock, which reads `now`.
+    pub(super) fn due_at(&mut self, queue: &QueueName, at: Option<Millis>, now: Millis) {
+        let Some(at) = at else { return };
+        if at <= now {
+            self.line(queue).sweep = true;
+            self.soil(queue);
+            return;
+        }
+        self.look_at(queue, Instant::now() + Duration::from_millis(at.since(now)), true);
+        let line = self.line(queue);
+        if line.hinted.is_none_or(|hinted| at < hinted || hinted <= now) {
+            line.hinted = Some(at);
+            // Lost hints are made up for by the slow sweep.
+            let _ = self.hints.try_send((queue.clone(), at));
+        }
+    }
+
+    async fn flush(&mut self) {
+        let mut batch = self.store.batch();
+        let mut sent: Vec<(QueueName, Sent)> = Vec::new();
+        for _ in 0..self.dirty.len().min(FLUSH_QUEUES_MAX) {
+            let Some(queue) = self.dirty.pop_front() else {
+                break;
+            };
+            self.line(&queue).dirty = false;
+            for call in self.calls_of(&queue, &mut batch) {
+                sent.push((queue.clone(), call));
+            }
+            self.soil(&queue);
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let answers = self.conn.send(batch).await;
+        let mut woken = Vec::new();
+        for ((queue, call), answer) in sent.into_iter().zip(answers) {
+            self.answered(&queue, call, answer);
+            woken.push(queue);
+        }
+        woken.dedup();
+        for queue in woken {
+            let fresh = std::mem::take(&mut self.line(&queue).fresh);
+            if fresh > 0 {
+                self.wake(&queue, fresh);
+            }
+        }
+    }
+
+    pub(super) fn line(&mut self, queue: &QueueName) -> &mut Line {
+        if !self.lines.contains_key(queue) {
+            self.lines.insert(queue.clone(), Line::new(queue));
+        }
+        self.lines.get_mut(queue).expect("inserted above")
+    }
+
+    /// Puts the queue into the next flush, if it has something to send.
+    pub(super) fn soil(&mut self, queue: &QueueName) {
+        let line = self.line(queue);
+        if !line.dirty && line.has_work() {
+            line.dirty = true;
+            self.dirty.push_back(queue.clone());
+        }
+    }
+
+    pub(super) fn answer_empty(&self, queue: &QueueName, job: LeaseJob) {
+        let _ = job
+            .reply
+            .send(Ok(self.grants(queue, Millis::default(), Vec::new())));
+    }
+
+    pub(super) fn grants(
+        &self,
+        queue: &QueueName,
+        now: Millis,
+        grants: Vec<crate::store::ops::lease::Grant>,
+    ) -> Grants {
+        Grants {
+            queue: queue.clone(),
+            now,
+            grants,
+            home: self.me.clone(),
+        }
+    }
+
+    pub(super) fn settle_answered(&mut self, home: Option<(u64, usize)>, answer: SettleAnswer) {
+        let Some((id, index)) = home else { return };
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.answers[index].replace(answer).is_none() {
+            job.left -= 1;
+        }
+        if job.left == 0
+            && let Some(job) = self.jobs.remove(&id)
+        {
+            let _ = job.reply.send(job.answers.into_iter().flatten().collect());
+        }
+    }
+
+    /// Waits again, still the first: these were woken in vain, or asked an empty queue.
+    pub(super) fn park(&mut self, queue: &QueueName, jobs: Vec<LeaseJob>) {
+        let waits = !jobs.is_empty();
+        for job in jobs.into_iter().rev() {
+            match job.deadline {
+                Some(deadline) if !self.draining && deadline > Instant::now() => {
+                    self.waiters
+                        .park_again(queue.clone(), job.names.clone(), deadline, Waiter::Lease(job));
+                }
+                _ => self.answer_empty(queue, job),
+            }
+        }
+        if waits {
+            self.look_at(queue, Instant::now() + FALLBACK, false);
+        }
+    }
+
+    /// Makes the queue beside the flushes; its enqueues wait.
+    pub(super) fn make_queue(&mut self, queue: &QueueName) {
+        self.line(queue).making = true;
+        let (store, settings, me, queue) = (
+            self.store.clone(),
+            self.settings.clone(),
+            self.me.clone(),
+            queue.clone(),
+        );
+        // Ends by itself after a few calls; should it be lost with the process, so are the enqueues that wait for it.
+        tokio::spawn(async move {
+            let result = super::queues::make(&store, &settings, &queue).await;
+            let _ = me.send(Command::Made(queue, result)).await;
+        });
+    }
+
+    fn count_waiting(&mut self) {
+        let now = self.waiters.len();
+        if now >= self.counted {
+            self.waiting.fetch_add(now - self.counted, Ordering::Relaxed);
+        } else {
+            self.waiting.fetch_sub(self.counted - now, Ordering::Relaxed);
+        }
+        self.counted = now;
+    }
+
+    pub(super) fn refuse_enqueues(jobs: Vec<EnqueueJob>, failure: &Failure) {
+        for job in jobs {
+            let _ = job.reply.send(Err(failure.clone()));
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

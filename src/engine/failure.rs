@@ -1,0 +1,46 @@
+//! Why an operation gave no outcome.
+
+use crate::store::StoreError;
+
+/// Expected answers (lost lease, empty queue) are values, not failures.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("the queue does not exist and the service does not create queues by itself")]
+    QueueUnknown,
+    #[error("the service has as many queues as it may have")]
+    QueuesFull,
+    /// Nothing was written; retry freely.
+    #[error("the store did not take the operation: {0}")]
+    NotApplied(&'static str),
+    /// It may or may not have happened; a retry with the same id, key or lease is safe.
+    #[error("the store did not say whether the operation happened")]
+    Unknown,
+    #[error("the store is full")]
+    StoreFull,
+    /// A script or reply that cannot be; the log has the details.
+    #[error("the store answered what it should not")]
+    Broken,
+    /// More requests are waiting than this process takes.
+    #[error("too many requests are waiting")]
+    Overloaded,
+    /// The process is shutting down.
+    #[error("the service is shutting down")]
+    Draining,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotApplied(why) => Self::NotApplied(why),
+            StoreError::Unknown(why) => {
+                tracing::warn!(%why, "the outcome of a store operation is unknown");
+                Self::Unknown
+            }
+            StoreError::Full => Self::StoreFull,
+            StoreError::Broken(what) => {
+                tracing::error!(%what, "the store is broken");
+                Self::Broken
+            }
+        }
+    }
+}

@@ -1,0 +1,534 @@
+//! One flush: which script calls a queue sends, and what their answers mean for those who wait for them.
+
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::command::{EnqueueJob, LeaseJob};
+use super::committer::Committer;
+use super::failure::Failure;
+use super::line::{Ending, Item};
+use crate::domain::settle::{Ack, Extend, Nack, NotSettled, Release, Settle, Settled};
+use crate::domain::task::Enqueued;
+use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
+use crate::store::ops::ack::{AckOp, Acked};
+use crate::store::ops::enqueue::{Accepted, EnqueueOp};
+use crate::store::ops::extend::ExtendOp;
+use crate::store::ops::lease::{Granted, LeaseOp, Wish};
+use crate::store::ops::nack::NackOp;
+use crate::store::ops::recall::RecallOp;
+use crate::store::ops::release::{How, ReleaseOp, Released};
+use crate::store::ops::sweep::SweepOp;
+use crate::store::ops::{Absent, Answer, Op, Settles};
+use crate::store::reply::Reply;
+use crate::store::{Batch, StoreError, conn};
+
+/// Due tasks and expired leases moved by one sweep.
+const SWEEP_ITEMS_MAX: usize = 100;
+
+/// A script call that was sent, with all that is needed to answer its callers.
+pub(super) enum Sent {
+    Enqueue(Vec<EnqueueJob>),
+    Ack(Vec<Item<(Lease, Ack)>>),
+    Nack(Vec<Item<(Lease, Nack)>>),
+    Extend(Vec<Item<(Lease, Extend)>>),
+    Release(Vec<Item<(Lease, How)>>),
+    Sweep,
+    /// With the seed of its nonces.
+    Lease(Vec<LeaseJob>, u16),
+    Recall(LeaseJob),
+}
+
+fn chances(count: usize) -> Vec<u32> {
+    let mut rng = rand::rng();
+    (0..count).map(|_| rng.random_range(0..1_000_000)).collect()
+}
+
+/// Splits items into what the script needs and where the answers go.
+fn ops<T: Clone>(items: &[Item<T>]) -> Vec<T> {
+    items.iter().map(|item| item.op.clone()).collect()
+}
+
+impl Committer {
+    /// Settles first, so that what they free is there; then what is due; then enqueues; then leases, which see all of it.
+    pub(super) fn calls_of(&mut self, queue: &QueueName, batch: &mut Batch) -> Vec<Sent> {
+        let items_max = self.settings.script_items;
+        let replica = self.settings.replica.clone();
+        let line = self.line(queue);
+        let keys = line.keys.clone();
+        let mut sent = Vec::new();
+
+        let endings = line.take_endings(items_max);
+        if !endings.acks.is_empty() {
+            batch.push(&keys, &AckOp(&ops(&endings.acks)));
+            sent.push(Sent::Ack(endings.acks));
+        }
+        if !endings.nacks.is_empty() {
+            let (items, chances) = (ops(&endings.nacks), chances(endings.nacks.len()));
+            batch.push(
+                &keys,
+                &NackOp {
+                    replica: &replica,
+                    items: &items,
+                    chances: &chances,
+                },
+            );
+            sent.push(Sent::Nack(endings.nacks));
+        }
+        if !endings.extends.is_empty() {
+            batch.push(&keys, &ExtendOp(&ops(&endings.extends)));
+            sent.push(Sent::Extend(endings.extends));
+        }
+        if !endings.releases.is_empty() {
+            let (items, chances) = (ops(&endings.releases), chances(endings.releases.len()));
+            batch.push(
+                &keys,
+                &ReleaseOp {
+                    replica: &replica,
+                    items: &items,
+                    chances: &chances,
+                },
+            );
+            sent.push(Sent::Release(endings.releases));
+        }
+        if std::mem::take(&mut line.sweep) {
+            batch.push(
+                &keys,
+                &SweepOp {
+                    replica: &replica,
+                    limit: SWEEP_ITEMS_MAX,
+                },
+            );
+            sent.push(Sent::Sweep);
+        }
+        let enqueues = line.take_enqueues(items_max);
+        if let Some(first) = enqueues.first() {
+            let (version, config) = line.config.clone();
+            let tasks: Vec<&NewTask> = enqueues.iter().flat_map(|job| &job.tasks).collect();
+            let again = first.again;
+            batch.push(
+                &keys,
+                &EnqueueOp {
+                    version,
+                    config: &config,
+                    replica: &replica,
+                    again,
+                    tasks: &tasks,
+                },
+            );
+            let count = tasks.len();
+            sent.push(Sent::Enqueue(enqueues));
+            // Those who wait look in the same flush: one round trip from enqueue to delivery.
+            if version > 0 {
+                self.wake(queue, count);
+            }
+        }
+        self.lease_calls(queue, batch, &mut sent);
+        sent
+    }
+
+    fn lease_calls(&mut self, queue: &QueueName, batch: &mut Batch, sent: &mut Vec<Sent>) {
+        let items_max = self.settings.script_items;
+        let replica = self.settings.replica.clone();
+        let line = self.line(queue);
+        let keys = line.keys.clone();
+        let Some((names, jobs)) = line.take_leases(items_max) else {
+            return;
+        };
+        let (recalls, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.recall);
+        for job in recalls {
+            batch.push(
+                &keys,
+                &RecallOp(job.wish.request_key.as_deref().unwrap_or_default()),
+            );
+            sent.push(Sent::Recall(job));
+        }
+        if jobs.is_empty() {
+            return;
+        }
+        let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
+        let seed = rand::rng().random_range(0..2048);
+        let op = LeaseOp {
+            replica: &replica,
+            tell_me: jobs.iter().any(|job| job.deadline.is_some()),
+            bytes_max: limits::LEASE_BYTES_MAX,
+            seed,
+            names: &names,
+            wishes: &wishes,
+        };
+        batch.push(&keys, &op);
+        sent.push(Sent::Lease(jobs, seed));
+    }
+
+    pub(super) fn answered(&mut self, queue: &QueueName, sent: Sent, answer: Result<Reply, StoreError>) {
+        match sent {
+            Sent::Enqueue(jobs) => self.enqueue_answered(queue, jobs, answer),
+            Sent::Ack(items) => {
+                let outcome = outcome(&AckOp(&[]), answer);
+                self.settles_answered(queue, items, outcome, Settle::Ack, acked);
+            }
+            Sent::Nack(items) => {
+                let outcome = outcome(
+                    &NackOp {
+                        replica: "",
+                        items: &[],
+                        chances: &[],
+                    },
+                    answer,
+                );
+                if let Ok(Ok(settles)) = &outcome {
+                    self.came_back(queue, settles, |done| (done.state, done.next_at));
+                }
+                self.settles_answered(queue, items, outcome, Settle::Nack, nacked);
+            }
+            Sent::Extend(items) => {
+                let outcome = outcome(&ExtendOp(&[]), answer);
+                self.settles_answered(queue, items, outcome, Settle::Extend, extended);
+            }
+            Sent::Release(items) => {
+                let outcome = outcome(
+                    &ReleaseOp {
+                        replica: "",
+                        items: &[],
+                        chances: &[],
+                    },
+                    answer,
+                );
+                self.releases_answered(queue, items, outcome);
+            }
+            Sent::Sweep => self.sweep_answered(queue, answer),
+            Sent::Lease(jobs, seed) => self.lease_answered(queue, jobs, seed, answer),
+            Sent::Recall(job) => {
+                let answer = match outcome(&RecallOp(""), answer) {
+                    Ok(Granted::Tasks { now, grants, .. }) => Ok(self.grants(queue, now, grants)),
+                    Ok(Granted::Absent) => Ok(self.grants(queue, Millis::default(), Vec::new())),
+                    Err(error) => Err(error.into()),
+                };
+                // The first caller may hold these leases, so they are not given back when this one left.
+                if let Err(Ok(unwanted)) = job.reply.send(answer) {
+                    unwanted.claim();
+                }
+            }
+        }
+    }
+
+    fn enqueue_answered(
+        &mut self,
+        queue: &QueueName,
+        jobs: Vec<EnqueueJob>,
+        answer: Result<Reply, StoreError>,
+    ) {
+        let tasks: Vec<&NewTask> = jobs.iter().flat_map(|job| &job.tasks).collect();
+        let config = Arc::default();
+        let op = EnqueueOp {
+            version: 0,
+            config: &config,
+            replica: "",
+            again: false,
+            tasks: &tasks,
+        };
+        match outcome(&op, answer) {
+            Ok(Accepted::Tasks { now, ready, run_at }) => {
+                self.line(queue).fresh += usize::try_from(ready).unwrap_or(usize::MAX);
+                self.due_at(queue, run_at.iter().flatten().min().copied(), now);
+                let mut run_at = run_at.into_iter();
+                for job in jobs {
+                    let accepted = job
+                        .tasks
+                        .iter()
+                        .zip(run_at.by_ref())
+                        .map(|(task, run_at)| Enqueued {
+                            id: task.id,
+                            state: if run_at.is_some() {
+                                TaskState::Scheduled
+                            } else {
+                                TaskState::Ready
+                            },
+                            run_at,
+                        });
+                    let _ = job.reply.send(Ok(accepted.collect()));
+                }
+            }
+            Ok(Accepted::Config { version, document }) => match serde_json::from_str(&document) {
+                Ok(config) => {
+                    self.line(queue).config = (version, Arc::new(config));
+                    self.enqueue_again(queue, jobs, false);
+                }
+                Err(error) => {
+                    tracing::error!(%queue, %error, "the queue's config document cannot be read");
+                    Self::refuse_enqueues(jobs, &Failure::Broken);
+                }
+            },
+            Ok(Accepted::Absent) if self.settings.auto_create => {
+                self.enqueue_again(queue, jobs, false);
+                self.make_queue(queue);
+            }
+            Ok(Accepted::Absent) => Self::refuse_enqueues(jobs, &Failure::QueueUnknown),
+            Err(error) => match after(&error, jobs.first().is_some_and(|job| job.again)) {
+                Next::Again => self.enqueue_again(queue, jobs, true),
+                Next::Fail(failure) => Self::refuse_enqueues(jobs, &failure),
+            },
+        }
+    }
+
+    fn enqueue_again(&mut self, queue: &QueueName, jobs: Vec<EnqueueJob>, unknown: bool) {
+        let line = self.line(queue);
+        for mut job in jobs.into_iter().rev() {
+            job.again |= unknown;
+            line.enqueues.push_front(job);
+        }
+        self.soil(queue);
+    }
+
+    fn settles_answered<T, A>(
+        &mut self,
+        queue: &QueueName,
+        items: Vec<Item<(Lease, T)>>,
+        outcome: Result<Result<Settles<A>, Absent>, StoreError>,
+        back: impl Fn(Lease, T) -> Settle,
+        read: impl Fn(TaskId, A) -> Settled,
+    ) {
+        match outcome {
+            Ok(Ok(settles)) => {
+                for (item, answer) in items.into_iter().zip(settles.answers) {
+                    let id = item.op.0.task;
+                    self.settle_answered(item.home, Ok(told(answer, |answer| read(id, answer))));
+                }
+            }
+            Ok(Err(Absent)) => {
+                for item in items {
+                    self.settle_answered(item.home, Ok(Err(NotSettled::Unknown)));
+                }
+            }
+            Err(error) => {
+                for item in items {
+                    self.settle_failed(
+                        queue,
+                        item.map(|(lease, op)| Ending::Worker(back(lease, op))),
+                        &error,
+                    );
+                }
+            }
+        }
+    }
+
+    fn releases_answered(
+        &mut self,
+        queue: &QueueName,
+        items: Vec<Item<(Lease, How)>>,
+        outcome: Result<Result<Settles<Released>, Absent>, StoreError>,
+    ) {
+        if let Ok(Ok(settles)) = &outcome {
+            self.came_back(queue, settles, |done| (done.state, done.run_at));
+        }
+        let back = |lease, how| match how {
+            How::Release(retry_after) => Settle::Release(
+                lease,
+                Release {
+                    retry_after,
+                    reason: None,
+                },
+            ),
+            How::GiveBack => Settle::Release(lease, Release::default()),
+        };
+        self.settles_answered(queue, items, outcome, back, |id, done| Settled::Released {
+            id,
+            state: done.state,
+            run_at: done.run_at,
+            already: done.already,
+        });
+    }
+
+    /// Tasks that settles made ready, or will.
+    fn came_back<A>(
+        &mut self,
+        queue: &QueueName,
+        settles: &Settles<A>,
+        how: impl Fn(&A) -> (TaskState, Option<Millis>),
+    ) {
+        let done = settles.answers.iter().filter_map(|answer| match answer {
+            Answer::Done(done) => Some(how(done)),
+            Answer::Lost | Answer::Unknown => None,
+        });
+        let (mut ready, mut due) = (0, None);
+        for (state, at) in done {
+            match (state, at) {
+                (TaskState::Ready, _) => ready += 1,
+                (TaskState::Scheduled, Some(at)) => due = Some(due.map_or(at, |due: Millis| due.min(at))),
+                _ => {}
+            }
+        }
+        self.line(queue).fresh += ready;
+        self.due_at(queue, due, settles.now);
+    }
+
+    /// Settles are idempotent by their lease, so an unknown outcome is asked once more.
+    fn settle_failed(&mut self, queue: &QueueName, mut item: Item<Ending>, error: &StoreError) {
+        match after(error, item.again) {
+            Next::Again => {
+                item.again = true;
+                self.line(queue).endings.push_back(item);
+                self.soil(queue);
+            }
+            Next::Fail(failure) => self.settle_answered(item.home, Err(failure)),
+        }
+    }
+
+    fn sweep_answered(&mut self, queue: &QueueName, answer: Result<Reply, StoreError>) {
+        match outcome(
+            &SweepOp {
+                replica: "",
+                limit: 0,
+            },
+            answer,
+        ) {
+            Ok(Ok(swept)) => {
+                self.line(queue).fresh +=
+                    usize::try_from(swept.expired + swept.came_due).unwrap_or(usize::MAX);
+                self.due_at(queue, swept.next_at, swept.now);
+            }
+            Ok(Err(Absent)) => {}
+            Err(error) => {
+                tracing::warn!(%queue, %error, "a sweep failed; it is tried again");
+                self.look_at(
+                    queue,
+                    tokio::time::Instant::now() + std::time::Duration::from_secs(1),
+                    true,
+                );
+            }
+        }
+    }
+
+    fn lease_answered(
+        &mut self,
+        queue: &QueueName,
+        jobs: Vec<LeaseJob>,
+        seed: u16,
+        answer: Result<Reply, StoreError>,
+    ) {
+        let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
+        let op = LeaseOp {
+            replica: "",
+            tell_me: false,
+            bytes_max: 0,
+            seed,
+            names: &[],
+            wishes: &wishes,
+        };
+        let (now, next_at, recalled, again, grants) = match outcome(&op, answer) {
+            Ok(Granted::Tasks {
+                now,
+                next_at,
+                recalled,
+                again,
+                grants,
+            }) => (now, next_at, recalled, again, grants),
+            Ok(Granted::Absent) => return self.park(queue, jobs),
+            // Nothing was granted, so those who can wait do.
+            Err(StoreError::NotApplied(why)) => {
+                let (waiting, asking): (Vec<_>, Vec<_>) =
+                    jobs.into_iter().partition(|job| job.deadline.is_some());
+                for job in asking {
+                    let _ = job.reply.send(Err(Failure::NotApplied(why)));
+                }
+                return self.park(queue, waiting);
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                for job in jobs {
+                    let _ = job.reply.send(Err(failure.clone()));
+                }
+                return;
+            }
+        };
+        let line = self.line(queue);
+        line.fresh = line.fresh.saturating_sub(grants.len());
+        let due_now = next_at.is_some_and(|at| at <= now);
+        let mut grants = grants.into_iter().peekable();
+        let (mut satisfied, mut parked, mut retried) = (0, Vec::new(), Vec::new());
+        for (index, mut job) in jobs.into_iter().enumerate() {
+            let mut mine = Vec::new();
+            while let Some(grant) = grants.next_if(|grant| grant.wish == index) {
+                mine.push(grant);
+            }
+            if recalled.contains(&index) {
+                job.recall = true;
+                retried.push(job);
+            } else if !mine.is_empty() {
+                satisfied += usize::from(mine.len() == job.wish.tasks);
+                // A caller who left drops the answer, and with it the guard gives the tasks back.
+                let _ = job.reply.send(Ok(self.grants(queue, now, mine)));
+            } else if again || due_now {
+                retried.push(job);
+            } else {
+                parked.push(job);
+            }
+        }
+        let all_satisfied = parked.is_empty() && retried.is_empty();
+        self.due_at(queue, next_at, now);
+        let line = self.line(queue);
+        for job in retried.into_iter().rev() {
+            line.leases.push_front(job);
+        }
+        self.soil(queue);
+        self.park(queue, parked);
+        // Who got all it asked for may have left some: the next ones look, twice as many each time.
+        if all_satisfied && satisfied > 0 && self.waiters.waits(queue) {
+            self.wake(queue, satisfied * 2);
+        }
+    }
+}
+
+enum Next {
+    Again,
+    Fail(Failure),
+}
+
+/// What to do about a call that failed. Once an outcome was unknown, "not applied" is no longer the whole truth.
+fn after(error: &StoreError, again: bool) -> Next {
+    match error {
+        StoreError::Unknown(_) if !again => Next::Again,
+        StoreError::NotApplied(_) if again => Next::Fail(Failure::Unknown),
+        error => Next::Fail(error.clone().into()),
+    }
+}
+
+fn outcome<O: Op>(op: &O, answer: Result<Reply, StoreError>) -> Result<O::Outcome, StoreError> {
+    op.outcome(answer?)
+        .map_err(|bad| conn::bad_reply(O::SCRIPT, &bad))
+}
+
+fn told<A>(answer: Answer<A>, read: impl FnOnce(A) -> Settled) -> Result<Settled, NotSettled> {
+    match answer {
+        Answer::Done(done) => Ok(read(done)),
+        Answer::Lost => Err(NotSettled::Lost),
+        Answer::Unknown => Err(NotSettled::Unknown),
+    }
+}
+
+fn acked(id: TaskId, acked: Acked) -> Settled {
+    Settled::Acked {
+        id,
+        late: acked == Acked::Late,
+        already: acked == Acked::Already,
+    }
+}
+
+fn nacked(id: TaskId, done: crate::store::ops::nack::Nacked) -> Settled {
+    Settled::Nacked {
+        id,
+        state: done.state,
+        attempt: done.attempt,
+        attempts_left: done.attempts_left,
+        next_attempt_at: done.next_at,
+        already: done.already,
+    }
+}
+
+fn extended(id: TaskId, done: crate::store::ops::extend::Extended) -> Settled {
+    Settled::Extended {
+        id,
+        lease_expires_at: done.lease_expires_at,
+        cancel_requested: done.cancel_requested,
+    }
+}

@@ -1,0 +1,77 @@
+//! What must happen though nobody calls: due times left behind by replicas that died are taken over, and a slow
+//! sweep passes over all queues, for hints are only hints. Any replica may do it; twice at once is harmless.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::command::Command;
+use super::routes::Routes;
+use crate::domain::{Millis, QueueName};
+use crate::store::Store;
+
+/// A due task is moved within 5 s though its replica died: looked for at half that.
+const TAKE_OVER_EVERY: Duration = Duration::from_millis(2_500);
+/// Queues swept per round without being hinted.
+const SLOW_SWEEP_QUEUES: usize = 100;
+const TAKE_OVER_QUEUES_MAX: usize = 200;
+
+pub(super) struct Housekeeper {
+    pub(super) store: Store,
+    pub(super) routes: Routes,
+    pub(super) hints: mpsc::Receiver<(QueueName, Millis)>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Housekeeper {
+    /// Ends with the stop token; what it had not written yet is found by the slow sweep of another replica.
+    pub(super) async fn run(mut self) {
+        let mut ticks = interval(TAKE_OVER_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut cursor = 0;
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                hint = self.hints.recv() => match hint {
+                    Some(hint) => self.write_hints(hint).await,
+                    None => return,
+                },
+                _ = ticks.tick() => cursor = self.round(cursor).await,
+            }
+        }
+    }
+
+    async fn write_hints(&mut self, first: (QueueName, Millis)) {
+        let mut earliest = HashMap::from([first]);
+        while let Ok((queue, at)) = self.hints.try_recv() {
+            let known = earliest.entry(queue).or_insert(at);
+            *known = at.min(*known);
+        }
+        for (queue, at) in earliest {
+            if let Err(error) = self.store.hint(&queue, at).await {
+                tracing::debug!(%queue, %error, "a due time was not noted; the slow sweep makes up for it");
+                return;
+            }
+        }
+    }
+
+    async fn round(&self, cursor: u64) -> u64 {
+        let started = Instant::now();
+        let due = self.store.take_due_hints(TAKE_OVER_QUEUES_MAX).await;
+        let scanned = self.store.scan_queues(cursor, SLOW_SWEEP_QUEUES).await;
+        let (next, slow) = match scanned {
+            Ok((next, names)) => (next, names),
+            Err(error) => {
+                tracing::debug!(%error, elapsed = ?started.elapsed(), "the slow sweep did not reach the store");
+                (cursor, Vec::new())
+            }
+        };
+        for queue in due.unwrap_or_default().into_iter().chain(slow) {
+            self.routes.tell(&queue, Command::Sweep(queue.clone()));
+        }
+        next
+    }
+}

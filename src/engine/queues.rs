@@ -1,0 +1,256 @@
+//! Queues as things: made, configured, looked at, listed.
+
+use data_encoding::BASE64URL_NOPAD;
+
+use super::{
+    BadCursor, ConfigWrite, Engine, EngineSettings, Failure, Page, QueueInfo, QueueStats, TaskFilter,
+};
+use crate::domain::queue::QueueConfig;
+use crate::domain::task::TaskView;
+use crate::domain::{QueueName, TaskId, limits};
+use crate::store::ops::configure::{ConfigureOp, Configured};
+use crate::store::ops::list::ListOp;
+use crate::store::ops::overview::{Overview, OverviewOp};
+use crate::store::ops::reorder::ReorderOp;
+use crate::store::ops::show::ShowOp;
+use crate::store::{QueueKeys, Store};
+
+/// Groups whose heads are put in order by one call.
+const REORDER_GROUPS: usize = 16;
+
+/// Makes a queue with the default config, unless it is there already.
+pub(super) async fn make(store: &Store, settings: &EngineSettings, queue: &QueueName) -> Result<(), Failure> {
+    if !store.register(queue, settings.max_queues).await? {
+        return Err(Failure::QueuesFull);
+    }
+    let config = QueueConfig::default();
+    let op = ConfigureOp {
+        expected: Some(0),
+        create: true,
+        config: &config,
+    };
+    // A mismatch means that somebody else made it just now.
+    store.call(&QueueKeys::new(queue), &op).await?;
+    Ok(())
+}
+
+impl Engine {
+    /// Replaces the config; `if_match` is the version that must be the present one, 0 for "must not exist".
+    ///
+    /// # Errors
+    /// As [`Failure`] says; nothing changed unless it is [`Failure::Unknown`].
+    pub async fn put_config(
+        &self,
+        queue: &QueueName,
+        config: QueueConfig,
+        if_match: Option<u64>,
+    ) -> Result<ConfigWrite, Failure> {
+        let store = self.store();
+        let keys = QueueKeys::new(queue);
+        if if_match.is_none_or(|version| version == 0)
+            && !store.register(queue, self.settings().max_queues).await?
+        {
+            return Err(Failure::QueuesFull);
+        }
+        let create = if_match.is_none_or(|version| version == 0);
+        let configured = store
+            .call(
+                &keys,
+                &ConfigureOp {
+                    expected: if_match,
+                    create,
+                    config: &config,
+                },
+            )
+            .await?;
+        let (created, reorder) = match configured {
+            Configured::Done { created, reorder, .. } => (created, reorder),
+            Configured::Mismatch { version } => return Ok(ConfigWrite::Mismatch { version }),
+        };
+        if reorder {
+            self.reorder(&keys).await?;
+        }
+        match self.queue(queue).await? {
+            Some(info) if created => Ok(ConfigWrite::Created(info)),
+            Some(info) => Ok(ConfigWrite::Updated(info)),
+            None => Err(Failure::QueueUnknown),
+        }
+    }
+
+    /// Bounded by the groups there are: each call moves on.
+    async fn reorder(&self, keys: &QueueKeys) -> Result<(), Failure> {
+        let mut cursor = "0".to_owned();
+        loop {
+            match self
+                .store()
+                .call(
+                    keys,
+                    &ReorderOp {
+                        cursor: &cursor,
+                        groups: REORDER_GROUPS,
+                    },
+                )
+                .await?
+            {
+                Ok(next) if next != "0" => cursor = next,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// `None`: no such queue.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn queue(&self, queue: &QueueName) -> Result<Option<QueueInfo>, Failure> {
+        let Ok(overview) = self.store().call(&QueueKeys::new(queue), &OverviewOp).await? else {
+            return Ok(None);
+        };
+        let config = serde_json::from_str(&overview.document).map_err(|error| {
+            tracing::error!(%queue, %error, "the queue's config document cannot be read");
+            Failure::Broken
+        })?;
+        Ok(Some(QueueInfo {
+            queue: queue.clone(),
+            config,
+            version: overview.version,
+            created_at: overview.created_at,
+            stats: self.stats_of(&overview),
+        }))
+    }
+
+    /// `None`: no such queue.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn stats(&self, queue: &QueueName) -> Result<Option<QueueStats>, Failure> {
+        let overview = self.store().call(&QueueKeys::new(queue), &OverviewOp).await?;
+        Ok(overview.ok().map(|overview| self.stats_of(&overview)))
+    }
+
+    fn stats_of(&self, overview: &Overview) -> QueueStats {
+        QueueStats {
+            ready: overview.ready,
+            scheduled: overview.scheduled,
+            leased: overview.leased,
+            dead: overview.dead,
+            oldest_ready_age_ms: overview.oldest_ready_at.map(|at| overview.now.since(at)),
+            accepted_total: overview.accepted_total,
+            completed_total: overview.completed_total,
+            cancelled_total: overview.cancelled_total,
+            purged_total: overview.purged_total,
+            dead_evicted_total: overview.dead_evicted_total,
+            dead_aged_total: overview.dead_aged_total,
+            replayed_total: overview.replayed_total,
+            duplicates_total: overview.duplicates_total,
+            leases_expired_total: overview.leases_expired_total,
+        }
+    }
+
+    /// All queues, in no order, page by page; a page may be short while a cursor is there.
+    ///
+    /// # Errors
+    /// As [`Failure`] says; inside, a cursor that no list handed out.
+    pub async fn queues(
+        &self,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Result<Page<QueueInfo>, BadCursor>, Failure> {
+        let Some((at, skip)) = cursor.map_or(Some((0, 0)), queues_cursor) else {
+            return Ok(Err(BadCursor));
+        };
+        let (next, names) = self.store().scan_queues(at, limit).await?;
+        // A batch of the scan may be larger than the page: the rest of it comes with the next.
+        let more = names.len() > skip + limit;
+        let mut items = Vec::new();
+        for queue in names.iter().skip(skip).take(limit) {
+            items.extend(self.queue(queue).await?);
+        }
+        let next_cursor = match (more, next) {
+            (true, _) => Some(format!("{at}.{}", skip + limit)),
+            (false, 0) => None,
+            (false, next) => Some(format!("{next}.0")),
+        };
+        Ok(Ok(Page { items, next_cursor }))
+    }
+
+    /// `None`: no such queue, or no such task in it.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn task(&self, queue: &QueueName, id: TaskId) -> Result<Option<TaskView>, Failure> {
+        let shown = self.store().call(&QueueKeys::new(queue), &ShowOp(&[id])).await?;
+        Ok(shown.ok().and_then(|mut tasks| tasks.pop().flatten()))
+    }
+
+    /// One state of one queue, page by page; filtered pages may be short, even empty, while a cursor is there.
+    /// `None`: no such queue.
+    ///
+    /// # Errors
+    /// As [`Failure`] says; inside, a cursor that no list handed out.
+    pub async fn tasks(
+        &self,
+        queue: &QueueName,
+        filter: TaskFilter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Result<Option<Page<TaskView>>, BadCursor>, Failure> {
+        let keys = QueueKeys::new(queue);
+        let limit = limit.clamp(1, limits::PAGE_MAX);
+        let Some(mut cursor) = cursor.map_or(Some(Vec::new()), |cursor| tasks_cursor(cursor, &filter)) else {
+            return Ok(Err(BadCursor));
+        };
+        let mut items = Vec::new();
+        let mut looked = 0;
+        loop {
+            let op = ListOp {
+                state: filter.state,
+                limit: limit - items.len(),
+                cursor: &cursor,
+            };
+            let Ok(listed) = self.store().call(&keys, &op).await? else {
+                return Ok(Ok(None));
+            };
+            looked += listed.ids.len().max(1);
+            if !listed.ids.is_empty() {
+                let shown = self.store().call(&keys, &ShowOp(&listed.ids)).await?;
+                let matching = shown.unwrap_or_default().into_iter().flatten().filter(|task| {
+                    task.state == filter.state
+                        && filter.name.as_ref().is_none_or(|name| task.name == *name)
+                        && filter
+                            .group
+                            .as_ref()
+                            .is_none_or(|group| task.group.as_ref().is_some_and(|g| g.as_str() == group))
+                });
+                items.extend(matching);
+            }
+            cursor = listed.cursor;
+            if cursor.is_empty() || items.len() >= limit || looked >= limits::PAGE_SCAN_MAX {
+                break;
+            }
+        }
+        let mut next = vec![
+            filter.state.word().as_bytes()[0],
+            filter.state.word().as_bytes()[1],
+        ];
+        next.extend_from_slice(&cursor);
+        let next_cursor = (!cursor.is_empty()).then(|| BASE64URL_NOPAD.encode(&next));
+        Ok(Ok(Some(Page { items, next_cursor })))
+    }
+}
+
+fn queues_cursor(cursor: &str) -> Option<(u64, usize)> {
+    let (at, skip) = cursor.split_once('.')?;
+    Some((at.parse().ok()?, skip.parse().ok()?))
+}
+
+/// A cursor names the state it lists by two letters, so that it is not used for another.
+fn tasks_cursor(cursor: &str, filter: &TaskFilter) -> Option<Vec<u8>> {
+    let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
+    let rest = bytes.strip_prefix(&filter.state.word().as_bytes()[..2])?;
+    let numeric = rest.split(|b| *b == b' ').next()?;
+    let sane = !numeric.is_empty()
+        && numeric.len() <= 24
+        && std::str::from_utf8(numeric).ok()?.parse::<f64>().is_ok();
+    (sane && rest.len() <= 64).then(|| rest.to_vec())
+}

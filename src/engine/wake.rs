@@ -1,0 +1,55 @@
+//! Wake-ups between replicas: scripts publish when they make tasks ready and another replica asked to be told.
+//! A message is a hint; every queue with waiters is looked at each second anyway.
+
+use std::time::Duration;
+
+use deadpool_redis::redis;
+use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::command::Command;
+use super::routes::Routes;
+use crate::domain::QueueName;
+use crate::store::{Store, keys};
+
+/// Listens until stopped, reconnecting after a pause. A connection of its own: subscriptions survive the return to a pool.
+pub(super) async fn listen(store: Store, replica: String, routes: Routes, stop: CancellationToken) {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let session = async {
+            let client = redis::Client::open(store.info().clone())?;
+            let mut pubsub = client.get_async_pubsub().await?;
+            pubsub.subscribe(keys::WAKE).await?;
+            pause = Duration::from_millis(100);
+            let mut messages = pubsub.on_message();
+            while let Some(message) = messages.next().await {
+                hint(message.get_payload_bytes(), &replica, &routes);
+            }
+            redis::RedisResult::Ok(())
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            ended = session => if let Err(error) = ended {
+                tracing::debug!(%error, "no wake-ups from other replicas for now");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(2)),
+        }
+    }
+}
+
+/// "queue ready replica", as `wake` in `lua/lanes.lua` writes it.
+fn hint(message: &[u8], replica: &str, routes: &Routes) {
+    let mut words = std::str::from_utf8(message).unwrap_or_default().split(' ');
+    let (Some(queue), Some(ready), Some(from)) = (words.next(), words.next(), words.next()) else {
+        return;
+    };
+    if from == replica {
+        return;
+    }
+    if let (Ok(queue), Ok(ready)) = (QueueName::parse(queue), ready.parse()) {
+        routes.tell(&queue, Command::Hint(queue.clone(), ready));
+    }
+}

@@ -1,0 +1,160 @@
+//! What the wire says: routes, requests, answers, problems.
+//!
+//! Only here is a status code known. A handler reads what was asked, calls the engine, and says what came of it;
+//! what happens to every request happens once, at the edge.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{Router, middleware};
+use http::HeaderValue;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::engine::Engine;
+use crate::metrics::Metrics;
+
+mod batch;
+mod body;
+mod docs;
+mod edge;
+mod failure;
+mod failure_log;
+mod field;
+mod json;
+mod leases;
+mod openapi;
+mod origin;
+mod path;
+mod problem;
+mod producer;
+mod query;
+mod queues;
+mod request_id;
+mod samples;
+pub mod server;
+mod service;
+mod settle;
+mod tasks;
+mod wire;
+
+use failure_log::FailureLog;
+
+pub use openapi::API_VERSION;
+pub use origin::OriginRule;
+pub use problem::{Code, Outcome, Retry, Row};
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+struct Shared {
+    metrics: Arc<Metrics>,
+    origin: OriginRule,
+    failure_log: FailureLog,
+    /// Redis may take minutes to load: until then the service listens, is alive, and says that it is not ready.
+    ready: OnceLock<Ready>,
+}
+
+struct Ready {
+    engine: Engine,
+    durability: HeaderValue,
+}
+
+impl Api {
+    pub fn new(metrics: Arc<Metrics>, origin: OriginRule) -> Self {
+        Self(Arc::new(Shared {
+            metrics,
+            origin,
+            failure_log: FailureLog::new(),
+            ready: OnceLock::new(),
+        }))
+    }
+
+    /// From now on requests reach the engine. `durability` is the level in force, as in [`crate::engine::Health`];
+    /// every write answer names it. Only the first call counts.
+    pub fn open(&self, engine: Engine, durability: &'static str) {
+        let durability = HeaderValue::from_static(durability);
+        let _ = self.0.ready.set(Ready { engine, durability });
+    }
+
+    fn engine(&self) -> Result<&Engine, problem::Problem> {
+        self.0
+            .ready
+            .get()
+            .map(|ready| &ready.engine)
+            .ok_or_else(|| Code::NotReady.problem())
+    }
+
+    fn durability(&self) -> Option<&HeaderValue> {
+        self.0.ready.get().map(|ready| &ready.durability)
+    }
+
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    fn failure_log(&self) -> &FailureLog {
+        &self.0.failure_log
+    }
+
+    fn origin(&self) -> OriginRule {
+        self.0.origin
+    }
+}
+
+/// The API's table of contents.
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::base())
+        // For producers.
+        .routes(routes!(tasks::enqueue, tasks::list))
+        .routes(routes!(batch::enqueue_batch))
+        .routes(routes!(tasks::task))
+        // For workers.
+        .routes(routes!(leases::lease))
+        .routes(routes!(leases::lease_many))
+        .routes(routes!(settle::ack))
+        .routes(routes!(settle::nack))
+        .routes(routes!(settle::extend))
+        .routes(routes!(settle::release))
+        .routes(routes!(settle::settle_batch))
+        // For operators.
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::get, queues::put, queues::patch))
+        .routes(routes!(queues::stats::stats))
+        // The service itself.
+        .routes(routes!(service::limits))
+        .routes(routes!(service::livez))
+        .routes(routes!(service::readyz))
+        .routes(routes!(service::metrics))
+        .routes(routes!(service::version))
+}
+
+/// The whole service as a router: the API, its documentation, and the edge around both.
+pub fn router(api: Api) -> Router {
+    let (api_routes, _) = routes().split_for_parts();
+    let not_found = async || Code::NotFound.problem();
+    let not_allowed = async || Code::MethodNotAllowed.problem();
+    api_routes
+        .merge(docs::routes())
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(api.clone(), edge::edge))
+        .with_state(api)
+}
+
+/// The OpenAPI document of [`router`].
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    openapi::complete(routes().into_openapi())
+}
+
+/// The document as `openapi/openapi.json` and `/openapi.json` have it.
+pub fn openapi_text() -> String {
+    let mut text = openapi()
+        .to_pretty_json()
+        .expect("the document has only text and numbers");
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Documentation that the service carries with it: the OpenAPI document, its browser, a page for each problem.
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::extract::RawPathParams;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+
+use super::Api;
+use super::problem::{Code, Problem, page};
+
+/// The routes that documents and browsers read; they are no part of the API that they describe.
+pub(super) fn routes() -> Router<Api> {
+    let router = Router::new()
+        .route("/openapi.json", get(openapi_json))
+        .route("/docs/errors", get(errors))
+        .route("/docs/errors/{code}", get(error));
+    with_browser(router)
+}
+
+/// Swagger UI from the binary itself: it works without a network.
+#[cfg(feature = "docs-ui")]
+fn with_browser(router: Router<Api>) -> Router<Api> {
+    let config = utoipa_swagger_ui::Config::from("../openapi.json");
+    router.merge(Router::from(
+        utoipa_swagger_ui::SwaggerUi::new("/docs").config(config),
+    ))
+}
+
+#[cfg(not(feature = "docs-ui"))]
+fn with_browser(router: Router<Api>) -> Router<Api> {
+    router
+}
+
+async fn openapi_json() -> Response {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| super::openapi_text().into());
+    (
+        [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        DOCUMENT.clone(),
+    )
+        .into_response()
+}
+
+async fn errors() -> Response {
+    html(page::index())
+}
+
+async fn error(path: RawPathParams) -> Result<Response, Problem> {
+    let code = path
+        .iter()
+        .find_map(|(_, word)| Code::parse(word))
+        .ok_or_else(|| Code::NotFound.problem())?;
+    Ok(html(page::of(code)))
+}
+
+fn html(page: String) -> Response {
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    // The pages have a style of their own and nothing else.
+    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
+    ([(CONTENT_TYPE, kind), (CONTENT_SECURITY_POLICY, policy)], page).into_response()
+}

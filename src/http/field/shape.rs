@@ -1,0 +1,102 @@
+//! Shapes: the fields of one kind of object, as the parser checks them and the OpenAPI document shows them.
+
+use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::Shape;
+
+/// Names a shape: `shape! { /// What it is. EnqueueRequest: NAME, PAYLOAD; later "unique" }`.
+macro_rules! shape {
+    ($(#[doc = $doc:literal])+ $name:ident: $($field:path),* $(; later $($later:literal),+)?) => {
+        $(#[doc = $doc])+
+        pub(in crate::http) struct $name;
+
+        impl $name {
+            pub(in crate::http) const SHAPE: &'static $crate::http::field::Shape = &[
+                $(&$field,)*
+                $($(&$crate::http::field::Field::new($later, $crate::http::field::Later, ""),)+)?
+            ];
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                $crate::http::field::object_schema(Self::SHAPE, concat!($($doc),+).trim())
+            }
+        }
+
+        impl utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    };
+}
+pub(in crate::http) use shape;
+
+/// The JSON schema of a shape. Optional fields admit null; other fields are refused.
+pub(in crate::http) fn object_schema(shape: &Shape, about: &str) -> RefOr<Schema> {
+    let mut object = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(about))
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+    for field in shape {
+        let Some(schema) = field.schema() else { continue };
+        let mut schema = if field.is_required() {
+            schema
+        } else {
+            or_null(schema)
+        };
+        if let RefOr::T(schema) = &mut schema {
+            describe(schema, field.about(), field.default());
+        }
+        object = object.property(field.name(), schema);
+        if field.is_required() {
+            object = object.required(field.name());
+        }
+    }
+    Schema::from(object).into()
+}
+
+fn or_null(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.schema_type = nullable(object.schema_type);
+            if let Some(words) = &mut object.enum_values {
+                words.push(serde_json::Value::Null);
+            }
+            Schema::Object(object).into()
+        }
+        RefOr::T(Schema::Array(mut array)) => {
+            array.schema_type = nullable(array.schema_type);
+            Schema::Array(array).into()
+        }
+        other => {
+            let null = ObjectBuilder::new().schema_type(Type::Null);
+            Schema::from(AnyOfBuilder::new().item(other).item(null)).into()
+        }
+    }
+}
+
+fn nullable(schema_type: utoipa::openapi::schema::SchemaType) -> utoipa::openapi::schema::SchemaType {
+    use utoipa::openapi::schema::SchemaType;
+    match schema_type {
+        SchemaType::Type(one) => SchemaType::Array(vec![one, Type::Null]),
+        SchemaType::Array(mut several) => {
+            several.push(Type::Null);
+            SchemaType::Array(several)
+        }
+        SchemaType::AnyValue => SchemaType::AnyValue,
+    }
+}
+
+fn describe(schema: &mut Schema, about: &str, default: Option<&str>) {
+    let about = (!about.is_empty()).then(|| about.to_owned());
+    let default = default.map(|json| serde_json::from_str(json).expect("defaults are written as JSON"));
+    match schema {
+        Schema::Object(object) => (object.description, object.default) = (about, default),
+        Schema::Array(array) => (array.description, array.default) = (about, default),
+        Schema::OneOf(one_of) => (one_of.description, one_of.default) = (about, default),
+        Schema::AnyOf(any_of) => (any_of.description, any_of.default) = (about, default),
+        _ => {}
+    }
+}

@@ -1,0 +1,150 @@
+//! Leases: a worker asks for tasks, of one queue or of many, and may settle earlier leases on the way.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::body::JsonBody;
+use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use super::path::{InQueue, QueuePath};
+use super::problem::{Code, Problem};
+use super::settle::Batch;
+use super::settle::answer::{self, ItemAnswer};
+use super::tasks::view::LeasedTaskAnswer;
+use super::wire::{self, Seconds};
+use crate::domain::{LeasedTask, QueueName};
+use crate::engine::Leased;
+
+mod granted;
+mod request;
+
+use request::{LeaseBody, LeaseManyRequest, LeaseOneRequest};
+
+/// Tasks for the worker, or why there are none.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LeaseAnswer<'a> {
+    /// Fewer than asked for does not mean that the queue is empty.
+    tasks: Vec<LeasedTaskAnswer<'a>>,
+    /// What became of each operation in `settle`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    #[schema(value_type = Vec<ItemAnswer>)]
+    settled: &'a [ItemAnswer<'a>],
+    /// Why there are no tasks: `empty`, `paused`, `rate_limited`, `held`, `concurrency_limited` or `breaker_open`;
+    /// with several queues, of the one that frees soonest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<&'static str>,
+    /// When asking again may help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    retry_after_seconds: Option<Seconds>,
+}
+
+impl<'a> LeaseAnswer<'a> {
+    pub(super) fn of_tasks(tasks: &'a [LeasedTask], settled: &'a [ItemAnswer<'a>]) -> Self {
+        Self {
+            tasks: tasks.iter().map(LeasedTaskAnswer::of).collect(),
+            settled,
+            reason: None,
+            retry_after_seconds: None,
+        }
+    }
+}
+
+problem_set! { LeaseProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] }
+
+/// Lease tasks of one queue.
+///
+/// Waits up to `wait_seconds` for the first task; an empty answer is no error. Each task is the caller's until
+/// `lease_expires_at`.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/lease", operation_id = "lease", tag = "leases", params(QueuePath),
+    request_body(content = LeaseOneRequest, example = json!({"max_tasks": 10, "wait_seconds": 20, "worker": "w-1"})),
+    responses((status = 200, description = "Tasks, or none and why", body = LeaseAnswer), LeaseProblems),
+)]
+pub(super) async fn lease(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    serve(&api, &body, Some(queue)).await
+}
+
+/// Lease tasks of several queues: in strict order, or drawn by weight.
+#[utoipa::path(
+    post, path = "/v1/lease", operation_id = "lease_many", tag = "leases",
+    request_body(content = LeaseManyRequest, example = json!({"queues": ["critical", "default"], "max_tasks": 10})),
+    responses((status = 200, description = "Tasks, or none and why", body = LeaseAnswer), LeaseProblems),
+)]
+pub(super) async fn lease_many(
+    State(api): State<Api>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    serve(&api, &body, None).await
+}
+
+async fn serve(api: &Api, body: &Bytes, queue: Option<QueueName>) -> Result<Response, Problem> {
+    let LeaseBody { mut request, settle } = request::read(body, queue)?;
+    let engine = api.engine()?;
+    let Some(items) = settle else {
+        return answer(api, engine.lease(request).await?, &[]);
+    };
+
+    let (batch, ops) = Batch::read(items, "settle", body, api, |id| engine.open_lease(id));
+    // An operation failed already: the worker is to know at once.
+    if batch.has_refused() {
+        request.wait = Duration::ZERO;
+    }
+    let (outcomes, leased) = engine.settle_and_lease(ops, request).await;
+    let results = batch.results(outcomes);
+    match leased {
+        Ok(leased) => answer(api, leased, &answer::items(&results)),
+        Err(failure) => {
+            // The operations stay done: the worker must learn of them whatever became of the lease.
+            let settled = to_raw_value(&answer::items(&results)).expect("results have only text and numbers");
+            Err(Problem::from(failure).with_settled(Some(settled)))
+        }
+    }
+}
+
+fn answer(api: &Api, leased: Leased, settled: &[ItemAnswer<'_>]) -> Result<Response, Problem> {
+    match leased {
+        Leased::Tasks(tasks) => {
+            let answer = LeaseAnswer::of_tasks(tasks.tasks(), settled);
+            let bytes = tasks.bytes() + tasks.tasks().len() * TASK_BYTES;
+            let body = write(&answer, bytes)?;
+            Ok(granted::respond(api, tasks, body))
+        }
+        Leased::Empty { reason, retry_after } => {
+            let retry_after =
+                retry_after.map(|after| Seconds(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
+            let answer = LeaseAnswer {
+                tasks: Vec::new(),
+                settled,
+                reason: Some(reason.word()),
+                retry_after_seconds: retry_after,
+            };
+            Ok(granted::json(write(&answer, 0)?.into()))
+        }
+    }
+}
+
+/// About what a leased task takes beside its payload.
+const TASK_BYTES: usize = 640;
+
+fn write(answer: &LeaseAnswer<'_>, bytes: usize) -> Result<Vec<u8>, Problem> {
+    let mut body = Vec::with_capacity(bytes + 128);
+    serde_json::to_writer(&mut body, answer).map_err(|error| {
+        Code::Internal
+            .problem()
+            .caused_by(format!("writing a lease answer: {error}"))
+    })?;
+    Ok(body)
+}

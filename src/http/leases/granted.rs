@@ -1,0 +1,128 @@
+//! Grants on their way out: the caller's only once their answer is written, given back otherwise.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use http_body::{Frame, SizeHint};
+
+use crate::engine::Granted;
+use crate::http::Api;
+use crate::metrics::Metrics;
+
+/// The connection takes no more frames while it is full. Small ones let the last be taken
+/// only when nearly everything before it has left the process.
+const FRAME_BYTES: usize = 64 << 10;
+
+const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// An answer that hands out `granted`, written in `body`.
+pub(super) fn respond(api: &Api, mut granted: Granted, body: Vec<u8>) -> Response {
+    granted.forget_payloads();
+    json(Body::new(GrantedBody {
+        rest: body.into(),
+        granted: Some(granted),
+        metrics: Arc::clone(api.metrics()),
+    }))
+}
+
+pub(super) fn json(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, APPLICATION_JSON);
+    response
+}
+
+/// The answer's bytes and the grants that they carry. Dropped before the last frame was taken,
+/// as when the caller has left, it gives the grants back: [`Granted`] does so by itself.
+struct GrantedBody {
+    rest: Bytes,
+    granted: Option<Granted>,
+    metrics: Arc<Metrics>,
+}
+
+impl GrantedBody {
+    fn deliver(&mut self) {
+        let Some(granted) = self.granted.take() else {
+            return;
+        };
+        // Tasks of one queue stand together: one look-up counts them all.
+        for of_one_queue in granted.tasks().chunk_by(|a, b| a.queue == b.queue) {
+            self.metrics
+                .queue(&of_one_queue[0].queue)
+                .leased
+                .inc_by(of_one_queue.len() as u64);
+        }
+        granted.delivered();
+    }
+}
+
+impl http_body::Body for GrantedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let bytes = self.rest.len().min(FRAME_BYTES);
+        let frame = self.rest.split_to(bytes);
+        if self.rest.is_empty() {
+            self.deliver();
+        }
+        Poll::Ready(Some(Ok(Frame::data(frame))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn body(bytes: usize) -> GrantedBody {
+        GrantedBody {
+            rest: vec![b'x'; bytes].into(),
+            granted: Some(Granted::of_nothing()),
+            metrics: Arc::default(),
+        }
+    }
+
+    fn next(body: &mut GrantedBody) -> Option<usize> {
+        let frame = http_body::Body::poll_frame(Pin::new(body), &mut Context::from_waker(Waker::noop()));
+        match frame {
+            Poll::Ready(frame) => frame.map(|frame| frame.unwrap().into_data().unwrap().len()),
+            Poll::Pending => panic!("the body is there"),
+        }
+    }
+
+    #[test]
+    fn grants_are_the_callers_only_with_the_last_frame() {
+        let mut body = body(FRAME_BYTES + 1);
+        assert_eq!(
+            http_body::Body::size_hint(&body).exact(),
+            Some(FRAME_BYTES as u64 + 1)
+        );
+        assert_eq!(next(&mut body), Some(FRAME_BYTES));
+        assert!(body.granted.is_some() && !http_body::Body::is_end_stream(&body));
+        assert_eq!(next(&mut body), Some(1));
+        assert!(body.granted.is_none() && http_body::Body::is_end_stream(&body));
+        assert_eq!(next(&mut body), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! The OpenAPI document: the base that the routes complete, and what holds for all of them.
+
+use std::collections::BTreeMap;
+
+use utoipa::OpenApi as _;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::response::Response;
+use utoipa::openapi::{
+    Content, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder,
+    Schema, Type, example::ExampleBuilder,
+};
+
+use super::problem::{Code, ProblemDocument, Retry};
+use super::{batch, queues, samples, settle, tasks, wire};
+
+/// Rises with the API, not with each release: otherwise every release would change the document.
+pub const API_VERSION: &str = "1.0.0";
+
+/// Problems that any path can answer with.
+pub(super) const ALWAYS: &[Code] = &[Code::OriginRefused, Code::Internal];
+/// Problems of paths that read from the store.
+pub(super) const READ: &[Code] = &[
+    Code::StoreUnavailable,
+    Code::NotReady,
+    Code::Overloaded,
+    Code::ShuttingDown,
+    Code::Timeout,
+    Code::OutcomeUnknown,
+];
+/// Problems of paths that write to the store.
+pub(super) const WRITE: &[Code] = &[
+    Code::StoreUnavailable,
+    Code::NotReady,
+    Code::Overloaded,
+    Code::ShuttingDown,
+    Code::OutcomeUnknown,
+];
+/// Problems of paths that take a body.
+pub(super) const BODY: &[Code] = &[
+    Code::MalformedJson,
+    Code::MalformedBody,
+    Code::RequestTimeout,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::UnsupportedEncoding,
+    Code::ValidationFailed,
+    Code::NotAvailable,
+];
+/// Problems of paths with names or a query in them.
+pub(super) const QUERY: &[Code] = &[Code::ValidationFailed];
+
+/// Names the problems that an operation can answer with.
+macro_rules! problem_set {
+    ($name:ident: $($codes:expr),+ $(,)?) => {
+        pub(super) struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> std::collections::BTreeMap<
+                String,
+                utoipa::openapi::RefOr<utoipa::openapi::response::Response>,
+            > {
+                $crate::http::openapi::problem_responses(&[$($codes),+].concat())
+            }
+        }
+    };
+}
+pub(super) use problem_set;
+
+/// One response for each status, with an example for each code.
+pub(super) fn problem_responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
+    for code in codes {
+        by_status.entry(code.row().status).or_default().push(*code);
+    }
+    let responses = by_status.into_iter().map(|(status, codes)| {
+        let lines = codes
+            .iter()
+            .map(|code| format!("`{}`: {}", code.word(), code.row().title));
+        let mut content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("Problem")))
+            .build();
+        for code in &codes {
+            let example = Ref::new(format!("#/components/examples/{}", code.word()));
+            content
+                .examples
+                .insert(code.word().to_owned(), RefOr::Ref(example));
+        }
+        let mut response = ResponseBuilder::new()
+            .description(lines.collect::<Vec<_>>().join("\n\n"))
+            .content("application/problem+json", content);
+        if codes.iter().any(|code| code.row().retry != Retry::No) {
+            response = response.header_ref("Retry-After", header_ref("Retry-After"));
+        }
+        (status.to_string(), response.build().into())
+    });
+    responses.collect()
+}
+
+fn header_ref(name: &str) -> Ref {
+    Ref::new(format!("#/components/headers/{name}"))
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "LeaseQ",
+        version = API_VERSION,
+        description = "A task queue over plain HTTP: producers enqueue tasks, workers lease, finish or give them back.\n\n\
+            Unknown fields are refused. Durations are seconds, times RFC 3339 UTC with milliseconds. Optional fields admit null. \
+            An empty body is `{}`. Bodies may be compressed with gzip or zstd. Every error is `application/problem+json`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "tasks", description = "For producers, and for whoever looks at tasks."),
+        (name = "leases", description = "For workers."),
+        (name = "queues", description = "For operators."),
+        (name = "service", description = "The service itself."),
+    ),
+    components(schemas(
+        ProblemDocument, super::problem::FieldError,
+        tasks::new_task::NewTaskRequest, batch::BatchRequest,
+        settle::error::ErrorRequest,
+        settle::operation::AckOperation, settle::operation::NackOperation,
+        settle::operation::ExtendOperation, settle::operation::ReleaseOperation,
+        queues::config::DeadLetterConfig, queues::config::RetentionConfig, queues::config::NameConfigRequest,
+        wire::Name, wire::Id, wire::Instant, wire::Duration, wire::Json, wire::State, wire::Count,
+    )),
+)]
+struct Base;
+
+/// The document before the routes are added.
+pub(super) fn base() -> OpenApi {
+    Base::openapi()
+}
+
+/// What holds for every operation, said once.
+pub(super) fn complete(mut document: OpenApi) -> OpenApi {
+    for item in document.paths.paths.values_mut() {
+        let PathItem {
+            get,
+            put,
+            post,
+            delete,
+            patch,
+            ..
+        } = item;
+        for operation in [get].into_iter().flatten() {
+            complete_operation(operation, false);
+        }
+        for operation in [put, post, delete, patch].into_iter().flatten() {
+            complete_operation(operation, true);
+        }
+    }
+    for (operation_id, status, example) in samples::answers() {
+        add_example(&mut document, operation_id, status, example);
+    }
+    let components = document.components.get_or_insert_default();
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.put, &mut item.post, &mut item.patch]
+            .into_iter()
+            .flatten()
+        {
+            let Some(RefOr::T(body)) = &mut operation.request_body else {
+                continue;
+            };
+            // An empty body is `{}`: it is enough where no field is required.
+            let needs_fields = body
+                .content
+                .values()
+                .any(|content| has_required(content, &components.schemas));
+            body.required = Some(if needs_fields {
+                Required::True
+            } else {
+                Required::False
+            });
+        }
+    }
+    for code in Code::ALL {
+        let value = serde_json::to_value(code.problem().document(Some("0gv1q4m8v3k8c0h5e000000r")));
+        let example = ExampleBuilder::new()
+            .summary(code.row().title)
+            .value(value.ok())
+            .build();
+        components.examples.insert(code.word().to_owned(), example.into());
+    }
+    for (name, schema_type, about) in HEADERS {
+        let schema = ObjectBuilder::new().schema_type(schema_type.clone());
+        let header = HeaderBuilder::new()
+            .schema(Some(schema))
+            .description(Some(*about))
+            .build();
+        components.headers.insert((*name).to_owned(), header.into());
+    }
+    document
+}
+
+fn add_example(document: &mut OpenApi, operation_id: &str, status: &str, example: serde_json::Value) {
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| [&mut item.get, &mut item.put, &mut item.post, &mut item.patch]);
+    let operation = operations
+        .flatten()
+        .find(|operation| operation.operation_id.as_deref() == Some(operation_id));
+    let response = operation.and_then(|operation| operation.responses.responses.get_mut(status));
+    let Some(RefOr::T(response)) = response else {
+        return;
+    };
+    if let Some(RefOr::T(content)) = response.content.get_mut("application/json") {
+        content.example = Some(example);
+    }
+}
+
+fn has_required(content: &RefOr<Content>, schemas: &BTreeMap<String, RefOr<Schema>>) -> bool {
+    let RefOr::T(Content {
+        schema: Some(RefOr::Ref(schema)),
+        ..
+    }) = content
+    else {
+        return false;
+    };
+    let name = schema.ref_location.rsplit('/').next().unwrap_or_default();
+    matches!(schemas.get(name), Some(RefOr::T(Schema::Object(object))) if !object.required.is_empty())
+}
+
+/// Headers of answers, by name.
+const HEADERS: &[(&str, Type, &str)] = &[
+    (
+        "X-Request-Id",
+        Type::String,
+        "The request's id: the caller's own, or made.",
+    ),
+    (
+        "LeaseQ-Durability",
+        Type::String,
+        "What the answer has waited for: `memory`, `fsync` or `replicated`.",
+    ),
+    ("Retry-After", Type::Integer, "Seconds until a retry may help."),
+];
+
+fn complete_operation(operation: &mut Operation, is_write: bool) {
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        let mut add = |name: &str| {
+            response
+                .headers
+                .insert(name.to_owned(), RefOr::Ref(header_ref(name)))
+        };
+        add("X-Request-Id");
+        if is_write && status.starts_with('2') {
+            add("LeaseQ-Durability");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The variable parts of paths, parsed or refused.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::request::Parts;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, Required};
+
+use super::problem::{Code, Problem};
+use super::wire;
+use crate::domain::{QueueName, TaskId};
+
+/// `{queue}`.
+pub(super) struct InQueue(pub(super) QueueName);
+
+/// `{queue}` and `{id}`.
+pub(super) struct InTask {
+    pub(super) queue: QueueName,
+    pub(super) id: TaskId,
+}
+
+/// `{lease_id}`, not yet known to be genuine.
+pub(super) struct InLease(pub(super) String);
+
+async fn path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, Problem> {
+    // Fails only for escapes that are not UTF-8: no name has those.
+    RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Code::NotFound.problem())
+}
+
+fn segment<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
+    path.iter()
+        .find_map(|(key, value)| (key == name).then_some(value))
+        .expect("the route has a segment of this name")
+}
+
+fn queue(path: &RawPathParams) -> Result<QueueName, Problem> {
+    QueueName::parse(segment(path, "queue")).map_err(|error| Problem::at("path:queue", error.to_string()))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InQueue {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        queue(&path(parts, state).await?).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InTask {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = path(parts, state).await?;
+        // What is no id names no task.
+        let id = TaskId::parse(segment(&path, "id")).map_err(|_| Code::TaskUnknown.problem())?;
+        Ok(Self {
+            queue: queue(&path)?,
+            id,
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InLease {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = path(parts, state).await?;
+        Ok(Self(segment(&path, "lease_id").to_owned()))
+    }
+}
+
+/// `{queue}` in the OpenAPI document.
+pub(super) struct QueuePath;
+
+impl utoipa::IntoParams for QueuePath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![path_parameter("queue", "A queue's name.", wire::name_schema())]
+    }
+}
+
+/// `{queue}` and `{id}` in the OpenAPI document.
+pub(super) struct TaskPath;
+
+impl utoipa::IntoParams for TaskPath {
+    fn into_params(source: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut parameters = QueuePath::into_params(source);
+        parameters.push(path_parameter("id", "A task's id.", ObjectBuilder::new()));
+        parameters
+    }
+}
+
+/// `{lease_id}` in the OpenAPI document.
+pub(super) struct LeasePath;
+
+impl utoipa::IntoParams for LeasePath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![path_parameter(
+            "lease_id",
+            "The `lease_id` of a leased task.",
+            ObjectBuilder::new(),
+        )]
+    }
+}
+
+fn path_parameter(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(about))
+        .schema(Some(schema.schema_type(utoipa::openapi::Type::String).build()))
+        .build()
+}

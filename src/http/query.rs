@@ -1,0 +1,102 @@
+//! Query strings, read by field as bodies are.
+
+use std::borrow::Cow;
+
+use axum::extract::Query;
+use http::Uri;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+
+use super::field::{Field, Later, Parsed, Shape, Wrong};
+use super::json::FIELDS_MAX;
+use super::problem::Problem;
+
+/// The query string, read by field. What nobody knows is refused, as in bodies: a typo must not be silent.
+pub(super) struct QueryFields {
+    pairs: Vec<(String, String)>,
+    wrong: Wrong,
+}
+
+impl QueryFields {
+    pub(super) fn open(uri: &Uri, shape: &'static Shape) -> Result<Self, Problem> {
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|_| Problem::at("query:", "must be name=value pairs joined by &"))?
+            .0;
+        if pairs.len() > FIELDS_MAX {
+            return Err(Problem::at(
+                "query:",
+                format!("has more than {FIELDS_MAX} parameters"),
+            ));
+        }
+        let mut wrong = Wrong::default();
+        for (index, (name, _)) in pairs.iter().enumerate() {
+            match shape.iter().find(|field| field.name() == name) {
+                None => wrong.add_named("query", name, unknown(shape)),
+                Some(field) if field.is_later() => wrong.add_named("query", name, Later::refusal()),
+                Some(_) if pairs[..index].iter().any(|(earlier, _)| earlier == name) => {
+                    wrong.add_named("query", name, "is given twice");
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Self { pairs, wrong })
+    }
+
+    pub(super) fn take<T>(&mut self, field: &Field<Parsed<T>>) -> Option<T> {
+        let Some((_, value)) = self.pairs.iter().find(|(name, _)| name == field.name) else {
+            if field.required {
+                self.wrong.add_named("query", field.name, "is required");
+            }
+            return None;
+        };
+        match (field.kind.parse)(value) {
+            Ok(value) => Some(value),
+            Err(detail) => {
+                self.wrong.add_named("query", field.name, detail);
+                None
+            }
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<(), Problem> {
+        self.wrong.into_result()
+    }
+}
+
+fn unknown(shape: &Shape) -> String {
+    let known = shape
+        .iter()
+        .filter(|field| !field.is_later())
+        .map(|field| field.name());
+    match &known.collect::<Vec<_>>()[..] {
+        [] => "is not a parameter of this path, which has none".to_owned(),
+        known => format!("is not a parameter of this path; it has {}", known.join(", ")),
+    }
+}
+
+/// The parameters of a query, for the OpenAPI document.
+pub(super) fn query_parameters(shape: &Shape) -> Vec<Parameter> {
+    let described = shape.iter().filter_map(|field| {
+        let required = if field.is_required() {
+            Required::True
+        } else {
+            Required::False
+        };
+        let parameter = ParameterBuilder::new()
+            .name(field.name())
+            .parameter_in(ParameterIn::Query)
+            .required(required)
+            .description(Some(field.about()))
+            .schema(Some(field.schema()?));
+        Some(parameter.build())
+    });
+    described.collect()
+}
+
+/// A sentence for [`Parsed`] fields of queries that hold a whole number.
+pub(super) fn whole_number(text: &str, min: usize, max: usize) -> Result<usize, Cow<'static, str>> {
+    text.parse()
+        .ok()
+        .filter(|value| (min..=max).contains(value))
+        .ok_or_else(|| format!("must be an integer from {min} to {max}").into())
+}

@@ -1,0 +1,443 @@
+//! A queue's config as its owner writes it.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
+use utoipa::openapi::{Ref, RefOr, Schema};
+
+use crate::domain::TaskName;
+use crate::domain::limits::{ATTEMPTS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
+use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
+use crate::http::field::{
+    At, Described, Field, Integer, Kind, Object, Refusal, Seconds, Shape, Word, Wrong, shape,
+};
+use crate::http::json::{self, Fields, Value};
+use crate::http::problem::Problem;
+
+/// Deferrals that may be allowed; the count of a task has 16 bits.
+const DEFERRALS_MAX: u64 = 10_000;
+/// Milliseconds of waiting that one point of priority may be worth: with 1,000 points, scores stay far below 2^53.
+const AGING_MS_MAX: u64 = 86_400_000;
+/// Entries of dead letters and of finished tasks, time and bytes of the latter: what one queue may be told to keep.
+const KEPT_MAX: u64 = 10_000_000;
+const KEPT_MS_MAX: u64 = 365 * 86_400_000;
+const KEPT_BYTES_MAX: u64 = 1 << 40;
+
+const LEASE: Field<Seconds> = Field::new(
+    "lease_seconds",
+    Seconds {
+        min_ms: LEASE_MS_MIN,
+        max_ms: LEASE_MS_MAX,
+    },
+    "How long a lease lasts.",
+);
+const MAX_LEASE: Field<Seconds> = Field::new(
+    "max_lease_seconds",
+    Seconds {
+        min_ms: LEASE_MS_MIN,
+        max_ms: LEASE_MS_MAX,
+    },
+    "How long after the grant a lease can last, however often it is extended.",
+);
+const MAX_ATTEMPTS: Field<Integer> = Field::new(
+    "max_attempts",
+    Integer {
+        min: 1,
+        max: ATTEMPTS_MAX as u64,
+    },
+    "Attempts until a task is a dead letter.",
+);
+const MAX_DEFERRALS: Field<Integer> = Field::new(
+    "max_deferrals",
+    Integer {
+        min: 0,
+        max: DEFERRALS_MAX,
+    },
+    "Releases with `retry_after` until one counts as a failed attempt.",
+);
+const ORDER: Field<Word<Order>> = Field::new(
+    "order",
+    Word {
+        words: &[
+            ("aged", Order::Aged),
+            ("strict", Order::Strict),
+            ("fifo", Order::Fifo),
+        ],
+    },
+    "`aged`: waiting time and priority trade. `strict`: priority alone. `fifo`: waiting time alone.",
+);
+const AGING: Field<Seconds> = Field::new(
+    "aging_seconds",
+    Seconds {
+        min_ms: 0,
+        max_ms: AGING_MS_MAX,
+    },
+    "What one point of priority is worth in waiting time.",
+);
+const DEAD_LETTER: Field<Nested> = Field::new(
+    "dead_letter",
+    Nested {
+        of: "DeadLetterConfig",
+    },
+    "What is kept of tasks that used up their attempts.",
+);
+const RETENTION: Field<Nested> = Field::new(
+    "retention",
+    Nested {
+        of: "RetentionConfig",
+    },
+    "What is kept of finished tasks; the first bound reached counts.",
+);
+const NAMES: Field<Names> = Field::new(
+    "names",
+    Names,
+    "By task name; `*` stands for each name without an entry of its own.",
+);
+
+const MAX_SIZE: Field<Integer> = Field::new(
+    "max_size",
+    Integer {
+        min: 1,
+        max: KEPT_MAX,
+    },
+    "Dead letters kept; then the oldest is evicted.",
+);
+
+const KEEP: Field<Word<Keep>> = Field::new(
+    "keep",
+    Word {
+        words: &[
+            ("all", Keep::All),
+            ("results", Keep::Results),
+            ("none", Keep::None),
+        ],
+    },
+    "`all`: the whole task. `results`: state, times and result. `none`: nothing.",
+);
+const COMPLETED_SECONDS: Field<Seconds> = Field::new(
+    "completed_seconds",
+    Seconds {
+        min_ms: 0,
+        max_ms: KEPT_MS_MAX,
+    },
+    "For how long.",
+);
+const COMPLETED_MAX: Field<Integer> = Field::new(
+    "completed_max",
+    Integer {
+        min: 0,
+        max: KEPT_MAX,
+    },
+    "How many.",
+);
+const COMPLETED_BYTES: Field<Integer> = Field::new(
+    "completed_bytes",
+    Integer {
+        min: 0,
+        max: KEPT_BYTES_MAX,
+    },
+    "How many bytes.",
+);
+
+shape! {
+    /// A queue's config: what it sets, the rest being the server's defaults.
+    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES;
+        later "retry", "limits", "group_limits", "group_weights", "breaker", "idempotency_seconds", "idempotency_max",
+            "max_tasks", "max_bytes"
+}
+shape! {
+    /// What is kept of tasks that used up their attempts.
+    DeadLetterConfig: MAX_SIZE; later "max_age_seconds", "max_bytes", "on_full"
+}
+shape! {
+    /// What is kept of finished tasks.
+    RetentionConfig: KEEP, COMPLETED_SECONDS, COMPLETED_MAX, COMPLETED_BYTES
+}
+shape! {
+    /// What holds for tasks of one name.
+    NameConfigRequest: LEASE, MAX_ATTEMPTS; later "limits", "breaker", "retry"
+}
+
+/// Reads a whole config.
+pub(super) fn read(text: &str) -> Result<QueueConfig, Problem> {
+    let mut wrong = Wrong::default();
+    let config = read_fields(json::open(text, None)?, &mut wrong);
+    check_leases(&config, &mut wrong);
+    wrong.into_result().map(|()| config)
+}
+
+/// Reads what a merge patch says, only to refuse what is wrong with it: `null`, which removes, counts as absent.
+pub(super) fn check_patch(text: &str) -> Result<(), Problem> {
+    let mut wrong = Wrong::default();
+    read_fields(json::open(text, None)?, &mut wrong);
+    wrong.into_result()
+}
+
+fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
+    let mut object = Object::new(fields, QueueConfigRequest::SHAPE, At::Root, wrong);
+    let mut config = QueueConfig {
+        lease_ms: object.take(&LEASE, wrong),
+        max_lease_ms: object.take(&MAX_LEASE, wrong),
+        max_attempts: small(object.take(&MAX_ATTEMPTS, wrong)),
+        max_deferrals: small(object.take(&MAX_DEFERRALS, wrong)),
+        order: object.take(&ORDER, wrong),
+        aging_ms: object.take(&AGING, wrong),
+        ..QueueConfig::default()
+    };
+    let at = At::Field(&At::Root, DEAD_LETTER.name);
+    if let Some(mut dead_letter) = nested(&mut object, &DEAD_LETTER, DeadLetterConfig::SHAPE, at, wrong) {
+        config.dead_max_size = dead_letter.take(&MAX_SIZE, wrong);
+    }
+    let at = At::Field(&At::Root, RETENTION.name);
+    if let Some(mut retention) = nested(&mut object, &RETENTION, RetentionConfig::SHAPE, at, wrong) {
+        config.keep = retention.take(&KEEP, wrong);
+        config.completed_ms = retention.take(&COMPLETED_SECONDS, wrong);
+        config.completed_max = retention.take(&COMPLETED_MAX, wrong);
+        config.completed_bytes = retention.take(&COMPLETED_BYTES, wrong);
+    }
+    if let Some(text) = object.take(&NAMES, wrong) {
+        config.names = read_names(text, wrong);
+    }
+    config
+}
+
+fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig> {
+    let at_names = At::Field(&At::Root, NAMES.name);
+    let Ok(Fields { entries, has_more }) = json::open_map(text.get(), NAMES_MAX) else {
+        wrong.add(at_names, "must be an object");
+        return BTreeMap::new();
+    };
+    if has_more {
+        wrong.add(at_names, format!("has more than {NAMES_MAX} names"));
+        return BTreeMap::new();
+    }
+    let mut names = BTreeMap::new();
+    for (name, value) in entries {
+        let at = At::Field(&at_names, &name);
+        if name != "*"
+            && let Err(error) = TaskName::parse(&name)
+        {
+            wrong.add(at, format!("the name {error}, or be *"));
+        }
+        let Value::Text(text) = value else { continue };
+        if text.get() == "null" {
+            continue;
+        }
+        let Ok(fields) = json::open(text.get(), None) else {
+            wrong.add(at, "must be an object");
+            continue;
+        };
+        let mut object = Object::new(fields, NameConfigRequest::SHAPE, at, wrong);
+        let lease_ms = object.take(&LEASE, wrong);
+        let max_attempts = small(object.take(&MAX_ATTEMPTS, wrong));
+        if names
+            .insert(
+                name.to_string(),
+                NameConfig {
+                    lease_ms,
+                    max_attempts,
+                },
+            )
+            .is_some()
+        {
+            wrong.add(at, "is given twice");
+        }
+    }
+    names
+}
+
+/// A lease that is longer than the longest allowed is a contradiction, wherever the two were set.
+fn check_leases(config: &QueueConfig, wrong: &mut Wrong) {
+    let longest = config.max_lease_ms.unwrap_or(defaults::MAX_LEASE_MS);
+    let too_long = "is longer than max_lease_seconds";
+    if config.lease_ms.unwrap_or(defaults::LEASE_MS) > longest {
+        let field = if config.lease_ms.is_some() {
+            LEASE.name
+        } else {
+            MAX_LEASE.name
+        };
+        let detail = if config.lease_ms.is_some() {
+            too_long
+        } else {
+            "is shorter than lease_seconds"
+        };
+        wrong.add(At::Field(&At::Root, field), detail);
+    }
+    let names = At::Field(&At::Root, NAMES.name);
+    for (name, _) in config
+        .names
+        .iter()
+        .filter(|(_, named)| named.lease_ms.is_some_and(|ms| ms > longest))
+    {
+        wrong.add(At::Field(&At::Field(&names, name), LEASE.name), too_long);
+    }
+}
+
+fn nested<'a, 'p>(
+    object: &mut Object<'a, '_>,
+    field: &Field<Nested>,
+    shape: &'static Shape,
+    at: At<'p>,
+    wrong: &mut Wrong,
+) -> Option<Object<'a, 'p>> {
+    let fields = json::open(object.take(field, wrong)?.get(), None);
+    match fields {
+        Ok(fields) => Some(Object::new(fields, shape, at, wrong)),
+        Err(_) => {
+            wrong.add(at, "must be an object");
+            None
+        }
+    }
+}
+
+fn small(value: Option<u64>) -> Option<u16> {
+    value.and_then(|value| u16::try_from(value).ok())
+}
+
+/// An object with a shape of its own.
+#[derive(Debug)]
+struct Nested {
+    of: &'static str,
+}
+
+impl Kind for Nested {
+    type Value<'a> = &'a RawValue;
+
+    fn read<'a>(&self, text: &'a RawValue) -> Result<&'a RawValue, Refusal> {
+        Ok(text)
+    }
+}
+
+impl Described for Nested {
+    fn schema(&self) -> Option<RefOr<Schema>> {
+        Some(Ref::from_schema_name(self.of).into())
+    }
+}
+
+/// What holds by task name.
+#[derive(Debug)]
+struct Names;
+
+impl Kind for Names {
+    type Value<'a> = &'a RawValue;
+
+    fn read<'a>(&self, text: &'a RawValue) -> Result<&'a RawValue, Refusal> {
+        Ok(text)
+    }
+}
+
+impl Described for Names {
+    fn schema(&self) -> Option<RefOr<Schema>> {
+        let entry = Ref::from_schema_name("NameConfigRequest");
+        let names = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .max_properties(Some(NAMES_MAX))
+            .additional_properties(Some(AdditionalProperties::RefOr(entry.into())));
+        Some(Schema::from(names).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shown::ConfigDocument;
+    use super::*;
+    use crate::http::problem::Code;
+
+    const ALL: &str = r#"{"lease_seconds":45.5,"max_lease_seconds":3600,"max_attempts":7,"max_deferrals":0,
+        "order":"strict","aging_seconds":0,"dead_letter":{"max_size":10},
+        "retention":{"keep":"results","completed_seconds":0,"completed_max":5,"completed_bytes":0},
+        "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60}}}"#;
+
+    fn refused(text: &str) -> (Code, Vec<String>) {
+        let problem = read(text).unwrap_err();
+        (
+            problem.code(),
+            problem
+                .errors()
+                .iter()
+                .map(|error| error.pointer.clone())
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn what_was_set_reads_back_as_it_was_written() {
+        for text in [ALL, "{}"] {
+            let config = read(text).unwrap();
+            let shown = serde_json::to_value(ConfigDocument::set(&config)).unwrap();
+            assert_eq!(shown, serde_json::from_str::<serde_json::Value>(text).unwrap());
+            assert_eq!(read(&shown.to_string()).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn what_holds_has_a_value_for_every_field_but_names() {
+        let effective = serde_json::to_value(ConfigDocument::effective(&QueueConfig::default())).unwrap();
+        let shown: Vec<_> = effective.as_object().unwrap().keys().cloned().collect();
+        let fields = QueueConfigRequest::SHAPE
+            .iter()
+            .filter(|field| field.schema().is_some());
+        for field in fields.map(|field| field.name()).filter(|name| *name != "names") {
+            assert!(shown.iter().any(|name| name == field), "{field}");
+        }
+        assert_eq!(effective["lease_seconds"], 30);
+        assert_eq!(effective["dead_letter"]["max_size"], 10_000);
+    }
+
+    #[test]
+    fn wrong_values_are_named_down_to_the_leaf() {
+        let (code, pointers) = refused(
+            r#"{"lease_seconds":0,"order":"lifo","dead_letter":{"max_size":0,"x":1},"retention":3,
+                "names":{"a b":{},"n/1":{"max_attempts":0},"m":[],"*":{"lease":1}}}"#,
+        );
+        assert_eq!(code, Code::ValidationFailed);
+        let expected = [
+            "/lease_seconds",
+            "/order",
+            "/dead_letter/x",
+            "/dead_letter/max_size",
+            "/retention",
+            "/names/a b",
+            "/names/n~11",
+            "/names/n~11/max_attempts",
+            "/names/m",
+            "/names/*/lease",
+        ];
+        assert_eq!(pointers, expected);
+    }
+
+    #[test]
+    fn what_comes_later_is_refused_and_never_ignored() {
+        for (text, pointer) in [
+            (r#"{"limits":{}}"#, "/limits"),
+            (r#"{"retry":{}}"#, "/retry"),
+            (r#"{"max_tasks":1}"#, "/max_tasks"),
+            (
+                r#"{"dead_letter":{"on_full":"evict_oldest"}}"#,
+                "/dead_letter/on_full",
+            ),
+            (r#"{"names":{"*":{"breaker":{}}}}"#, "/names/*/breaker"),
+        ] {
+            assert_eq!(
+                refused(text),
+                (Code::NotAvailable, vec![pointer.to_owned()]),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lease_longer_than_the_longest_is_a_contradiction() {
+        assert_eq!(
+            refused(r#"{"lease_seconds":60,"max_lease_seconds":30}"#).1,
+            ["/lease_seconds"]
+        );
+        assert_eq!(refused(r#"{"max_lease_seconds":10}"#).1, ["/max_lease_seconds"]);
+        let named = r#"{"max_lease_seconds":60,"names":{"a":{"lease_seconds":61}}}"#;
+        assert_eq!(refused(named).1, ["/names/a/lease_seconds"]);
+        // Alone, a patch cannot tell: the two may meet only when merged.
+        assert!(check_patch(r#"{"max_lease_seconds":10}"#).is_ok());
+        assert!(check_patch(r#"{"lease_second":null}"#).is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! A queue's config as it is shown: what was set, and what therefore holds.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
+use crate::http::wire::{self, Seconds};
+
+/// A config as it is shown: what was set, or all that holds.
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = QueueConfig)]
+pub(super) struct ConfigDocument {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    lease_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    max_lease_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_deferrals: Option<u16>,
+    /// `aged`, `strict` or `fifo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    order: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    aging_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "is_empty")]
+    #[schema(required = false)]
+    dead_letter: DeadLetterDocument,
+    #[serde(skip_serializing_if = "is_empty")]
+    #[schema(required = false)]
+    retention: RetentionDocument,
+    /// As set: values that a name does not set are the queue's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    names: BTreeMap<String, NameDocument>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
+struct DeadLetterDocument {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_size: Option<u64>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = Retention)]
+struct RetentionDocument {
+    /// `all`, `results` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    keep: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    completed_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    completed_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    completed_bytes: Option<u64>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = NameConfig)]
+struct NameDocument {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    lease_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_attempts: Option<u16>,
+}
+
+fn is_empty<T: Default + PartialEq>(document: &T) -> bool {
+    *document == T::default()
+}
+
+impl ConfigDocument {
+    /// What was set, as a PUT would set it again.
+    pub(super) fn set(config: &QueueConfig) -> Self {
+        let seconds = |ms: Option<u64>| ms.map(Seconds);
+        let name = |named: &NameConfig| NameDocument {
+            lease_seconds: seconds(named.lease_ms),
+            max_attempts: named.max_attempts,
+        };
+        Self {
+            lease_seconds: seconds(config.lease_ms),
+            max_lease_seconds: seconds(config.max_lease_ms),
+            max_attempts: config.max_attempts,
+            max_deferrals: config.max_deferrals,
+            order: config.order.map(Order::word),
+            aging_seconds: seconds(config.aging_ms),
+            dead_letter: DeadLetterDocument {
+                max_size: config.dead_max_size,
+            },
+            retention: RetentionDocument {
+                keep: config.keep.map(Keep::word),
+                completed_seconds: seconds(config.completed_ms),
+                completed_max: config.completed_max,
+                completed_bytes: config.completed_bytes,
+            },
+            names: config
+                .names
+                .iter()
+                .map(|(key, named)| (key.clone(), name(named)))
+                .collect(),
+        }
+    }
+
+    /// What holds: what was set, and the server's defaults.
+    pub(super) fn effective(config: &QueueConfig) -> Self {
+        Self::set(&QueueConfig {
+            lease_ms: config.lease_ms.or(Some(defaults::LEASE_MS)),
+            max_lease_ms: config.max_lease_ms.or(Some(defaults::MAX_LEASE_MS)),
+            max_attempts: config.max_attempts.or(Some(defaults::MAX_ATTEMPTS)),
+            max_deferrals: config.max_deferrals.or(Some(defaults::MAX_DEFERRALS)),
+            order: config.order.or(Some(defaults::ORDER)),
+            aging_ms: config.aging_ms.or(Some(defaults::AGING_MS)),
+            dead_max_size: config.dead_max_size.or(Some(defaults::DEAD_MAX_SIZE)),
+            keep: config.keep.or(Some(defaults::KEEP)),
+            completed_ms: config.completed_ms.or(Some(defaults::COMPLETED_MS)),
+            completed_max: config.completed_max.or(Some(defaults::COMPLETED_MAX)),
+            completed_bytes: config.completed_bytes.or(Some(defaults::COMPLETED_BYTES)),
+            names: config.names.clone(),
+        })
+    }
+}

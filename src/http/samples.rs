@@ -1,0 +1,187 @@
+//! Examples of answers for the OpenAPI document, written by the same types that write the answers.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::batch;
+use super::leases;
+use super::problem::Code;
+use super::queues;
+use super::settle::answer::SettleAnswer;
+use super::tasks::EnqueueAnswer;
+use super::tasks::view::TaskAnswer;
+use crate::domain::queue::QueueConfig;
+use crate::domain::settle::Settled;
+use crate::domain::task::{
+    Attempt, AttemptOutcome, DeadReason, Enqueued, Json, LeasedTask, Meta, Priority, TaskError, TaskView,
+};
+use crate::domain::{Millis, QueueName, TaskId, TaskName, TaskState};
+use crate::engine::{QueueInfo, QueueStats};
+
+const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
+
+/// Operation, status, and what it answers.
+pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
+    let queue = QueueName::parse("emails").expect("a sound name");
+    let enqueued = Enqueued {
+        id: id(),
+        state: TaskState::Ready,
+        run_at: None,
+    };
+    let results = [Ok(enqueued.clone()), Err(Code::PayloadTooLarge.problem())];
+    let info = || QueueInfo {
+        queue: queue.clone(),
+        config: QueueConfig {
+            max_attempts: Some(3),
+            ..QueueConfig::default()
+        },
+        version: 7,
+        created_at: ACCEPTED,
+        stats: QueueStats {
+            ready: 120,
+            leased: 4,
+            accepted_total: 5_000,
+            completed_total: 4_876,
+            ..QueueStats::default()
+        },
+    };
+    let settled = |settled| json(&SettleAnswer::from(settled));
+    vec![
+        ("enqueue", "201", json(&EnqueueAnswer::of(&queue, enqueued))),
+        ("enqueue_batch", "200", json(&batch::answer(&results))),
+        ("task", "200", json(&TaskAnswer::of(&queue, &dead()))),
+        (
+            "lease",
+            "200",
+            json(&leases::LeaseAnswer::of_tasks(&[leased(&queue)], &[])),
+        ),
+        (
+            "ack",
+            "200",
+            settled(Settled::Acked {
+                id: id(),
+                late: false,
+                already: false,
+            }),
+        ),
+        ("nack", "200", settled(nacked())),
+        (
+            "extend",
+            "200",
+            settled(Settled::Extended {
+                id: id(),
+                lease_expires_at: ACCEPTED.plus(62_000),
+                cancel_requested: false,
+            }),
+        ),
+        (
+            "release",
+            "200",
+            settled(Settled::Released {
+                id: id(),
+                state: TaskState::Scheduled,
+                run_at: Some(ACCEPTED.plus(32_000)),
+                already: false,
+            }),
+        ),
+        ("queue", "200", json(&queues::QueueAnswer::of(info()))),
+        (
+            "stats",
+            "200",
+            json(&queues::stats::StatsAnswer::from(info().stats)),
+        ),
+    ]
+}
+
+fn json(answer: &impl Serialize) -> Value {
+    serde_json::to_value(answer).expect("answers have only text and numbers")
+}
+
+fn id() -> TaskId {
+    TaskId::parse("068o8dg2f04v6q1m9k3a5c0").expect("a sound id")
+}
+
+fn payload() -> Json {
+    Json::from_checked(r#"{"to":"a@example.com"}"#.into())
+}
+
+fn name() -> TaskName {
+    TaskName::parse("welcome").expect("a sound name")
+}
+
+fn nacked() -> Settled {
+    Settled::Nacked {
+        id: id(),
+        state: TaskState::Scheduled,
+        attempt: 1,
+        attempts_left: 2,
+        next_attempt_at: Some(ACCEPTED.plus(2_700)),
+        already: false,
+    }
+}
+
+fn leased(queue: &QueueName) -> LeasedTask {
+    LeasedTask {
+        id: id(),
+        queue: queue.clone(),
+        name: name(),
+        group: None,
+        payload: payload(),
+        priority: Priority::DEFAULT,
+        attempt: 1,
+        max_attempts: 3,
+        deferrals: 0,
+        grant: 1,
+        lease_id: "AQZlbWFpbHMBoLmG4wF4zJ0".to_owned(),
+        lease_ms: 30_000,
+        lease_expires_at: ACCEPTED.plus(32_000),
+        server_time: ACCEPTED.plus(2_000),
+        enqueued_at: ACCEPTED,
+        ready_at: ACCEPTED,
+        meta: Arc::new(Meta::default()),
+        last_error: None,
+    }
+}
+
+fn dead() -> TaskView {
+    let error = TaskError {
+        kind: "Timeout".to_owned(),
+        message: "no answer after 30 s".to_owned(),
+        ..TaskError::default()
+    };
+    let attempt = Attempt {
+        number: 1,
+        grant: 1,
+        worker: Some("w-1".to_owned()),
+        started_at: ACCEPTED.plus(2_000),
+        ended_at: ACCEPTED.plus(32_000),
+        outcome: AttemptOutcome::Nacked,
+        error,
+    };
+    TaskView {
+        id: id(),
+        name: name(),
+        group: None,
+        state: TaskState::Dead,
+        payload: payload(),
+        priority: Priority::DEFAULT,
+        attempt: 1,
+        max_attempts: 1,
+        deferrals: 0,
+        grant: 1,
+        lease_ms: 30_000,
+        enqueued_at: ACCEPTED,
+        ready_at: None,
+        lease_expires_at: None,
+        cancel_requested: false,
+        worker: Some("w-1".to_owned()),
+        progress: None,
+        finished_at: Some(ACCEPTED.plus(32_000)),
+        result: None,
+        reason: Some(DeadReason::AttemptsExhausted),
+        attempts: vec![attempt],
+        meta: Meta::default(),
+    }
+}

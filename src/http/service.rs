@@ -1,0 +1,189 @@
+//! The service itself: limits, health, metrics, version.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::json::DEPTH_MAX;
+use super::openapi::{ALWAYS, API_VERSION, problem_set};
+use super::problem::{Code, Problem};
+use super::wire::{self, Seconds};
+use crate::domain::limits;
+
+macro_rules! limits_answer {
+    ($($(#[doc = $about:literal])+ $name:ident: $kind:ty = $value:expr;)+) => {
+        /// Every bound that a client can meet.
+        #[derive(Serialize, ToSchema)]
+        #[schema(as = Limits)]
+        pub(super) struct LimitsAnswer {
+            $($(#[doc = $about])+ #[schema(value_type = wire::Count)] $name: $kind,)+
+        }
+
+        const LIMITS: LimitsAnswer = LimitsAnswer { $($name: $value),+ };
+    };
+}
+
+// The constants that enforce them: what this says is what holds.
+limits_answer! {
+    /// Of one payload, as JSON text.
+    payload_bytes_max: usize = limits::PAYLOAD_BYTES_MAX;
+    /// Of one ack's result, as JSON text.
+    result_bytes_max: usize = limits::RESULT_BYTES_MAX;
+    /// Of a request body, after decompression.
+    body_bytes_max: usize = limits::BODY_BYTES_MAX;
+    /// Levels of arrays and objects in a body.
+    json_depth_max: usize = DEPTH_MAX;
+    /// Tasks in one batch.
+    batch_items_max: usize = limits::BATCH_ITEMS_MAX;
+    /// Tasks in one atomic batch.
+    atomic_items_max: usize = limits::ATOMIC_ITEMS_MAX;
+    /// Of one atomic batch's body.
+    atomic_bytes_max: usize = limits::ATOMIC_BYTES_MAX;
+    /// Operations in one batch or `settle` list.
+    settle_items_max: usize = limits::SETTLE_ITEMS_MAX;
+    /// Tasks in one lease answer.
+    lease_tasks_max: usize = limits::LEASE_TASKS_MAX;
+    /// Of payloads in one lease answer; one task is given in any case.
+    lease_bytes_max: usize = limits::LEASE_BYTES_MAX;
+    /// Queues in one lease call.
+    lease_queues_max: usize = limits::LEASE_QUEUES_MAX;
+    /// Names in one lease call's filter.
+    lease_names_max: usize = limits::LEASE_NAMES_MAX;
+    /// That a lease call may wait.
+    wait_seconds_max: u64 = limits::WAIT_SECONDS_MAX;
+    /// Of the shortest lease.
+    lease_seconds_min: Seconds = Seconds(limits::LEASE_MS_MIN);
+    /// Of the longest lease.
+    lease_seconds_max: Seconds = Seconds(limits::LEASE_MS_MAX);
+    /// That a task may be scheduled ahead.
+    delay_seconds_max: Seconds = Seconds(limits::DELAY_MS_MAX);
+    /// That a release may ask for.
+    retry_after_seconds_max: Seconds = Seconds(limits::RETRY_AFTER_MS_MAX);
+    /// The highest priority; 0 is the lowest.
+    priority_max: u16 = limits::PRIORITY_MAX;
+    /// The highest `max_attempts`.
+    attempts_max: u16 = limits::ATTEMPTS_MAX;
+    /// Headers of a task.
+    headers_max: usize = limits::HEADERS_MAX;
+    /// Of one header's name and value.
+    header_bytes_max: usize = limits::HEADER_BYTES_MAX;
+    /// Of a worker's name.
+    worker_bytes_max: usize = limits::WORKER_BYTES_MAX;
+    /// Of a lease call's `request_id`.
+    request_id_bytes_max: usize = limits::REQUEST_ID_BYTES_MAX;
+    /// Kept of an error's type; what is longer is cut.
+    error_type_bytes_max: usize = limits::ERROR_TYPE_BYTES_MAX;
+    /// Kept of an error's message; what is longer is cut and marked.
+    error_message_bytes_max: usize = limits::ERROR_MESSAGE_BYTES_MAX;
+    /// Kept of an error's stack; what is longer is cut and marked.
+    error_stack_bytes_max: usize = limits::ERROR_STACK_BYTES_MAX;
+    /// Of an extend's progress, as JSON text.
+    progress_bytes_max: usize = limits::PROGRESS_BYTES_MAX;
+    /// Failed attempts kept with a task.
+    history_attempts_max: usize = limits::HISTORY_ATTEMPTS_MAX;
+    /// Of the failed attempts kept with a task.
+    history_bytes_max: usize = limits::HISTORY_BYTES_MAX;
+    /// Items of a page.
+    page_items_max: usize = limits::PAGE_MAX;
+    /// Names with an entry of their own in one queue's config.
+    names_max: usize = limits::NAMES_MAX;
+}
+
+problem_set! { ServiceProblems: ALWAYS }
+
+/// Every bound that a client can meet.
+#[utoipa::path(
+    get, path = "/v1/limits", operation_id = "limits", tag = "service",
+    responses((status = 200, description = "The limits", body = LimitsAnswer), ServiceProblems),
+)]
+pub(super) async fn limits() -> Json<&'static LimitsAnswer> {
+    Json(&LIMITS)
+}
+
+/// What `/livez` and `/readyz` say when all is well.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
+pub(super) struct HealthAnswer {
+    /// `alive` or `ready`.
+    status: &'static str,
+    /// What write answers wait for: `memory`, `fsync` or `replicated`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    durability: Option<&'static str>,
+}
+
+/// Whether the process answers. Never touches Redis.
+#[utoipa::path(
+    get, path = "/livez", operation_id = "livez", tag = "service",
+    responses((status = 200, description = "It does", body = HealthAnswer), ServiceProblems),
+)]
+pub(super) async fn livez() -> Json<HealthAnswer> {
+    Json(HealthAnswer {
+        status: "alive",
+        durability: None,
+    })
+}
+
+problem_set! { ReadyProblems: ALWAYS, &[Code::NotReady, Code::StoreUnavailable, Code::ShuttingDown, Code::Timeout] }
+
+/// Whether the service does work now: Redis takes writes, scripts are loaded, and it is not shutting down.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "readyz", tag = "service",
+    responses((status = 200, description = "It does", body = HealthAnswer), ReadyProblems),
+)]
+pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<HealthAnswer>, Problem> {
+    let health = api.engine()?.health().await;
+    if health.draining {
+        return Err(Code::ShuttingDown.problem());
+    }
+    // What Redis said is for the log: it may name hosts.
+    health
+        .store
+        .map_err(|why| Code::StoreUnavailable.problem().caused_by(why))?;
+    Ok(Json(HealthAnswer {
+        status: "ready",
+        durability: Some(health.durability),
+    }))
+}
+
+/// Metrics in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "service",
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"), ServiceProblems),
+)]
+pub(super) async fn metrics(State(api): State<Api>) -> Response {
+    if let Ok(engine) = api.engine() {
+        api.metrics()
+            .lease_waiters
+            .set(i64::try_from(engine.waiting()).unwrap_or(i64::MAX));
+    }
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(CONTENT_TYPE, kind)], api.metrics().text()).into_response()
+}
+
+/// Which service this is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Version)]
+pub(super) struct VersionAnswer {
+    /// Of the program.
+    version: &'static str,
+    /// Of the API.
+    api_version: &'static str,
+}
+
+/// Which service this is.
+#[utoipa::path(
+    get, path = "/version", operation_id = "version", tag = "service",
+    responses((status = 200, description = "Its versions", body = VersionAnswer), ServiceProblems),
+)]
+pub(super) async fn version() -> Json<VersionAnswer> {
+    Json(VersionAnswer {
+        version: env!("CARGO_PKG_VERSION"),
+        api_version: API_VERSION,
+    })
+}

@@ -1,0 +1,332 @@
+//! What workers say of their leases: ack, nack, extend, release; one by one, or many at once.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::body::JsonBody;
+use super::field::{At, Field, ListOf, Object, Wrong, shape};
+use super::json::{self, Items, List};
+use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use super::path::{InLease, LeasePath};
+use super::problem::{Code, Problem};
+use crate::domain::Lease;
+use crate::domain::limits::SETTLE_ITEMS_MAX;
+use crate::domain::settle::{NotSettled, Settle, Settled};
+use crate::engine::Failure;
+use crate::metrics::QueueCounters;
+
+pub(super) mod answer;
+pub(super) mod error;
+pub(super) mod operation;
+mod retry_after;
+
+use answer::{AckAnswer, ExtendAnswer, ItemAnswer, NackAnswer, ReleaseAnswer, SettleAnswer};
+use operation::{AckRequest, ExtendRequest, NackRequest, OPERATIONS, ReleaseRequest, Verb};
+
+problem_set! {
+    SettleProblems: ALWAYS, WRITE, BODY, &[Code::LeaseUnknown, Code::LeaseLost, Code::ResultTooLarge]
+}
+
+/// Finish a task.
+///
+/// Repeating it with the same lease is safe and answers `already: true`.
+#[utoipa::path(
+    post, path = "/v1/leases/{lease_id}/ack", operation_id = "ack", tag = "leases", params(LeasePath),
+    request_body(content = AckRequest, example = json!({"result": "sent"})),
+    responses((status = 200, description = "Completed", body = AckAnswer), SettleProblems),
+)]
+pub(super) async fn ack(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
+    settle(Verb::Ack, &api, &lease, &body).await
+}
+
+/// Report a failed attempt.
+#[utoipa::path(
+    post, path = "/v1/leases/{lease_id}/nack", operation_id = "nack", tag = "leases", params(LeasePath),
+    request_body(content = NackRequest, example = json!({"error": {"type": "Timeout", "message": "no answer after 30 s"}})),
+    responses((status = 200, description = "Counted as failed", body = NackAnswer), SettleProblems),
+)]
+pub(super) async fn nack(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
+    settle(Verb::Nack, &api, &lease, &body).await
+}
+
+/// Prolong a lease, from now on.
+#[utoipa::path(
+    post, path = "/v1/leases/{lease_id}/extend", operation_id = "extend", tag = "leases", params(LeasePath),
+    request_body(content = ExtendRequest, example = json!({"lease_seconds": 60, "progress": {"done": 40, "of": 100}})),
+    responses((status = 200, description = "Prolonged", body = ExtendAnswer), SettleProblems),
+)]
+pub(super) async fn extend(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
+    settle(Verb::Extend, &api, &lease, &body).await
+}
+
+/// Give a task back without spending the attempt.
+#[utoipa::path(
+    post, path = "/v1/leases/{lease_id}/release", operation_id = "release", tag = "leases", params(LeasePath),
+    request_body(content = ReleaseRequest, example = json!({"retry_after": 30})),
+    responses((status = 200, description = "Given back", body = ReleaseAnswer), SettleProblems),
+)]
+pub(super) async fn release(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
+    settle(Verb::Release, &api, &lease, &body).await
+}
+
+async fn settle(verb: Verb, api: &Api, lease: &InLease, body: &JsonBody) -> Result<Response, Problem> {
+    let said = operation::read_one(verb, &body.0)?;
+    let engine = api.engine()?;
+    let lease = engine
+        .open_lease(&lease.0)
+        .ok_or_else(|| Code::LeaseUnknown.problem())?;
+    let counters = api.metrics().queue(&lease.queue);
+    let settled = outcome(&counters, engine.settle(said.of(lease)).await)?;
+    Ok(Json(SettleAnswer::from(settled)).into_response())
+}
+
+/// What came of an operation, counted.
+fn outcome(
+    counters: &QueueCounters,
+    result: Result<Result<Settled, NotSettled>, Failure>,
+) -> Result<Settled, Problem> {
+    match result? {
+        Ok(settled) => {
+            match settled {
+                Settled::Acked { already: false, .. } => counters.acked.inc(),
+                Settled::Nacked { already: false, .. } => counters.nacked.inc(),
+                Settled::Released { already: false, .. } => counters.released.inc(),
+                Settled::Extended { .. } => counters.extended.inc(),
+                Settled::Acked { .. } | Settled::Nacked { .. } | Settled::Released { .. } => {}
+            }
+            Ok(settled)
+        }
+        Err(refused) => {
+            if refused == NotSettled::Lost {
+                counters.lost.inc();
+            }
+            Err(refused.into())
+        }
+    }
+}
+
+/// A list of operations, under the name that the request has for it.
+pub(super) const fn list_of_operations(name: &'static str, about: &'static str) -> Field<ListOf> {
+    let kind = ListOf {
+        of: OPERATIONS,
+        items_max: SETTLE_ITEMS_MAX,
+        too_many: Code::BatchTooLarge,
+    };
+    Field::new(name, kind, about)
+}
+
+const OPERATIONS_FIELD: Field<ListOf> = Field {
+    required: true,
+    ..list_of_operations("operations", "Performed in this order, each alone.")
+};
+
+shape! {
+    /// Operations on leases of any queues.
+    SettleRequest: OPERATIONS_FIELD
+}
+
+/// What became of each operation.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SettleAnswers)]
+pub(super) struct BatchAnswer<'a> {
+    results: Vec<ItemAnswer<'a>>,
+}
+
+problem_set! { SettleBatchProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] }
+
+/// Settle many leases, of any queues.
+///
+/// A bad operation fails alone and says why in its result. When every operation fails for one and the same reason of the
+/// service's, that reason is the answer.
+#[utoipa::path(
+    post, path = "/v1/leases/batch", operation_id = "settle_batch", tag = "leases",
+    request_body(content = SettleRequest, example = json!({"operations": [{"op": "ack", "lease_id": "AQZlbWFpbHM", "result": "sent"}]})),
+    responses((status = 200, description = "Each operation's own outcome", body = BatchAnswer), SettleBatchProblems),
+)]
+pub(super) async fn settle_batch(
+    State(api): State<Api>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let list = List {
+        key: OPERATIONS_FIELD.name,
+        keep: SETTLE_ITEMS_MAX,
+    };
+    let fields = json::open(json::text(&body)?, Some(list))?;
+    let mut wrong = Wrong::default();
+    let mut object = Object::new(fields, SettleRequest::SHAPE, At::Root, &mut wrong);
+    let items = object.items(&OPERATIONS_FIELD, &mut wrong);
+    wrong.into_result()?;
+    let items = items.expect("it is required");
+
+    let engine = api.engine()?;
+    let (batch, ops) = Batch::read(items, list.key, &body, &api, |id| engine.open_lease(id));
+    let outcomes = if ops.is_empty() {
+        Vec::new()
+    } else {
+        engine.settle_many(ops).await
+    };
+    let results = batch.results(outcomes);
+    if let Some(reason) = Problem::of_all(&results) {
+        return Err(reason.clone());
+    }
+    Ok(Json(BatchAnswer {
+        results: answer::items(&results),
+    })
+    .into_response())
+}
+
+/// The places of a list of operations: what was refused at once, and where outcomes will go.
+pub(super) struct Batch {
+    places: Vec<Result<Arc<QueueCounters>, Problem>>,
+}
+
+impl Batch {
+    /// Reads a list of operations. What is wrong with one, a forged `lease_id` included, is its own outcome.
+    pub(super) fn read(
+        items: Items<'_>,
+        list: &str,
+        body: &Bytes,
+        api: &Api,
+        open: impl Fn(&str) -> Option<Lease>,
+    ) -> (Self, Vec<Settle>) {
+        let mut ops = Vec::with_capacity(items.count);
+        let at = At::Field(&At::Root, list);
+        let places = items.kept.into_iter().enumerate().map(|(index, fields)| {
+            let (said, lease_id) = operation::read(fields, body, At::Item(&at, index))?;
+            let lease = open(&lease_id).ok_or_else(|| Code::LeaseUnknown.problem())?;
+            let counters = api.metrics().queue(&lease.queue);
+            ops.push(said.of(lease));
+            Ok(counters)
+        });
+        let batch = Self {
+            places: places.collect(),
+        };
+        (batch, ops)
+    }
+
+    /// Whether an operation failed before it reached the engine.
+    pub(super) fn has_refused(&self) -> bool {
+        self.places.iter().any(Result::is_err)
+    }
+
+    /// Each operation's outcome, in the order of the request.
+    pub(super) fn results(
+        self,
+        outcomes: Vec<Result<Result<Settled, NotSettled>, Failure>>,
+    ) -> Vec<Result<Settled, Problem>> {
+        let mut outcomes = outcomes.into_iter();
+        let result = |place: Result<Arc<QueueCounters>, Problem>| {
+            let counters = place?;
+            outcome(&counters, outcomes.next().unwrap_or(Err(Failure::Broken)))
+        };
+        self.places.into_iter().map(result).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::lease::LeaseKey;
+    use crate::domain::{Millis, QueueName, TaskId};
+    use crate::http::OriginRule;
+    use crate::metrics::Metrics;
+
+    fn lease() -> Lease {
+        Lease {
+            queue: QueueName::parse("emails").unwrap(),
+            task: TaskId::new(Millis::local()),
+            grant: 1,
+            granted_at: Millis::local(),
+            nonce: 7,
+            age_ms: 0,
+            size: 100,
+        }
+    }
+
+    fn acked(id: TaskId) -> Result<Result<Settled, NotSettled>, Failure> {
+        Ok(Ok(Settled::Acked {
+            id,
+            late: false,
+            already: false,
+        }))
+    }
+
+    #[test]
+    fn a_forged_or_bad_operation_fails_alone_in_its_place() {
+        let (key, first, last) = (LeaseKey::new(&[7; 32]), lease(), lease());
+        let body = format!(
+            r#"{{"operations":[{{"op":"ack","lease_id":"{}"}},{{"op":"ack","lease_id":"forged"}},7,
+                {{"op":"nack","lease_id":"x","result":1}},{{"op":"release","lease_id":"{}"}}]}}"#,
+            key.seal(&first),
+            key.seal(&last),
+        );
+        let body = Bytes::from(body);
+        let list = List {
+            key: "operations",
+            keep: SETTLE_ITEMS_MAX,
+        };
+        let fields = json::open(json::text(&body).unwrap(), Some(list)).unwrap();
+        let mut wrong = Wrong::default();
+        let mut object = Object::new(fields, SettleRequest::SHAPE, At::Root, &mut wrong);
+        let items = object.items(&OPERATIONS_FIELD, &mut wrong).unwrap();
+        let api = Api::new(Arc::new(Metrics::new()), OriginRule::Loopback);
+
+        let (batch, ops) = Batch::read(items, "operations", &body, &api, |id| key.open(id).ok());
+        assert!(batch.has_refused());
+        assert_eq!(ops.iter().map(Settle::lease).collect::<Vec<_>>(), [&first, &last]);
+
+        let results = batch.results(vec![acked(first.task), Ok(Err(NotSettled::Lost))]);
+        let codes: Vec<_> = results
+            .iter()
+            .map(|result| result.as_ref().err().map(Problem::code))
+            .collect();
+        let invalid = Some(Code::ValidationFailed);
+        assert_eq!(
+            codes,
+            [
+                None,
+                Some(Code::LeaseUnknown),
+                invalid,
+                invalid,
+                Some(Code::LeaseLost)
+            ]
+        );
+        assert_eq!(
+            results[3].as_ref().unwrap_err().errors()[0].pointer,
+            "/operations/3/result"
+        );
+
+        let shown = serde_json::to_value(answer::items(&results)).unwrap();
+        assert_eq!(
+            (&shown[0]["index"], &shown[0]["state"]),
+            (&0.into(), &"completed".into())
+        );
+        assert_eq!(
+            (&shown[4]["index"], &shown[4]["error"]["code"]),
+            (&4.into(), &"lease_lost".into())
+        );
+        let text = api.metrics().text();
+        assert!(
+            text.contains("leaseq_leases_settled_total{op=\"ack\",queue=\"emails\"} 1"),
+            "{text}"
+        );
+        assert!(text.contains("leaseq_leases_lost_total{queue=\"emails\"} 1"));
+    }
+
+    #[test]
+    fn an_engine_that_answers_too_little_is_our_mistake_and_not_success() {
+        let api = Api::new(Arc::new(Metrics::new()), OriginRule::Loopback);
+        let batch = Batch {
+            places: vec![Ok(api.metrics().queue(&lease().queue))],
+        };
+        let results = batch.results(Vec::new());
+        assert_eq!(results[0].as_ref().unwrap_err().code(), Code::Internal);
+    }
+}

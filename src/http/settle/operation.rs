@@ -1,0 +1,456 @@
+//! What workers say of their leases, read from bodies.
+
+use std::borrow::Cow;
+use std::slice::from_ref;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::error::{self, ErrorKind, Text};
+use super::retry_after::RetryAfterKind;
+use crate::domain::Lease;
+use crate::domain::limits::{
+    DELAY_MS_MAX, ERROR_TYPE_BYTES_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PROGRESS_BYTES_MAX, RESULT_BYTES_MAX,
+};
+use crate::domain::settle::{Ack, Extend, Nack, Release, Settle};
+use crate::domain::task::Json;
+use crate::http::field::{
+    Any, At, Described, Field, Flag, Kind, Label, Later, Object, Refusal, Seconds, Word, Wrong, shape, string,
+};
+use crate::http::json::{self, Fields};
+use crate::http::problem::{Code, Problem};
+
+/// The operations that end or prolong a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Verb {
+    Ack,
+    Nack,
+    Extend,
+    Release,
+}
+
+static WORDS: [(&str, Verb); 4] = [
+    ("ack", Verb::Ack),
+    ("nack", Verb::Nack),
+    ("extend", Verb::Extend),
+    ("release", Verb::Release),
+];
+
+const fn op(words: &'static [(&'static str, Verb)]) -> Field<Word<Verb>> {
+    Field::required("op", Word { words }, "Which operation it is.")
+}
+
+const OP: Field<Word<Verb>> = op(&WORDS);
+// One word each, so that the schema of an operation tells it from the others.
+const OP_ACK: Field<Word<Verb>> = op(from_ref(&WORDS[0]));
+const OP_NACK: Field<Word<Verb>> = op(from_ref(&WORDS[1]));
+const OP_EXTEND: Field<Word<Verb>> = op(from_ref(&WORDS[2]));
+const OP_RELEASE: Field<Word<Verb>> = op(from_ref(&WORDS[3]));
+const LEASE_ID: Field<Text> = Field::required("lease_id", Text, "The lease that it is for.");
+const RESULT: Field<Any> = Field::new(
+    "result",
+    Any {
+        bytes_max: RESULT_BYTES_MAX,
+        too_large: Code::ResultTooLarge,
+    },
+    "Kept with the task as its retention says.",
+);
+const ERROR: Field<ErrorKind> = Field::new("error", ErrorKind, "What went wrong, as text or in parts.");
+const RETRY: Field<Flag> = Field::new(
+    "retry",
+    Flag,
+    "`false` sends the task straight to the dead letters.",
+)
+.or("true");
+const DELAY: Field<Seconds> = Field::new(
+    "delay_seconds",
+    Seconds {
+        min_ms: 0,
+        max_ms: DELAY_MS_MAX,
+    },
+    "Until the next attempt, instead of the policy's backoff.",
+);
+const LEASE: Field<Seconds> = Field::new(
+    "lease_seconds",
+    Seconds {
+        min_ms: LEASE_MS_MIN,
+        max_ms: LEASE_MS_MAX,
+    },
+    "From now on; the length that the lease was granted with unless given.",
+);
+const PROGRESS: Field<Any> = Field::new(
+    "progress",
+    Any {
+        bytes_max: PROGRESS_BYTES_MAX,
+        too_large: Code::ValidationFailed,
+    },
+    "Shown with the task.",
+);
+const RETRY_AFTER: Field<RetryAfterKind> = Field::new(
+    "retry_after",
+    RetryAfterKind,
+    "Seconds or an HTTP date, at most 24 hours ahead, as in the upstream's `Retry-After`. Without it the task is ready at once.",
+);
+const HOLD: Field<Hold> = Field::new(
+    "hold",
+    Hold,
+    "Which siblings wait, too; this version has `none` only.",
+)
+.or("\"none\"");
+const REASON: Field<Label> = Field::new(
+    "reason",
+    Label {
+        bytes_max: ERROR_TYPE_BYTES_MAX,
+    },
+    "For whoever reads the task.",
+);
+
+shape! {
+    /// The task is done.
+    AckRequest: RESULT
+}
+shape! {
+    /// The attempt failed.
+    NackRequest: ERROR, RETRY, DELAY
+}
+shape! {
+    /// The worker needs more time.
+    ExtendRequest: LEASE, PROGRESS
+}
+shape! {
+    /// The worker gives the task back without spending the attempt.
+    ReleaseRequest: RETRY_AFTER, HOLD, REASON
+}
+shape! {
+    /// An ack among other operations.
+    AckOperation: OP_ACK, LEASE_ID, RESULT
+}
+shape! {
+    /// A nack among other operations.
+    NackOperation: OP_NACK, LEASE_ID, ERROR, RETRY, DELAY
+}
+shape! {
+    /// An extend among other operations.
+    ExtendOperation: OP_EXTEND, LEASE_ID, LEASE, PROGRESS
+}
+shape! {
+    /// A release among other operations.
+    ReleaseOperation: OP_RELEASE, LEASE_ID, RETRY_AFTER, HOLD, REASON
+}
+shape! {
+    /// An operation whose `op` cannot be read.
+    AnyOperation: OP, LEASE_ID, RESULT, ERROR, RETRY, DELAY, LEASE, PROGRESS, RETRY_AFTER, HOLD, REASON
+}
+
+/// The schemas of what [`read`] takes.
+pub(in crate::http) const OPERATIONS: &[&str] = &[
+    "AckOperation",
+    "NackOperation",
+    "ExtendOperation",
+    "ReleaseOperation",
+];
+
+/// What a verb says beside the lease, before the lease is known to be genuine.
+#[derive(Debug)]
+pub(in crate::http) enum Said {
+    Ack(Ack),
+    Nack(Nack),
+    Extend(Extend),
+    Release(Release),
+}
+
+impl Said {
+    pub(in crate::http) fn of(self, lease: Lease) -> Settle {
+        match self {
+            Self::Ack(ack) => Settle::Ack(lease, ack),
+            Self::Nack(nack) => Settle::Nack(lease, nack),
+            Self::Extend(extend) => Settle::Extend(lease, extend),
+            Self::Release(release) => Settle::Release(lease, release),
+        }
+    }
+}
+
+/// Reads the body of `POST /v1/leases/{lease_id}/{verb}`.
+pub(in crate::http) fn read_one(verb: Verb, body: &Bytes) -> Result<Said, Problem> {
+    let shape = match verb {
+        Verb::Ack => AckRequest::SHAPE,
+        Verb::Nack => NackRequest::SHAPE,
+        Verb::Extend => ExtendRequest::SHAPE,
+        Verb::Release => ReleaseRequest::SHAPE,
+    };
+    let mut wrong = Wrong::default();
+    let fields = json::open(json::text(body)?, None)?;
+    let mut object = Object::new(fields, shape, At::Root, &mut wrong);
+    let said = read_said(verb, &mut object, body, &mut wrong);
+    wrong.into_result().map(|()| said)
+}
+
+/// Reads one operation of a list: what it says, and the `lease_id` it says it of.
+pub(in crate::http) fn read<'a>(
+    fields: Option<Fields<'a>>,
+    body: &Bytes,
+    at: At<'_>,
+) -> Result<(Said, Cow<'a, str>), Problem> {
+    let mut wrong = Wrong::default();
+    let Some(fields) = fields else {
+        wrong.add(at, "must be an object");
+        return Err(wrong.into_problem());
+    };
+    let verb = fields.text(OP.name).and_then(|text| OP.kind.read(text).ok());
+    let shape = match verb {
+        Some(Verb::Ack) => AckOperation::SHAPE,
+        Some(Verb::Nack) => NackOperation::SHAPE,
+        Some(Verb::Extend) => ExtendOperation::SHAPE,
+        Some(Verb::Release) => ReleaseOperation::SHAPE,
+        None => AnyOperation::SHAPE,
+    };
+    let mut object = Object::new(fields, shape, at, &mut wrong);
+    let (verb, lease_id) = (object.take(&OP, &mut wrong), object.take(&LEASE_ID, &mut wrong));
+    let said = verb.map(|verb| read_said(verb, &mut object, body, &mut wrong));
+    wrong.into_result()?;
+    Ok((
+        said.expect("op is required"),
+        lease_id.expect("lease_id is required"),
+    ))
+}
+
+fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Said {
+    let kept = |text: &RawValue| Json::from_checked(body.slice_ref(text.get().as_bytes()));
+    match verb {
+        Verb::Ack => Said::Ack(Ack {
+            result: object.take(&RESULT, wrong).map(kept),
+        }),
+        Verb::Nack => {
+            let error = object.take(&ERROR, wrong);
+            let error = match error {
+                Some(text) => error::read(text, At::Field(&object.at(), ERROR.name), wrong),
+                None => error::cut("", "", None),
+            };
+            let retry = object.take(&RETRY, wrong).unwrap_or(true);
+            let delay_ms = object.take(&DELAY, wrong);
+            if !retry && delay_ms.is_some() {
+                wrong.add(At::Field(&object.at(), DELAY.name), "contradicts `retry: false`");
+            }
+            Said::Nack(Nack {
+                error,
+                retry,
+                delay_ms,
+            })
+        }
+        Verb::Extend => Said::Extend(Extend {
+            lease_ms: object.take(&LEASE, wrong),
+            progress: object.take(&PROGRESS, wrong).map(kept),
+        }),
+        Verb::Release => {
+            let retry_after = object.take(&RETRY_AFTER, wrong).unwrap_or_default();
+            object.take(&HOLD, wrong);
+            let reason = object.take(&REASON, wrong).map(Cow::into_owned);
+            Said::Release(Release { retry_after, reason })
+        }
+    }
+}
+
+/// `none`, until siblings can be held.
+#[derive(Debug)]
+struct Hold;
+
+impl Kind for Hold {
+    type Value<'a> = ();
+
+    fn read(&self, text: &RawValue) -> Result<(), Refusal> {
+        match string(text).as_deref() {
+            Some("none") => Ok(()),
+            Some("name" | "group" | "queue") => Err(Later::refusal()),
+            _ => Err("must be none".into()),
+        }
+    }
+}
+
+impl Described for Hold {
+    fn schema(&self) -> Option<RefOr<Schema>> {
+        let none = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["none"]));
+        Some(Schema::from(none).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Millis;
+    use crate::domain::limits::ERROR_MESSAGE_BYTES_MAX;
+    use crate::domain::settle::RetryAfter;
+
+    fn one(verb: Verb, body: &str) -> Result<Said, Problem> {
+        read_one(verb, &Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    fn refused(verb: Verb, body: &str) -> (Code, Vec<String>) {
+        let problem = one(verb, body).unwrap_err();
+        (
+            problem.code(),
+            problem
+                .errors()
+                .iter()
+                .map(|error| error.pointer.clone())
+                .collect(),
+        )
+    }
+
+    fn nack(body: &str) -> Nack {
+        match one(Verb::Nack, body).unwrap() {
+            Said::Nack(nack) => nack,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn retry_after(value: &str) -> Option<RetryAfter> {
+        match one(Verb::Release, &format!("{{\"retry_after\":{value}}}")) {
+            Ok(Said::Release(release)) => Some(release.retry_after),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn an_empty_body_is_the_plain_operation() {
+        for verb in [Verb::Ack, Verb::Nack, Verb::Extend, Verb::Release] {
+            assert!(one(verb, "").is_ok());
+        }
+        let Nack {
+            error,
+            retry,
+            delay_ms,
+        } = nack("");
+        assert_eq!(
+            (error.kind.as_str(), error.message.as_str(), retry, delay_ms),
+            ("error", "", true, None)
+        );
+    }
+
+    #[test]
+    fn a_result_is_kept_byte_for_byte_and_bounded() {
+        let Said::Ack(ack) = one(Verb::Ack, r#"{"result": [ 1.0,9007199254740993] }"#).unwrap() else {
+            panic!("an ack")
+        };
+        assert_eq!(ack.result.unwrap().as_str(), "[ 1.0,9007199254740993]");
+        let long = format!("{{\"result\":\"{}\"}}", "x".repeat(RESULT_BYTES_MAX));
+        assert_eq!(
+            refused(Verb::Ack, &long),
+            (Code::ResultTooLarge, vec!["/result".to_owned()])
+        );
+    }
+
+    #[test]
+    fn an_error_is_text_or_parts_and_is_cut_rather_than_refused() {
+        assert_eq!(
+            nack(r#"{"error":"smtp \"timeout\""}"#).error.message,
+            "smtp \"timeout\""
+        );
+        let parts = nack(r#"{"error":{"type":"Timeout","message":"after 3 s","stack":null}}"#).error;
+        assert_eq!(
+            (parts.kind.as_str(), parts.message.as_str(), parts.stack),
+            ("Timeout", "after 3 s", None)
+        );
+
+        let long = nack(&format!(
+            "{{\"error\":\"{}\"}}",
+            "é".repeat(ERROR_MESSAGE_BYTES_MAX)
+        ))
+        .error;
+        assert!(long.cut && long.message.len() == ERROR_MESSAGE_BYTES_MAX);
+        let odd = nack(&format!(
+            "{{\"error\":\"x{}\"}}",
+            "é".repeat(ERROR_MESSAGE_BYTES_MAX)
+        ))
+        .error;
+        assert!(odd.cut && odd.message.len() == ERROR_MESSAGE_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn what_is_wrong_inside_an_error_has_its_pointer() {
+        assert_eq!(
+            refused(Verb::Nack, r#"{"error":{"message":1,"typ":"x"}}"#).1,
+            ["/error/typ", "/error/message"]
+        );
+        assert_eq!(refused(Verb::Nack, r#"{"error":[]}"#).1, ["/error"]);
+        assert_eq!(
+            refused(Verb::Nack, r#"{"retry":false,"delay_seconds":1}"#).1,
+            ["/delay_seconds"]
+        );
+    }
+
+    #[test]
+    fn retry_after_takes_what_upstreams_send() {
+        assert_eq!(retry_after("30"), Some(RetryAfter::Ms(30_000)));
+        assert_eq!(retry_after("\"30\""), Some(RetryAfter::Ms(30_000)));
+        let date = "\"Fri, 15 Jan 2021 08:00:00 GMT\"";
+        assert_eq!(
+            retry_after(date),
+            Some(RetryAfter::At(Millis::new(1_610_697_600_000)))
+        );
+        assert_eq!(retry_after("null"), Some(RetryAfter::None));
+        for bad in [
+            "-1",
+            "86401",
+            "\"soon\"",
+            "true",
+            "[]",
+            "\"Fri, 15 Jan 2099 08:00:00 GMT\"",
+            "\"inf\"",
+        ] {
+            assert_eq!(retry_after(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hold_is_refused_and_never_ignored() {
+        assert!(one(Verb::Release, r#"{"hold":"none"}"#).is_ok());
+        assert_eq!(
+            refused(Verb::Release, r#"{"hold":"name"}"#),
+            (Code::NotAvailable, vec!["/hold".to_owned()])
+        );
+        assert_eq!(
+            refused(Verb::Release, r#"{"hold":"all"}"#).0,
+            Code::ValidationFailed
+        );
+    }
+
+    #[test]
+    fn an_operation_of_a_list_has_the_fields_of_its_verb() {
+        let read = |text: &'static str| {
+            let fields = json::open(text, None).unwrap();
+            read(
+                Some(fields),
+                &Bytes::from_static(text.as_bytes()),
+                At::Item(&At::Root, 3),
+            )
+        };
+        let pointers = |text| {
+            let problem = read(text).unwrap_err();
+            problem
+                .errors()
+                .iter()
+                .map(|error| error.pointer.clone())
+                .collect::<Vec<_>>()
+        };
+        assert!(matches!(
+            read(r#"{"op":"extend","lease_id":"L","lease_seconds":60}"#),
+            Ok((
+                Said::Extend(Extend {
+                    lease_ms: Some(60_000),
+                    ..
+                }),
+                Cow::Borrowed("L")
+            ))
+        ));
+        assert_eq!(
+            pointers(r#"{"op":"ack","lease_id":"L","retry":true}"#),
+            ["/3/retry"]
+        );
+        assert_eq!(pointers(r#"{"op":"done","result":1}"#), ["/3/op", "/3/lease_id"]);
+        assert_eq!(pointers(r#"{"lease_id":1}"#), ["/3/op", "/3/lease_id"]);
+    }
+}

@@ -1,0 +1,212 @@
+//! Tasks: enqueue one, read one, list one state.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode, Uri};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::body::JsonBody;
+use super::field::{At, Field, Parsed, Wrong, shape};
+use super::json;
+use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
+use super::path::{InQueue, InTask, QueuePath, TaskPath};
+use super::problem::{Code, Problem};
+use super::producer::Producer;
+use super::query::{QueryFields, query_parameters, whole_number};
+use super::wire;
+use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use crate::domain::task::Enqueued;
+use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
+use crate::engine::TaskFilter;
+
+pub(super) mod new_task;
+pub(super) mod view;
+
+use new_task::NewTaskRequest;
+use view::{Page, TaskAnswer};
+
+/// What became of an enqueue.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EnqueueAnswer<'a> {
+    #[schema(value_type = wire::Id)]
+    id: TaskId,
+    #[schema(value_type = wire::Name)]
+    queue: &'a QueueName,
+    #[schema(value_type = wire::State)]
+    state: TaskState,
+    /// When it becomes ready: scheduled tasks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    run_at: Option<Millis>,
+    /// Whether an earlier enqueue had made this task already.
+    duplicate: bool,
+}
+
+impl<'a> EnqueueAnswer<'a> {
+    pub(super) fn of(queue: &'a QueueName, Enqueued { id, state, run_at }: Enqueued) -> Self {
+        Self {
+            id,
+            queue,
+            state,
+            run_at,
+            duplicate: false,
+        }
+    }
+}
+
+problem_set! { EnqueueProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::QueuesFull, Code::PayloadTooLarge, Code::StoreFull] }
+
+/// Enqueue one task.
+///
+/// The answer comes after the durability step that its `LeaseQ-Durability` header names.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/tasks", operation_id = "enqueue", tag = "tasks",
+    params(QueuePath),
+    request_body(content = NewTaskRequest, example = json!({"name": "welcome", "payload": {"to": "a@example.com"}})),
+    responses(
+        (status = 201, description = "Accepted", body = EnqueueAnswer, headers(("Location", description = "The task's path"))),
+        EnqueueProblems
+    ),
+)]
+pub(super) async fn enqueue(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    producer: Producer,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let mut wrong = Wrong::default();
+    let fields = json::open(json::text(&body)?, None)?;
+    let task = new_task::read(fields, &body, &producer, At::Root, &mut wrong);
+    wrong.into_result()?;
+
+    let enqueued = api.engine()?.enqueue(&queue, task).await?;
+    api.metrics().queue(&queue).enqueued.inc();
+    let location = format!("/v1/queues/{queue}/tasks/{}", enqueued.id);
+    let location = HeaderValue::try_from(location).expect("names and ids are visible ASCII");
+    let answer = Json(EnqueueAnswer::of(&queue, enqueued));
+    Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
+}
+
+shape! {
+    /// No parameters yet.
+    TaskQuery: ; later "wait_seconds"
+}
+
+problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown, Code::NotAvailable] }
+
+/// Read one task.
+///
+/// Finished tasks stay readable as long as the queue's `retention` says.
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/tasks/{id}", operation_id = "task", tag = "tasks",
+    params(TaskPath),
+    responses((status = 200, description = "The whole task", body = TaskAnswer), TaskProblems),
+)]
+pub(super) async fn task(
+    State(api): State<Api>,
+    InTask { queue, id }: InTask,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    QueryFields::open(&uri, TaskQuery::SHAPE)?.finish()?;
+
+    let task = api
+        .engine()?
+        .task(&queue, id)
+        .await?
+        .ok_or_else(|| Code::TaskUnknown.problem())?;
+    Ok(Json(TaskAnswer::of(&queue, &task)).into_response())
+}
+
+const STATE: Field<Parsed<TaskState>> = Field::required(
+    "state",
+    Parsed {
+        parse: |text| {
+            let words = TaskState::ALL.map(TaskState::word).join(", ");
+            TaskState::parse(text).ok_or_else(|| format!("must be one of {words}").into())
+        },
+        schema: wire::state_schema,
+    },
+    "The state to list.",
+);
+const NAME: Field<Parsed<TaskName>> = Field::new("name", new_task::TASK_NAME, "Only tasks of this name.");
+const GROUP: Field<Parsed<Group>> = Field::new("group", new_task::GROUP_KIND, "Only tasks of this group.");
+pub(super) const LIMIT: Field<Parsed<usize>> = Field::new(
+    "limit",
+    Parsed {
+        parse: |text| whole_number(text, 1, PAGE_MAX),
+        schema: wire::page_limit_schema,
+    },
+    "Items of a page at most. A page may be shorter, even empty, while `next_cursor` is there.",
+);
+pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
+    "cursor",
+    Parsed {
+        parse: |text| {
+            let sound = (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+            sound
+                .then(|| text.to_owned())
+                .ok_or("must be the `next_cursor` of an earlier page".into())
+        },
+        schema: wire::cursor_schema,
+    },
+    "The `next_cursor` of the page before.",
+);
+
+shape! {
+    /// Which tasks to list.
+    TasksQuery: STATE, NAME, GROUP, LIMIT, CURSOR
+}
+
+impl utoipa::IntoParams for TasksQuery {
+    fn into_params(
+        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+    ) -> Vec<utoipa::openapi::path::Parameter> {
+        query_parameters(Self::SHAPE)
+    }
+}
+
+problem_set! { TasksProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
+/// List the tasks of one state.
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/tasks", operation_id = "tasks", tag = "tasks",
+    params(QueuePath, TasksQuery),
+    responses((status = 200, description = "A page of tasks", body = Page<TaskAnswer>), TasksProblems),
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let mut query = QueryFields::open(&uri, TasksQuery::SHAPE)?;
+    let state = query.take(&STATE);
+    let name = query.take(&NAME);
+    let group = query.take(&GROUP).map(|group| group.as_str().to_owned());
+    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
+    let cursor = query.take(&CURSOR);
+    query.finish()?;
+    let state = state.expect("it is required");
+
+    let filter = TaskFilter { state, name, group };
+    let page = api
+        .engine()?
+        .tasks(&queue, filter, limit, cursor.as_deref())
+        .await?;
+    let page = page
+        .map_err(view::bad_cursor)?
+        .ok_or_else(|| Code::QueueUnknown.problem())?;
+    let items = page
+        .items
+        .iter()
+        .map(|task| TaskAnswer::of(&queue, task))
+        .collect();
+    Ok(Json(Page {
+        items,
+        next_cursor: page.next_cursor,
+    })
+    .into_response())
+}

@@ -1,0 +1,288 @@
+//! Tasks as producers describe them: one JSON object each, alone, in a batch, or on a line.
+
+use bytes::Bytes;
+
+use crate::domain::limits::{
+    ATTEMPTS_MAX, DELAY_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PAYLOAD_BYTES_MAX, PRIORITY_MAX,
+};
+use crate::domain::task::Json;
+use crate::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
+use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, sentence, shape};
+use crate::http::json::Fields;
+use crate::http::problem::Code;
+use crate::http::producer::Producer;
+use crate::http::wire;
+
+/// A task's name.
+pub(in crate::http) const TASK_NAME: Parsed<TaskName> = Parsed {
+    parse: |text| TaskName::parse(text).map_err(sentence),
+    schema: wire::name_schema,
+};
+
+/// A group.
+pub(in crate::http) const GROUP_KIND: Parsed<Group> = Parsed {
+    parse: |text| Group::parse(text).map_err(sentence),
+    schema: wire::group_schema,
+};
+
+const NAME: Field<Parsed<TaskName>> = Field::new(
+    "name",
+    TASK_NAME,
+    "Which handler the task is for; limits and breakers are per name.",
+)
+.or("\"default\"");
+const PAYLOAD: Field<Any> = Field::new(
+    "payload",
+    Any {
+        bytes_max: PAYLOAD_BYTES_MAX,
+        too_large: Code::PayloadTooLarge,
+    },
+    "What the worker gets, byte for byte.",
+)
+.or("null");
+const PRIORITY: Field<Integer> = Field::new(
+    "priority",
+    Integer {
+        min: 0,
+        max: PRIORITY_MAX as u64,
+    },
+    "Higher first: 1 low, 10 normal, 50 high, 100 critical.",
+)
+.or("10");
+const GROUP: Field<Parsed<Group>> = Field::new(
+    "group",
+    GROUP_KIND,
+    "A tenant or customer: groups with ready tasks take turns.",
+);
+const DELAY: Field<Seconds> = Field::new(
+    "delay_seconds",
+    Seconds {
+        min_ms: 0,
+        max_ms: DELAY_MS_MAX,
+    },
+    "Not before this many seconds after acceptance. Not together with `run_at`.",
+);
+const RUN_AT: Field<Parsed<Millis>> = Field::new(
+    "run_at",
+    Parsed {
+        parse: |text| Millis::parse(text).map_err(sentence),
+        schema: wire::instant_schema,
+    },
+    "Not before this instant, at most 365 days ahead. Not together with `delay_seconds`.",
+);
+const MAX_ATTEMPTS: Field<Integer> = Field::new(
+    "max_attempts",
+    Integer {
+        min: 1,
+        max: ATTEMPTS_MAX as u64,
+    },
+    "Attempts until the task is a dead letter; the config's unless given.",
+);
+const LEASE: Field<Seconds> = Field::new(
+    "lease_seconds",
+    Seconds {
+        min_ms: LEASE_MS_MIN,
+        max_ms: LEASE_MS_MAX,
+    },
+    "How long a lease of this task lasts; the config's unless given.",
+);
+const HEADERS: Field<Headers> = Field::new("headers", Headers, "Text by name, returned with the lease.");
+
+shape! {
+    /// A task to enqueue.
+    NewTaskRequest: NAME, PAYLOAD, PRIORITY, GROUP, DELAY, RUN_AT, MAX_ATTEMPTS, LEASE, HEADERS;
+        later "retry", "unique", "expires_in_seconds", "expires_at"
+}
+
+/// Reads one task. What it returns is to be used only if nothing was noted in `wrong`.
+pub(in crate::http) fn read(
+    fields: Fields<'_>,
+    body: &Bytes,
+    producer: &Producer,
+    at: At<'_>,
+    wrong: &mut Wrong,
+) -> NewTask {
+    let mut object = Object::new(fields, NewTaskRequest::SHAPE, at, wrong);
+    let now = Millis::local();
+
+    let name = object.take(&NAME, wrong).unwrap_or_default();
+    let payload = object.take(&PAYLOAD, wrong);
+    // A slice of the body: the payload is not copied.
+    let payload = payload.map_or_else(Json::null, |text| {
+        Json::from_checked(body.slice_ref(text.get().as_bytes()))
+    });
+    let priority = object
+        .take(&PRIORITY, wrong)
+        .and_then(Priority::new)
+        .unwrap_or_default();
+    let group = object.take(&GROUP, wrong);
+    let start = match (object.take(&DELAY, wrong), object.take(&RUN_AT, wrong)) {
+        (None | Some(0), None) => Start::Now,
+        (Some(ms), None) => Start::After(ms),
+        (None, Some(run_at)) => {
+            // The local clock is good enough for a bound of a year; Redis's decides when the task is due.
+            if run_at.since(now) > DELAY_MS_MAX {
+                wrong.add(At::Field(&at, RUN_AT.name), "must be at most 365 days ahead");
+            }
+            Start::At(run_at)
+        }
+        (Some(_), Some(_)) => {
+            wrong.add(
+                At::Field(&at, RUN_AT.name),
+                "contradicts delay_seconds: give one of the two",
+            );
+            Start::Now
+        }
+    };
+    let max_attempts = object
+        .take(&MAX_ATTEMPTS, wrong)
+        .and_then(|n| u16::try_from(n).ok());
+    let lease_ms = object.take(&LEASE, wrong);
+    let mut meta = producer.meta();
+    meta.headers = object.take(&HEADERS, wrong).unwrap_or_default();
+    NewTask {
+        id: TaskId::new(now),
+        name,
+        group,
+        payload,
+        priority,
+        start,
+        max_attempts,
+        lease_ms,
+        meta,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::json;
+    use crate::http::problem::Problem;
+
+    fn parse(body: &str) -> Result<NewTask, Problem> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let producer = Producer {
+            traceparent: None,
+            tracestate: None,
+        };
+        let mut wrong = Wrong::default();
+        let fields = json::open(json::text(&body)?, None)?;
+        let task = read(fields, &body, &producer, At::Root, &mut wrong);
+        wrong.into_result().map(|()| task)
+    }
+
+    fn refused(body: &str) -> (Code, Vec<String>) {
+        let problem = parse(body).unwrap_err();
+        (
+            problem.code(),
+            problem
+                .errors()
+                .iter()
+                .map(|error| error.pointer.clone())
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn an_empty_object_is_a_task_with_defaults_and_null_is_absence() {
+        let names = NewTaskRequest::SHAPE
+            .iter()
+            .map(|field| format!("\"{}\":null", field.name()));
+        let all_null = format!("{{{}}}", names.collect::<Vec<_>>().join(","));
+        for body in ["", "{}", &all_null] {
+            let task = parse(body).unwrap();
+            assert_eq!((task.name.as_str(), task.payload.as_str()), ("default", "null"));
+            assert_eq!((task.priority.get(), task.start), (10, Start::Now));
+            assert_eq!((task.max_attempts, task.lease_ms, task.group), (None, None, None));
+        }
+    }
+
+    #[test]
+    fn a_payload_stays_byte_for_byte() {
+        for payload in [
+            "[]",
+            "9007199254740993",
+            "{\"b\":1,\"a\":2,\"b\":3}",
+            "\"\\u0041\\ud800\"",
+            "[ 1.10 ,\t2E+1]",
+        ] {
+            let task = parse(&format!("{{ \"payload\" :  {payload} }}")).unwrap();
+            assert_eq!(task.payload.as_str(), payload);
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_with_its_pointer() {
+        let (code, pointers) = refused(
+            r#"{"name":"a b","priority":1001,"prioritiy":1,"delay_seconds":-1,"lease_seconds":0.5,
+                "max_attempts":1.5,"group":"","headers":{"a":1},"a/b~c":0,"run_at":"tomorrow"}"#,
+        );
+        assert_eq!(code, Code::ValidationFailed);
+        let expected = [
+            "/prioritiy",
+            "/a~1b~0c",
+            "/name",
+            "/priority",
+            "/group",
+            "/delay_seconds",
+            "/run_at",
+            "/max_attempts",
+            "/lease_seconds",
+            "/headers",
+        ];
+        assert_eq!(pointers, expected);
+    }
+
+    #[test]
+    fn limits_are_refused_never_clamped() {
+        for (good, bad) in [
+            (r#"{"priority":1000}"#, r#"{"priority":1001}"#),
+            (r#"{"priority":10.0}"#, r#"{"priority":"10"}"#),
+            (
+                r#"{"delay_seconds":31536000}"#,
+                r#"{"delay_seconds":31536000.001}"#,
+            ),
+            (r#"{"lease_seconds":43200}"#, r#"{"lease_seconds":43200.001}"#),
+            (r#"{"lease_seconds":1}"#, r#"{"lease_seconds":0.999}"#),
+            (r#"{"max_attempts":1}"#, r#"{"max_attempts":0}"#),
+            (
+                r#"{"run_at":"2020-01-01T00:00:00Z"}"#,
+                r#"{"run_at":"2099-01-01T00:00:00Z"}"#,
+            ),
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+            assert_eq!(refused(bad).0, Code::ValidationFailed, "{bad}");
+        }
+    }
+
+    #[test]
+    fn contradictions_and_repetitions_are_refused() {
+        let both = r#"{"delay_seconds":1,"run_at":"2027-01-01T00:00:00Z"}"#;
+        assert_eq!(
+            refused(both),
+            (Code::ValidationFailed, vec!["/run_at".to_owned()])
+        );
+        assert_eq!(refused(r#"{"name":"a","name":"a"}"#).1, ["/name"]);
+    }
+
+    #[test]
+    fn what_comes_later_is_refused_and_never_ignored() {
+        for field in ["unique", "retry", "expires_in_seconds", "expires_at"] {
+            let body = format!("{{\"{field}\":{{}}}}");
+            assert_eq!(refused(&body), (Code::NotAvailable, vec![format!("/{field}")]));
+        }
+        let with_typo = refused(r#"{"unique":{},"nmae":"x"}"#);
+        assert_eq!(with_typo.0, Code::ValidationFailed);
+        assert_eq!(with_typo.1.len(), 2);
+    }
+
+    #[test]
+    fn a_payload_over_the_limit_is_too_large() {
+        let body = |bytes: usize| format!("{{\"payload\":\"{}\"}}", "x".repeat(bytes - 2));
+        assert!(parse(&body(PAYLOAD_BYTES_MAX)).is_ok());
+        assert_eq!(
+            refused(&body(PAYLOAD_BYTES_MAX + 1)),
+            (Code::PayloadTooLarge, vec!["/payload".to_owned()])
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! Tasks as they are shown: to workers with a lease, and to whoever reads them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::task::{Attempt, Json, TaskError, TaskView};
+use crate::domain::{Group, LeasedTask, Millis, QueueName, TaskId, TaskName, TaskState};
+use crate::engine::BadCursor;
+use crate::http::problem::Problem;
+use crate::http::wire::{self, Seconds};
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Page<T> {
+    pub(in crate::http) items: Vec<T>,
+    /// Give it as `cursor` for the next page; null when there is none.
+    #[schema(required = true)]
+    pub(in crate::http) next_cursor: Option<String>,
+}
+
+pub(in crate::http) fn bad_cursor(_: BadCursor) -> Problem {
+    Problem::at(
+        "query:cursor",
+        "must be the `next_cursor` of an earlier page of the same list",
+    )
+}
+
+/// A task with the lease that the caller now holds.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LeasedTask)]
+pub(in crate::http) struct LeasedTaskAnswer<'a> {
+    #[schema(value_type = wire::Id)]
+    id: TaskId,
+    #[schema(value_type = wire::Name)]
+    queue: &'a QueueName,
+    #[schema(value_type = wire::Name)]
+    name: &'a TaskName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    group: Option<&'a Group>,
+    #[schema(value_type = wire::Json)]
+    payload: &'a Json,
+    priority: u16,
+    /// 1 for the first.
+    attempt: u16,
+    max_attempts: u16,
+    /// Releases with `retry_after` so far.
+    deferrals: u16,
+    /// Rises with every grant and is never reused: a fencing token.
+    grant: u32,
+    /// Proves the lease; ack, nack, extend and release take it.
+    lease_id: &'a str,
+    #[schema(value_type = wire::Duration)]
+    lease_seconds: Seconds,
+    #[schema(value_type = wire::Instant)]
+    lease_expires_at: Millis,
+    /// The clock that `lease_expires_at` is on.
+    #[schema(value_type = wire::Instant)]
+    server_time: Millis,
+    #[schema(value_type = wire::Instant)]
+    enqueued_at: Millis,
+    #[schema(value_type = wire::Instant)]
+    ready_at: Millis,
+    headers: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    tracestate: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    last_error: Option<ErrorAnswer<'a>>,
+}
+
+impl<'a> LeasedTaskAnswer<'a> {
+    pub(in crate::http) fn of(task: &'a LeasedTask) -> Self {
+        Self {
+            id: task.id,
+            queue: &task.queue,
+            name: &task.name,
+            group: task.group.as_ref(),
+            payload: &task.payload,
+            priority: task.priority.get(),
+            attempt: task.attempt,
+            max_attempts: task.max_attempts,
+            deferrals: task.deferrals,
+            grant: task.grant,
+            lease_id: &task.lease_id,
+            lease_seconds: Seconds(task.lease_ms),
+            lease_expires_at: task.lease_expires_at,
+            server_time: task.server_time,
+            enqueued_at: task.enqueued_at,
+            ready_at: task.ready_at,
+            headers: &task.meta.headers,
+            traceparent: task.meta.traceparent.as_deref(),
+            tracestate: task.meta.tracestate.as_deref(),
+            last_error: task.last_error.as_ref().map(ErrorAnswer::of),
+        }
+    }
+}
+
+/// Everything the service knows of one task.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Task)]
+pub(in crate::http) struct TaskAnswer<'a> {
+    #[schema(value_type = wire::Id)]
+    id: TaskId,
+    #[schema(value_type = wire::Name)]
+    queue: &'a QueueName,
+    #[schema(value_type = wire::Name)]
+    name: &'a TaskName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    group: Option<&'a Group>,
+    #[schema(value_type = wire::State)]
+    state: TaskState,
+    #[schema(value_type = wire::Json)]
+    payload: &'a Json,
+    priority: u16,
+    /// Grants that counted, the running one included.
+    attempt: u16,
+    max_attempts: u16,
+    deferrals: u16,
+    /// Grants so far.
+    grant: u32,
+    #[schema(value_type = wire::Duration)]
+    lease_seconds: Seconds,
+    #[schema(value_type = wire::Instant)]
+    enqueued_at: Millis,
+    /// When it becomes ready: scheduled tasks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    run_at: Option<Millis>,
+    /// When it became ready: ready tasks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    ready_at: Option<Millis>,
+    /// Leased tasks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    lease_expires_at: Option<Millis>,
+    cancel_requested: bool,
+    /// Who holds or last held the lease, where the lease call named a worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    worker: Option<&'a str>,
+    /// As the worker last reported it with an extend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = wire::Json, required = false)]
+    progress: Option<&'a Json>,
+    /// Completed, cancelled and dead tasks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    finished_at: Option<Millis>,
+    /// Completed tasks whose ack carried one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = wire::Json, required = false)]
+    result: Option<&'a Json>,
+    /// Why it is dead: `attempts_exhausted`, `rejected` or `expired`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    last_error: Option<ErrorAnswer<'a>>,
+    /// Failed attempts, oldest first; of many, the first and the latest.
+    attempts: Vec<AttemptAnswer<'a>>,
+    headers: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    tracestate: Option<&'a str>,
+}
+
+impl<'a> TaskAnswer<'a> {
+    pub(in crate::http) fn of(queue: &'a QueueName, task: &'a TaskView) -> Self {
+        let scheduled = task.state == TaskState::Scheduled;
+        Self {
+            id: task.id,
+            queue,
+            name: &task.name,
+            group: task.group.as_ref(),
+            state: task.state,
+            payload: &task.payload,
+            priority: task.priority.get(),
+            attempt: task.attempt,
+            max_attempts: task.max_attempts,
+            deferrals: task.deferrals,
+            grant: task.grant,
+            lease_seconds: Seconds(task.lease_ms),
+            enqueued_at: task.enqueued_at,
+            run_at: task.ready_at.filter(|_| scheduled),
+            ready_at: task.ready_at.filter(|_| !scheduled),
+            lease_expires_at: task.lease_expires_at,
+            cancel_requested: task.cancel_requested,
+            worker: task.worker.as_deref(),
+            progress: task.progress.as_ref(),
+            finished_at: task.finished_at,
+            result: task.result.as_ref(),
+            reason: task.reason.map(|reason| reason.word()),
+            last_error: task
+                .attempts
+                .last()
+                .map(|attempt| ErrorAnswer::of(&attempt.error)),
+            attempts: task.attempts.iter().map(AttemptAnswer::of).collect(),
+            headers: &task.meta.headers,
+            traceparent: task.meta.traceparent.as_deref(),
+            tracestate: task.meta.tracestate.as_deref(),
+        }
+    }
+}
+
+/// One failed attempt.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub(in crate::http) struct AttemptAnswer<'a> {
+    number: u16,
+    grant: u32,
+    /// Null where the lease call named none.
+    #[schema(required = true)]
+    worker: Option<&'a str>,
+    #[schema(value_type = wire::Instant)]
+    started_at: Millis,
+    #[schema(value_type = wire::Instant)]
+    ended_at: Millis,
+    /// `nacked`, `lease_expired` or `deferrals_exhausted`.
+    outcome: &'static str,
+    error: ErrorAnswer<'a>,
+}
+
+impl<'a> AttemptAnswer<'a> {
+    fn of(attempt: &'a Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            grant: attempt.grant,
+            worker: attempt.worker.as_deref(),
+            started_at: attempt.started_at,
+            ended_at: attempt.ended_at,
+            outcome: attempt.outcome.word(),
+            error: ErrorAnswer::of(&attempt.error),
+        }
+    }
+}
+
+/// An error as a worker reported it, or as the service recorded it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TaskError)]
+pub(in crate::http) struct ErrorAnswer<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    stack: Option<&'a str>,
+    /// There, and true, where message or stack were cut to their limits.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    cut: bool,
+}
+
+impl<'a> ErrorAnswer<'a> {
+    fn of(error: &'a TaskError) -> Self {
+        Self {
+            kind: &error.kind,
+            message: &error.message,
+            stack: error.stack.as_deref(),
+            cut: error.cut,
+        }
+    }
+}

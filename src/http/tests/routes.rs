@@ -1,0 +1,171 @@
+//! Paths, methods and fields.
+
+use http::StatusCode;
+
+use super::{post, read, request, send};
+use crate::http::problem::Code;
+
+#[tokio::test]
+async fn what_is_well_formed_reaches_the_engine() {
+    let lease = "/v1/leases/AQZlbWFpbHM";
+    for (method, path, body) in [
+        (
+            "POST",
+            "/v1/queues/emails/tasks",
+            r#"{"name":"welcome","payload":{"to":"a@example.com"}}"#,
+        ),
+        ("POST", "/v1/queues/emails/tasks", ""),
+        (
+            "POST",
+            "/v1/queues/emails/tasks/batch",
+            r#"{"tasks":[{}],"atomic":true}"#,
+        ),
+        ("POST", "/v1/queues/emails/lease", ""),
+        (
+            "POST",
+            "/v1/queues/emails/lease",
+            r#"{"settle":[{"op":"ack","lease_id":"x"}]}"#,
+        ),
+        ("POST", "/v1/lease", r#"{"queues":["critical","default"]}"#),
+        ("POST", &format!("{lease}/ack"), r#"{"result":"sent"}"#),
+        ("POST", &format!("{lease}/nack"), r#"{"error":"smtp timeout"}"#),
+        ("POST", &format!("{lease}/extend"), ""),
+        ("POST", &format!("{lease}/release"), r#"{"retry_after":30}"#),
+        (
+            "POST",
+            "/v1/leases/batch",
+            r#"{"operations":[{"op":"ack","lease_id":"x"}]}"#,
+        ),
+        ("GET", "/v1/queues?limit=500", ""),
+        ("GET", "/v1/queues/emails", ""),
+        ("PUT", "/v1/queues/emails", r#"{"max_attempts":3}"#),
+        ("PATCH", "/v1/queues/emails", r#"{"max_attempts":null}"#),
+        ("GET", "/v1/queues/emails/stats", ""),
+        (
+            "GET",
+            "/v1/queues/emails/tasks?state=dead&name=a&group=M%C3%BCller&limit=1&cursor=x",
+            "",
+        ),
+        ("GET", "/v1/queues/emails/tasks/00000000000000000000000", ""),
+        ("GET", "/readyz", ""),
+    ] {
+        let answer = send(request(method, path, body.to_owned())).await;
+        assert_eq!(answer.code(), Code::NotReady, "{method} {path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn what_needs_no_engine_is_answered() {
+    for path in ["/livez", "/version", "/v1/limits"] {
+        let answer = read(path).await;
+        assert_eq!(
+            (answer.status, &answer.headers["content-type"]),
+            (StatusCode::OK, &"application/json".parse().unwrap())
+        );
+    }
+    assert_eq!(read("/v1/limits").await.json()["lease_seconds_max"], 43_200);
+    assert_eq!(read("/livez").await.json()["status"], "alive");
+    let metrics = read("/metrics").await;
+    assert!(
+        String::from_utf8(metrics.body)
+            .unwrap()
+            .contains("leaseq_build_info{version=")
+    );
+}
+
+#[tokio::test]
+async fn a_path_or_method_that_is_not_there_is_a_problem() {
+    for path in [
+        "/",
+        "/v1",
+        "/v1/queues/emails/tasks/x/y",
+        "/v1/nothing",
+        "/v1/queues/",
+    ] {
+        assert_eq!(read(path).await.code(), Code::NotFound, "{path}");
+    }
+    let answer = send(request("DELETE", "/v1/queues/emails", "")).await;
+    assert_eq!(answer.code(), Code::MethodNotAllowed);
+    let allow = answer.headers["allow"].to_str().unwrap();
+    assert!(
+        ["GET", "PUT", "PATCH"]
+            .iter()
+            .all(|method| allow.contains(method)),
+        "{allow}"
+    );
+    assert_eq!(
+        read("/v1/queues/emails/lease").await.code(),
+        Code::MethodNotAllowed
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_field_is_named_wherever_it_is() {
+    for (path, body, pointer) in [
+        ("/v1/queues/q/tasks", r#"{"nmae":"x"}"#, "/nmae"),
+        ("/v1/queues/a%20b/tasks", "{}", "path:queue"),
+        ("/v1/queues/q/tasks?atomic=true", "{}", "query:atomic"),
+        ("/v1/queues/q/lease", r#"{"max_tasks":0}"#, "/max_tasks"),
+        ("/v1/lease", "{}", "/queues"),
+        ("/v1/leases/x/ack", r#"{"results":1}"#, "/results"),
+        ("/v1/leases/batch", "{}", "/operations"),
+    ] {
+        let answer = post(path, body).await;
+        assert_eq!(
+            (answer.code(), answer.pointers()),
+            (Code::ValidationFailed, vec![pointer.to_owned()]),
+            "{path}"
+        );
+    }
+    for (path, pointer) in [
+        ("/v1/queues/q/tasks", "query:state"),
+        ("/v1/queues/q/tasks?state=gone", "query:state"),
+        ("/v1/queues/q/tasks?state=dead&limit=501", "query:limit"),
+        ("/v1/queues/q/tasks?state=dead&sort=x", "query:sort"),
+        ("/v1/queues?limit=1&limit=2", "query:limit"),
+        ("/v1/queues/q/stats?x", "query:x"),
+    ] {
+        let answer = read(path).await;
+        assert_eq!(
+            (answer.code(), answer.pointers()),
+            (Code::ValidationFailed, vec![pointer.to_owned()]),
+            "{path}"
+        );
+    }
+    assert_eq!(read("/v1/queues/q/tasks/no-id").await.code(), Code::TaskUnknown);
+}
+
+#[tokio::test]
+async fn what_comes_later_is_refused_and_never_ignored() {
+    let mut keyed = request("POST", "/v1/queues/q/tasks", "{}");
+    keyed
+        .headers_mut()
+        .insert("idempotency-key", "k".parse().unwrap());
+    let answer = send(keyed).await;
+    assert_eq!(
+        (answer.code(), answer.pointers()),
+        (Code::NotAvailable, vec!["header:Idempotency-Key".to_owned()])
+    );
+
+    let answer = read("/v1/queues/q/tasks/00000000000000000000000?wait_seconds=5").await;
+    assert_eq!(
+        (answer.code(), answer.pointers()),
+        (Code::NotAvailable, vec!["query:wait_seconds".to_owned()])
+    );
+    assert_eq!(
+        post("/v1/leases/x/release", r#"{"hold":"name"}"#)
+            .await
+            .pointers(),
+        ["/hold"]
+    );
+    let limits = send(request(
+        "PATCH",
+        "/v1/queues/q",
+        r#"{"limits":{"rate_per_second":1}}"#,
+    ))
+    .await;
+    assert_eq!(
+        (limits.code(), limits.pointers()),
+        (Code::NotAvailable, vec!["/limits".to_owned()])
+    );
+}

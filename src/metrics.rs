@@ -1,0 +1,363 @@
+//! Every metric: its name, unit and meaning, in one place. Served at `/metrics`.
+//!
+//! Labels are bounded: routes are templates, and queues beyond [`QUEUES_MAX`] are counted as `_other`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::domain::QueueName;
+
+mod process;
+
+/// Queues with counters of their own; a scrape must not grow with the number of queues.
+pub const QUEUES_MAX: usize = 1000;
+const OTHER: &str = "_other";
+
+/// From half a millisecond to the longest wait of a lease call.
+const REQUEST_SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0,
+];
+/// A script call is expected below a millisecond and must stay below 50.
+const CALL_SECONDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0,
+];
+/// A script call takes up to 256 items.
+const CALL_ITEMS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// All metrics of this process. One per process; handed around in an [`Arc`].
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub http: Http,
+    pub store: Store,
+    /// Lease calls that are waiting for a task; set when the metrics are read.
+    pub lease_waiters: IntGauge,
+    queues: Queues,
+}
+
+/// What the wire sees.
+#[derive(Debug)]
+pub struct Http {
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    problems: IntCounterVec,
+    pub in_flight: IntGauge,
+    pub connections: IntGauge,
+    pub connections_total: IntCounter,
+    /// Connections that ended by a deadline before they said anything useful.
+    pub connections_refused: IntCounterVec,
+}
+
+/// What calls to the store cost. The engine and the store write here.
+#[derive(Debug)]
+pub struct Store {
+    /// By `script`.
+    pub call_seconds: HistogramVec,
+    /// By `script`: how well group commit works.
+    pub call_items: HistogramVec,
+    /// By `class`: `not_applied`, `unknown`, `broken`.
+    pub failures: IntCounterVec,
+}
+
+/// One queue's counters, of what this process has answered.
+#[derive(Debug, Clone)]
+pub struct QueueCounters {
+    pub enqueued: IntCounter,
+    pub leased: IntCounter,
+    pub acked: IntCounter,
+    pub nacked: IntCounter,
+    pub extended: IntCounter,
+    pub released: IntCounter,
+    /// Settles answered `lease_lost`.
+    pub lost: IntCounter,
+}
+
+#[derive(Debug)]
+struct Queues {
+    enqueued: IntCounterVec,
+    leased: IntCounterVec,
+    settled: IntCounterVec,
+    lost: IntCounterVec,
+    by_name: RwLock<HashMap<QueueName, Arc<QueueCounters>>>,
+    other: Arc<QueueCounters>,
+}
+
+impl Metrics {
+    /// # Panics
+    /// Never: names and labels are constants that the tests register.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let new = New(&registry);
+        let enqueued = new.counters("leaseq_tasks_enqueued_total", "Tasks accepted", &["queue"]);
+        let leased = new.counters(
+            "leaseq_tasks_leased_total",
+            "Grants handed to callers",
+            &["queue"],
+        );
+        let settled = new.counters(
+            "leaseq_leases_settled_total",
+            "Operations of workers that took effect, by op: ack, nack, extend, release",
+            &["queue", "op"],
+        );
+        let lost = new.counters(
+            "leaseq_leases_lost_total",
+            "Operations of workers whose lease was no longer held",
+            &["queue"],
+        );
+        let other = Arc::new(QueueCounters::of(OTHER, &enqueued, &leased, &settled, &lost));
+        let build = IntGaugeVec::new(
+            Opts::new("leaseq_build_info", "Always 1; the version is in the label"),
+            &["version"],
+        );
+        new.register(build)
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        let metrics = Self {
+            http: Http::new(&new),
+            store: Store::new(&new),
+            lease_waiters: new.gauge("leaseq_lease_waiters", "Lease calls waiting for a task"),
+            queues: Queues {
+                enqueued,
+                leased,
+                settled,
+                lost,
+                by_name: RwLock::default(),
+                other,
+            },
+            registry,
+        };
+        process::register(&metrics.registry);
+        metrics
+    }
+
+    /// The counters of a queue; those of `_other` once [`QUEUES_MAX`] queues have their own.
+    pub fn queue(&self, queue: &QueueName) -> Arc<QueueCounters> {
+        // A panic elsewhere leaves counters whole: poison means nothing here.
+        let known = self.queues.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = known.get(queue) {
+            return Arc::clone(counters);
+        }
+        if known.len() >= QUEUES_MAX {
+            return Arc::clone(&self.queues.other);
+        }
+        drop(known);
+        let mut known = self
+            .queues
+            .by_name
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= QUEUES_MAX && !known.contains_key(queue) {
+            return Arc::clone(&self.queues.other);
+        }
+        let Queues {
+            enqueued,
+            leased,
+            settled,
+            lost,
+            ..
+        } = &self.queues;
+        let counters = || Arc::new(QueueCounters::of(queue.as_str(), enqueued, leased, settled, lost));
+        Arc::clone(known.entry(queue.clone()).or_insert_with(counters))
+    }
+
+    /// The text format of Prometheus, version 0.0.4.
+    pub fn text(&self) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .expect("collected metrics have names and values")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl QueueCounters {
+    fn of(
+        queue: &str,
+        enqueued: &IntCounterVec,
+        leased: &IntCounterVec,
+        settled: &IntCounterVec,
+        lost: &IntCounterVec,
+    ) -> Self {
+        let settled = |op| settled.with_label_values(&[queue, op]);
+        Self {
+            enqueued: enqueued.with_label_values(&[queue]),
+            leased: leased.with_label_values(&[queue]),
+            acked: settled("ack"),
+            nacked: settled("nack"),
+            extended: settled("extend"),
+            released: settled("release"),
+            lost: lost.with_label_values(&[queue]),
+        }
+    }
+}
+
+impl Http {
+    fn new(new: &New<'_>) -> Self {
+        Self {
+            requests: new.counters(
+                "leaseq_http_requests_total",
+                "Requests by method, route and class of status; status `gone`: the caller left before the answer",
+                &["method", "route", "status"],
+            ),
+            durations: new.histogram(
+                "leaseq_http_request_duration_seconds",
+                "From the request's head to the answer's head, waits of lease calls included",
+                &["method", "route"],
+                REQUEST_SECONDS,
+            ),
+            problems: new.counters("leaseq_http_problems_total", "Error answers by code", &["code"]),
+            in_flight: new.gauge("leaseq_http_requests_in_flight", "Requests without an answer yet"),
+            connections: new.gauge("leaseq_http_connections", "Open connections"),
+            connections_total: new.counter("leaseq_http_connections_total", "Connections accepted"),
+            connections_refused: new.counters(
+                "leaseq_http_connections_refused_total",
+                "Connections closed before their first request, by reason: silent, tls",
+                &["reason"],
+            ),
+        }
+    }
+
+    /// Notes one request. `status` is `None` when the caller left before the answer.
+    pub fn observe(&self, method: &str, route: &str, status: Option<u16>, took: Duration) {
+        let status = match status.map(|status| status / 100) {
+            None => "gone",
+            Some(2) => "2xx",
+            Some(3) => "3xx",
+            Some(4) => "4xx",
+            _ => "5xx",
+        };
+        self.requests.with_label_values(&[method, route, status]).inc();
+        self.durations
+            .with_label_values(&[method, route])
+            .observe(took.as_secs_f64());
+    }
+
+    pub fn problem(&self, code: &str) {
+        self.problems.with_label_values(&[code]).inc();
+    }
+}
+
+impl Store {
+    fn new(new: &New<'_>) -> Self {
+        Self {
+            call_seconds: new.histogram(
+                "leaseq_store_call_duration_seconds",
+                "From sending a script call to its reply",
+                &["script"],
+                CALL_SECONDS,
+            ),
+            call_items: new.histogram(
+                "leaseq_store_call_items",
+                "Items that shared one script call",
+                &["script"],
+                CALL_ITEMS,
+            ),
+            failures: new.counters(
+                "leaseq_store_failures_total",
+                "Failed store calls by class: not_applied, unknown, broken",
+                &["class"],
+            ),
+        }
+    }
+}
+
+/// Makes and registers; every name and label set is a constant, so failing is a mistake in this file.
+struct New<'a>(&'a Registry);
+
+impl New<'_> {
+    fn register<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let metric = made.expect("metric names and labels are valid constants");
+        self.0
+            .register(Box::new(metric.clone()))
+            .expect("metric names are unique constants");
+        metric
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::new(name, help))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(options, labels))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_beyond_the_cap_are_counted_together() {
+        let metrics = Metrics::new();
+        for n in 0..QUEUES_MAX + 20 {
+            metrics
+                .queue(&QueueName::parse(&format!("q{n}")).unwrap())
+                .enqueued
+                .inc();
+        }
+        metrics.queue(&QueueName::parse("q7").unwrap()).enqueued.inc();
+
+        let text = metrics.text();
+        assert!(text.contains("leaseq_tasks_enqueued_total{queue=\"_other\"} 20\n"));
+        assert!(text.contains("leaseq_tasks_enqueued_total{queue=\"q7\"} 2\n"));
+        assert_eq!(
+            text.matches("leaseq_tasks_enqueued_total{").count(),
+            QUEUES_MAX + 1
+        );
+    }
+
+    #[test]
+    fn requests_are_counted_by_route_and_class() {
+        let metrics = Metrics::new();
+        metrics
+            .http
+            .observe("POST", "/v1/lease", Some(201), Duration::from_millis(3));
+        metrics
+            .http
+            .observe("POST", "/v1/lease", None, Duration::from_secs(3));
+        let text = metrics.text();
+        for status in ["2xx", "gone"] {
+            let line = format!("{{method=\"POST\",route=\"/v1/lease\",status=\"{status}\"}} 1\n");
+            assert!(text.contains(&line), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        let metrics = Metrics::new();
+        metrics.http.observe("GET", "/livez", Some(200), Duration::ZERO);
+        for family in metrics.registry.gather() {
+            let name = family.name();
+            assert!(
+                name.starts_with("leaseq_") || name.starts_with("process_"),
+                "{name}"
+            );
+            let is_counter = family.get_field_type() == prometheus::proto::MetricType::COUNTER;
+            assert_eq!(is_counter, name.ends_with("_total"), "{name}");
+            assert!(
+                !family.help().is_empty() && !family.help().ends_with('.'),
+                "{name}"
+            );
+        }
+    }
+}

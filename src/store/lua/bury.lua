@@ -1,0 +1,29 @@
+-- bury: tasks that become dead letters.
+--
+--   DEAD  zset  died_at -> id; the reason is in the mutable part
+
+local REASONS = { attempts_exhausted = 1, rejected = 2, expired = 3 }
+local buried = {}
+
+-- The caller writes the mutable part.
+local function bury(id, m, reason)
+  m.flags = m.flags % REASON + REASONS[reason] * REASON
+  buried[#buried + 1] = NOW
+  buried[#buried + 1] = id
+end
+
+-- At most `max_size` stay; the oldest go, counted.
+local function evict_dead(max_size)
+  local over = call('ZCARD', DEAD) - tonumber(max_size)
+  if over <= 0 then return end
+  local oldest, page = {}, call('ZPOPMIN', DEAD, math.min(over, 400))
+  for i = 1, #page, 2 do oldest[#oldest + 1] = page[i] end
+  forget(oldest)
+  call('HINCRBY', Q, 'dead_evicted_total', #oldest)
+end
+
+local function write_buried(max_size)
+  if #buried == 0 then return end
+  many('ZADD', DEAD, buried)
+  evict_dead(max_size)
+end

@@ -1,0 +1,39 @@
+-- late: acks that are not simply the current lease's.
+
+local late_returns = {}
+
+-- A lease that ran out may still be acked while nothing was decided about the task since.
+local function may_be_late(id, m)
+  local task = read_record(call('HGET', REC, id))
+  local failed, flags = m and m.failed or 0, m and m.flags or 0
+  return failed + 1 < task.max_attempts and not has(flags, CANCEL)
+end
+
+local function judge_ack(id, score, bytes, grant, nonce)
+  local m = bytes and read_mut(bytes)
+  if score then
+    local expires, its_nonce = read_score(score)
+    if nonce == its_nonce and grant == (m and m.grants or 1) then
+      if expires > NOW then return 'acked' end
+      return may_be_late(id, m) and 'late' or 'lost'
+    end
+  elseif m and m.grants == grant and m.slot == nonce and has(m.flags, EXPIRED) then
+    -- Swept, but granted to nobody since: it waits in its lane.
+    local task = read_record(call('HGET', REC, id))
+    local entry = entry_of(task.tick, id)
+    if check_return(m.priority, task.name, task.group, entry) then
+      late_returns[#late_returns + 1] = { m.priority, task.name, task.group, entry }
+      return 'late'
+    end
+  end
+  return judge(id, 'a', grant, nonce)
+end
+
+local function check_late()
+  local state = call('HMGET', Q, 'order', 'aging_ms')
+  use_order(state[1], state[2])
+end
+
+local function take_late()
+  for _, r in ipairs(late_returns) do take_return(unpack(r)) end
+end

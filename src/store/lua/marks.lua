@@ -1,0 +1,29 @@
+-- marks: what settled leases leave behind, so that a repeat can be answered.
+--
+--   MARK, MARK_OLD  hash  two generations, swapped every MARKS_MS or MARKS_MAX marks
+--     id             -> the ack that completed the task:         'a' | grant 4 | nonce 2
+--     id .. grant 4  -> the nack or release that ended a grant:  op 1 | grant 4 | nonce 2 | state 1 | attempt 2 | attempts left 2 | next_at 6
+
+local MARKS_MS, MARKS_MAX, MARKS_TTL = 300000, 500000, 660
+
+local marks, marks_size = {}, 0
+
+local function check_marks() marks_size = call('HLEN', MARK) end
+
+local function mark(key, value)
+  local n = #marks
+  marks[n + 1], marks[n + 2] = key, value
+end
+
+local function write_marks(marks_at)
+  if #marks == 0 then return end
+  local size = marks_size
+  if NOW - tonumber(marks_at) >= MARKS_MS or size >= MARKS_MAX then
+    call('UNLINK', MARK_OLD)
+    if size > 0 then call('RENAME', MARK, MARK_OLD) end
+    call('HSET', Q, 'marks_at', NOW)
+    size = 0
+  end
+  many('HSET', MARK, marks)
+  if size == 0 then call('EXPIRE', MARK, MARKS_TTL) end
+end

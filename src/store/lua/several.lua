@@ -1,0 +1,66 @@
+-- several: leases from many groups and lanes. Chooses first, then looks at what was chosen: entries of tasks that
+-- moved on are stale, are dropped, and made up for. Returns ids, records, mutable parts, and how to take them.
+
+local function several(names, wanted, bytes_max)
+  local line, first = wanted > 0 and open_line(wanted, names) or {}, 1
+  local chosen, looked, bytes, more = {}, 0, 0, 0
+  local ids, records, muts = {}, {}, {}
+  while #ids < wanted and looked < wanted + 1000 and first <= #line and more == 0 do
+    first = choose(line, first, math.min(wanted - #ids, 256))
+    if picked == looked then break end
+    local page = {}
+    for i = looked + 1, picked do page[i - looked] = sub(pick_entry[i], 8) end
+    local recs, changed = call('HMGET', REC, unpack(page)), call('HMGET', MUT, unpack(page))
+    for i = looked + 1, picked do
+      local id, rec, mut = page[i - looked], recs[i - looked], changed[i - looked]
+      if rec and (pick_returned[i] or not mut) then
+        local size = #rec
+        if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
+        if #ids > 0 and bytes + size > bytes_max then
+          more, picked = 1, i - 1
+          break
+        end
+        bytes = bytes + size
+        local n = #ids + 1
+        ids[n], records[n], muts[n], chosen[i] = id, rec, mut, true
+      else
+        pick_lane[i].g.pass = pick_lane[i].g.pass - 1
+      end
+    end
+    looked = picked
+  end
+  if #ids == 0 and picked > 0 then more = 1 end
+
+  -- What each lane gave away, and each group's turns: after a cut by bytes fewer than were drawn.
+  local lanes, groups = {}, {}
+  for i = 1, picked do
+    local l = pick_lane[i]
+    if not l.took then
+      l.took, l.took_back = 0, 0
+      lanes[#lanes + 1] = l
+      if not l.place then call('ZCARD', names_of(l.name)) end
+    end
+    if pick_returned[i] then l.took_back = l.took_back + 1 else l.took = l.took + 1 end
+    if not l.g.turns then
+      l.g.turns = 0
+      groups[#groups + 1] = l.g
+    end
+    if chosen[i] then l.g.turns = l.g.turns + 1 end
+  end
+
+  return ids, records, muts, function()
+    for _, l in ipairs(lanes) do
+      if l.took > 0 then call('LTRIM', ROOT .. 'fresh:' .. l.lane, l.took, -1) end
+      if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, 0, l.took_back - 1) end
+    end
+    for _, l in ipairs(lanes) do
+      local place = l.place
+      if more == 1 then place = head_place(l.lane) end
+      head_moved(l.group, l.member, l.priority, l.name, place)
+    end
+    for _, g in ipairs(groups) do
+      if g.turns > 0 then call('ZADD', TURN, 'XX', g.start + g.turns, g.group) end
+    end
+    for _, l in ipairs(lagging) do call('ZADD', l[1], 'XX', l[2], l[3]) end
+  end, more
+end

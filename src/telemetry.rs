@@ -1,0 +1,81 @@
+//! Logs: where they go, in which form, and how much.
+
+use std::str::FromStr;
+
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    #[default]
+    Text,
+    /// One JSON object on each line.
+    Json,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("`{0}` is not a log filter; `info` and `warn,leaseq::http=debug` are examples")]
+    Filter(String),
+    #[error("this process writes logs already")]
+    Twice,
+}
+
+/// Begins to write logs to stderr; stdout is for what commands answer.
+///
+/// `filter` is a level, or levels by target joined by commas.
+///
+/// # Errors
+/// For a filter that is none, and when called twice.
+pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
+    // `Targets` and not `EnvFilter`: it needs no regular expressions and cannot match on field values.
+    let filter = Targets::from_str(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
+    // A reader of stderr that has gone away must not take the service down: the layer would report its failed
+    // writes with `eprintln!`, which panics.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
+    let lines = match format {
+        Format::Text => {
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            lines.with_ansi(colour).boxed()
+        }
+        Format::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .try_init()
+        .map_err(|_| TelemetryError::Twice)?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// A panic is a log line like any other, so that it is found where logs are collected and has their form.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or(payload.downcast_ref::<String>().map(String::as_str));
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "panicked: {}", text.unwrap_or("without a text"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_is_none_is_refused_with_an_example() {
+        let error = init(Format::Text, "leaseq=loud").unwrap_err();
+        assert!(error.to_string().contains("leaseq=loud") && error.to_string().contains("info"));
+    }
+}

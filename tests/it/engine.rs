@@ -1,0 +1,124 @@
+//! The engine over a private Redis: group commit, waiting, give-back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use leaseq::domain::settle::{Ack, Settle, Settled};
+use leaseq::domain::task::Json;
+use leaseq::domain::{NewTask, QueueName, TaskState};
+use leaseq::engine::{Engine, EngineSettings, LeaseFrom, LeaseRequest, Leased};
+
+use crate::support::redis::Redis;
+
+fn queue(name: &str) -> QueueName {
+    QueueName::parse(name).expect("a valid name")
+}
+
+fn task(payload: &'static str) -> NewTask {
+    NewTask::new(Json::from_checked(Bytes::from_static(payload.as_bytes())))
+}
+
+fn lease(name: &str, max_tasks: usize, wait: Duration) -> LeaseRequest {
+    LeaseRequest {
+        queues: LeaseFrom::One(queue(name)),
+        max_tasks,
+        wait,
+        lease_ms: None,
+        worker: None,
+        names: Vec::new(),
+        request_id: None,
+    }
+}
+
+async fn engine(redis: &Redis) -> Engine {
+    Engine::start(redis.store(), EngineSettings::default())
+        .await
+        .expect("redis-server runs")
+}
+
+#[tokio::test]
+async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
+    let redis = Redis::start();
+    let engine = engine(&redis).await;
+    engine.enqueue(&queue("warm"), task("1")).await.unwrap();
+
+    let waiting = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.lease(lease("q", 1, Duration::from_secs(10))).await }
+    });
+    while engine.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let started = std::time::Instant::now();
+    let enqueued = engine.enqueue(&queue("q"), task("{\"a\":1}")).await.unwrap();
+    assert_eq!(enqueued.state, TaskState::Ready);
+
+    let Leased::Tasks(granted) = waiting.await.unwrap().unwrap() else {
+        panic!("empty")
+    };
+    assert!(
+        started.elapsed() < Duration::from_millis(900),
+        "woken, not found by the fallback poll"
+    );
+    assert_eq!(granted.tasks()[0].id, enqueued.id);
+    let lease = engine.open_lease(&granted.tasks()[0].lease_id).unwrap();
+    granted.delivered();
+    let settled = engine
+        .settle(Settle::Ack(lease, Ack::default()))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        settled,
+        Settled::Acked {
+            id: enqueued.id,
+            late: false,
+            already: false
+        }
+    );
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn grants_of_a_caller_who_left_are_given_back_at_once_and_uncounted() {
+    let redis = Redis::start();
+    let engine = engine(&redis).await;
+    let id = engine.enqueue(&queue("q"), task("1")).await.unwrap().id;
+
+    let Leased::Tasks(granted) = engine.lease(lease("q", 1, Duration::ZERO)).await.unwrap() else {
+        panic!("empty")
+    };
+    drop(granted);
+
+    let Leased::Tasks(again) = engine.lease(lease("q", 1, Duration::from_secs(5))).await.unwrap() else {
+        panic!("empty")
+    };
+    assert_eq!(
+        (
+            again.tasks()[0].id,
+            again.tasks()[0].attempt,
+            again.tasks()[0].grant
+        ),
+        (id, 1, 2)
+    );
+    again.delivered();
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_scheduled_task_is_delivered_when_it_is_due_and_not_before() {
+    let redis = Redis::start();
+    let engine = engine(&redis).await;
+    let mut later = task("1");
+    later.start = leaseq::domain::Start::After(150);
+    let enqueued = engine.enqueue(&queue("q"), later).await.unwrap();
+
+    let Leased::Tasks(granted) = engine.lease(lease("q", 1, Duration::from_secs(5))).await.unwrap() else {
+        panic!("empty")
+    };
+    let task = &granted.tasks()[0];
+    assert!(task.server_time >= enqueued.run_at.unwrap());
+    assert_eq!(task.ready_at, enqueued.run_at.unwrap());
+    granted.delivered();
+    engine.stop().await;
+}

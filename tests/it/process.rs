@@ -1,0 +1,12 @@
+//! The process: the embedded redis-server, `serve` as an operator meets it, and the client verbs
+//! against a service that follows the API's shapes.
+
+// A panic is how a test fails.
+#![allow(clippy::unwrap_used)]
+
+mod embedded;
+mod running;
+mod serve;
+mod stub;
+mod verbs;
+mod work;

@@ -25,7 +25,7 @@ async fn what_one_replica_wrote_another_reads_and_settles() {
     assert_eq!(overview.ready, 1);
     let held = queue.lease_one().await;
     let acks = AckOp(&[(held.lease, Ack::default())]);
-    let told = other.call(&queue.keys, &acks).await.unwrap().unwrap();
+    let told = other.call(&queue.keys, &acks).await.unwrap().unwrap().answers;
     assert_eq!(told, [Answer::Done(Acked::Done)]);
     assert_eq!(queue.see(id).await.state, TaskState::Completed);
 }

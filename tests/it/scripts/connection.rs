@@ -1,18 +1,33 @@
 //! What lies between an operation and its script.
 
 use deadpool_redis::redis::cmd;
-use leaseq::domain::NewTask;
 use leaseq::domain::settle::Ack;
+use leaseq::domain::{NewTask, TaskState};
 use leaseq::store::StoreError;
-use leaseq::store::ops::Op;
-use leaseq::store::ops::ack::AckOp;
+use leaseq::store::ops::ack::{AckOp, Acked};
 use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::overview::OverviewOp;
+use leaseq::store::ops::{Answer, Op};
 
 use crate::support::queue::{Queue, task};
 
 fn forget_scripts(queue: &Queue) {
     let _: () = queue.redis.command(cmd("SCRIPT").arg("FLUSH"));
+}
+
+/// I24: replicas share nothing but Redis.
+#[tokio::test]
+async fn what_one_replica_wrote_another_reads_and_settles() {
+    let queue = Queue::start().await;
+    let id = queue.put(task()).await;
+    let other = queue.redis.store_on_set_clock();
+    let overview = other.call(&queue.keys, &OverviewOp).await.unwrap().unwrap();
+    assert_eq!(overview.ready, 1);
+    let held = queue.lease_one().await;
+    let acks = AckOp(&[(held.lease, Ack::default())]);
+    let told = other.call(&queue.keys, &acks).await.unwrap().unwrap().answers;
+    assert_eq!(told, [Answer::Done(Acked::Done)]);
+    assert_eq!(queue.see(id).await.state, TaskState::Completed);
 }
 
 /// The one clock is that of Redis, read in the script.

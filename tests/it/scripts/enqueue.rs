@@ -124,7 +124,7 @@ async fn a_task_with_a_time_that_has_come_is_ready_and_else_scheduled() {
     }
 }
 
-/// I5: policies are resolved with the config that holds, or not at all.
+/// I5 I16: policies are resolved with the config that holds, or nothing is left of the try.
 #[tokio::test]
 async fn an_enqueue_resolved_with_another_config_is_told_the_present_one() {
     let mut queue = Queue::start().await;
@@ -214,6 +214,8 @@ async fn waiting_replicas_are_told_once_of_tasks_that_became_ready() {
 
     let client = deadpool_redis::redis::Client::open(queue.redis.url()).unwrap();
     let mut connection = client.get_connection().unwrap();
+    let soon = Some(std::time::Duration::from_secs(5));
+    connection.set_read_timeout(soon).unwrap();
     let mut wakes = connection.as_pubsub();
     wakes.subscribe(leaseq::store::keys::WAKE).unwrap();
     queue.enqueue(&[delayed(500)]).await;

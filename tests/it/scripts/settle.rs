@@ -102,6 +102,15 @@ async fn a_late_ack_is_refused_once_the_task_was_granted_again() {
     assert_eq!(queue.ack(&first.lease).await, Answer::Lost, "both have run out");
     queue.sweep().await;
     assert_eq!(queue.ack(&first.lease).await, Answer::Lost);
+    let by_chance = Lease {
+        nonce: second.lease.nonce,
+        ..first.lease
+    };
+    assert_eq!(
+        queue.ack(&by_chance).await,
+        Answer::Lost,
+        "nonces may repeat, grants do not"
+    );
     assert_eq!(queue.ack(&second.lease).await, Answer::Done(Acked::Late));
     assert_eq!(queue.see(id).await.grant, 2);
 }
@@ -464,6 +473,48 @@ async fn a_sweep_moves_no_more_than_its_limit_and_says_that_more_is_due() {
     }
     assert_eq!(queue.sweep().await.next_at, None);
     assert_eq!(queue.overview().await.ready, 10);
+}
+
+/// I4: any replica may sweep, twice at once is harmless.
+#[tokio::test]
+async fn a_second_sweep_finds_nothing_to_do() {
+    let queue = Queue::start().await;
+    queue.enqueue(&[task(), task(), delayed(1_000)]).await;
+    queue.lease(1).await;
+    queue.at(60_000);
+    queue.sweep().await;
+    let before = queue.snapshot();
+    let swept = queue.sweep().await;
+    assert_eq!((swept.expired, swept.came_due, swept.next_at), (0, 0, None));
+    assert_eq!(queue.snapshot(), before);
+}
+
+/// I7 I12: Redis comes back with an older state, and hands out the same grant number again; the lease of before
+/// is not that of after.
+#[tokio::test]
+async fn a_lease_from_before_redis_lost_its_latest_writes_settles_nothing() {
+    for worker in [None, Some("w".to_owned())] {
+        let queue = Queue::start().await;
+        queue.put(task()).await;
+        let wish = leaseq::store::ops::lease::Wish {
+            tasks: 1,
+            worker,
+            ..Default::default()
+        };
+        let older = queue.snapshot();
+        let before = queue.lease_as(wish.clone(), &[]).await.remove(0);
+        queue.restore(&older);
+        let after = queue.lease_as(wish, &[]).await.remove(0);
+        assert_eq!(
+            (before.task.id, before.task.grant),
+            (after.task.id, after.task.grant)
+        );
+        assert_eq!(queue.ack(&before.lease).await, Answer::Lost);
+        assert_eq!(queue.nack(&before.lease).await, Answer::Lost);
+        assert_eq!(queue.extend(&before.lease, None).await, Answer::Lost);
+        assert_eq!(queue.release(&before.lease, RetryAfter::None).await, Answer::Lost);
+        assert_eq!(queue.ack(&after.lease).await, Answer::Done(Acked::Done));
+    }
 }
 
 /// I6: who held the lease is told with the attempt, where the worker said its name.

@@ -47,6 +47,54 @@ async fn an_entry_whose_task_is_gone_is_never_granted() {
     assert_eq!(granted, ids[7..]);
 }
 
+/// As a changed priority would: the task moves to another lane, and its entry stays where it was accepted.
+fn move_to_priority_50(queue: &Queue, id: TaskId) {
+    let key = |role: &str| queue.key(role);
+    let record: Vec<u8> = queue
+        .redis
+        .command(cmd("HGET").arg(key("rec")).arg(id.as_bytes()));
+    let tick = record[..7]
+        .iter()
+        .fold(0u64, |tick, byte| tick << 8 | u64::from(*byte));
+    let mut mutable = vec![0; 9]; // No grant yet, nothing failed, no flags.
+    mutable.extend_from_slice(&50u16.to_be_bytes());
+    mutable.extend_from_slice(&record[..7]);
+    mutable.extend_from_slice(&[0; 10]);
+    let mut entry = record[..7].to_vec();
+    entry.extend_from_slice(id.as_bytes());
+    let score = tick - 50 * 6_000 * 2_048; // Aged, by six seconds a point.
+    let mut moved = pipe();
+    moved.cmd("HSET").arg(key("mut")).arg(id.as_bytes()).arg(mutable);
+    moved
+        .cmd("ZADD")
+        .arg(key("back:50/default/"))
+        .arg(tick)
+        .arg(entry);
+    moved
+        .cmd("ZADD")
+        .arg(key("heads:"))
+        .arg("LT")
+        .arg(score)
+        .arg("50/default");
+    moved.cmd("ZADD").arg(key("names:default")).arg(1).arg("50/");
+    let _: () = queue.redis.pipeline(&moved);
+}
+
+/// I4 I6: a task that moved is granted once, where it stands now.
+#[tokio::test]
+async fn an_entry_whose_task_moved_is_not_granted_a_second_time() {
+    let queue = Queue::start().await;
+    let ids = put(&queue, 5, task).await;
+    move_to_priority_50(&queue, ids[3]);
+    let first = queue.lease_one().await;
+    assert_eq!(
+        (first.task.id, first.task.grant, first.task.attempt),
+        (ids[3], 1, 1)
+    );
+    let rest: Vec<_> = queue.lease(10).await.iter().map(|held| held.task.id).collect();
+    assert_eq!(rest, [ids[0], ids[1], ids[2], ids[4]]);
+}
+
 /// I28: at most 1,000 stale entries are met in one call, and then the answer says `again`, never "empty".
 #[tokio::test]
 async fn a_call_that_meets_only_stale_entries_asks_for_another() {

@@ -111,6 +111,16 @@ impl Queue {
         keys.into_iter().zip(dumps).collect()
     }
 
+    /// The store as it was at a snapshot.
+    pub fn restore(&self, snapshot: &BTreeMap<String, Vec<u8>>) {
+        let mut restore = pipe();
+        restore.cmd("FLUSHALL");
+        for (key, dump) in snapshot {
+            restore.cmd("RESTORE").arg(key).arg(0).arg(dump);
+        }
+        let _: () = self.redis.pipeline(&restore);
+    }
+
     /// Sets the clock to `ms` after [`T0`].
     pub fn at(&self, ms: u64) {
         self.redis.set_clock(T0 + ms);

@@ -27,7 +27,8 @@ fn settling_answers_what_became_of_the_task_and_a_repeat_says_already() {
         ("ack", "", json!({"state": "completed"})),
         (
             "nack",
-            r#"{"error":"smtp timeout"}"#,
+            // Full jitter may be no delay at all, once in a thousand times: so it is stated.
+            r#"{"error":"smtp timeout","delay_seconds":20}"#,
             json!({"state": "scheduled", "attempt": 1, "attempts_left": 4, "next_attempt_at": "T"}),
         ),
         (

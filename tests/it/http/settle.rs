@@ -114,7 +114,7 @@ fn many_settles_in_one_request_succeed_and_fail_alone() {
     let id = |n: usize| &tasks[n]["lease_id"];
     let body = json!({"operations": [
         {"op": "ack", "lease_id": id(0), "result": [1]},
-        {"op": "nack", "lease_id": id(1), "error": "e"},
+        {"op": "nack", "lease_id": id(1), "error": "e", "delay_seconds": 20},
         {"op": "ack", "lease_id": "forged"},
         {"op": "extend", "lease_id": id(2), "lease_seconds": 60},
         {"op": "release", "lease_id": id(3)},

@@ -43,6 +43,8 @@ enum Deed {
 #[derive(Clone)]
 pub struct History {
     queue: Queue,
+    /// All tasks go into one lane: the usual queue, for which the scripts have shorter ways.
+    one_lane: bool,
     /// Ids of all tasks ever enqueued, in that order.
     ever: Vec<TaskId>,
     /// Every grant ever, the latest last.
@@ -62,6 +64,7 @@ impl History {
     pub fn new(config: QueueConfig) -> Self {
         Self {
             queue: Queue::new(Millis::new(T0), config),
+            one_lane: false,
             ever: Vec::new(),
             granted: Vec::new(),
             deed: None,
@@ -209,11 +212,16 @@ impl ReferenceStateMachine for History {
     type Transition = Step;
 
     fn init_state() -> BoxedStrategy<Self> {
-        step::config().prop_map(Self::new).boxed()
+        (step::config(), prop::bool::weighted(0.3))
+            .prop_map(|(config, one_lane)| Self {
+                one_lane,
+                ..Self::new(config)
+            })
+            .boxed()
     }
 
-    fn transitions(_: &Self) -> BoxedStrategy<Step> {
-        any_step()
+    fn transitions(history: &Self) -> BoxedStrategy<Step> {
+        any_step(history.one_lane)
     }
 
     fn apply(mut history: Self, step: &Step) -> Self {

@@ -165,10 +165,10 @@ pub fn id(number: u32) -> TaskId {
 }
 
 /// Any step; those that move tasks on come more often.
-pub fn any_step() -> BoxedStrategy<Step> {
+pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
     prop_oneof![
         1 => config().prop_map(Step::Configure),
-        6 => (vec(draft(), 1..6), prop::bool::weighted(0.2)).prop_map(|(tasks, again)| Step::Enqueue { tasks, again }),
+        6 => (vec(draft(one_lane), 1..6), prop::bool::weighted(0.2)).prop_map(|(tasks, again)| Step::Enqueue { tasks, again }),
         8 => (vec(wish(), 1..3), names(), 0..2048u16).prop_map(|(mut wishes, names, seed)| {
             distinct_requests(&mut wishes);
             Step::Lease { wishes, names, seed }
@@ -231,18 +231,22 @@ fn names_config() -> impl Strategy<Value = std::collections::BTreeMap<String, Na
     proptest::collection::btree_map(select(vec![NAMES[1].to_owned(), "*".to_owned()]), settings, 0..2)
 }
 
-fn draft() -> impl Strategy<Value = Draft> {
+fn draft(one_lane: bool) -> impl Strategy<Value = Draft> {
+    let lane = if one_lane {
+        (Just(NAMES[0]), Just(GROUPS[0]), Just(10)).boxed()
+    } else {
+        let priority = prop_oneof![3 => Just(10), 2 => select(PRIORITIES.to_vec())];
+        (select(NAMES.to_vec()), select(GROUPS.to_vec()), priority).boxed()
+    };
     (
-        select(NAMES.to_vec()),
-        select(GROUPS.to_vec()),
-        prop_oneof![3 => Just(10), 2 => select(PRIORITIES.to_vec())],
+        lane,
         prop_oneof![4 => Just(Retry::Now), 1 => retry()],
         option::weighted(0.3, 1..4u16),
         option::weighted(0.2, select(vec![1_000, 10_000])),
         prop_oneof![8 => Just(2usize), 1 => Just(2048), 1 => Just(2049)],
     )
         .prop_map(
-            |(name, group, priority, start, max_attempts, lease_ms, payload_bytes)| Draft {
+            |((name, group, priority), start, max_attempts, lease_ms, payload_bytes)| Draft {
                 name,
                 group,
                 priority,

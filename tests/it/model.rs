@@ -5,7 +5,7 @@
 //! clock: histories of random steps ([`step`]), taken by both ([`history`]), must give the same answers and the
 //! same visible state after every step, and leave a queue in which the auditor finds nothing (I3, I4).
 //!
-//! `PROPTEST_CASES=5000 cargo nextest run model` looks longer. A history that fails shrinks to a short one;
+//! `PROPTEST_CASES=5000 cargo test --test it model` looks longer. A history that fails shrinks to a short one;
 //! it belongs into [`promises`], under the name of what it broke.
 
 mod answer;

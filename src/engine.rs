@@ -26,7 +26,7 @@ mod wake;
 pub use failure::Failure;
 pub use granted::Granted;
 
-use self::command::{Command, EnqueueJob, LeaseJob, SettleAnswer, Watch};
+use self::command::{Command, EnqueueJob, LeaseJob, Watch};
 use self::committer::Committer;
 use self::routes::Routes;
 use crate::domain::queue::QueueConfig;
@@ -585,8 +585,6 @@ impl Engine {
 
 /// The answer to one settle: what it did, why it did nothing, or why nobody knows.
 pub type SettleOutcome = Result<Result<Settled, NotSettled>, Failure>;
-
-const _: fn(SettleAnswer) -> SettleOutcome = |answer| answer;
 
 async fn answer<T>(sent: Result<oneshot::Receiver<Result<T, Failure>>, Failure>) -> Result<T, Failure> {
     sent?.await.unwrap_or(Err(Failure::Unknown))

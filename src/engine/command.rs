@@ -3,18 +3,16 @@
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::SettleOutcome;
 use super::failure::Failure;
-use crate::domain::settle::{NotSettled, Settle, Settled};
+use crate::domain::settle::Settle;
 use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskName};
 use crate::store::ops::lease::{Grant, Wish};
 
-/// The answer to one settle operation.
-pub(super) type SettleAnswer = Result<Result<Settled, NotSettled>, Failure>;
-
 pub(super) enum Command {
     Enqueue(QueueName, EnqueueJob),
-    Settle(QueueName, Vec<Settle>, oneshot::Sender<Vec<SettleAnswer>>),
+    Settle(QueueName, Vec<Settle>, oneshot::Sender<Vec<SettleOutcome>>),
     Lease(QueueName, LeaseJob),
     /// Wake me when the queue may have something; several queues share one watch.
     Watch(QueueName, Watch),

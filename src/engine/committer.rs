@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::EngineSettings;
-use super::command::{Command, EnqueueJob, Grants, LeaseJob, SettleAnswer, Watch};
+use super::command::{Command, EnqueueJob, Grants, LeaseJob, Watch};
 use super::failure::Failure;
 use super::flush::Sent;
 use super::line::{Ending, Item, Line};
 use super::waitlist::WaitList;
+use super::{EngineSettings, SettleOutcome};
 use crate::domain::settle::Settle;
 use crate::domain::{Millis, QueueName, TaskName};
 use crate::store::{Conn, Store, StoreError};
@@ -47,9 +47,9 @@ impl Waiter {
 
 /// Answers of one settle command, until all are there.
 struct SettleJob {
-    answers: Vec<Option<SettleAnswer>>,
+    answers: Vec<Option<SettleOutcome>>,
     left: usize,
-    reply: oneshot::Sender<Vec<SettleAnswer>>,
+    reply: oneshot::Sender<Vec<SettleOutcome>>,
 }
 
 pub(super) struct Committer {
@@ -177,7 +177,7 @@ impl Committer {
         &mut self,
         queue: &QueueName,
         ops: Vec<Settle>,
-        reply: oneshot::Sender<Vec<SettleAnswer>>,
+        reply: oneshot::Sender<Vec<SettleOutcome>>,
     ) {
         self.next_job += 1;
         let job = self.next_job;
@@ -392,7 +392,7 @@ impl Committer {
         }
     }
 
-    pub(super) fn settle_answered(&mut self, home: Option<(u64, usize)>, answer: SettleAnswer) {
+    pub(super) fn settle_answered(&mut self, home: Option<(u64, usize)>, answer: SettleOutcome) {
         let Some((id, index)) = home else { return };
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.answers[index].replace(answer).is_none() {

@@ -148,10 +148,6 @@ impl Batch {
         self.scripts.push(script);
     }
 
-    pub fn len(&self) -> usize {
-        self.scripts.len()
-    }
-
     pub fn is_empty(&self) -> bool {
         self.scripts.is_empty()
     }
@@ -240,11 +236,6 @@ impl Conn {
             drop(deadpool_redis::Connection::take(connection));
         }
         answer
-    }
-
-    /// Gives the connection back to the pool until it is needed again.
-    pub fn rest(&mut self) {
-        self.open = None;
     }
 
     async fn connection(&mut self) -> Result<&mut deadpool_redis::Connection, StoreError> {

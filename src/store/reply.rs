@@ -42,7 +42,9 @@ impl Reply {
     pub fn number(&mut self) -> Result<u64, BadReply> {
         match self.0.next() {
             Some(Value::Int(number)) => u64::try_from(number).ok(),
-            Some(Value::BulkString(bytes)) => std::str::from_utf8(&bytes).ok().and_then(whole),
+            Some(Value::BulkString(bytes)) => std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(|text| text.parse().ok()),
             _ => None,
         }
         .ok_or(BadReply("a number"))
@@ -77,9 +79,4 @@ impl Reply {
             _ => Err(BadReply("an array")),
         }
     }
-}
-
-/// Redis writes counters as integers, but a Lua number may come as `1e+15`-free text with a fraction of zero.
-fn whole(text: &str) -> Option<u64> {
-    text.parse().ok()
 }

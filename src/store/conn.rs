@@ -1,13 +1,13 @@
 //! The one door to Redis: connections, pipelines of script calls, and what becomes of their errors.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::ConnectionLike;
 use deadpool_redis::redis::io::tcp::TcpSettings;
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, ServerErrorKind,
-    Value,
+    self, Arg, AsyncConnectionConfig, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, Value,
 };
 use deadpool_redis::{Manager, Pool, PoolError, Runtime};
 
@@ -15,7 +15,7 @@ use super::error::StoreError;
 use super::keys::QueueKeys;
 use super::ops::Op;
 use super::reply::Reply;
-use super::script::{self, Clock, Script};
+use super::script::{self, Clock, Library, Script};
 
 /// How to reach Redis.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub struct Store {
     pool: Pool,
     clock: Clock,
     info: Arc<redis::ConnectionInfo>,
+    /// This Redis has no functions, or does not let us load any.
+    plain: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -74,6 +76,7 @@ impl Store {
             pool,
             clock: settings.clock,
             info: Arc::new(info),
+            plain: Arc::default(),
         })
     }
 
@@ -102,6 +105,7 @@ impl Store {
     pub fn batch(&self) -> Batch {
         Batch {
             clock: self.clock,
+            plain: self.plain.load(Ordering::Relaxed),
             pipeline: Pipeline::new(),
             scripts: Vec::new(),
         }
@@ -134,6 +138,7 @@ fn unsent(error: &PoolError) -> StoreError {
 /// Script calls that travel together: one write, one read, and at `fsync` one sync.
 pub struct Batch {
     clock: Clock,
+    plain: bool,
     pipeline: Pipeline,
     scripts: Vec<&'static Script>,
 }
@@ -141,8 +146,8 @@ pub struct Batch {
 impl Batch {
     pub fn push<O: Op>(&mut self, keys: &QueueKeys, op: &O) {
         let script = script::script(self.clock, O::SCRIPT);
-        let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(&script.sha).arg(QueueKeys::COUNT).arg(keys.all());
+        let mut cmd = opening(script, self.plain);
+        cmd.arg(QueueKeys::COUNT).arg(keys.all());
         op.args(&mut cmd);
         self.pipeline.add_command(cmd);
         self.scripts.push(script);
@@ -165,20 +170,30 @@ impl Conn {
         let mut answers = self.round(&batch.pipeline, &batch.scripts).await;
         let forgotten: Vec<usize> = (0..answers.len())
             .filter(|&i| {
-                matches!(
-                    &answers[i],
-                    Err(StoreError::NotApplied("Redis forgot the scripts"))
-                )
+                answers[i]
+                    .as_ref()
+                    .is_err_and(|error| *error == StoreError::FORGOTTEN)
             })
             .collect();
-        if !forgotten.is_empty() && self.load_scripts(batch.clock).await.is_ok() {
+        if forgotten.is_empty() {
+            return answers;
+        }
+        if let Err(error) = self.load_scripts(batch.clock).await {
+            tracing::error!(%error, "the scripts cannot be loaded into Redis");
+        } else {
+            let plain = self.store.plain.load(Ordering::Relaxed);
+            let sent: Vec<_> = batch.pipeline.cmd_iter().collect();
             let mut again = Pipeline::new();
             let mut scripts = Vec::new();
-            for (i, cmd) in batch.pipeline.cmd_iter().enumerate() {
-                if forgotten.contains(&i) {
-                    again.add_command(cmd.clone());
-                    scripts.push(batch.scripts[i]);
+            for &i in &forgotten {
+                let mut cmd = opening(batch.scripts[i], plain);
+                for arg in sent[i].args_iter().skip(2) {
+                    if let Arg::Simple(bytes) = arg {
+                        cmd.arg(bytes);
+                    }
                 }
+                again.add_command(cmd);
+                scripts.push(batch.scripts[i]);
             }
             for (i, answer) in forgotten.into_iter().zip(self.round(&again, &scripts).await) {
                 answers[i] = answer;
@@ -246,9 +261,19 @@ impl Conn {
     }
 
     async fn load_scripts(&mut self, clock: Clock) -> Result<(), StoreError> {
+        let library = script::library(clock);
+        if !self.store.plain.load(Ordering::Relaxed) {
+            match self.load_library(library).await {
+                Err(StoreError::Broken(why)) if has_no_functions(&why) => {
+                    tracing::info!("this Redis has no functions for us: plain scripts, which are slower");
+                    self.store.plain.store(true, Ordering::Relaxed);
+                }
+                loaded => return loaded,
+            }
+        }
         let mut pipeline = Pipeline::new();
-        for script in script::scripts(clock) {
-            pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.code);
+        for script in &library.scripts {
+            pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.plain);
         }
         let connection = self.connection().await?;
         pipeline
@@ -256,6 +281,68 @@ impl Conn {
             .await
             .map_err(|error| StoreError::of_sent(&error))
     }
+
+    /// Libraries of other versions stay for replicas that still run them; of many, all go: who needs one loads it again.
+    async fn load_library(&mut self, library: &Library) -> Result<(), StoreError> {
+        let pattern = format!("{}*", script::LIBRARY);
+        let listed: redis::Value = self
+            .command(redis::cmd("FUNCTION").arg("LIST").arg("LIBRARYNAME").arg(pattern))
+            .await?;
+        let others = library_names(listed);
+        if others.len() >= LIBRARIES_MAX {
+            for name in others {
+                let _: redis::Value = self
+                    .command(redis::cmd("FUNCTION").arg("DELETE").arg(name))
+                    .await?;
+            }
+        }
+        let _: redis::Value = self
+            .command(
+                redis::cmd("FUNCTION")
+                    .arg("LOAD")
+                    .arg("REPLACE")
+                    .arg(&library.code),
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// Versions of the library that may lie in one Redis.
+const LIBRARIES_MAX: usize = 8;
+
+/// The names in an answer of `FUNCTION LIST`: per library a map, or before RESP3 a list, of words and values.
+fn library_names(listed: Value) -> Vec<String> {
+    let Value::Array(libraries) = listed else {
+        return Vec::new();
+    };
+    let name_of = |library: Value| {
+        let pairs: Vec<(Value, Value)> = library.into_map_iter().ok()?.collect();
+        let named = pairs
+            .into_iter()
+            .find(|(word, _)| matches!(word, Value::BulkString(word) if word == b"library_name"));
+        redis::from_redis_value(named?.1).ok()
+    };
+    libraries.into_iter().filter_map(name_of).collect()
+}
+
+/// The first words of a call; keys and arguments are the same either way.
+fn opening(script: &Script, plain: bool) -> Cmd {
+    let (verb, name) = if plain {
+        ("EVALSHA", &script.sha)
+    } else {
+        ("FCALL", &script.function)
+    };
+    let mut cmd = redis::cmd(verb);
+    cmd.arg(name);
+    cmd
+}
+
+/// Redis 6.2 does not know the commands; a user's rules may forbid them.
+fn has_no_functions(error: &str) -> bool {
+    let error = error.to_ascii_lowercase();
+    (error.contains("unknown command") || error.contains("no permissions") || error.contains("noperm"))
+        && (error.contains("fcall") || error.contains("function"))
 }
 
 /// The log gets the details, the caller the fact that it is broken.
@@ -267,27 +354,18 @@ fn read(value: Value, script: &Script) -> Result<Reply, StoreError> {
     match value {
         Value::ServerError(error) => {
             let error = RedisError::from(error);
-            let unloaded = error.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
-            let classified = StoreError::of_sent(&error);
-            if let StoreError::Broken(text) = &classified
-                && !unloaded
-            {
-                return Err(StoreError::Broken(format!("{}: {text}", where_in(script, text))));
+            if error.detail() == Some("Function not found") {
+                return Err(StoreError::FORGOTTEN);
             }
-            Err(classified)
+            match StoreError::of_sent(&error) {
+                StoreError::Broken(text) if has_no_functions(&text) => Err(StoreError::FORGOTTEN),
+                StoreError::Broken(text) => {
+                    let file = script::locate(script.name, &text);
+                    Err(StoreError::Broken(format!("{file}: {text}")))
+                }
+                classified => Err(classified),
+            }
         }
         value => Reply::new(value).map_err(|bad| bad_reply(script.name, &bad)),
     }
-}
-
-/// Redis counts lines from the top of the assembled script; people read files.
-fn where_in(script: &Script, text: &str) -> String {
-    let line = text
-        .split("user_script:")
-        .nth(1)
-        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
-    line.map_or_else(
-        || script.name.to_owned(),
-        |line| script::locate(script.name, line),
-    )
 }

@@ -20,6 +20,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The connection loads them and sends the call again.
+    pub(crate) const FORGOTTEN: Self = Self::NotApplied("Redis forgot the scripts");
+
     /// Classifies an error that came back for a command that was sent.
     pub(crate) fn of_sent(error: &RedisError) -> Self {
         match error.kind() {
@@ -38,7 +41,7 @@ impl StoreError {
     fn of_server(kind: ServerErrorKind, error: &RedisError) -> Self {
         Self::NotApplied(match kind {
             ServerErrorKind::BusyLoading => "Redis is loading its data",
-            ServerErrorKind::NoScript => "Redis forgot the scripts",
+            ServerErrorKind::NoScript => return Self::FORGOTTEN,
             ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain => {
                 "the queue is moving to another node"
             }

@@ -1,5 +1,10 @@
-//! The Lua scripts: each is the prelude, the constants, the parts it uses, and its own file.
+//! The Lua scripts: one library of Redis Functions, made of the parts in `lua/` and the operations in `ops/`.
+//!
+//! Redis makes a library's functions once, when it loads it; a plain script makes all its functions anew with every
+//! call, which costs more than most calls do (ADR 6). Where there are no functions (Redis 6.2) or the service may not
+//! load any, the same text goes out as one plain script per operation.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
@@ -9,11 +14,29 @@ use super::keys;
 use crate::domain::limits;
 use crate::domain::queue::defaults;
 
-/// One operation's script, assembled.
+/// What ends the lines that are run again with every call.
+const PER_CALL: &str = " -- per call";
+/// What ends the lines that are run by the first call.
+const ONCE: &str = " -- once";
+
+/// Every library's name begins so; the rest tells versions of its text apart.
+pub(crate) const LIBRARY: &str = "leaseq_";
+
+/// One operation, both ways to call it.
 pub struct Script {
     pub name: &'static str,
-    pub(crate) code: String,
+    /// For `FCALL`.
+    pub(crate) function: String,
+    /// For `SCRIPT LOAD` and `EVALSHA`.
+    pub(crate) plain: String,
     pub(crate) sha: String,
+}
+
+/// All operations on one clock.
+pub struct Library {
+    /// For `FUNCTION LOAD`.
+    pub(crate) code: String,
+    pub scripts: Vec<Script>,
 }
 
 /// Whose time the scripts read.
@@ -26,33 +49,19 @@ pub enum Clock {
     Test,
 }
 
-macro_rules! parts {
-    ($($part:ident),*) => {
-        fn part(name: &str) -> &'static str {
-            match name {
-                $(stringify!($part) => include_str!(concat!("lua/", stringify!($part), ".lua")),)*
-                other => unreachable!("a script uses the unknown part {other:?}"),
-            }
-        }
+macro_rules! files {
+    ($name:ident, $folder:literal: $($file:ident)*) => {
+        /// Lua files by name, each after those that it uses.
+        pub const $name: &[(&str, &str)] =
+            &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-parts!(
-    bury, draw, finish, grant, history, lanes, late, marks, requests, retry, rotation, settle, several, task
-);
-
-macro_rules! scripts {
-    ($($name:ident),* $(,)?) => {
-        /// Every script by name, with its source.
-        pub const SOURCES: &[(&str, &str)] = &[$((stringify!($name), include_str!(concat!("ops/", stringify!($name), ".lua"))),)*];
-    };
-}
-scripts!(
-    enqueue, lease, recall, ack, nack, release, extend, sweep, configure, reorder, overview, show, list
-);
+files!(PARTS, "lua/": rotation task lanes history requests grant draw several marks settle finish bury retry late);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
-/// The parts that a script's header names behind `word`.
+/// The words that a file's header has behind `word`.
 fn named<'a>(source: &'a str, word: &str) -> Vec<&'a str> {
     let mark = format!("-- {word} ");
     source
@@ -63,13 +72,32 @@ fn named<'a>(source: &'a str, word: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// The parts that a file uses, and those that these use.
+fn reach(source: &str) -> BTreeSet<&'static str> {
+    let mut reached = BTreeSet::new();
+    for &(part, text) in PARTS {
+        if named(source, "Uses").contains(&part) {
+            reached.insert(part);
+            reached.extend(reach(text));
+        }
+    }
+    reached
+}
+
 /// The facts that Lua takes from Rust, so that each is written once.
-fn constants() -> String {
+fn constants(clock: Clock) -> String {
+    let now = match clock {
+        Clock::Redis => {
+            "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)".to_owned()
+        }
+        Clock::Test => format!("return tonumber(redis.call('GET', '{}'))", keys::TEST_CLOCK),
+    };
     format!(
         "local DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS = {}, {}\n\
          local RETRY_BASE_MS, RETRY_FACTOR, RETRY_MAX_MS = {}, {}, {}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
-         local HINTS = '{}'\n",
+         local HINTS = '{}'\n\
+         local function clock() {now} end\n",
         defaults::LEASE_MS,
         defaults::MAX_ATTEMPTS,
         defaults::RETRY_BASE_MS,
@@ -81,80 +109,122 @@ fn constants() -> String {
     )
 }
 
-/// The files a script is made of, in order, as they stand in it: what `Later` names is wrapped into functions.
-fn pieces(name: &'static str, source: &'static str, clock: Clock) -> Vec<(&'static str, String)> {
-    let now = match clock {
-        Clock::Redis => {
-            "(function() local t = call('TIME') return t[1] * 1000 + floor(t[2] / 1000) end)()".to_owned()
-        }
-        Clock::Test => format!("tonumber(call('GET', '{}'))", keys::TEST_CLOCK),
-    };
-    let (uses, later) = (named(source, "Uses"), named(source, "Later"));
-    let mut declared = constants();
-    for part_name in &uses {
-        let _ = writeln!(declared, "local load_{part_name} = nothing");
+/// `a, b = x, y` of each line `local a, b = x, y` that ends in `mark`.
+fn assignments(text: &str, mark: &str) -> String {
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("local ")?.strip_suffix(mark));
+    lines.flat_map(|line| [" ", line]).collect()
+}
+
+/// The text as it is loaded: what is run later is only declared. Lines stay where they are.
+fn declared(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let later = line.strip_suffix(PER_CALL).or(line.strip_suffix(ONCE));
+        out.push_str(later.and_then(|line| line.split(" = ").next()).unwrap_or(line));
+        out.push('\n');
     }
-    for part_name in &later {
-        let _ = writeln!(declared, "local load_{part_name}");
-        for names in part(part_name).lines().filter_map(local_names) {
-            let _ = writeln!(declared, "local {names}");
-        }
-    }
-    let mut pieces = vec![
-        ("prelude", PRELUDE.replace("--[[clock]]", &now)),
-        ("constants", declared),
-    ];
-    pieces.extend(uses.into_iter().map(|name| (name, part(name).to_owned())));
-    for name in later {
-        let mut lazy = format!("load_{name} = function() load_{name} = nothing ");
-        for line in part(name).lines() {
-            lazy.push_str(&assigned(line));
-            lazy.push('\n');
-        }
-        lazy.push_str("end\n");
-        pieces.push((name, lazy));
-    }
-    pieces.push((name, source.to_owned()));
+    out
+}
+
+/// Prelude, constants and the parts that `wanted` takes, as files with their texts.
+fn foundation(clock: Clock, wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
+    let mut pieces = vec![("constants", constants(clock)), ("prelude", declared(PRELUDE))];
+    let parts = PARTS.iter().filter(|(part, _)| wanted(part));
+    pieces.extend(parts.map(|&(part, text)| (part, declared(text))));
     pieces
 }
 
-/// What a line at the left margin declares: `f` of `local function f(…)`, `a, b` of `local a, b = …`.
-fn local_names(line: &str) -> Option<&str> {
-    let rest = line.strip_prefix("local ")?;
-    match rest.strip_prefix("function ") {
-        Some(function) => function.split('(').next(),
-        None => rest.split('=').next().map(str::trim),
+/// What each call of an operation begins with, and the operation as `run()`.
+fn operation(source: &str) -> (String, String) {
+    let reached = reach(source);
+    let mut begin = format!(
+        "local function begin(keys, argv) if not call then{} end{}",
+        assignments(PRELUDE, ONCE),
+        assignments(PRELUDE, PER_CALL)
+    );
+    for (_, text) in PARTS.iter().filter(|(part, _)| reached.contains(part)) {
+        begin.push_str(&assignments(text, PER_CALL));
+    }
+    begin.push_str(" end\nlocal function run()\n");
+    (begin, format!("{source}end\n"))
+}
+
+/// The files a plain script is made of, in order, as they stand in it.
+fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'static str, String)> {
+    let &(name, source) = source;
+    let reached = reach(source);
+    let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
+    pieces.extend(foundation(clock, |part| reached.contains(part)));
+    let (begin, body) = operation(source);
+    // A plain script may not say that it is wanted on a full store; one whose first write frees is let through.
+    let frees = if named(source, "Flags").contains(&"allow-oom") {
+        "call('HDEL', Q, '') "
+    } else {
+        ""
+    };
+    pieces.push(("begin", begin));
+    pieces.push((name, body));
+    pieces.push(("call", format!("begin(keys, argv) {frees}return run()\n")));
+    pieces
+}
+
+/// The files the library is made of, in order, as they stand in it.
+fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
+    let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
+    pieces.extend(foundation(clock, |_| true));
+    for &(name, source) in SOURCES {
+        let (begin, body) = operation(source);
+        let flags: Vec<_> = named(source, "Flags")
+            .iter()
+            .map(|flag| format!("'{flag}'"))
+            .collect();
+        pieces.push(("begin", format!("do {begin}")));
+        pieces.push((name, body));
+        pieces.push((
+            "register",
+            format!(
+                "redis.register_function{{ function_name = '{}', flags = {{ {} }}, \
+                 callback = function(keys, argv) begin(keys, argv) return run() end }} end\n",
+                function(name, hash),
+                flags.join(", "),
+            ),
+        ));
+    }
+    pieces
+}
+
+fn function(name: &str, hash: &str) -> String {
+    format!("lq_{name}_{hash}")
+}
+
+fn text(pieces: Vec<(&'static str, String)>) -> String {
+    pieces.into_iter().map(|(_, text)| text).collect()
+}
+
+fn assemble(clock: Clock) -> Library {
+    let hash = redis::Script::new(&text(library_pieces("", clock))).get_hash()[..12].to_owned();
+    let script = |source: &(&'static str, &'static str)| {
+        let plain = text(plain_pieces(source, clock));
+        Script {
+            name: source.0,
+            function: function(source.0, &hash),
+            sha: redis::Script::new(&plain).get_hash().to_owned(),
+            plain,
+        }
+    };
+    Library {
+        code: text(library_pieces(&hash, clock)),
+        scripts: SOURCES.iter().map(script).collect(),
     }
 }
 
-/// The line with its declaration turned into an assignment to what was declared before.
-fn assigned(line: &str) -> String {
-    match line.strip_prefix("local ") {
-        Some(rest) if rest.contains('=') || rest.starts_with("function ") => rest.to_owned(),
-        Some(_) => String::new(),
-        None => line.to_owned(),
-    }
-}
+static ON_REDIS_TIME: LazyLock<Library> = LazyLock::new(|| assemble(Clock::Redis));
+static ON_TEST_TIME: LazyLock<Library> = LazyLock::new(|| assemble(Clock::Test));
 
-fn all(clock: Clock) -> Vec<Script> {
-    SOURCES
-        .iter()
-        .map(|&(name, source)| {
-            let code: String = pieces(name, source, clock)
-                .into_iter()
-                .map(|(_, text)| text)
-                .collect();
-            let sha = redis::Script::new(&code).get_hash().to_owned();
-            Script { name, code, sha }
-        })
-        .collect()
-}
-
-static ON_REDIS_TIME: LazyLock<Vec<Script>> = LazyLock::new(|| all(Clock::Redis));
-static ON_TEST_TIME: LazyLock<Vec<Script>> = LazyLock::new(|| all(Clock::Test));
-
-/// All scripts on one clock.
-pub fn scripts(clock: Clock) -> &'static [Script] {
+/// All operations on one clock.
+pub fn library(clock: Clock) -> &'static Library {
     match clock {
         Clock::Redis => &ON_REDIS_TIME,
         Clock::Test => &ON_TEST_TIME,
@@ -162,36 +232,55 @@ pub fn scripts(clock: Clock) -> &'static [Script] {
 }
 
 pub(crate) fn script(clock: Clock, name: &'static str) -> &'static Script {
-    scripts(clock)
-        .iter()
+    let mut scripts = library(clock).scripts.iter();
+    scripts
         .find(|script| script.name == name)
         .expect("operations name scripts of the list above")
 }
 
-/// A script error's line, counted from the top of the assembled source, as "part:line" of the file it is in.
-pub(crate) fn locate(name: &str, line: usize) -> String {
-    let Some(&(name, source)) = SOURCES.iter().find(|(n, _)| *n == name) else {
-        return format!("{name}:{line}");
+/// Where an error is: Redis counts lines from the top of what it loaded, people read files.
+pub(crate) fn locate(name: &str, error: &str) -> String {
+    let line = |mark: &str| {
+        let digits = error
+            .split(mark)
+            .nth(1)?
+            .split(|c: char| !c.is_ascii_digit())
+            .next()?;
+        digits.parse::<usize>().ok()
     };
+    let source = SOURCES.iter().find(|(script, _)| *script == name);
+    let found = match (line("user_function:"), line("user_script:"), source) {
+        (Some(line), _, _) => file_at(library_pieces("", Clock::Redis), line),
+        (None, Some(line), Some(source)) => file_at(plain_pieces(source, Clock::Redis), line),
+        _ => None,
+    };
+    found.unwrap_or_else(|| name.to_owned())
+}
+
+fn file_at(pieces: Vec<(&'static str, String)>, line: usize) -> Option<String> {
     let mut left = line;
-    for (file, text) in pieces(name, source, Clock::Redis) {
+    for (file, text) in pieces {
         let lines = text.lines().count();
         if left <= lines {
-            return format!("{file}.lua:{left}");
+            return Some(format!("{file}.lua:{left}"));
         }
         left -= lines;
     }
-    format!("{name}:{line}")
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn header(source: &str) -> Vec<&str> {
+        source.lines().take_while(|line| line.starts_with("--")).collect()
+    }
+
     #[test]
     fn every_script_says_what_it_takes_answers_and_keeps() {
         for (name, source) in SOURCES {
-            let header: Vec<&str> = source.lines().take_while(|line| line.starts_with("--")).collect();
+            let header = header(source);
             assert!(header[0].starts_with(&format!("-- {name}: ")), "{name}");
             for part in ["-- ARGV", "-- Reply", "-- Keeps"] {
                 assert!(
@@ -202,16 +291,96 @@ mod tests {
         }
     }
 
+    /// What a file declares at its left margin.
+    fn declares(text: &str) -> Vec<&str> {
+        let names = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix("local ")?;
+            Some(match rest.strip_prefix("function ") {
+                Some(function) => function.split('(').next()?,
+                None => rest.split(" = ").next()?,
+            })
+        });
+        names.flat_map(|names| names.split(", ")).map(str::trim).collect()
+    }
+
+    /// Names in the code that are no texts, no fields, not assigned to, and no locals of a narrower scope.
+    fn words(text: &str) -> BTreeSet<&str> {
+        let code = || text.lines().map(|line| line.split("--").next().unwrap_or(""));
+        let narrow: BTreeSet<_> = code()
+            .filter_map(|line| {
+                let line = line.trim_start();
+                let parameters = line
+                    .split_once("function ")
+                    .and_then(|(_, rest)| rest.split(['(', ')']).nth(1));
+                let locals = || {
+                    line.strip_prefix("local ")
+                        .and_then(|rest| rest.split('=').next())
+                };
+                let loops = || {
+                    line.strip_prefix("for ")
+                        .and_then(|rest| rest.split(['=']).next()?.split(" in ").next())
+                };
+                parameters.or_else(locals).or_else(loops)
+            })
+            .flat_map(|names| names.split(", "))
+            .map(str::trim)
+            .collect();
+        code()
+            .flat_map(|line| line.split('\'').step_by(2))
+            .flat_map(|code| code.split(['{', ',']))
+            .map(|code| code.split_once(" = ").map_or(code, |(_, value)| value))
+            .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.'))
+            .filter(|word| !narrow.contains(word))
+            .collect()
+    }
+
+    #[test]
+    fn no_two_parts_declare_one_name() {
+        let mut seen = BTreeSet::new();
+        for (part, text) in [("prelude", PRELUDE)].iter().chain(PARTS) {
+            for name in declares(text) {
+                assert!(seen.insert(name), "{name} of {part} is declared elsewhere too");
+            }
+        }
+    }
+
+    /// Else what belongs to one call would be left over from another.
+    #[test]
+    fn every_file_names_the_parts_it_uses() {
+        for (file, source) in SOURCES.iter().chain(PARTS) {
+            let (reached, own) = (reach(source), declares(source));
+            let said = words(source);
+            for (part, text) in PARTS
+                .iter()
+                .filter(|(part, _)| part != file && !reached.contains(part))
+            {
+                for name in declares(text) {
+                    assert!(
+                        own.contains(&name) || !said.contains(name),
+                        "{file} says {name} of {part}, which it does not use"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_error_is_located_in_the_file_it_is_in() {
-        let all = &scripts(Clock::Redis)
+        let line_of = |code: &str, text: &str| 1 + code.lines().position(|line| line.contains(text)).unwrap();
+        let library = library(Clock::Redis);
+        let lease = library
+            .scripts
             .iter()
             .find(|script| script.name == "lease")
-            .unwrap()
-            .code;
-        let line = |text: &str| 1 + all.lines().position(|line| line.contains(text)).unwrap();
-        assert_eq!(locate("lease", line("-- House rules")), "prelude.lua:4");
-        assert_eq!(locate("lease", line("-- lease: hands out")), "lease.lua:1");
-        assert_eq!(locate("lease", line("A lane's two streams") + 1), "draw.lua:5");
+            .unwrap();
+        for (mark, code) in [("user_function:", &library.code), ("user_script:", &lease.plain)] {
+            let at = |text: &str, more: usize| {
+                locate("lease", &format!("ERR {mark}{}: no", more + line_of(code, text)))
+            };
+            assert_eq!(at("-- House rules", 0), "prelude.lua:4");
+            assert_eq!(at("-- lease: hands out", 0), "lease.lua:1");
+            assert_eq!(at("A lane's two streams", 1), "draw.lua:6");
+        }
+        assert_eq!(locate("lease", "ERR nobody knows where"), "lease");
     }
 }

@@ -1,9 +1,10 @@
 -- bury: tasks that become dead letters.
 --
 --   DEAD  zset  died_at -> id; the reason is in the mutable part
+-- Uses   task finish
 
 local REASONS = { attempts_exhausted = 1, rejected = 2, expired = 3 }
-local buried = {}
+local buried = {} -- per call
 
 -- The caller writes the mutable part.
 local function bury(id, m, reason)
@@ -16,7 +17,7 @@ end
 local function evict_dead(max_size)
   local over = call('ZCARD', DEAD) - tonumber(max_size)
   if over <= 0 then return end
-  local oldest, page = {}, call('ZPOPMIN', DEAD, math.min(over, 400))
+  local oldest, page = {}, call('ZPOPMIN', DEAD, min(over, 400))
   for i = 1, #page, 2 do oldest[#oldest + 1] = page[i] end
   forget(oldest)
   call('HINCRBY', Q, 'dead_evicted_total', #oldest)

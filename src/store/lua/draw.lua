@@ -1,5 +1,6 @@
 -- draw: chooses the next tasks, reading only. Groups take turns; inside a group the lane with the best head gives.
 -- Nothing is written until every choice is made, so that an error leaves the queue as it was.
+-- Uses   rotation
 
 -- A lane's two streams, read in chunks as far as they are needed.
 local function open_lane(member, g, score)
@@ -14,7 +15,7 @@ local function peek(l)
     local page = call('LRANGE', ROOT .. 'fresh:' .. l.lane, from, from + l.chunk - 1)
     for i = 1, #page do l.fresh[from + i] = page[i] end
     l.more_fresh = #page == l.chunk
-    l.chunk = math.min(l.chunk * 2, 256)
+    l.chunk = min(l.chunk * 2, 256)
   end
   if l.more_back and l.b * 2 > #l.back then
     local from = #l.back / 2
@@ -93,7 +94,7 @@ local function best_lane(g)
 end
 
 -- What was chosen, in the order of granting: parallel lists, for there can be 256 of them.
-local picked, pick_entry, pick_lane, pick_returned = 0, {}, {}, {}
+local picked, pick_entry, pick_lane, pick_returned = 0, {}, {}, {} -- per call
 
 local function pick(l, entry, returned)
   picked = picked + 1
@@ -105,14 +106,14 @@ local function draw(g, want)
   if g.more and g.heads_read == 0 then more_heads(g) end
   local only = not g.more and #g.lanes == 1 and g.lanes[1]
   if only and not only.place then
-    only.chunk = math.min(want + 1, 257)
+    only.chunk = min(want + 1, 257)
     refresh(only)
     if not only.place then g.lanes = {} end
   end
   local drawn = 0
   -- The usual case: one lane, nothing returned. No comparison, no decoding.
   while only and only.place and drawn < want and not only.more_back and only.b * 2 > #only.back do
-    local f, last = only.f, math.min(only.f + want - drawn, #only.fresh + 1)
+    local f, last = only.f, min(only.f + want - drawn, #only.fresh + 1)
     for i = f, last - 1 do pick(only, only.fresh[i], false) end
     drawn = drawn + last - f
     only.f = last
@@ -133,7 +134,7 @@ end
 
 local function open_group(group, pass, names, want)
   return { group = group, pass = pass, start = pass, names = names, lanes = {}, heads_read = 0, more = true,
-    page = math.min(want + 1, 32), beyond = -math.huge }
+    page = min(want + 1, 32), beyond = -math.huge }
 end
 
 -- Puts a group back in line behind those with a pass not above its own; after one grant its place is mostly the last.
@@ -147,7 +148,7 @@ local function insert_by_pass(line, first, g)
 end
 
 -- Lanes whose scores under names:<name> lag behind their group's pass; the caller writes what was read here.
-local lagging = {}
+local lagging = {} -- per call
 local LANES_MAX = 1000
 
 -- The groups with one of `names`, the next first. Scores are lower bounds of passes, so reading stops where
@@ -185,12 +186,12 @@ local function open_line(want, names)
   if #page == 2 * want then highest = tonumber(call('ZRANGE', TURN, -1, -1, 'WITHSCORES')[2]) end
   local begins = round_begins(tonumber(page[2] or 0), highest)
   if #names == 0 then
-    for i = 1, #page, 2 do line[#line + 1] = open_group(page[i], math.max(tonumber(page[i + 1]), begins), nil, want) end
+    for i = 1, #page, 2 do line[#line + 1] = open_group(page[i], max(tonumber(page[i + 1]), begins), nil, want) end
     return line
   end
   local wanted = {}
   for _, name in ipairs(names) do wanted[name] = true end
-  for _, g in ipairs(groups_with(names, want)) do line[#line + 1] = open_group(g.group, math.max(g.pass, begins), wanted, want) end
+  for _, g in ipairs(groups_with(names, want)) do line[#line + 1] = open_group(g.group, max(g.pass, begins), wanted, want) end
   return line
 end
 

@@ -2,13 +2,14 @@
 --
 --   RES   hash  id -> state 1 (c completed, x cancelled) | finished_at 6 | grant 4 | result
 --   DONE  list  finished_at 6 | bytes 4 | id 14, oldest first
+-- Uses   task
 
 local FINISH_FIELDS = { 'keep', 'completed_ms', 'completed_max', 'completed_bytes', 'done_bytes' }
 local ENTRY_COST = 200 -- what Redis spends on a kept task beside its own bytes, so that completed_bytes means memory
 local COMPLETED, CANCELLED = 'c', 'x'
 
-local finishes, finished, results, leaving, finished_bytes = 0, {}, {}, {}, 0
-local stamp = pack('>I6', NOW)
+local finishes, finished, results, leaving, finished_bytes = 0, {}, {}, {}, 0 -- per call
+local stamp = pack('>I6', NOW) -- per call
 
 -- `sized` is bytes (4) .. id (14), `grant` 4 bytes.
 local function finish(state, sized, grant, result)
@@ -32,9 +33,8 @@ local function forget(ids)
 end
 
 -- Without its payload a record keeps name, group and times: records so cut, and whose payload lay apart.
-local cut, apart = {}, {}
+local cut, apart = {}, {} -- per call
 local function cut_payloads()
-  load_task()
   for i, id in ipairs(leaving) do
     local rec = call('HGET', REC, id)
     if rec then
@@ -54,7 +54,7 @@ end
 
 -- What the retention no longer covers once the new ones are in: the oldest kept ones, and should that
 -- not be enough the first `dropped` of the new ones. Reads only.
-local gone, dropped, done_bytes = {}, 0, 0
+local gone, dropped, done_bytes = {}, 0, 0 -- per call
 
 local function plan_trim(kept, limit)
   local keep_ms, keep_max, keep_bytes = tonumber(kept[2]), tonumber(kept[3]), tonumber(kept[4])

@@ -1,17 +1,13 @@
 -- grant: what a lease call asks for, and how chosen tasks are handed out.
+-- Uses   rotation task history requests
 
-local requests, recalled, want = {}, {}, 0
-
-local function repeats(key)
-  load_requests()
-  return is_repeated(key)
-end
+local requests, recalled, want = {}, {}, 0 -- per call
 
 local function read_requests(at)
   for i = 1, tonumber(ARGV[at]) do
     local r = { tasks = tonumber(ARGV[at + 1]), lease_ms = tonumber(ARGV[at + 2]), worker = ARGV[at + 3], key = ARGV[at + 4], given = 0 }
     at = at + 4
-    if r.key ~= '' and repeats(r.key) then
+    if r.key ~= '' and is_repeated(r.key) then
       recalled[#recalled + 1] = i
       r.tasks = 0
     end
@@ -22,7 +18,7 @@ end
 
 -- Writes the leases of the tasks in `ids`, whose records and mutable parts (or false) stand beside them, and puts them into
 -- the reply. The n-th nonce of a call is (seed + n * 797) % PLACES, which the caller knows as well.
-local scores, changes, extras = {}, {}, {}
+local scores, granted, extras = {}, {}, {} -- per call
 
 local function grant(ids, records, muts, seed, reply)
   local n, s, at, request, left = #reply, 0, 0, nil, 0
@@ -39,8 +35,6 @@ local function grant(ids, records, muts, seed, reply)
     -- 4 LEASE_MS and 32 BIG, the bits that matter here.
     local m = muts[i] or request.worker ~= '' or lease_ms > 0 or flags % 8 >= 4 or flags >= 32
     if m then
-      load_task()
-      load_history()
       local task = read_record(rec)
       lease_ms = lease_ms > 0 and lease_ms or task.lease_ms
       m = muts[i] and read_mut(muts[i])
@@ -53,8 +47,8 @@ local function grant(ids, records, muts, seed, reply)
       if m then
         m.granted_at, m.slot, m.worker, m.flags = NOW, lease_ms, request.worker, without(m.flags, EXPIRED)
         mut = write_mut(m)
-        changes[#changes + 1] = id
-        changes[#changes + 1] = mut
+        granted[#granted + 1] = id
+        granted[#granted + 1] = mut
         if m.failed > 0 then last = last_attempt(call('HGET', HIST, id)) end
       end
       extras[#extras + 1] = { i, has(flags, BIG) and call('HGET', PAY, id) or '', mut, last }
@@ -64,7 +58,7 @@ local function grant(ids, records, muts, seed, reply)
     if request.key ~= '' then
       request.grants = request.grants or {}
       request.grants[#request.grants + 1] = pack('>I4', m and m.grants or 1) .. id
-      request.until_ms = math.max(request.until_ms or 0, NOW + lease_ms)
+      request.until_ms = max(request.until_ms or 0, NOW + lease_ms)
     end
     scores[s + 1], scores[s + 2] = (NOW + lease_ms) * PLACES + (seed + i * 797) % PLACES, id
     s = s + 2
@@ -75,12 +69,9 @@ end
 
 local function write_grants(count)
   many('ZADD', LEASED, scores)
-  many('HSET', MUT, changes)
+  many('HSET', MUT, granted)
   call('HINCRBY', Q, 'ready', -count)
   for _, r in ipairs(requests) do
-    if r.grants then
-      load_requests()
-      remember_request(r)
-    end
+    if r.grants then remember_request(r) end
   end
 end

@@ -1,4 +1,5 @@
 -- lanes: tasks that enter and leave lanes otherwise than fresh from an enqueue. The keys are told in `rotation`.
+-- Uses   rotation
 
 local function entry_of(tick, id) return pack('>I7', tick) .. id end
 
@@ -8,12 +9,12 @@ local function head_place(lane)
   local back = call('ZRANGE', ROOT .. 'back:' .. lane, 0, 0, 'WITHSCORES')
   local place = fresh and unpack_bytes('>I7', fresh)
   local returned = back[2] and tonumber(back[2])
-  if place and returned then return math.min(place, returned) end
+  if place and returned then return min(place, returned) end
   return place or returned
 end
 
 -- Tasks on their way into lanes: arrive() gathers, check_arrivals() reads, apply_arrivals() writes.
-local arrivals, arriving = {}, {}
+local arrivals, arriving = {}, {} -- per call
 
 local function arrive(priority, name, group, place, entry)
   local member = string.format('%d/%s', priority, name)

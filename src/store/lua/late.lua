@@ -1,6 +1,7 @@
 -- late: acks that are not simply the current lease's.
+-- Uses   settle lanes
 
-local late_returns = {}
+local late_returns = {} -- per call
 
 -- A lease that ran out may still be acked while nothing was decided about the task since.
 local function may_be_late(id, m)

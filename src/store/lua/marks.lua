@@ -6,7 +6,7 @@
 
 local MARKS_MS, MARKS_MAX, MARKS_TTL = 300000, 500000, 660
 
-local marks, marks_size = {}, 0
+local marks, marks_size = {}, 0 -- per call
 
 local function check_marks() marks_size = call('HLEN', MARK) end
 

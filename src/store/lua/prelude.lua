@@ -6,22 +6,26 @@
 --   no check and no error() after the first write.
 --   Every loop is bounded by an argument. Lists given to unpack() stay below 1,000 values.
 --   Payload bytes are never decoded here: cjson damages `[]` and numbers above 2^53.
---   A script names the parts it always needs behind `Uses`, and those of its rare paths behind `Later`: making their
---   functions costs more than most calls do, so load_<part>() makes them when they are needed.
+--   All files are one library, whose functions Redis makes once. What belongs to one call stands in lines that end in
+--   `-- per call`; they are run at the beginning of each call of an operation whose `Uses` reaches their file. Lines
+--   that end in `-- once` are run by the first call, because Redis lets nobody see anything while a library is loaded.
 --   Numbers go into commands as numbers (sent with 17 digits); `..` would cut them at 14.
 
-local Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT = unpack(KEYS)
-local ROOT = string.sub(Q, 1, -2)
-local call, floor, sub, byte = redis.call, math.floor, string.sub, string.byte
-local pack, unpack_bytes = struct.pack, struct.unpack
+local function globals() return ipairs, tonumber, unpack end
+local ipairs, tonumber, unpack = globals() -- once
+local floor, min, max, sub, byte = math.floor, math.min, math.max, string.sub, string.byte -- once
+local pack, unpack_bytes = struct.pack, struct.unpack -- once
+local call = redis.call -- once
+
+local KEYS, ARGV = keys, argv -- per call
+local Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT = unpack(KEYS) -- per call
+local ROOT = sub(Q, 1, -2) -- per call
 
 -- A millisecond has 2,048 places: room for ties in order of acceptance, and for a lease's nonce.
 -- ms * 2048 stays below 2^53, where doubles are exact, until the year 2109.
 local PLACES = 2048
 
-local NOW = --[[clock]]
-
-local function nothing() end
+local NOW = clock() -- per call
 
 -- A lease's score is its expiry in ms times PLACES, plus its nonce: an integer, because Redis writes and reads fractions slowly.
 local function read_score(score)
@@ -36,6 +40,6 @@ local function many(command, key, list)
   if last == 0 then return end
   if last <= 900 then return call(command, key, unpack(list)) end
   for from = 1, last, 900 do
-    call(command, key, unpack(list, from, math.min(from + 899, last)))
+    call(command, key, unpack(list, from, min(from + 899, last)))
   end
 end

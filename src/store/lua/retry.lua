@@ -1,13 +1,14 @@
 -- retry: what becomes of a task whose grant ended without success.
+-- Uses   task lanes history finish bury
 
 -- The delay after a failed attempt, in ms: base * factor^(attempt - 1), at most max, full jitter.
 -- `chance` is uniform in [0, 1). The exponent is capped before it is raised, so nothing overflows.
 local function backoff(attempt, chance)
-  local delay = RETRY_BASE_MS * RETRY_FACTOR ^ math.min(attempt - 1, 64)
-  return floor(math.min(delay, RETRY_MAX_MS) * chance)
+  local delay = RETRY_BASE_MS * RETRY_FACTOR ^ min(attempt - 1, 64)
+  return floor(min(delay, RETRY_MAX_MS) * chance)
 end
 
-local changes, histories, waiting, cancelled = {}, {}, {}, 0
+local changes, histories, waiting, cancelled = {}, {}, {}, 0 -- per call
 
 local function remember(id, m)
   changes[#changes + 1] = id
@@ -26,7 +27,7 @@ local function wait_until(id, m, task, run_at)
   waiting[#waiting + 1] = id
 end
 
-local returning = 0
+local returning = 0 -- per call
 local function ready_at(id, m, task, place)
   m.place = place
   returning = returning + 1

@@ -9,7 +9,7 @@
 -- <lane> is "<priority>/<name>/<group>"; an entry is tick (7 bytes) .. id (14), so that ties sort by
 -- acceptance. All four exist only while the lane has entries.
 
-local order, aging = 0, 0
+local order, aging
 
 local function use_order(word, aging_ms)
   order, aging = word, tonumber(aging_ms) * PLACES
@@ -25,11 +25,11 @@ local function heads_of(group) return ROOT .. 'heads:' .. group end
 local function names_of(name) return ROOT .. 'names:' .. name end
 
 -- Where the round of turns begins. Groups that a names filter passed by have no credit for it: they are one turn behind at most.
-local function round_begins(lowest, highest) return math.max(lowest, highest - 1) end
+local function round_begins(lowest, highest) return max(lowest, highest - 1) end
 
 -- A group that joins goes behind those that wait for their turn in this round and before those that had it:
 -- nobody gains by leaving and coming back, and a single task waits for one turn of the others.
-local joining_pass
+local joining_pass = nil -- per call
 local function pass_for_new_group()
   if not joining_pass then
     local first, last = call('ZRANGE', TURN, 0, 0, 'WITHSCORES'), call('ZRANGE', TURN, -1, -1, 'WITHSCORES')

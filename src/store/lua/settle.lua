@@ -1,7 +1,8 @@
 -- settle: who holds a task, and what a lease that is not current is told.
 -- The ids of one call are distinct: the caller sends a second operation on one task in a later call.
+-- Uses   task marks
 
-local held_ids, held_scores, held_muts = {}, {}, {}
+local held_ids, held_scores, held_muts = {}, {}, {} -- per call
 
 -- Reads what `count` items of `width` arguments, the first being the task's id, need to be judged.
 local function read_holders(from, count, width)

@@ -1,12 +1,13 @@
 -- several: leases from many groups and lanes. Chooses first, then looks at what was chosen: entries of tasks that
 -- moved on are stale, are dropped, and made up for. Returns ids, records, mutable parts, and how to take them.
+-- Uses   draw lanes task
 
 local function several(names, wanted, bytes_max)
   local line, first = wanted > 0 and open_line(wanted, names) or {}, 1
   local chosen, looked, bytes, more = {}, 0, 0, 0
   local ids, records, muts = {}, {}, {}
   while #ids < wanted and looked < wanted + 1000 and first <= #line and more == 0 do
-    first = choose(line, first, math.min(wanted - #ids, 256))
+    first = choose(line, first, min(wanted - #ids, 256))
     if picked == looked then break end
     local page = {}
     for i = looked + 1, picked do page[i - looked] = sub(pick_entry[i], 8) end

@@ -17,7 +17,7 @@ local function without(flags, bit) return has(flags, bit) and flags - bit or fla
 
 -- Where a task stands once it is ready at `ms`: never before its own acceptance, so that within one
 -- millisecond the order of acceptance holds.
-local function place_at(ms, tick) return math.max(ms * PLACES, tick) end
+local function place_at(ms, tick) return max(ms * PLACES, tick) end
 
 local function read_record(rec)
   local tick, flags, at = unpack_bytes('>I7I2', rec)

@@ -6,8 +6,8 @@
 --        "absent" when the queue does not exist
 -- Moves  leased -> completed; ready -> completed when the lease ran out and nobody was granted the task since
 -- Keeps  I3 I4 I7 I8 I9 I10 I25
--- Uses   marks finish
--- Later  rotation task lanes settle late
+-- Uses   marks finish late
+-- Flags  allow-oom
 
 local state = call('HMGET', Q, 'version', 'completed_total', 'marks_at', unpack(FINISH_FIELDS))
 if not state[1] then return { 'absent' } end
@@ -32,11 +32,6 @@ for i = 1, n do
     if expires > NOW and proof == pack('>I4I2', 1, nonce) then word = 'acked' end
   end
   if not word then
-    load_rotation()
-    load_task()
-    load_lanes()
-    load_settle()
-    load_late()
     word = judge_ack(id, scores[i], muts[i], unpack_bytes('>I4I2', proof))
   end
   if word == 'acked' or (word == 'late' and scores[i]) then leased[#leased + 1] = id end

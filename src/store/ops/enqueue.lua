@@ -9,8 +9,7 @@
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
 -- Keeps  I1 I2 I3 I4 I5 I17
--- Uses   rotation
--- Later  task
+-- Uses   rotation task
 
 local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry', 'tick', 'accepted_total', 'ready')
 if not state[1] then return { 'absent' } end
@@ -22,11 +21,10 @@ local me, again = ARGV[2], ARGV[3] == '1'
 local function known(id)
   local rec = call('HGET', REC, id)
   if rec then
-    load_task()
     return read_record(rec).run_at or 0
   end
-  for _, mark in ipairs({ id, id .. pack('>I4', 1) }) do
-    if call('HEXISTS', MARK, mark) == 1 or call('HEXISTS', MARK_OLD, mark) == 1 then return 0 end
+  for _, left in ipairs({ id, id .. pack('>I4', 1) }) do
+    if call('HEXISTS', MARK, left) == 1 or call('HEXISTS', MARK_OLD, left) == 1 then return 0 end
   end
 end
 

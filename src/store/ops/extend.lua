@@ -5,6 +5,7 @@
 --        "absent" when the queue does not exist
 -- Keeps  I6 I7 I11: counts from now; shortened only when a shorter length is stated; never prolonged past max_lease_ms since the grant
 -- Uses   task settle
+-- Flags  allow-oom
 
 local state = call('HMGET', Q, 'version', 'max_lease_ms')
 if not state[1] then return { 'absent' } end
@@ -24,7 +25,7 @@ for i = 1, count do
     local stated = ARGV[at + 3] ~= '' and NOW + tonumber(ARGV[at + 3])
     local until_ms = stated
     if not stated or stated > expires then
-      until_ms = math.max(expires, math.min(stated or NOW + m.slot, m.granted_at + max_lease_ms))
+      until_ms = max(expires, min(stated or NOW + m.slot, m.granted_at + max_lease_ms))
     end
     if ARGV[at + 4] ~= '' then m.progress = ARGV[at + 4] end
     leases[#leases + 1] = until_ms * PLACES + nonce
@@ -38,7 +39,6 @@ for i = 1, count do
 end
 if #leases == 0 then return reply end
 
-call('HDEL', Q, '') -- a full store refuses a script whose first write may grow; extending must still work
 many('ZADD', LEASED, leases)
 many('HSET', MUT, changed)
 return reply

@@ -8,8 +8,8 @@
 --        "absent" when the queue does not exist
 -- Moves  ready -> leased
 -- Keeps  I4 I6 I7 I10 I12 I17 I18 I19
--- Uses   rotation grant
--- Later  task lanes draw history requests several
+-- Uses   grant several
+-- Flags  allow-oom
 
 local me, told, bytes_max, seed = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
 local names = {}
@@ -28,7 +28,7 @@ local function plain()
   local lane = heads[1] .. '/' .. turn[1]
   if call('EXISTS', ROOT .. 'back:' .. lane) == 1 then return nil end
   local fresh = call('LRANGE', ROOT .. 'fresh:' .. lane, 0, want)
-  local ids, count = {}, math.min(want, #fresh)
+  local ids, count = {}, min(want, #fresh)
   if count == 0 then return nil end
   for i = 1, count do ids[i] = sub(fresh[i], 8) end
   local records, bytes = call('HMGET', REC, unpack(ids)), 0
@@ -65,10 +65,6 @@ end
 local ids, records, muts, take = plain()
 local more = 0
 if not ids then
-  load_task()
-  load_lanes()
-  load_draw()
-  load_several()
   ids, records, muts, take, more = several(names, want, bytes_max)
 end
 
@@ -80,7 +76,6 @@ reply[6] = given
 take()
 if #ids > 0 then write_grants(#ids) end
 if #ids < want and told and not string.find(state[4], me, 1, true) then
-  call('HDEL', Q, '') -- a full store refuses a script whose first write may grow; leasing must still work
   call('HSET', Q, 'hungry', state[4] .. me)
 end
 return reply

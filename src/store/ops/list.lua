@@ -6,6 +6,7 @@
 -- Order  scheduled by due time, leased by expiry, dead, completed and cancelled newest first, ready as they lie.
 --        Looks at 1,000 entries at most: a page may be short, even empty, while a cursor is there.
 -- Keeps  I28
+-- Flags  no-writes
 
 if call('EXISTS', Q) == 0 then return { 'absent' } end
 local wanted, limit, cursor = ARGV[1], tonumber(ARGV[2]), ARGV[3]

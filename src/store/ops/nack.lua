@@ -8,7 +8,8 @@
 --        "absent" when the queue does not exist
 -- Moves  leased -> scheduled | ready | dead | cancelled
 -- Keeps  I3 I4 I6 I7 I9 I12 I13 I14
--- Uses   rotation task lanes history marks settle finish bury retry
+-- Uses   settle retry
+-- Flags  allow-oom
 
 local state, kept = read_state()
 if not state[1] then return { 'absent' } end

@@ -6,6 +6,7 @@
 --        "absent" when the queue does not exist
 -- Keeps  I3 I24
 -- Uses   rotation lanes
+-- Flags  no-writes
 
 local TOTALS = { 'accepted_total', 'completed_total', 'cancelled_total', 'purged_total', 'dead_evicted_total',
   'dead_aged_total', 'replayed_total', 'duplicates_total', 'leases_expired_total' }
@@ -19,7 +20,7 @@ for _, group in ipairs(call('ZRANGE', TURN, 0, 127)) do
   if lanes >= 128 then break end
   for _, member in ipairs(call('ZRANGE', heads_of(group), 0, 127 - lanes)) do
     lanes = lanes + 1
-    oldest = math.min(oldest, head_place(member .. '/' .. group) or math.huge)
+    oldest = min(oldest, head_place(member .. '/' .. group) or math.huge)
   end
 end
 

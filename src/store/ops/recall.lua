@@ -5,6 +5,7 @@
 --        "absent" when the queue does not exist
 -- Keeps  I6 I7
 -- Uses   task history
+-- Flags  no-writes
 
 if call('EXISTS', Q) == 0 then return { 'absent' } end
 local reply = { 'recalled', NOW }

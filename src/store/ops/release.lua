@@ -8,7 +8,8 @@
 --        "absent" when the queue does not exist
 -- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled when that was asked for
 -- Keeps  I3 I4 I6 I7 I9 I12 I19
--- Uses   rotation task lanes history marks settle finish bury retry
+-- Uses   settle retry
+-- Flags  allow-oom
 
 local state, kept = read_state()
 if not state[1] then return { 'absent' } end
@@ -38,7 +39,7 @@ for i = 1, count do
       if m.deferrals > max_deferrals then
         local attempt = { number = m.failed + 1, grant = grant, started = m.granted_at, ended = NOW, outcome = DEFERRALS_EXHAUSTED,
           worker = m.worker, kind = 'deferrals_exhausted', message = 'released more often than max_deferrals allows', stack = '', cut = 0 }
-        run_at = math.max(run_at, NOW + backoff(m.failed + 1, tonumber(ARGV[at + 4]) / 1000000))
+        run_at = max(run_at, NOW + backoff(m.failed + 1, tonumber(ARGV[at + 4]) / 1000000))
         becomes, run_at = fail(id, m, task, rec, attempt, { run_at = run_at })
       elseif has(m.flags, CANCEL) then
         cancel_now(id, m, rec)

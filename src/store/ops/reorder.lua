@@ -5,6 +5,7 @@
 --        "absent" when the queue does not exist
 -- Keeps  I17 I28: looks at about LANES_MAX lanes per call, however many a group has
 -- Uses   rotation lanes
+-- Flags  allow-oom
 
 local LANES_MAX = 1000
 

@@ -5,6 +5,7 @@
 --          each '' where there is none, and an empty record where there is no such task
 --        "absent" when the queue does not exist
 -- Keeps  I24
+-- Flags  no-writes
 
 if call('EXISTS', Q) == 0 then return { 'absent' } end
 local reply = { 'shown', NOW }

@@ -5,7 +5,8 @@
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   rotation task lanes history finish bury retry
+-- Uses   retry
+-- Flags  allow-oom
 
 local state, kept = read_state()
 if not state[1] then return { 'absent' } end
@@ -45,12 +46,11 @@ for i = 1, #over, 2 do
 end
 check_writes(kept, limit)
 
-call('HDEL', Q, '') -- the first write frees, so that a full store is swept too
 many('ZREM', DUE, came_due)
 write_decisions(state, kept, me, ran_out)
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 evict_dead(state[8]) -- max_size may have been lowered
 
 local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
-local next_at = math.min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)
+local next_at = min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)
 return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due }

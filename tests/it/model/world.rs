@@ -45,8 +45,7 @@ pub struct World {
 pub const QUEUE: &str = "modelled";
 
 impl World {
-    pub fn start() -> Self {
-        let redis = Redis::start();
+    pub fn on(redis: Redis) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -73,8 +72,10 @@ impl World {
         self.configure(config);
     }
 
+    /// However it keeps them.
     pub fn flush_scripts(&self) {
         let _: () = self.redis.command(cmd("SCRIPT").arg("FLUSH"));
+        let _ = self.redis.try_command(cmd("FUNCTION").arg("FLUSH"));
     }
 
     pub fn call<O: Op>(&mut self, op: &O) -> O::Outcome {

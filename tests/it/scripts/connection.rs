@@ -13,6 +13,7 @@ use crate::support::queue::{Queue, task};
 
 fn forget_scripts(queue: &Queue) {
     let _: () = queue.redis.command(cmd("SCRIPT").arg("FLUSH"));
+    let _: () = queue.redis.command(cmd("FUNCTION").arg("FLUSH"));
 }
 
 /// I24: replicas share nothing but Redis.
@@ -58,6 +59,48 @@ async fn a_call_outlives_that_redis_forgets_the_scripts() {
         let overview = queue.overview().await;
         assert_eq!((overview.accepted_total, overview.completed_total), (n, n));
     }
+}
+
+/// A user that may not load functions is served all the same, and one that loses the right meanwhile, too.
+#[tokio::test]
+async fn a_user_without_the_right_to_functions_gets_plain_scripts() {
+    let queue = Queue::start().await;
+    let rules = ["SETUSER", "default", "+@all", "-function", "-fcall"];
+    let _: () = queue.redis.command(cmd("ACL").arg(&rules));
+    for n in 1..=3 {
+        queue.put(task()).await;
+        let held = queue.lease_one().await;
+        queue.ack(&held.lease).await;
+        assert_eq!(queue.overview().await.completed_total, n);
+        let _: () = queue.redis.command(cmd("SCRIPT").arg("FLUSH"));
+    }
+}
+
+/// Versions of the library do not pile up in a Redis that outlives many of them.
+#[tokio::test]
+async fn old_libraries_are_removed_when_there_are_many() {
+    let queue = Queue::start().await;
+    let libraries = || -> usize {
+        let listed: Vec<deadpool_redis::redis::Value> = queue.redis.command(cmd("FUNCTION").arg("LIST"));
+        listed.len()
+    };
+    let foreign = "#!lua name=somebodys\nredis.register_function('theirs', function() return 1 end)";
+    let _: String = queue.redis.command(cmd("FUNCTION").arg("LOAD").arg(foreign));
+    for n in 0..20 {
+        let old =
+            format!("#!lua name=leaseq_old{n}\nredis.register_function('old{n}', function() return 1 end)");
+        let _: String = queue.redis.command(cmd("FUNCTION").arg("LOAD").arg(old));
+    }
+    let other_replica = queue.redis.store();
+    let overview = other_replica
+        .call(&queue.keys, &OverviewOp)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(overview.accepted_total, 0);
+    assert_eq!(libraries(), 2, "ours and somebody's");
+    queue.put(task()).await;
+    assert_eq!(libraries(), 3, "on another clock it is another library");
 }
 
 /// I24: what travels together happens in its order, also when the scripts have to be loaded first.

@@ -82,6 +82,11 @@ impl Redis {
             .expect("the command is valid")
     }
 
+    /// A command that this Redis may not know.
+    pub fn try_command(&self, cmd: &Cmd) -> RedisResult<()> {
+        self.beside(|connection| cmd.query(connection))
+    }
+
     /// Many commands in one round trip; with `atomic()` a snapshot.
     pub fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> T {
         self.beside(|connection| pipeline.query(connection))

@@ -388,10 +388,11 @@ impl Engine {
         let items_max = self.settings().script_items;
         let mut granted: Option<Granted> = None;
         loop {
-            let (have, bytes) = granted
+            let (tasks, bytes) = granted
                 .as_ref()
                 .map_or((0, 0), |granted| (granted.tasks().len(), granted.bytes()));
-            let want = (request.max_tasks - have).min(items_max);
+            let want = (request.max_tasks - tasks).min(items_max);
+            let room = limits::LEASE_BYTES_MAX.saturating_sub(bytes);
             let (reply, answer) = oneshot::channel();
             let job = LeaseJob {
                 wish: Wish {
@@ -400,6 +401,7 @@ impl Engine {
                     worker: request.worker.clone(),
                     request_key: request.request_id.clone().filter(|_| granted.is_none()),
                 },
+                bytes_max: room,
                 names: request.names.clone(),
                 // Only the first part waits.
                 deadline: deadline.filter(|_| granted.is_none()),
@@ -422,7 +424,8 @@ impl Engine {
             }
             let enough = granted.as_ref().is_none_or(|granted| {
                 granted.tasks().len() >= request.max_tasks
-                    || granted.bytes() + bytes >= limits::LEASE_BYTES_MAX / 2
+                    // A script gives at least one task, whatever its size: that one must fit, too.
+                    || granted.bytes() + limits::PAYLOAD_BYTES_MAX > limits::LEASE_BYTES_MAX
             });
             // A named request remembers one script call's grants, so it is one.
             if !full || enough || request.request_id.is_some() {

@@ -41,6 +41,8 @@ pub(super) struct EnqueueJob {
 
 pub(super) struct LeaseJob {
     pub(super) wish: Wish,
+    /// Of payloads that the caller can still take, at least one task's.
+    pub(super) bytes_max: usize,
     pub(super) names: Vec<TaskName>,
     /// `None`: answer at once.
     pub(super) deadline: Option<Instant>,

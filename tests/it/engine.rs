@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use leaseq::domain::limits::LEASE_BYTES_MAX;
 use leaseq::domain::settle::{Ack, Settle, Settled};
 use leaseq::domain::task::Json;
 use leaseq::domain::{NewTask, QueueName, TaskState};
@@ -119,6 +120,31 @@ async fn a_scheduled_task_is_delivered_when_it_is_due_and_not_before() {
     let task = &granted.tasks()[0];
     assert!(task.server_time >= enqueued.run_at.unwrap());
     assert_eq!(task.ready_at, enqueued.run_at.unwrap());
+    granted.delivered();
+    engine.stop().await;
+}
+
+/// I28. More tasks than one script call gives, and large ones behind small ones.
+#[tokio::test]
+async fn a_lease_answer_of_many_script_calls_is_bounded_by_bytes() {
+    let redis = Redis::start();
+    let engine = engine(&redis).await;
+    let sized = |bytes: usize| {
+        let payload = format!("\"{}\"", "x".repeat(bytes - 2));
+        NewTask::new(Json::from_checked(Bytes::from(payload)))
+    };
+    let small = (0..256).map(|_| sized(10_000));
+    let large = (0..12).map(|_| sized(1_000_000));
+    let enqueued = engine
+        .enqueue_many(&queue("q"), small.chain(large).collect())
+        .await;
+    assert!(enqueued.iter().all(Result::is_ok));
+
+    let Leased::Tasks(granted) = engine.lease(lease("q", 1000, Duration::ZERO)).await.unwrap() else {
+        panic!("empty")
+    };
+    assert_eq!(granted.tasks().len(), 256 + 5);
+    assert!(granted.bytes() <= LEASE_BYTES_MAX);
     granted.delivered();
     engine.stop().await;
 }

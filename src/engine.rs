@@ -1,7 +1,7 @@
 //! What this process remembers: requests on their way, waiting leases, timers. Nothing that a crash may not lose.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::RngCore;
 use tokio::sync::mpsc;
@@ -20,6 +20,7 @@ mod line;
 mod queues;
 mod routes;
 mod settle;
+mod waiting;
 mod waitlist;
 mod wake;
 
@@ -31,6 +32,7 @@ pub use settle::SettleOutcome;
 use self::command::Command;
 use self::committer::Committer;
 use self::routes::Routes;
+use self::waiting::Waiting;
 use crate::domain::queue::QueueConfig;
 use crate::domain::{LeaseKey, Millis, QueueName, TaskName, TaskState, limits};
 use crate::metrics::Metrics;
@@ -82,13 +84,13 @@ struct Inner {
     key: LeaseKey,
     settings: Arc<EngineSettings>,
     routes: Routes,
-    waiting: Arc<AtomicUsize>,
+    waiting: Waiting,
     draining: AtomicBool,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// State counts and totals of one queue, on one atomic snapshot.
+/// State counts and totals of one queue, on one atomic snapshot but for `workers_waiting`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueStats {
     pub ready: u64,
@@ -97,6 +99,8 @@ pub struct QueueStats {
     pub dead: u64,
     /// Exact up to 128 lanes in rotation, an at-least beyond.
     pub oldest_ready_age_ms: Option<u64>,
+    /// Lease calls that wait for it in this process, a call on several queues for each of them.
+    pub workers_waiting: u64,
     pub accepted_total: u64,
     pub completed_total: u64,
     pub cancelled_total: u64,
@@ -168,7 +172,7 @@ impl Engine {
         let key = store.lease_key().await?;
         let settings = Arc::new(settings);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let waiting = Waiting::default();
         let (hints, hinted) = mpsc::channel(COMMANDS_MAX);
         let mut homes = Vec::new();
         for _ in 0..settings.committers.max(1) {
@@ -231,7 +235,7 @@ impl Engine {
 
     /// Lease calls waiting in this process.
     pub fn waiting(&self) -> usize {
-        self.inner.waiting.load(Ordering::Relaxed)
+        self.inner.waiting.calls()
     }
 
     /// Answers waiting leases (empty) and lets none wait any more; everything else goes on. Idempotent.

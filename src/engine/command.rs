@@ -24,6 +24,8 @@ pub(super) enum Command {
     Sweep(QueueName),
     /// The queue was made, or could not be.
     Made(QueueName, Result<(), Failure>),
+    /// How many lease calls wait for the queue?
+    CountWaiting(QueueName, oneshot::Sender<usize>),
     /// Answer those who wait, and let nobody wait any more.
     Drain,
     /// Send what was taken, then end.

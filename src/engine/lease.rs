@@ -213,6 +213,7 @@ impl Engine {
             let Some(deadline) = deadline else {
                 return Ok(empty);
             };
+            let _waits = self.inner.waiting.begin();
             match tokio::time::timeout_at(deadline, woken.recv()).await {
                 Ok(Some(queue)) => woken_by = Some(queue),
                 // All watches gone: shutting down. Or the wait is over.

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rand::RngCore;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +40,8 @@ use crate::domain::{LeaseKey, Millis, QueueName, TaskName, TaskState, limits};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
+/// For the first subscription to wake-ups. Without it waiting leases are served by their own look each second.
+const HEARS_WITHIN: Duration = Duration::from_secs(1);
 /// Commands that wait for one committer; more is refused as overload.
 const COMMANDS_MAX: usize = 16_384;
 
@@ -164,7 +168,8 @@ pub struct Health {
 }
 
 impl Engine {
-    /// Starts committers, housekeeper and the listener for wake-ups. Needs Redis to answer.
+    /// Starts committers, housekeeper and the listener for wake-ups. Needs Redis to answer. Returns when wake-ups of other
+    /// replicas are heard, or after a second without.
     ///
     /// # Errors
     /// When the deployment's lease key can be neither read nor made.
@@ -190,13 +195,20 @@ impl Engine {
             stop: stop.clone(),
         };
         tasks.spawn(housekeeper.run());
+        let (hears, heard) = oneshot::channel();
         tasks.spawn(wake::listen(
             store.clone(),
             settings.replica.clone(),
             routes.clone(),
+            hears,
             stop.clone(),
         ));
         tasks.close();
+        if timeout(HEARS_WITHIN, heard).await.is_err() {
+            tracing::warn!(
+                "no wake-ups from other replicas for now: tasks that they accept are found within a second"
+            );
+        }
         let draining = AtomicBool::new(false);
         Ok(Self {
             inner: Arc::new(Inner {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use deadpool_redis::redis::cmd;
 use leaseq::domain::limits::LEASE_BYTES_MAX;
 use leaseq::domain::settle::{Ack, Settle, Settled};
 use leaseq::domain::task::Json;
 use leaseq::domain::{NewTask, QueueName, TaskState};
 use leaseq::engine::{Engine, EngineSettings, LeaseFrom, LeaseRequest, Leased};
+use leaseq::store::keys::WAKE;
 
 use crate::support::redis::Redis;
 
@@ -122,6 +124,43 @@ async fn a_scheduled_task_is_delivered_when_it_is_due_and_not_before() {
     assert_eq!(task.ready_at, enqueued.run_at.unwrap());
     granted.delivered();
     engine.stop().await;
+}
+
+fn listeners(redis: &Redis) -> u64 {
+    let (_, count): (String, u64) = redis.command(cmd("PUBSUB").arg("NUMSUB").arg(WAKE));
+    count
+}
+
+/// I26: also for the first task that another replica accepts.
+#[tokio::test]
+async fn an_engine_that_has_started_hears_other_replicas() {
+    let redis = Redis::start();
+    for replicas in 1..=5 {
+        engine(&redis).await;
+        assert_eq!(listeners(&redis), replicas);
+    }
+}
+
+/// I26: a subscription that cannot be had costs a second at most, as every wake-up that is lost.
+#[tokio::test]
+async fn an_engine_that_cannot_hear_other_replicas_serves() {
+    let redis = Redis::start();
+    let _: () = redis.command(cmd("ACL").arg("SETUSER").arg("default").arg("-subscribe"));
+    let [one, other] = [engine(&redis).await, engine(&redis).await];
+    assert_eq!(listeners(&redis), 0);
+    let waiting = tokio::spawn({
+        let other = other.clone();
+        async move { other.lease(lease("q", 1, Duration::from_secs(10))).await }
+    });
+    while other.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let id = one.enqueue(&queue("q"), task("1")).await.unwrap().id;
+    let Leased::Tasks(granted) = waiting.await.unwrap().unwrap() else {
+        panic!("empty")
+    };
+    assert_eq!(granted.tasks()[0].id, id);
+    granted.delivered();
 }
 
 /// I28. More tasks than one script call gives, and large ones behind small ones.

@@ -35,7 +35,9 @@ pub(super) async fn make(store: &Store, settings: &EngineSettings, queue: &Queue
         config: &config,
     };
     // A mismatch means that somebody else made it just now.
-    store.call(&QueueKeys::new(queue), &op).await?;
+    if let Configured::Done { created: true, .. } = store.call(&QueueKeys::new(queue), &op).await? {
+        store.tell_made(queue, &settings.replica).await;
+    }
     Ok(())
 }
 
@@ -72,6 +74,9 @@ impl Engine {
             Configured::Done { created, reorder, .. } => (created, reorder),
             Configured::Mismatch { version } => return Ok(ConfigWrite::Mismatch { version }),
         };
+        if created {
+            store.tell_made(queue, &self.settings().replica).await;
+        }
         if reorder {
             self.reorder(&keys).await?;
         }

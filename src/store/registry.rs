@@ -55,6 +55,18 @@ impl Store {
         Ok(true)
     }
 
+    /// Wakes those who wait for a queue at other replicas: scripts tell only who asked, and a queue that was not there
+    /// could not be asked. A hint that may be lost.
+    pub async fn tell_made(&self, queue: &QueueName, replica: &str) {
+        let message = format!("{queue} 1 {replica}");
+        let told = self
+            .command::<u64>(cmd("PUBLISH").arg(keys::WAKE).arg(message))
+            .await;
+        if let Err(error) = told {
+            tracing::debug!(%queue, %error, "other replicas were not told of a new queue; they look each second");
+        }
+    }
+
     /// Whether Redis syncs its append-only file before it answers; `false` too where that cannot be seen.
     ///
     /// # Errors

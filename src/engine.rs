@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 mod command;
 mod committer;
+mod durability;
 mod enqueue;
 mod failure;
 mod flush;
@@ -33,8 +34,10 @@ pub use settle::SettleOutcome;
 
 use self::command::Command;
 use self::committer::Committer;
+use self::durability::Durability;
 use self::routes::Routes;
 use self::waiting::Waiting;
+use crate::domain::durability::Level;
 use crate::domain::queue::QueueConfig;
 use crate::domain::{LeaseKey, Millis, QueueName, TaskName, TaskState, limits};
 use crate::metrics::Metrics;
@@ -56,8 +59,10 @@ pub struct EngineSettings {
     pub script_items: usize,
     pub auto_create: bool,
     pub max_queues: usize,
-    /// What write answers wait for, by name.
-    pub durability: &'static str,
+    /// What write answers wait for.
+    pub durability: Level,
+    /// Others may change Redis's settings: `fsync` is in force only while it can be seen to hold. It is believed at the start.
+    pub durability_is_watched: bool,
     /// Where store calls are counted.
     pub metrics: Arc<Metrics>,
 }
@@ -71,7 +76,8 @@ impl Default for EngineSettings {
             script_items: limits::SCRIPT_ITEMS_MAX,
             auto_create: true,
             max_queues: limits::QUEUES_MAX_DEFAULT,
-            durability: "memory",
+            durability: Level::Memory,
+            durability_is_watched: false,
             metrics: Arc::default(),
         }
     }
@@ -89,6 +95,7 @@ struct Inner {
     settings: Arc<EngineSettings>,
     routes: Routes,
     waiting: Waiting,
+    durability: Arc<Durability>,
     draining: AtomicBool,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -163,8 +170,8 @@ pub struct Health {
     /// Redis took a write; otherwise why not, in words for the log and the health page.
     pub store: Result<(), String>,
     pub draining: bool,
-    /// `memory`, `fsync` or `replicated`: what write answers wait for.
-    pub durability: &'static str,
+    /// The level in force.
+    pub durability: Level,
 }
 
 impl Engine {
@@ -195,6 +202,10 @@ impl Engine {
             stop: stop.clone(),
         };
         tasks.spawn(housekeeper.run());
+        let durability = Arc::new(Durability::new(settings.durability, settings.metrics.clone()));
+        if settings.durability_is_watched && settings.durability == Level::Fsync {
+            tasks.spawn(durability.clone().watch(store.clone(), stop.clone()));
+        }
         let (hears, heard) = oneshot::channel();
         tasks.spawn(wake::listen(
             store.clone(),
@@ -217,6 +228,7 @@ impl Engine {
                 settings,
                 routes,
                 waiting,
+                durability,
                 draining,
                 stop,
                 tasks,
@@ -240,9 +252,9 @@ impl Engine {
         }
     }
 
-    /// `memory`, `fsync` or `replicated`: what write answers wait for.
-    pub fn durability(&self) -> &'static str {
-        self.settings().durability
+    /// The level in force: that of the settings, unless Redis is seen not to keep it.
+    pub fn durability(&self) -> Level {
+        self.inner.durability.in_force()
     }
 
     /// Lease calls waiting in this process.

@@ -146,7 +146,7 @@ async fn an_engine_that_has_started_hears_other_replicas() {
 async fn an_engine_that_cannot_hear_other_replicas_serves() {
     let redis = Redis::start();
     let _: () = redis.command(cmd("ACL").arg("SETUSER").arg("default").arg("-subscribe"));
-    let [one, other] = [engine(&redis).await, engine(&redis).await];
+    let (one, other) = tokio::join!(engine(&redis), engine(&redis));
     assert_eq!(listeners(&redis), 0);
     let waiting = tokio::spawn({
         let other = other.clone();

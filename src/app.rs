@@ -47,7 +47,7 @@ pub enum StartError {
     #[error("{0} is not available yet; use fsync or memory")]
     NotYet(&'static str),
     #[error(
-        "this Redis does not sync every write, or does not let that be seen: set `appendonly yes` and `appendfsync always` there, or choose --durability memory"
+        "this Redis does not sync every write, or does not let that be seen: set `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no` there, or choose --durability memory"
     )]
     NoFsync,
     #[cfg(feature = "tls")]
@@ -205,7 +205,7 @@ async fn serve(
         }
     };
     if let Some(engine) = &engine {
-        api.open(engine.clone(), engine.durability());
+        api.open(engine.clone());
         announce(address.take());
         stop.cancelled().await;
         engine.drain().await;
@@ -225,10 +225,12 @@ async fn start_engine(
     metrics: &Arc<Metrics>,
     address: &mut Option<SocketAddr>,
 ) -> Result<Option<Engine>, StartError> {
+    let external = matches!(config.redis, Redis::Url(_));
     let mut settings = EngineSettings {
         auto_create: config.auto_create,
         max_queues: config.max_queues,
-        durability: config.durability.word(),
+        durability: config.durability.level(),
+        durability_is_watched: external,
         metrics: Arc::clone(metrics),
         ..EngineSettings::default()
     };
@@ -242,10 +244,9 @@ async fn start_engine(
     loop {
         match Engine::start(store.clone(), settings.clone()).await {
             Ok(engine) => {
-                let external = matches!(config.redis, Redis::Url(_));
                 if external
                     && config.durability == Durability::Fsync
-                    && !store.syncs_every_write().await.unwrap_or(false)
+                    && !store.syncing().await.is_ok_and(|seen| seen.every_write)
                 {
                     engine.stop().await;
                     return Err(StartError::NoFsync);

@@ -61,6 +61,8 @@ enum Command {
     Leash(leash::Leash),
     #[command(name = work::watchdog::SUBCOMMAND, hide = true)]
     Watchdog(work::watchdog::Watchdog),
+    #[command(name = work::gate::SUBCOMMAND, hide = true)]
+    Gate(work::gate::Gate),
 }
 
 type Done = Result<Exit, Failure>;
@@ -94,6 +96,7 @@ impl Command {
             Self::Version(verb) => verb.run(),
             Self::Leash(verb) => verb.run(),
             Self::Watchdog(verb) => verb.run(),
+            Self::Gate(verb) => verb.run(),
             Self::Enqueue(verb) => on_one_thread(verb.run(env)),
             Self::Lease(verb) => on_one_thread(verb.run(env)),
             Self::Ack(verb) => on_one_thread(verb.run(env)),

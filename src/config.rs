@@ -19,6 +19,7 @@ pub use mistakes::{Mistake, Mistakes};
 pub use redis_url::RedisUrl;
 pub use sources::{Env, Flags, Source};
 
+use crate::domain::durability::Level;
 use sources::Layers;
 
 /// Everything `leaseq serve` can be told, checked.
@@ -69,11 +70,11 @@ pub enum Durability {
 }
 
 impl Durability {
-    pub const fn word(self) -> &'static str {
+    pub const fn level(self) -> Level {
         match self {
-            Self::Memory => "memory",
-            Self::Fsync => "fsync",
-            Self::Replicated { .. } => "replicated",
+            Self::Memory => Level::Memory,
+            Self::Fsync => Level::Fsync,
+            Self::Replicated { .. } => Level::Replicated,
         }
     }
 }
@@ -183,11 +184,11 @@ fn durability(layers: &mut Layers, redis: &Redis) -> Durability {
     let word = layers.optional("durability", values::durability);
     let replicas = layers.optional("replicas", values::replicas);
     let level = word.unwrap_or(match redis {
-        Redis::Embedded { .. } => values::Level::Fsync,
-        Redis::Url(_) => values::Level::Memory,
+        Redis::Embedded { .. } => Level::Fsync,
+        Redis::Url(_) => Level::Memory,
     });
     match level {
-        values::Level::Replicated => {
+        Level::Replicated => {
             if matches!(redis, Redis::Embedded { .. }) {
                 layers.refuse(
                     "durability",
@@ -206,7 +207,7 @@ fn durability(layers: &mut Layers, redis: &Redis) -> Durability {
         _ => {}
     }
     match level {
-        values::Level::Fsync => Durability::Fsync,
+        Level::Fsync => Durability::Fsync,
         _ => Durability::Memory,
     }
 }

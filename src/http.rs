@@ -6,10 +6,10 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::{Router, middleware};
-use http::HeaderValue;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::domain::durability::Level;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 
@@ -52,12 +52,7 @@ struct Shared {
     origin: OriginRule,
     failure_log: FailureLog,
     /// Redis may take minutes to load: until then the service listens, is alive, and says that it is not ready.
-    ready: OnceLock<Ready>,
-}
-
-struct Ready {
-    engine: Engine,
-    durability: HeaderValue,
+    ready: OnceLock<Engine>,
 }
 
 impl Api {
@@ -70,23 +65,18 @@ impl Api {
         }))
     }
 
-    /// From now on requests reach the engine. `durability` is the level in force, as in [`crate::engine::Health`];
-    /// every write answer names it. Only the first call counts.
-    pub fn open(&self, engine: Engine, durability: &'static str) {
-        let durability = HeaderValue::from_static(durability);
-        let _ = self.0.ready.set(Ready { engine, durability });
+    /// From now on requests reach the engine. Only the first call counts.
+    pub fn open(&self, engine: Engine) {
+        let _ = self.0.ready.set(engine);
     }
 
     fn engine(&self) -> Result<&Engine, problem::Problem> {
-        self.0
-            .ready
-            .get()
-            .map(|ready| &ready.engine)
-            .ok_or_else(|| Code::NotReady.problem())
+        self.0.ready.get().ok_or_else(|| Code::NotReady.problem())
     }
 
-    fn durability(&self) -> Option<&HeaderValue> {
-        self.0.ready.get().map(|ready| &ready.durability)
+    /// The level in force, as in [`crate::engine::Health`]; every write answer names it.
+    fn durability(&self) -> Option<Level> {
+        self.0.ready.get().map(Engine::durability)
     }
 
     fn metrics(&self) -> &Arc<Metrics> {

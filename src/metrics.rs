@@ -39,6 +39,8 @@ pub struct Metrics {
     pub store: Store,
     /// Lease calls that are waiting for a task; set when the metrics are read.
     pub lease_waiters: IntGauge,
+    /// 1 while Redis is not seen to keep the durability level of the settings.
+    pub durability_degraded: IntGauge,
     queues: Queues,
 }
 
@@ -136,6 +138,10 @@ impl Metrics {
             http: Http::new(&new),
             store: Store::new(&new),
             lease_waiters: new.gauge("leaseq_lease_waiters", "Lease calls waiting for a task"),
+            durability_degraded: new.gauge(
+                "leaseq_durability_degraded",
+                "1 while Redis is not seen to sync every write though durability fsync is set; answers name memory then",
+            ),
             queues: Queues {
                 enqueued,
                 leased,

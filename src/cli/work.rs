@@ -2,6 +2,7 @@
 
 mod backoff;
 mod capture;
+pub(super) mod gate;
 mod heartbeat;
 mod journal;
 mod perform;

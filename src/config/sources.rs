@@ -267,7 +267,7 @@ fn shown(setting: &Setting, given: Option<&str>, config: &Config) -> String {
             RedisUrl::parse(text).map_or_else(|_| "***".to_owned(), |url| url.to_string())
         }
         ("data-dir", _) if !embedded => "(not used: redis_url is set)".to_owned(),
-        ("durability", None) => config.durability.word().to_owned(),
+        ("durability", None) => config.durability.level().word().to_owned(),
         ("replicas", None) => match config.durability {
             Durability::Replicated { replicas } => replicas.to_string(),
             _ => "(none)".to_owned(),

@@ -6,16 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{LogFormat, RedisUrl};
+use crate::domain::durability::Level;
 
 type Parsed<T> = Result<T, String>;
-
-/// The `durability` setting by itself, before it meets `replicas`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
-    Fsync,
-    Memory,
-    Replicated,
-}
 
 pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     if let Some(port) = text.strip_prefix("localhost:")
@@ -47,6 +40,7 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     Ok(PathBuf::from(text))
 }
 
+/// The setting by itself, before it meets `replicas`.
 pub(super) fn durability(text: &str) -> Parsed<Level> {
     match text {
         "fsync" => Ok(Level::Fsync),

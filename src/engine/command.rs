@@ -24,6 +24,8 @@ pub(super) enum Command {
     Sweep(QueueName),
     /// The queue was made, or could not be.
     Made(QueueName, Result<(), Failure>),
+    /// How many lease calls wait for the queue?
+    CountWaiting(QueueName, oneshot::Sender<usize>),
     /// Answer those who wait, and let nobody wait any more.
     Drain,
     /// Send what was taken, then end.
@@ -41,6 +43,8 @@ pub(super) struct EnqueueJob {
 
 pub(super) struct LeaseJob {
     pub(super) wish: Wish,
+    /// Of payloads that the caller can still take, at least one task's.
+    pub(super) bytes_max: usize,
     pub(super) names: Vec<TaskName>,
     /// `None`: answer at once.
     pub(super) deadline: Option<Instant>,

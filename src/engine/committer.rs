@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +15,7 @@ use super::command::{Command, EnqueueJob, Grants, LeaseJob, Watch};
 use super::failure::Failure;
 use super::flush::Sent;
 use super::line::{Ending, Item, Line};
+use super::waiting::{Waiting, Waits};
 use super::waitlist::WaitList;
 use super::{EngineSettings, SettleOutcome};
 use crate::domain::settle::Settle;
@@ -32,14 +32,18 @@ const TAKE_MAX: usize = 8192;
 const IDLE_LINES_MAX: usize = 16_384;
 
 pub(super) enum Waiter {
-    Lease(LeaseJob),
+    Lease {
+        job: LeaseJob,
+        _waits: Waits,
+    },
+    /// Counted by the call itself, once for all its watches.
     Watch(Watch),
 }
 
 impl Waiter {
     fn is_there(&self) -> bool {
         match self {
-            Self::Lease(job) => !job.reply.is_closed(),
+            Self::Lease { job, .. } => !job.reply.is_closed(),
             Self::Watch(watch) => !watch.wake.is_closed(),
         }
     }
@@ -61,15 +65,13 @@ pub(super) struct Committer {
     pub(super) commands: mpsc::Receiver<Command>,
     /// Due times for the registry.
     pub(super) hints: mpsc::Sender<(QueueName, Millis)>,
-    /// Waiting leases of the process, for metrics.
-    pub(super) waiting: Arc<AtomicUsize>,
+    waiting: Waiting,
     pub(super) lines: HashMap<QueueName, Line>,
     pub(super) waiters: WaitList<QueueName, Vec<TaskName>, Instant, Waiter>,
     dirty: VecDeque<QueueName>,
     looks: BTreeSet<(Instant, QueueName)>,
     jobs: HashMap<u64, SettleJob>,
     next_job: u64,
-    counted: usize,
     draining: bool,
     stopping: bool,
 }
@@ -80,7 +82,7 @@ impl Committer {
         settings: Arc<EngineSettings>,
         channel: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
         hints: mpsc::Sender<(QueueName, Millis)>,
-        waiting: Arc<AtomicUsize>,
+        waiting: Waiting,
     ) -> Self {
         Self {
             store: store.clone(),
@@ -96,7 +98,6 @@ impl Committer {
             looks: BTreeSet::new(),
             jobs: HashMap::new(),
             next_job: 0,
-            counted: 0,
             draining: false,
             stopping: false,
         }
@@ -126,7 +127,6 @@ impl Committer {
             }
             self.timers(Instant::now());
             self.flush().await;
-            self.count_waiting();
         }
     }
 
@@ -168,6 +168,7 @@ impl Committer {
                 self.soil(&queue);
             }
             Command::Made(queue, result) => self.made(&queue, result),
+            Command::CountWaiting(queue, reply) => drop(reply.send(self.workers_waiting(&queue))),
             Command::Drain => self.drain(),
             Command::Stop => self.stopping = true,
         }
@@ -208,12 +209,18 @@ impl Committer {
             && self.waiters.waits_in_class(&queue, &job.names)
         {
             // Others wait already, so the queue has nothing; behind them, without asking Redis.
-            self.waiters
-                .park(queue, job.names.clone(), deadline, Waiter::Lease(job));
+            let names = job.names.clone();
+            let waiter = self.waiter(job);
+            self.waiters.park(queue, names, deadline, waiter);
         } else {
             self.line(&queue).leases.push_back(job);
             self.soil(&queue);
         }
+    }
+
+    fn waiter(&self, job: LeaseJob) -> Waiter {
+        let _waits = self.waiting.begin();
+        Waiter::Lease { job, _waits }
     }
 
     /// Sends the waiting to look: a hint is never a task.
@@ -226,7 +233,7 @@ impl Committer {
         }
         for (_, waiter) in woken {
             match waiter {
-                Waiter::Lease(job) => self.line(queue).leases.push_back(job),
+                Waiter::Lease { job, .. } => self.line(queue).leases.push_back(job),
                 // A full channel means that it is being woken already.
                 Waiter::Watch(watch) => drop(watch.wake.try_send(queue.clone())),
             }
@@ -248,7 +255,7 @@ impl Committer {
     fn drain(&mut self) {
         self.draining = true;
         for (queue, waiter) in self.waiters.drain() {
-            if let Waiter::Lease(job) = waiter {
+            if let Waiter::Lease { job, .. } = waiter {
                 self.answer_empty(&queue, job);
             }
         }
@@ -257,7 +264,7 @@ impl Committer {
     /// Deadlines of waiters, and queues to look at.
     fn timers(&mut self, now: Instant) {
         for (queue, waiter) in self.waiters.expire(now) {
-            if let Waiter::Lease(job) = waiter {
+            if let Waiter::Lease { job, .. } = waiter {
                 self.answer_empty(&queue, job);
             }
         }
@@ -411,8 +418,9 @@ impl Committer {
         for job in jobs.into_iter().rev() {
             match job.deadline {
                 Some(deadline) if !self.draining && deadline > Instant::now() => {
-                    self.waiters
-                        .park_again(queue.clone(), job.names.clone(), deadline, Waiter::Lease(job));
+                    let names = job.names.clone();
+                    let waiter = self.waiter(job);
+                    self.waiters.park_again(queue.clone(), names, deadline, waiter);
                 }
                 _ => self.answer_empty(queue, job),
             }
@@ -438,14 +446,11 @@ impl Committer {
         });
     }
 
-    fn count_waiting(&mut self) {
-        let now = self.waiters.len();
-        if now >= self.counted {
-            self.waiting.fetch_add(now - self.counted, Ordering::Relaxed);
-        } else {
-            self.waiting.fetch_sub(self.counted - now, Ordering::Relaxed);
-        }
-        self.counted = now;
+    /// Those who were woken and have not asked yet wait, too.
+    fn workers_waiting(&self, queue: &QueueName) -> usize {
+        let woken = self.lines.get(queue).into_iter().flat_map(|line| &line.leases);
+        let woken = woken.filter(|job| job.deadline.is_some() && !job.reply.is_closed());
+        woken.count() + self.waiters.count(queue, Waiter::is_there)
     }
 
     pub(super) fn refuse_enqueues(jobs: Vec<EnqueueJob>, failure: &Failure) {

@@ -180,7 +180,12 @@ impl Committer {
             replica: &replica,
             // A call on many queues asks without waiting, and watches meanwhile.
             tell_me: jobs.iter().any(|job| job.deadline.is_some()) || self.waiters.waits(queue),
-            bytes_max: limits::LEASE_BYTES_MAX,
+            // What all of them together may get fits into the answer of any.
+            bytes_max: jobs
+                .iter()
+                .map(|job| job.bytes_max)
+                .min()
+                .unwrap_or(limits::LEASE_BYTES_MAX),
             seed,
             names: &names,
             wishes: &wishes,

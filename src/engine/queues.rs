@@ -1,7 +1,9 @@
 //! Queues as things: made, configured, looked at, listed.
 
 use data_encoding::BASE64URL_NOPAD;
+use tokio::sync::oneshot;
 
+use super::command::Command;
 use super::{
     BadCursor, ConfigWrite, Engine, EngineSettings, Failure, Page, QueueInfo, QueueStats, TaskFilter,
 };
@@ -33,7 +35,9 @@ pub(super) async fn make(store: &Store, settings: &EngineSettings, queue: &Queue
         config: &config,
     };
     // A mismatch means that somebody else made it just now.
-    store.call(&QueueKeys::new(queue), &op).await?;
+    if let Configured::Done { created: true, .. } = store.call(&QueueKeys::new(queue), &op).await? {
+        store.tell_made(queue, &settings.replica).await;
+    }
     Ok(())
 }
 
@@ -70,6 +74,9 @@ impl Engine {
             Configured::Done { created, reorder, .. } => (created, reorder),
             Configured::Mismatch { version } => return Ok(ConfigWrite::Mismatch { version }),
         };
+        if created {
+            store.tell_made(queue, &self.settings().replica).await;
+        }
         if reorder {
             self.reorder(&keys).await?;
         }
@@ -118,7 +125,7 @@ impl Engine {
             config,
             version: overview.version,
             created_at: overview.created_at,
-            stats: self.stats_of(&overview),
+            stats: self.stats_of(queue, &overview).await?,
         }))
     }
 
@@ -128,16 +135,20 @@ impl Engine {
     /// As [`Failure`] says.
     pub async fn stats(&self, queue: &QueueName) -> Result<Option<QueueStats>, Failure> {
         let overview = self.store().call(&QueueKeys::new(queue), &OverviewOp).await?;
-        Ok(overview.ok().map(|overview| self.stats_of(&overview)))
+        match overview {
+            Ok(overview) => Ok(Some(self.stats_of(queue, &overview).await?)),
+            Err(_) => Ok(None),
+        }
     }
 
-    fn stats_of(&self, overview: &Overview) -> QueueStats {
-        QueueStats {
+    async fn stats_of(&self, queue: &QueueName, overview: &Overview) -> Result<QueueStats, Failure> {
+        Ok(QueueStats {
             ready: overview.ready,
             scheduled: overview.scheduled,
             leased: overview.leased,
             dead: overview.dead,
             oldest_ready_age_ms: overview.oldest_ready_at.map(|at| overview.now.since(at)),
+            workers_waiting: self.workers_waiting(queue).await? as u64,
             accepted_total: overview.accepted_total,
             completed_total: overview.completed_total,
             cancelled_total: overview.cancelled_total,
@@ -147,7 +158,16 @@ impl Engine {
             replayed_total: overview.replayed_total,
             duplicates_total: overview.duplicates_total,
             leases_expired_total: overview.leases_expired_total,
-        }
+        })
+    }
+
+    /// Asked of the committer, which alone knows: between its flushes, so that nobody is missed on the way.
+    async fn workers_waiting(&self, queue: &QueueName) -> Result<usize, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.inner
+            .routes
+            .ask(queue, Command::CountWaiting(queue.clone(), reply))?;
+        answer.await.map_err(|_| Failure::Draining)
     }
 
     /// All queues, in no order, page by page; a page may be short while a cursor is there.

@@ -28,8 +28,13 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.live.len()
+    /// Who waits for the queue and is still there.
+    pub(super) fn count(&self, queue: &Q, alive: impl Fn(&T) -> bool) -> usize {
+        let classes = self.lines.get(queue).into_iter().flatten();
+        let waiters = classes
+            .flat_map(|(_, line)| line)
+            .filter_map(|id| self.live.get(id));
+        waiters.filter(|waiter| alive(&waiter.item)).count()
     }
 
     /// Whether anybody waits for the queue. May still count waiters whose callers left.
@@ -205,7 +210,7 @@ mod tests {
             list.park("q", "", 10, item);
         }
         assert_eq!(items(list.wake(&"q", 1, |item| *item != 'a')), "b");
-        assert_eq!(list.len(), 0);
+        assert_eq!(list.count(&"q", |_| true), 0);
     }
 
     #[test]
@@ -248,8 +253,9 @@ mod tests {
         for item in ['a', 'b', 'c'] {
             list.park("q", "", 10, item);
         }
+        assert_eq!(list.count(&"q", |item| *item != 'b'), 2);
         list.prune(&"q", |item| *item != 'b');
-        assert_eq!(list.len(), 2);
+        assert_eq!(list.count(&"q", |_| true), 2);
         assert_eq!(items(list.wake(&"q", 5, |_| true)), "ac");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis;
 use futures_util::StreamExt;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::command::Command;
@@ -12,8 +13,16 @@ use super::routes::Routes;
 use crate::domain::QueueName;
 use crate::store::{Store, keys};
 
-/// Listens until stopped, reconnecting after a pause. A connection of its own: subscriptions survive the return to a pool.
-pub(super) async fn listen(store: Store, replica: String, routes: Routes, stop: CancellationToken) {
+/// Listens until stopped, reconnecting after a pause; says when it hears for the first time. A connection of its own:
+/// subscriptions survive the return to a pool.
+pub(super) async fn listen(
+    store: Store,
+    replica: String,
+    routes: Routes,
+    hears: oneshot::Sender<()>,
+    stop: CancellationToken,
+) {
+    let mut hears = Some(hears);
     let mut pause = Duration::from_millis(100);
     loop {
         let session = async {
@@ -21,6 +30,9 @@ pub(super) async fn listen(store: Store, replica: String, routes: Routes, stop: 
             let mut pubsub = client.get_async_pubsub().await?;
             pubsub.subscribe(keys::WAKE).await?;
             pause = Duration::from_millis(100);
+            if let Some(hears) = hears.take() {
+                let _ = hears.send(());
+            }
             let mut messages = pubsub.on_message();
             while let Some(message) = messages.next().await {
                 hint(message.get_payload_bytes(), &replica, &routes);

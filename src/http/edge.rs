@@ -38,6 +38,7 @@ pub(super) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
     hide_secrets(request.headers_mut());
 
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let level = api.durability();
     let mut response = match api.origin().check(request.uri(), request.headers()) {
         // Before routing is of any use to a page that may not call at all.
         Err(refused) => refused.into_response(),
@@ -63,8 +64,10 @@ pub(super) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
     // After everything that can answer, so that no error answer is anything but a problem.
     if response.status().as_u16() >= 400 {
         response = told(response, &id, &seen, &api);
-    } else if is_write && let Some(level) = api.durability() {
-        response.headers_mut().insert(DURABILITY, level.clone());
+    } else if is_write && let (Some(before), Some(after)) = (level, api.durability()) {
+        // Written at some moment in between.
+        let level = HeaderValue::from_static(before.or_else(after).word());
+        response.headers_mut().insert(DURABILITY, level);
     }
     seen.answered(response.status());
     response.headers_mut().insert(X_REQUEST_ID, id);

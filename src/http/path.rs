@@ -21,11 +21,9 @@ pub(super) struct InTask {
 /// `{lease_id}`, not yet known to be genuine.
 pub(super) struct InLease(pub(super) String);
 
-async fn path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, Problem> {
-    // Fails only for escapes that are not UTF-8: no name has those.
-    RawPathParams::from_request_parts(parts, state)
-        .await
-        .map_err(|_| Code::NotFound.problem())
+/// `None` when an escape is not UTF-8: no queue has such a name, no task or lease such an id.
+async fn path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<RawPathParams> {
+    RawPathParams::from_request_parts(parts, state).await.ok()
 }
 
 fn segment<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
@@ -34,15 +32,19 @@ fn segment<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
         .expect("the route has a segment of this name")
 }
 
-fn queue(path: &RawPathParams) -> Result<QueueName, Problem> {
-    QueueName::parse(segment(path, "queue")).map_err(|error| Problem::at("path:queue", error.to_string()))
+fn queue(path: Option<&RawPathParams>) -> Result<QueueName, Problem> {
+    let name = path.map_or(NOT_UTF8, |path| segment(path, "queue"));
+    QueueName::parse(name).map_err(|error| Problem::at("path:queue", error.to_string()))
 }
+
+/// What bytes that are no text are shown as.
+const NOT_UTF8: &str = "\u{fffd}";
 
 impl<S: Send + Sync> FromRequestParts<S> for InQueue {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        queue(&path(parts, state).await?).map(Self)
+        queue(path(parts, state).await.as_ref()).map(Self)
     }
 }
 
@@ -50,11 +52,14 @@ impl<S: Send + Sync> FromRequestParts<S> for InTask {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = path(parts, state).await?;
+        let path = path(parts, state).await;
         // What is no id names no task.
-        let id = TaskId::parse(segment(&path, "id")).map_err(|_| Code::TaskUnknown.problem())?;
+        let id = path
+            .as_ref()
+            .and_then(|path| TaskId::parse(segment(path, "id")).ok());
+        let id = id.ok_or_else(|| Code::TaskUnknown.problem())?;
         Ok(Self {
-            queue: queue(&path)?,
+            queue: queue(path.as_ref())?,
             id,
         })
     }
@@ -64,7 +69,8 @@ impl<S: Send + Sync> FromRequestParts<S> for InLease {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = path(parts, state).await?;
+        let path = path(parts, state).await;
+        let path = path.ok_or_else(|| Code::LeaseUnknown.problem())?;
         Ok(Self(segment(&path, "lease_id").to_owned()))
     }
 }

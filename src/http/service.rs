@@ -111,7 +111,7 @@ pub(super) async fn limits() -> Json<&'static LimitsAnswer> {
 pub(super) struct HealthAnswer {
     /// `alive` or `ready`.
     status: &'static str,
-    /// What write answers wait for: `memory`, `fsync` or `replicated`.
+    /// The level in force, which write answers wait for and name: `memory`, `fsync` or `replicated`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     durability: Option<&'static str>,
@@ -147,7 +147,7 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<HealthAnswer>,
         .map_err(|why| Code::StoreUnavailable.problem().caused_by(why))?;
     Ok(Json(HealthAnswer {
         status: "ready",
-        durability: Some(health.durability),
+        durability: Some(health.durability.word()),
     }))
 }
 

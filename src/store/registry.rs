@@ -3,6 +3,8 @@
 //! In a cluster these keys lie in other slots than the queues' own, so they are written beside the scripts: a
 //! queue is registered before its first write, and hints are only hints, repaired by the slow sweep.
 
+use std::collections::HashMap;
+
 use deadpool_redis::redis::{self, cmd};
 use rand::RngCore;
 
@@ -10,6 +12,16 @@ use super::conn::{Conn, Store};
 use super::error::StoreError;
 use super::keys;
 use crate::domain::{LeaseKey, Millis, QueueName};
+
+/// What Redis says of its append-only file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Syncing {
+    /// Each write is synced before it is answered.
+    pub every_write: bool,
+    /// No rewrite is under way. A file that was just switched on counts only from the end of its first one, and
+    /// nothing else tells the two apart.
+    pub is_whole: bool,
+}
 
 impl Store {
     /// The key behind every `lease_id`, made by whoever comes first.
@@ -55,15 +67,38 @@ impl Store {
         Ok(true)
     }
 
-    /// Whether Redis syncs its append-only file before it answers; `false` too where that cannot be seen.
+    /// Wakes those who wait for a queue at other replicas: scripts tell only who asked, and a queue that was not there
+    /// could not be asked. A hint that may be lost.
+    pub async fn tell_made(&self, queue: &QueueName, replica: &str) {
+        let message = format!("{queue} 1 {replica}");
+        let told = self
+            .command::<u64>(cmd("PUBLISH").arg(keys::WAKE).arg(message))
+            .await;
+        if let Err(error) = told {
+            tracing::debug!(%queue, %error, "other replicas were not told of a new queue; they look each second");
+        }
+    }
+
+    /// Whether Redis syncs its append-only file before it answers.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn syncs_every_write(&self) -> Result<bool, StoreError> {
+    /// As [`StoreError`] says; also where it does not let that be seen.
+    pub async fn syncing(&self) -> Result<Syncing, StoreError> {
         let persistence: String = self.command(cmd("INFO").arg("persistence")).await?;
-        let settings: Vec<String> = self.command(cmd("CONFIG").arg("GET").arg("appendfsync")).await?;
-        Ok(persistence.lines().any(|line| line == "aof_enabled:1")
-            && settings.get(1).is_some_and(|value| value == "always"))
+        let settings: HashMap<String, String> = self
+            .command(cmd("CONFIG").arg("GET").arg("*appendfsync*"))
+            .await?;
+        let is = |name: &str, value: &str| settings.get(name).is_some_and(|found| found == value);
+        let says = |line: &str| persistence.lines().any(|found| found == line);
+        Ok(Syncing {
+            every_write: says("aof_enabled:1")
+                && is("appendfsync", "always")
+                // With this set to yes nothing is synced while the file is rewritten, always or not.
+                && is("no-appendfsync-on-rewrite", "no"),
+            is_whole: says("aof_rewrite_in_progress:0")
+                && says("aof_rewrite_scheduled:0")
+                && says("aof_last_bgrewrite_status:ok"),
+        })
     }
 
     /// Redis takes a write; also keeps the probe bounded.

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use deadpool_redis::redis::cmd;
+use leaseq::domain::limits::LEASE_BYTES_MAX;
 use leaseq::domain::settle::{Ack, Settle, Settled};
 use leaseq::domain::task::Json;
 use leaseq::domain::{NewTask, QueueName, TaskState};
 use leaseq::engine::{Engine, EngineSettings, LeaseFrom, LeaseRequest, Leased};
+use leaseq::store::keys::WAKE;
 
 use crate::support::redis::Redis;
 
@@ -119,6 +122,68 @@ async fn a_scheduled_task_is_delivered_when_it_is_due_and_not_before() {
     let task = &granted.tasks()[0];
     assert!(task.server_time >= enqueued.run_at.unwrap());
     assert_eq!(task.ready_at, enqueued.run_at.unwrap());
+    granted.delivered();
+    engine.stop().await;
+}
+
+fn listeners(redis: &Redis) -> u64 {
+    let (_, count): (String, u64) = redis.command(cmd("PUBSUB").arg("NUMSUB").arg(WAKE));
+    count
+}
+
+/// I26: also for the first task that another replica accepts.
+#[tokio::test]
+async fn an_engine_that_has_started_hears_other_replicas() {
+    let redis = Redis::start();
+    for replicas in 1..=5 {
+        engine(&redis).await;
+        assert_eq!(listeners(&redis), replicas);
+    }
+}
+
+/// I26: a subscription that cannot be had costs a second at most, as every wake-up that is lost.
+#[tokio::test]
+async fn an_engine_that_cannot_hear_other_replicas_serves() {
+    let redis = Redis::start();
+    let _: () = redis.command(cmd("ACL").arg("SETUSER").arg("default").arg("-subscribe"));
+    let (one, other) = tokio::join!(engine(&redis), engine(&redis));
+    assert_eq!(listeners(&redis), 0);
+    let waiting = tokio::spawn({
+        let other = other.clone();
+        async move { other.lease(lease("q", 1, Duration::from_secs(10))).await }
+    });
+    while other.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let id = one.enqueue(&queue("q"), task("1")).await.unwrap().id;
+    let Leased::Tasks(granted) = waiting.await.unwrap().unwrap() else {
+        panic!("empty")
+    };
+    assert_eq!(granted.tasks()[0].id, id);
+    granted.delivered();
+}
+
+/// I28. More tasks than one script call gives, and large ones behind small ones.
+#[tokio::test]
+async fn a_lease_answer_of_many_script_calls_is_bounded_by_bytes() {
+    let redis = Redis::start();
+    let engine = engine(&redis).await;
+    let sized = |bytes: usize| {
+        let payload = format!("\"{}\"", "x".repeat(bytes - 2));
+        NewTask::new(Json::from_checked(Bytes::from(payload)))
+    };
+    let small = (0..256).map(|_| sized(10_000));
+    let large = (0..12).map(|_| sized(1_000_000));
+    let enqueued = engine
+        .enqueue_many(&queue("q"), small.chain(large).collect())
+        .await;
+    assert!(enqueued.iter().all(Result::is_ok));
+
+    let Leased::Tasks(granted) = engine.lease(lease("q", 1000, Duration::ZERO)).await.unwrap() else {
+        panic!("empty")
+    };
+    assert_eq!(granted.tasks().len(), 256 + 5);
+    assert!(granted.bytes() <= LEASE_BYTES_MAX);
     granted.delivered();
     engine.stop().await;
 }

@@ -5,6 +5,7 @@
 
 mod api;
 mod crash;
+mod durability;
 mod enqueue;
 mod lease;
 mod leave;

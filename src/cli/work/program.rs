@@ -1,6 +1,6 @@
 //! One run of the program: payload in, output bounded, its whole process group gone at the end.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -13,10 +13,12 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use super::capture::Capture;
+use super::gate;
 use super::perform::Worker;
 use super::task::{HEADER_PREFIX, Task};
 use crate::cli::exit::Failure;
 use crate::domain::limits::{ERROR_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
+use crate::store::embedded::leash;
 
 /// From SIGTERM to SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(5);
@@ -67,15 +69,13 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts it in a process group of its own.
+    /// Starts it in a process group of its own, behind a gate that opens once the watchdog knows the group.
     pub(super) fn start(worker: &Arc<Worker>, task: &Task) -> std::io::Result<Self> {
-        let (command, args): (&OsString, &[OsString]) = match worker.command.split_first() {
-            Some(split) => split,
-            None => return Err(std::io::ErrorKind::InvalidInput.into()),
-        };
-        let mut command = Command::new(command);
+        let mut command = Command::new(leash::running_binary());
         command
-            .args(args)
+            .arg0("leaseq")
+            .args([gate::SUBCOMMAND, "--"])
+            .args(&worker.command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -100,12 +100,15 @@ impl Program {
         if let Some(group) = group {
             worker.watchdog.watch(group);
         }
-        let payload = task.payload.get().as_bytes().to_vec();
+        let payload = task.payload.get().as_bytes();
+        let mut input = Vec::with_capacity(1 + payload.len());
+        input.push(gate::OPEN);
+        input.extend_from_slice(payload);
         let stdin = child.stdin.take();
         let feeder = tokio::spawn(async move {
             if let Some(mut stdin) = stdin {
                 // A program that does not care for its input closes the pipe; that is its right.
-                let _ = stdin.write_all(&payload).await;
+                let _ = stdin.write_all(&input).await;
             }
         });
         let stdout = Capture::head(child.stdout.take(), RESULT_BYTES_MAX);
@@ -122,6 +125,9 @@ impl Program {
     }
 
     /// Waits for its end and collects what it wrote. May be dropped and called again.
+    ///
+    /// # Errors
+    /// When it never began.
     pub(super) async fn end(&mut self) -> std::io::Result<End> {
         let status = self.child.wait().await?;
         // What it left in the background may hold the pipes open; it is not waited for, and ends
@@ -133,6 +139,9 @@ impl Program {
         let _ = tokio::time::timeout(PIPES_WAIT, pipes).await;
         let (stdout, stdout_cut) = self.stdout.take();
         let (stderr, stderr_cut) = self.stderr.take();
+        if let Some(error) = gate::shut(status, &stdout) {
+            return Err(error);
+        }
         Ok(End {
             status,
             stdout,

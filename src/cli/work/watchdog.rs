@@ -1,7 +1,7 @@
 //! No program outlives its worker, even one that is killed with SIGKILL.
 //!
 //! A second process of ours waits at the end of a pipe. The worker names each process group that it
-//! starts and each that is over; when the pipe closes, however that came about, the watchdog kills
+//! starts, before the program in it begins (see [`super::gate`]), and each that is over; when the pipe closes, however that came about, the watchdog kills
 //! the groups that are left. One process for all tasks, no cost per task, and unlike a death signal
 //! it reaches whatever the program started.
 

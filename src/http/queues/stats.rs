@@ -15,7 +15,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
 use crate::http::wire::{self, Seconds};
 
-/// Exact counts and totals, on one snapshot.
+/// Exact counts and totals, on one snapshot; but `workers_waiting` is of the replica that answers.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QueueStats)]
 pub(in crate::http) struct StatsAnswer {
@@ -28,6 +28,8 @@ pub(in crate::http) struct StatsAnswer {
     /// Of the task that has been ready longest; null when none is ready. Exact up to 128 lanes, at least this beyond.
     #[schema(value_type = Option<wire::Duration>, required = true)]
     oldest_ready_age_seconds: Option<Seconds>,
+    /// Lease calls that wait for this queue, as the answering replica sees it: those at other replicas are not in it.
+    workers_waiting: u64,
     accepted_total: u64,
     completed_total: u64,
     cancelled_total: u64,
@@ -48,6 +50,7 @@ impl From<QueueStats> for StatsAnswer {
             leased,
             dead,
             oldest_ready_age_ms,
+            workers_waiting,
             accepted_total,
             completed_total,
             cancelled_total,
@@ -65,6 +68,7 @@ impl From<QueueStats> for StatsAnswer {
             dead,
             backlog: ready + leased,
             oldest_ready_age_seconds: oldest_ready_age_ms.map(Seconds),
+            workers_waiting,
             accepted_total,
             completed_total,
             cancelled_total,

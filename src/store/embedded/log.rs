@@ -8,14 +8,19 @@ use std::time::{Duration, Instant};
 
 const LINES_KEPT: usize = 12;
 const LINE_BYTES_MAX: u64 = 2000;
-/// Redis marks what an operator should know with `#`, and these lines of every start and stop too.
-const GREETINGS: [&str; 6] = [
+/// Redis marks what went wrong with `#`. These lines it marks so at every start and stop, and advice on the kernel's
+/// settings (`WARNING Memory overcommit must be enabled!`) whether it matters here or not.
+const NOTHING_WRONG: [&str; 10] = [
+    "WARNING",
     "oO0",
     "Redis version=",
+    "Valkey version=",
     "Configuration loaded",
     "Server initialized",
     "User requested shutdown",
+    "Received SIGTERM",
     "Redis is now ready to exit",
+    "Valkey is now ready to exit",
 ];
 
 /// Reads one child's output until it closes.
@@ -66,8 +71,8 @@ fn pass_on(output: PipeReader, kept: &Mutex<VecDeque<String>>) {
         }
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         let told = message(&text);
-        if text.contains(" # ") && !GREETINGS.iter().any(|greeting| told.starts_with(greeting)) {
-            tracing::info!(target: "leaseq::redis", "{told}");
+        if is_wrong(&text) {
+            tracing::warn!(target: "leaseq::redis", "{told}");
         } else {
             tracing::debug!(target: "leaseq::redis", "{told}");
         }
@@ -79,25 +84,60 @@ fn pass_on(output: PipeReader, kept: &Mutex<VecDeque<String>>) {
     }
 }
 
+/// Whether an operator should read the line at once. What has no level is the rest of an error that did, or the reason
+/// why redis never began, which the service tells with that.
+fn is_wrong(line: &str) -> bool {
+    stamp(line).is_some_and(|(level, told)| {
+        level == '#' && !NOTHING_WRONG.iter().any(|start| told.starts_with(start))
+    })
+}
+
 /// A line without redis's own `pid:role date time level` in front; our log has these itself.
 fn message(line: &str) -> &str {
-    let stamped = line
-        .split_once(':')
-        .is_some_and(|(pid, _)| pid.parse::<u32>().is_ok());
-    if !stamped {
-        return line;
-    }
-    [" # ", " * ", " - ", " . "]
-        .iter()
-        .filter_map(|level| line.find(level))
+    stamp(line).map_or(line, |(_, told)| told)
+}
+
+/// The level and what comes behind, of a line that has one.
+fn stamp(line: &str) -> Option<(char, &str)> {
+    let (pid, _) = line.split_once(':')?;
+    pid.parse::<u32>().ok()?;
+    let levels = ['#', '*', '-', '.'].into_iter();
+    levels
+        .filter_map(|level| Some((line.find(&format!(" {level} "))?, level)))
         .min()
-        .map_or(line, |at| &line[at + 3..])
+        .map(|(at, level)| (level, &line[at + 3..]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn the_log_of_a_service_has_what_is_wrong_with_its_redis_and_nothing_else() {
+        let stamp = "7:M 21 Nov 2026 01:37:05.123";
+        for wrong in [
+            "Bad file format reading the append only file: make a backup of your AOF file",
+            "Error writing to the AOF file: No space left on device",
+            "Possible SECURITY ATTACK detected.",
+            "Can't save in background: fork: Cannot allocate memory",
+        ] {
+            assert!(is_wrong(&format!("{stamp} # {wrong}")), "{wrong}");
+        }
+        for usual in [
+            "# WARNING Memory overcommit must be enabled! Without it, a background save may fail.",
+            "# WARNING: The TCP backlog setting of 511 cannot be enforced",
+            "# oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo",
+            "# Redis version=7.0.15, bits=64",
+            "# Redis is now ready to exit, bye bye...",
+            "* Ready to accept connections",
+            "* a key named # is no error",
+            "- Accepted # 4",
+        ] {
+            assert!(!is_wrong(&format!("{stamp} {usual}")), "{usual}");
+        }
+        assert!(!is_wrong("") && !is_wrong("Bad directive # or wrong number of arguments"));
+    }
 
     #[test]
     fn the_last_words_are_the_last_lines_without_their_stamps() {

@@ -95,7 +95,7 @@ impl Api {
     }
 
     /// Begins a lease call on another thread and returns when it waits, as the `nth` that does.
-    pub(crate) fn waiting(&self, path: &'static str, body: &'static str, nth: usize) -> JoinHandle<Answer> {
+    pub(crate) fn waiting(&self, path: &str, body: &'static str, nth: usize) -> JoinHandle<Answer> {
         let stream = self.open("POST", path, "", body);
         self.wait_for_waiters(nth);
         std::thread::spawn(move || Answer::read(stream))

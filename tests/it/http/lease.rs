@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::api::{each, served, tasks};
-use crate::process::running::kill;
+use crate::process::running::{kill, until};
 
 /// I26.
 #[test]
@@ -48,8 +48,7 @@ fn an_empty_answer_is_no_error_and_says_why() {
 fn a_service_that_stops_answers_waiting_leases_at_once() {
     let (mut service, api, _dir) = served();
     let one = api.waiting("/v1/queues/q/lease", r#"{"wait_seconds":60}"#, 1);
-    // A call counts once for each queue that it watches.
-    let many = api.waiting("/v1/lease", r#"{"queues":["a","b"],"wait_seconds":60}"#, 3);
+    let many = api.waiting("/v1/lease", r#"{"queues":["a","b"],"wait_seconds":60}"#, 2);
     let start = Instant::now();
     kill(service.process.id(), "-TERM");
     for waiter in [one, many] {
@@ -112,13 +111,34 @@ fn of_weighted_queues_none_starves() {
 fn a_lease_that_waits_on_many_queues_is_woken_by_any() {
     for queue in ["b", "a"] {
         let (_service, api, _dir) = served();
-        let waiter = api.waiting("/v1/lease", r#"{"queues":["a","b"],"wait_seconds":30}"#, 2);
+        let waiter = api.waiting("/v1/lease", r#"{"queues":["a","b"],"wait_seconds":30}"#, 1);
         api.post(&format!("/v1/queues/{queue}/tasks"), "{}").expect(201);
         assert_eq!(
             each(&tasks(&waiter.join().unwrap().expect(200)), "queue"),
             [queue]
         );
     }
+}
+
+#[test]
+fn stats_tell_how_many_lease_calls_wait_for_a_queue() {
+    let (_service, api, _dir) = served();
+    for queue in ["a", "b", "c"] {
+        api.send("PUT", &format!("/v1/queues/{queue}"), "", "{}")
+            .expect(201);
+    }
+    let left = api.open("POST", "/v1/queues/a/lease", "", r#"{"wait_seconds":60}"#);
+    api.wait_for_waiters(1);
+    api.waiting("/v1/lease", r#"{"queues":["a","b"],"wait_seconds":60}"#, 2);
+    let waiting = |queue: &str| {
+        let stats = api.get(&format!("/v1/queues/{queue}/stats")).expect(200);
+        stats["workers_waiting"].as_u64().unwrap()
+    };
+    assert_eq!([waiting("a"), waiting("b"), waiting("c")], [2, 1, 0]);
+    drop(left);
+    until("the end of the call whose caller left", || {
+        (waiting("a") == 1).then_some(())
+    });
 }
 
 #[test]

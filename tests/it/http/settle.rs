@@ -93,6 +93,49 @@ fn a_forged_or_cut_lease_id_is_unknown() {
     api.settle(&task, "ack", "").expect(200);
 }
 
+/// I7: whatever is not ours is unknown, and not a route, a queue or a limit that the caller missed.
+#[test]
+fn a_lease_id_of_any_bytes_is_unknown() {
+    let (_service, api, _dir) = served();
+    let long = "A".repeat(30_000);
+    let junk = [
+        "%ff",
+        "%00",
+        "%2F",
+        "%2e%2e",
+        "%",
+        "%zz",
+        "%F0%9F%92%A9",
+        "a%20b",
+        &long,
+    ];
+    for lease_id in junk {
+        for verb in ["ack", "nack", "extend", "release"] {
+            let answer = api.post(&format!("/v1/leases/{lease_id}/{verb}"), "");
+            answer.problem(404, "lease_unknown");
+        }
+    }
+    let ids = ["", "\0", "../", "%ff", "\u{1f4a9}", &long];
+    let operations: Vec<Value> = ids
+        .iter()
+        .flat_map(|id| ["ack", "nack", "extend", "release"].map(|op| json!({"op": op, "lease_id": id})))
+        .collect();
+    let answer = api.post("/v1/leases/batch", &json!({"operations": operations}).to_string());
+    for result in answer.expect(200)["results"].as_array().unwrap() {
+        assert_eq!(result["error"]["code"], "lease_unknown", "{result}");
+    }
+}
+
+#[test]
+fn a_path_that_is_no_text_names_no_queue_and_no_task() {
+    let (_service, api, _dir) = served();
+    api.get("/v1/queues/q/tasks/%ff").problem(404, "task_unknown");
+    for path in ["/v1/queues/%ff/stats", "/v1/queues/%20/stats"] {
+        let problem = api.get(path).problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["pointer"], "path:queue");
+    }
+}
+
 /// I7.
 #[test]
 fn the_lease_of_an_earlier_grant_is_lost() {

@@ -1,6 +1,6 @@
 //! `leaseq serve` as an operator meets it.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::Stdio;
 
@@ -29,6 +29,27 @@ fn sigterm_and_sigint_end_it_with_zero_and_its_redis_with_it() {
         service.stderr.read_to_string(&mut rest).unwrap();
         assert!(rest.contains("stopping"), "{rest}");
     }
+}
+
+#[test]
+fn the_log_of_a_quiet_life_has_nothing_from_redis() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut process = leaseq(&["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(temp.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = process.id();
+    let mut told = Vec::new();
+    for line in BufReader::new(process.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if line.starts_with("listening on ") {
+            kill(pid, "-TERM");
+        }
+        told.push(line);
+    }
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert!(told.iter().all(|line| !line.contains("redis")), "{told:#?}");
 }
 
 #[test]

@@ -292,6 +292,45 @@ async fn no_program_outlives_a_killed_worker() {
     gone.await.unwrap();
 }
 
+#[test]
+fn a_program_whose_worker_died_before_it_was_noted_never_begins() {
+    let temp = tempfile::tempdir().unwrap();
+    let begun = temp.path().join("begun");
+    // What is left of a killed worker: the end of its pipe.
+    let gate = leaseq(&["__gate", "--", "touch", begun.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(!gate.success() && !begun.exists());
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_executed_spends_no_attempt() {
+    use std::os::unix::fs::PermissionsExt;
+    let (stub, temp) = (Stub::start().await, tempfile::tempdir().unwrap());
+    stub.task("t", "null", 30.0);
+    let program = temp.path().join("program");
+    std::fs::write(&program, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut worker = leaseq(&[
+        "work",
+        "q",
+        "--url",
+        &stub.url,
+        "--once",
+        "--retry-after",
+        "2m",
+        "--",
+    ]);
+    let worker = worker.arg(&program).stderr(Stdio::piped()).spawn().unwrap();
+    let (_, told) = Worker(worker).end().await;
+
+    assert_eq!(stub.settles(), ["release L-t"]);
+    assert_eq!(only(&stub, "t", "release")["retry_after"], json!(120.0));
+    assert!(told.contains("could not be started"), "{told}");
+}
+
 #[tokio::test]
 async fn what_a_program_leaves_in_the_background_ends_with_its_task() {
     let (stub, temp) = (Stub::start().await, tempfile::tempdir().unwrap());

@@ -1,0 +1,235 @@
+//! Lease calls: of one queue or several, waiting or not.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::command::{Command, LeaseJob, Watch};
+use super::{Engine, Failure, Granted, SettleOutcome};
+use crate::domain::settle::Settle;
+use crate::domain::{QueueName, TaskName, limits};
+use crate::store::ops::lease::Wish;
+
+/// What a lease call asks for.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    pub queues: LeaseFrom,
+    /// 1..=`LEASE_TASKS_MAX`.
+    pub max_tasks: usize,
+    /// At most `WAIT_SECONDS_MAX`.
+    pub wait: Duration,
+    pub lease_ms: Option<u64>,
+    pub worker: Option<String>,
+    /// Empty: all names.
+    pub names: Vec<TaskName>,
+    /// Repeating a call with the same one within the lease time gives the same grants.
+    pub request_id: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub enum LeaseFrom {
+    One(QueueName),
+    /// Asked in this order.
+    Strict(Vec<QueueName>),
+    /// Asked in an order drawn by weight, per call.
+    Weighted(Vec<(QueueName, f64)>),
+}
+
+/// Why a lease answer is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmptyReason {
+    Empty,
+    Paused,
+    RateLimited,
+    Held,
+    ConcurrencyLimited,
+    BreakerOpen,
+}
+
+impl EmptyReason {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Paused => "paused",
+            Self::RateLimited => "rate_limited",
+            Self::Held => "held",
+            Self::ConcurrencyLimited => "concurrency_limited",
+            Self::BreakerOpen => "breaker_open",
+        }
+    }
+}
+
+/// Answer to a lease call.
+#[derive(Debug)]
+pub enum Leased {
+    Tasks(Granted),
+    Empty {
+        reason: EmptyReason,
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Engine {
+    /// Leases tasks, waiting for the first as long as the request says.
+    ///
+    /// # Errors
+    /// As [`Failure`] says. After [`Failure::Unknown`] tasks may be leased to nobody until their leases run out.
+    pub async fn lease(&self, request: LeaseRequest) -> Result<Leased, Failure> {
+        let deadline = (!request.wait.is_zero()).then(|| Instant::now() + request.wait);
+        self.lease_until(&request, deadline).await
+    }
+
+    /// Settles first, then leases; does not wait if one of the operations failed.
+    pub async fn settle_and_lease(
+        &self,
+        settle: Vec<Settle>,
+        request: LeaseRequest,
+    ) -> (Vec<SettleOutcome>, Result<Leased, Failure>) {
+        let deadline = (!request.wait.is_zero()).then(|| Instant::now() + request.wait);
+        // Sent together, settles before the lease, so that a worker's turn is one flush.
+        let (settled, leased) = tokio::join!(self.settle_many(settle), self.lease_until(&request, None));
+        let failed = settled.iter().any(|outcome| !matches!(outcome, Ok(Ok(_))));
+        match leased {
+            Ok(Leased::Empty { .. }) if !failed && deadline.is_some() => {
+                let leased = self.lease_until(&request, deadline).await;
+                (settled, leased)
+            }
+            leased => (settled, leased),
+        }
+    }
+
+    async fn lease_until(
+        &self,
+        request: &LeaseRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Leased, Failure> {
+        match &request.queues {
+            LeaseFrom::One(queue) => self.lease_one(queue, request, deadline).await,
+            LeaseFrom::Strict(queues) => self.lease_first(queues, request, deadline).await,
+            LeaseFrom::Weighted(queues) => self.lease_first(&drawn(queues), request, deadline).await,
+        }
+    }
+
+    async fn lease_one(
+        &self,
+        queue: &QueueName,
+        request: &LeaseRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Leased, Failure> {
+        let items_max = self.settings().script_items;
+        let mut granted: Option<Granted> = None;
+        loop {
+            let (tasks, bytes) = granted
+                .as_ref()
+                .map_or((0, 0), |granted| (granted.tasks().len(), granted.bytes()));
+            let want = (request.max_tasks - tasks).min(items_max);
+            let room = limits::LEASE_BYTES_MAX.saturating_sub(bytes);
+            let (reply, answer) = oneshot::channel();
+            let job = LeaseJob {
+                wish: Wish {
+                    tasks: want,
+                    lease_ms: request.lease_ms,
+                    worker: request.worker.clone(),
+                    request_key: request.request_id.clone().filter(|_| granted.is_none()),
+                },
+                bytes_max: room,
+                names: request.names.clone(),
+                // Only the first part waits.
+                deadline: deadline.filter(|_| granted.is_none()),
+                recall: false,
+                reply,
+            };
+            self.inner.routes.ask(queue, Command::Lease(queue.clone(), job))?;
+            let answered = answer.await.unwrap_or(Err(Failure::Draining));
+            let more = match (answered, &mut granted) {
+                (Ok(grants), _) => self.open(grants),
+                // What was granted before must reach the caller.
+                (Err(_), Some(_)) => None,
+                (Err(failure), None) => return Err(failure),
+            };
+            let full = more.as_ref().is_some_and(|more| more.tasks().len() == want);
+            match (&mut granted, more) {
+                (Some(granted), Some(more)) => granted.append(more),
+                (none @ None, more) => *none = more,
+                (Some(_), None) => {}
+            }
+            let enough = granted.as_ref().is_none_or(|granted| {
+                granted.tasks().len() >= request.max_tasks
+                    // A script gives at least one task, whatever its size: that one must fit, too.
+                    || granted.bytes() + limits::PAYLOAD_BYTES_MAX > limits::LEASE_BYTES_MAX
+            });
+            // A named request remembers one script call's grants, so it is one.
+            if !full || enough || request.request_id.is_some() {
+                break;
+            }
+        }
+        Ok(granted.map_or(
+            Leased::Empty {
+                reason: EmptyReason::Empty,
+                retry_after: None,
+            },
+            Leased::Tasks,
+        ))
+    }
+
+    /// Asks the queues in order; waits until one of them may have something, and asks again.
+    async fn lease_first(
+        &self,
+        queues: &[QueueName],
+        request: &LeaseRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Leased, Failure> {
+        let mut woken_by: Option<QueueName> = None;
+        loop {
+            // Watch before asking, so that nothing slips between.
+            let (wake, mut woken) = mpsc::channel(1);
+            if let Some(deadline) = deadline {
+                for queue in queues {
+                    let watch = Watch {
+                        names: request.names.clone(),
+                        deadline,
+                        wake: wake.clone(),
+                    };
+                    self.inner
+                        .routes
+                        .ask(queue, Command::Watch(queue.clone(), watch))?;
+                }
+            }
+            drop(wake);
+            for queue in queues {
+                if let leased @ Leased::Tasks(_) = self.lease_one(queue, request, None).await? {
+                    if let Some(by) = woken_by.filter(|by| by != queue) {
+                        // This wake was for a task that somebody else may take.
+                        self.inner.routes.tell(&by, Command::Hint(by.clone(), 1));
+                    }
+                    return Ok(leased);
+                }
+            }
+            let empty = Leased::Empty {
+                reason: EmptyReason::Empty,
+                retry_after: None,
+            };
+            let Some(deadline) = deadline else {
+                return Ok(empty);
+            };
+            let _waits = self.inner.waiting.begin();
+            match tokio::time::timeout_at(deadline, woken.recv()).await {
+                Ok(Some(queue)) => woken_by = Some(queue),
+                // All watches gone: shutting down. Or the wait is over.
+                Ok(None) | Err(_) => return Ok(empty),
+            }
+        }
+    }
+}
+
+/// An order of the queues in which each comes first as often as its weight says (Efraimidis and Spirakis, 2006:
+/// sort by `u^(1/weight)`), so that no tier starves another.
+fn drawn(queues: &[(QueueName, f64)]) -> Vec<QueueName> {
+    let mut keyed: Vec<(f64, &QueueName)> = queues
+        .iter()
+        .map(|(queue, weight)| (rand::random::<f64>().ln() / weight, queue))
+        .collect();
+    keyed.sort_by(|a, b| b.0.total_cmp(&a.0));
+    keyed.into_iter().map(|(_, queue)| queue.clone()).collect()
+}

@@ -1,0 +1,386 @@
+//! A client that writes down what it asked and what it was told.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use leaseq::domain::Millis;
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::history::{
+    Accepted, Enqueue, Final, Grant, History, Outcome, Settle, Settled, Span, Verb, payload,
+};
+use crate::http::api::{Answer, Api};
+
+/// Where the replicas are at the moment.
+pub(super) type Doors = Arc<Mutex<Vec<Api>>>;
+
+/// Counts on like [`Instant`], and can be compared with what other processes wrote down.
+#[derive(Clone, Copy)]
+pub(super) struct Clock {
+    began: Instant,
+    began_us: u64,
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Self {
+            began: Instant::now(),
+            began_us: u64::try_from(since.as_micros()).unwrap(),
+        }
+    }
+
+    pub(super) fn now_us(&self) -> u64 {
+        self.began_us + u64::try_from(self.began.elapsed().as_micros()).unwrap()
+    }
+}
+
+/// A task to be sent.
+pub(super) struct Draft {
+    pub(super) tag: String,
+    pub(super) name: &'static str,
+    pub(super) group: Option<&'static str>,
+    pub(super) priority: u16,
+    pub(super) delay_seconds: f64,
+    pub(super) max_attempts: u16,
+}
+
+impl Draft {
+    fn lane(&self) -> String {
+        format!("{}/{:?}/{}", self.name, self.group, self.priority)
+    }
+
+    /// The payload goes in as it is, byte for byte.
+    fn json(&self) -> String {
+        let mut fields =
+            json!({"name": self.name, "priority": self.priority, "max_attempts": self.max_attempts});
+        if let Some(group) = self.group {
+            fields["group"] = group.into();
+        }
+        if self.delay_seconds > 0.0 {
+            fields["delay_seconds"] = self.delay_seconds.into();
+        }
+        let fields = fields.to_string();
+        format!(
+            r#"{},"payload":{}}}"#,
+            &fields[..fields.len() - 1],
+            payload(&self.tag)
+        )
+    }
+}
+
+/// An operation to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) verb: Verb,
+    pub(super) task: String,
+    pub(super) lease_id: String,
+    pub(super) fields: Value,
+}
+
+impl Plan {
+    fn with_op(&self) -> Value {
+        let mut op = self.fields.clone();
+        op["op"] = self.verb.word().into();
+        op["lease_id"] = self.lease_id.as_str().into();
+        op
+    }
+}
+
+pub(super) struct Phone {
+    doors: Doors,
+    clock: Clock,
+    pub(super) rng: StdRng,
+    /// The one replica to call, instead of any.
+    pub(super) only_at: Option<usize>,
+    /// How long it listens before it hangs up.
+    pub(super) patience: Duration,
+    pub(super) history: History,
+}
+
+enum Said {
+    /// Status and body.
+    Answer(u16, String),
+    /// The connection was refused: nothing was sent.
+    Nobody,
+    Silence,
+}
+
+impl Phone {
+    pub(super) fn new(doors: Doors, clock: Clock, rng: StdRng) -> Self {
+        Self {
+            doors,
+            clock,
+            rng,
+            only_at: None,
+            patience: Duration::from_secs(20),
+            history: History::default(),
+        }
+    }
+
+    /// One request to one replica.
+    fn send(&mut self, method: &str, path: &str, body: &str) -> (Span, Said) {
+        let api = {
+            let doors = self.doors.lock().unwrap();
+            let any = self.rng.random_range(0..doors.len());
+            doors[self.only_at.unwrap_or(any)].clone()
+        };
+        let start = self.clock.now_us();
+        let said = match api.try_open(method, path, "", body) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(self.patience)).unwrap();
+                match Answer::try_read(stream) {
+                    Some(answer) => Said::Answer(answer.status, answer.body),
+                    None => Said::Silence,
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Said::Nobody,
+            Err(_) => Said::Silence,
+        };
+        let end = self.clock.now_us();
+        if let Said::Answer(status @ (500 | 400..=403 | 405..=408 | 410..), body) = &said
+            && ![503, 504].contains(status)
+        {
+            self.history
+                .absurd
+                .push(format!("{method} {path} was answered {status}: {body}"));
+        }
+        (Span { start, end }, said)
+    }
+
+    /// Any request whose answer, when there is a good one, is JSON.
+    pub(super) fn ask(&mut self, method: &str, path: &str, body: &str) -> Option<Value> {
+        match self.send(method, path, body).1 {
+            Said::Answer(200..=299, body) => Some(serde_json::from_str(&body).unwrap()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, drafts: &[Draft]) {
+        let tasks: Vec<String> = drafts.iter().map(Draft::json).collect();
+        let (span, outcomes) = if let [task] = &tasks[..] {
+            let (span, said) = self.send("POST", "/v1/queues/q/tasks", task);
+            (span, vec![outcome(&said).map(|answer| accepted(&answer))])
+        } else {
+            let body = format!(r#"{{"tasks":[{}]}}"#, tasks.join(","));
+            let (span, said) = self.send("POST", "/v1/queues/q/tasks/batch", &body);
+            (span, items(&outcome(&said), drafts.len(), "results", accepted))
+        };
+        for (place, (draft, outcome)) in drafts.iter().zip(outcomes).enumerate() {
+            self.history.enqueues.push(Enqueue {
+                span,
+                place,
+                tag: draft.tag.clone(),
+                lane: draft.lane(),
+                outcome,
+            });
+        }
+    }
+
+    /// Leases, performing operations on the way; the grants.
+    pub(super) fn lease(&mut self, mut body: Value, settle: &[Plan]) -> Vec<Grant> {
+        if !settle.is_empty() {
+            body["settle"] = settle.iter().map(Plan::with_op).collect();
+        }
+        let (span, said) = self.send("POST", "/v1/queues/q/lease", &body.to_string());
+        let settled = match &said {
+            // The lease failed; what was settled before stands in the problem.
+            Said::Answer(_, body) => match serde_json::from_str::<Value>(body) {
+                Ok(answer) if answer["settled"].is_array() => Outcome::Done(answer),
+                _ => outcome(&said),
+            },
+            _ => outcome(&said),
+        };
+        let outcomes = items(&settled, settle.len(), "settled", done);
+        self.note(span, settle, outcomes);
+        let Said::Answer(200, body) = &said else {
+            return Vec::new();
+        };
+        let answer: Leased<'_> = serde_json::from_str(body).unwrap();
+        let grants: Vec<Grant> = answer
+            .tasks
+            .iter()
+            .enumerate()
+            .map(|(place, task)| task.grant(span, place))
+            .collect();
+        self.history.grants.extend(grants.iter().cloned());
+        grants
+    }
+
+    /// Performs one operation by its own route, or many in one request.
+    pub(super) fn settle(&mut self, plans: &[Plan]) {
+        let (span, outcomes) = if let [plan] = plans {
+            let path = format!("/v1/leases/{}/{}", plan.lease_id, plan.verb.word());
+            let (span, said) = self.send("POST", &path, &plan.fields.to_string());
+            (span, vec![outcome(&said).map(|answer| done(&answer))])
+        } else {
+            let body = json!({"operations": plans.iter().map(Plan::with_op).collect::<Vec<_>>()});
+            let (span, said) = self.send("POST", "/v1/leases/batch", &body.to_string());
+            (span, items(&outcome(&said), plans.len(), "results", done))
+        };
+        self.note(span, plans, outcomes);
+    }
+
+    fn note(&mut self, span: Span, plans: &[Plan], outcomes: Vec<Outcome<Settled>>) {
+        for (plan, outcome) in plans.iter().zip(outcomes) {
+            self.history.settles.push(Settle {
+                span,
+                verb: plan.verb,
+                task: plan.task.clone(),
+                lease_id: plan.lease_id.clone(),
+                outcome,
+            });
+        }
+    }
+
+    /// All tasks of a state, page by page.
+    pub(super) fn list(&mut self, state: &str) {
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/v1/queues/q/tasks?state={state}&limit=500{cursor}");
+            let (_, said) = self.send("GET", &path, "");
+            let Said::Answer(200, body) = &said else {
+                panic!("tasks cannot be listed");
+            };
+            let page: Page<'_> = serde_json::from_str(body).unwrap();
+            for task in page.items {
+                let left = Final {
+                    state: task.state.to_owned(),
+                    payload: task.payload.get().to_owned(),
+                    attempt: task.attempt,
+                    max_attempts: task.max_attempts,
+                    reason: task.reason.unwrap_or_default().to_owned(),
+                };
+                self.history
+                    .finals
+                    .entry(task.id.to_owned())
+                    .or_default()
+                    .push(left);
+            }
+            match page.next_cursor {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return,
+            }
+        }
+    }
+}
+
+impl<T> Outcome<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Self::Done(done) => Outcome::Done(change(done)),
+            Self::Refused(code) => Outcome::Refused(code),
+            Self::Unknown => Outcome::Unknown,
+        }
+    }
+}
+
+fn outcome(said: &Said) -> Outcome<Value> {
+    match said {
+        Said::Nobody => Outcome::Refused("nobody".to_owned()),
+        Said::Silence => Outcome::Unknown,
+        Said::Answer(200..=299, body) => Outcome::Done(serde_json::from_str(body).unwrap()),
+        Said::Answer(_, body) => problem(&serde_json::from_str(body).unwrap()),
+    }
+}
+
+fn problem<T>(problem: &Value) -> Outcome<T> {
+    if problem["outcome"] == "unknown" {
+        Outcome::Unknown
+    } else {
+        Outcome::Refused(problem["code"].as_str().unwrap_or("no code").to_owned())
+    }
+}
+
+/// The outcomes of the items of one request, which all have the request's own where that failed.
+fn items<T>(whole: &Outcome<Value>, count: usize, list: &str, read: impl Fn(&Value) -> T) -> Vec<Outcome<T>> {
+    let each = |index: usize| match whole {
+        Outcome::Refused(code) => Outcome::Refused(code.clone()),
+        Outcome::Unknown => Outcome::Unknown,
+        Outcome::Done(answer) => match &answer[list][index] {
+            item if item["error"].is_object() => problem(&item["error"]),
+            item => Outcome::Done(read(item)),
+        },
+    };
+    (0..count).map(each).collect()
+}
+
+fn ms(instant: &Value) -> Option<u64> {
+    instant.as_str().map(|text| Millis::parse(text).unwrap().get())
+}
+
+fn accepted(answer: &Value) -> Accepted {
+    Accepted {
+        task: answer["id"].as_str().unwrap_or("an answer without id").to_owned(),
+        run_at_ms: ms(&answer["run_at"]),
+    }
+}
+
+fn done(answer: &Value) -> Settled {
+    let until = ["lease_expires_at", "next_attempt_at", "run_at"].map(|field| ms(&answer[field]));
+    Settled {
+        state: answer["state"].as_str().unwrap_or_default().to_owned(),
+        already: answer["already"] == true,
+        until_ms: until.into_iter().flatten().next(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Leased<'a> {
+    #[serde(borrow)]
+    tasks: Vec<LeasedTask<'a>>,
+}
+
+#[derive(Deserialize)]
+struct LeasedTask<'a> {
+    id: &'a str,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+    group: Option<&'a str>,
+    lease_id: &'a str,
+    grant: u64,
+    attempt: u64,
+    max_attempts: u64,
+    server_time: &'a str,
+    lease_expires_at: &'a str,
+}
+
+impl LeasedTask<'_> {
+    fn grant(&self, span: Span, place: usize) -> Grant {
+        Grant {
+            span,
+            place,
+            task: self.id.to_owned(),
+            payload: self.payload.get().to_owned(),
+            group: self.group.unwrap_or_default().to_owned(),
+            lease_id: self.lease_id.to_owned(),
+            number: self.grant,
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            at_ms: Millis::parse(self.server_time).unwrap().get(),
+            expires_ms: Millis::parse(self.lease_expires_at).unwrap().get(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    items: Vec<Shown<'a>>,
+    next_cursor: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Shown<'a> {
+    id: &'a str,
+    state: &'a str,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+    attempt: u64,
+    max_attempts: u64,
+    reason: Option<&'a str>,
+}

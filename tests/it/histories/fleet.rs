@@ -74,10 +74,12 @@ impl Fleet {
             .unwrap();
         let url = until("a replica that listens", || {
             assert!(process.try_wait().unwrap().is_none(), "{}", told(&log));
-            let line = told(&log)
-                .lines()
-                .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
-            line.filter(|_| told(&log).ends_with('\n'))
+            let told = told(&log);
+            // A line that is not yet written to its end has half an address.
+            let mut lines = told
+                .split_inclusive('\n')
+                .filter_map(|line| line.strip_suffix('\n'));
+            lines.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
         });
         Replica {
             process,

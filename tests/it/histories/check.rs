@@ -39,8 +39,3 @@ const ALWAYS: &[Checker] = &[
 pub(super) fn breaches(history: &History) -> Vec<String> {
     ALWAYS.iter().flat_map(|check| check(history)).collect()
 }
-
-/// I12, which holds even when Redis lost its latest writes.
-pub(super) fn lease_ids_are_unique(history: &History) -> Vec<String> {
-    leases::ids_are_unique(history)
-}

@@ -125,6 +125,8 @@ pub(super) struct Final {
 pub(super) struct History {
     pub(super) enqueues: Vec<Enqueue>,
     pub(super) grants: Vec<Grant>,
+    /// Of which Redis knows nothing any more.
+    pub(super) lost_grants: Vec<Grant>,
     pub(super) settles: Vec<Settle>,
     /// Answers that no client should ever get, in words.
     pub(super) absurd: Vec<String>,
@@ -135,12 +137,13 @@ impl History {
     pub(super) fn add(&mut self, other: Self) {
         self.enqueues.extend(other.enqueues);
         self.grants.extend(other.grants);
+        self.lost_grants.extend(other.lost_grants);
         self.settles.extend(other.settles);
         self.absurd.extend(other.absurd);
         self.finals.extend(other.finals);
     }
 
-    /// Grants of each task that somebody was handed, by number.
+    /// Grants of each task that somebody was handed, by number; without lost ones.
     pub(super) fn by_task(&self) -> BTreeMap<&str, Vec<&Grant>> {
         let mut tasks: BTreeMap<&str, Vec<&Grant>> = BTreeMap::new();
         for grant in &self.grants {
@@ -152,8 +155,9 @@ impl History {
         tasks
     }
 
+    /// Lost ones, too: their holders know nothing of it.
     pub(super) fn by_lease(&self) -> BTreeMap<&str, &Grant> {
-        let grants = self.grants.iter();
+        let grants = self.grants.iter().chain(&self.lost_grants);
         grants.map(|grant| (grant.lease_id.as_str(), grant)).collect()
     }
 
@@ -191,7 +195,8 @@ impl History {
         for settle in self.settles.iter_mut().filter(|settle| lost(settle.span)) {
             settle.outcome = Outcome::Unknown;
         }
-        self.grants.retain(|grant| !lost(grant.span));
+        self.lost_grants
+            .extend(self.grants.extract_if(.., |grant| lost(grant.span)));
     }
 }
 

@@ -19,7 +19,7 @@ fn killed_replicas_lose_and_double_nothing() {
         }
         fleet.start_again(victim);
     });
-    run.judge(&history, Vec::new());
+    run.judge(&history);
 }
 
 /// I1, I27.
@@ -34,5 +34,5 @@ fn a_killed_redis_loses_and_doubles_nothing() {
         fleet.powered.redis.start_again();
         fleet.assert_serves();
     });
-    run.judge(&history, Vec::new());
+    run.judge(&history);
 }

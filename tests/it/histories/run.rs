@@ -157,8 +157,8 @@ impl Run {
 
     /// Fails with every breach, of the history and of what lies in Redis.
     #[track_caller]
-    pub(super) fn judge(&self, history: &History, mut breaches: Vec<String>) {
-        breaches.extend(check::breaches(history));
+    pub(super) fn judge(&self, history: &History) {
+        let mut breaches = check::breaches(history);
         breaches.extend(audit(&self.fleet.powered.redis, "q"));
         breaches.extend(self.fleet.complaints());
         let acks = history.settles.iter().filter(|settle| settle.verb == Verb::Ack);

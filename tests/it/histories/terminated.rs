@@ -126,5 +126,5 @@ fn a_terminated_replica_answers_everybody_and_keeps_no_lease() {
     }
     history.settles.append(&mut phone.history.settles);
     history.add(run.drain());
-    run.judge(&history, Vec::new());
+    run.judge(&history);
 }

@@ -24,7 +24,7 @@ fn breaks(rules: &'static [Rule]) {
         proxy.rule(Rule::Pass);
         fleet.assert_serves();
     });
-    run.judge(&history, Vec::new());
+    run.judge(&history);
 }
 
 #[test]
@@ -58,5 +58,5 @@ fn settles_and_leases_that_come_late_lose_and_double_nothing() {
         fleet.assert_serves();
         proxy.deliver_held();
     });
-    run.judge(&history, Vec::new());
+    run.judge(&history);
 }

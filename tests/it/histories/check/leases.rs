@@ -8,7 +8,7 @@ use crate::histories::history::{Grant, History, Outcome, Settle, Span, Verb};
 pub(super) fn ids_are_unique(history: &History) -> Vec<String> {
     let mut seen: BTreeMap<&str, &Grant> = BTreeMap::new();
     let mut breaches = Vec::new();
-    for grant in &history.grants {
+    for grant in history.grants.iter().chain(&history.lost_grants) {
         if let Some(first) = seen.insert(&grant.lease_id, grant) {
             breaches.push(format!(
                 "I12: one lease_id for two grants: {first:?} and {grant:?}"
@@ -83,10 +83,14 @@ pub(super) fn only_the_latest_settles(history: &History) -> Vec<String> {
         let Some(lease) = leases.get(settle.lease_id.as_str()).filter(|_| done) else {
             continue;
         };
-        let later = tasks[lease.task.as_str()].iter().find(|other| {
-            let is_later = other.number > lease.number || lease.span.is_before(other.span);
-            other.lease_id != lease.lease_id && is_later && other.span.is_before(settle.span)
-        });
+        let later = tasks
+            .get(lease.task.as_str())
+            .into_iter()
+            .flatten()
+            .find(|other| {
+                let is_later = other.number > lease.number || lease.span.is_before(other.span);
+                other.lease_id != lease.lease_id && is_later && other.span.is_before(settle.span)
+            });
         if let Some(later) = later {
             breaches.push(format!(
                 "I7: a stale lease did something after {later:?}: {settle:?}"
@@ -122,8 +126,10 @@ pub(super) fn never_early(history: &History) -> Vec<String> {
         let (Some(until_ms), Some(lease)) = (until_ms, leases.get(settle.lease_id.as_str())) else {
             continue;
         };
-        let later = tasks[lease.task.as_str()]
-            .iter()
+        let later = tasks
+            .get(lease.task.as_str())
+            .into_iter()
+            .flatten()
             .find(|grant| grant.number > lease.number);
         if let Some(early) = later.filter(|grant| grant.at_ms < until_ms) {
             breaches.push(format!(
@@ -201,6 +207,21 @@ mod tests {
             let history = of(vec![grant("a", 1, 100), grant("a", 2, 300)], vec![stale]);
             assert_breach(&only_the_latest_settles(&history), "I7");
         }
+    }
+
+    #[test]
+    fn a_lease_that_redis_lost_does_nothing_once_another_has_its_number() {
+        let mut history = of(vec![grant("a", 1, 300)], vec![]);
+        let mut lost = grant("a", 1, 100);
+        lost.lease_id = "a/lost".to_owned();
+        history.lost_grants.push(lost);
+        assert_eq!(ids_are_unique(&history), Vec::<String>::new());
+        history
+            .settles
+            .push(settle(Verb::Ack, "a/lost", 320, done("completed")));
+        assert_breach(&only_the_latest_settles(&history), "I7");
+        history.lost_grants[0].lease_id = "a/1".to_owned();
+        assert_breach(&ids_are_unique(&history), "I12");
     }
 
     #[test]

@@ -106,9 +106,8 @@ impl Fleet {
         replica.dead = true;
     }
 
-    /// SIGTERM, and how it ended.
-    pub(super) fn terminate(&mut self, replica: usize) -> ExitStatus {
-        self.signal(replica, "-TERM");
+    /// Waits for one that was told to end, and how it did.
+    pub(super) fn ended(&mut self, replica: usize) -> ExitStatus {
         let replica = &mut self.replicas[replica];
         replica.dead = true;
         replica.process.wait().unwrap()

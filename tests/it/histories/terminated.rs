@@ -17,6 +17,8 @@ use crate::process::running::until;
 
 /// Who waits for tasks that never come.
 const WAITERS: usize = 20;
+/// Who hangs up in the last moment.
+const LEAVERS: usize = 5;
 const BUSY: usize = 6;
 
 /// Enqueues, leases for longer than the test lasts, and acks most, until told to stop.
@@ -81,7 +83,23 @@ fn a_terminated_replica_answers_everybody_and_keeps_no_lease() {
             steady = if enough { steady + 1 } else { 0 };
             (steady == 10).then_some(())
         });
-        let status = run.fleet.terminate(victim);
+        // Some ask and leave while Redis stands still: what it then grants is for nobody.
+        run.fleet.signal_redis("-STOP");
+        let leave = |_| {
+            api.open(
+                "POST",
+                "/v1/queues/q/lease",
+                "",
+                r#"{"max_tasks":5,"lease_seconds":600}"#,
+            )
+        };
+        let leavers: Vec<_> = (0..LEAVERS).map(leave).collect();
+        api.get("/livez").expect(200);
+        drop(leavers);
+        api.get("/livez").expect(200);
+        run.fleet.signal(victim, "-TERM");
+        run.fleet.signal_redis("-CONT");
+        let status = run.fleet.ended(victim);
         assert_eq!(status.code(), Some(0));
         for waiter in waiters {
             let answer = Answer::read(waiter);

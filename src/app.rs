@@ -47,7 +47,7 @@ pub enum StartError {
     #[error("{0} is not available yet; use fsync or memory")]
     NotYet(&'static str),
     #[error(
-        "this Redis does not sync every write, or does not let that be seen: set `appendonly yes` and `appendfsync always` there, or choose --durability memory"
+        "this Redis does not sync every write, or does not let that be seen: set `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no` there, or choose --durability memory"
     )]
     NoFsync,
     #[cfg(feature = "tls")]

@@ -3,6 +3,8 @@
 //! In a cluster these keys lie in other slots than the queues' own, so they are written beside the scripts: a
 //! queue is registered before its first write, and hints are only hints, repaired by the slow sweep.
 
+use std::collections::HashMap;
+
 use deadpool_redis::redis::{self, cmd};
 use rand::RngCore;
 
@@ -61,9 +63,14 @@ impl Store {
     /// As [`StoreError`] says.
     pub async fn syncs_every_write(&self) -> Result<bool, StoreError> {
         let persistence: String = self.command(cmd("INFO").arg("persistence")).await?;
-        let settings: Vec<String> = self.command(cmd("CONFIG").arg("GET").arg("appendfsync")).await?;
+        let settings: HashMap<String, String> = self
+            .command(cmd("CONFIG").arg("GET").arg("*appendfsync*"))
+            .await?;
+        let is = |name: &str, value: &str| settings.get(name).is_some_and(|set| set == value);
         Ok(persistence.lines().any(|line| line == "aof_enabled:1")
-            && settings.get(1).is_some_and(|value| value == "always"))
+            && is("appendfsync", "always")
+            // Else it stops syncing while it rewrites the file.
+            && is("no-appendfsync-on-rewrite", "no"))
     }
 
     /// Redis takes a write; also keeps the probe bounded.

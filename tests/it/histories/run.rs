@@ -67,7 +67,12 @@ impl Run {
             producers_at: None,
             manners,
         };
-        let config = json!({"lease_seconds": 1, "max_attempts": 5}).to_string();
+        // Everything is kept: what is not there at the end was lost.
+        let config = json!({
+            "dead_letter": {"max_size": 1_000_000},
+            "retention": {"completed_max": 1_000_000, "completed_bytes": 1_000_000_000},
+        })
+        .to_string();
         run.fleet.replicas[0]
             .api
             .send("PUT", "/v1/queues/q", "", &config)

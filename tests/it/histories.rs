@@ -7,6 +7,7 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod check;
 mod crew;
 mod fleet;

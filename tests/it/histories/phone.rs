@@ -3,16 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use leaseq::domain::Millis;
 use rand::Rng;
 use rand::rngs::StdRng;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::history::{
-    Accepted, Enqueue, Final, Grant, History, Outcome, Settle, Settled, Span, Verb, payload,
-};
+use super::answers::{Leased, Page, Said, accepted, done, items, outcome};
+use super::history::{Enqueue, Final, Grant, History, Outcome, Settle, Settled, Span, Verb, payload};
 use crate::http::api::{Answer, Api};
 
 /// Where the replicas are at the moment.
@@ -100,14 +96,6 @@ pub(super) struct Phone {
     /// How long it listens before it hangs up.
     pub(super) patience: Duration,
     pub(super) history: History,
-}
-
-enum Said {
-    /// Status and body.
-    Answer(u16, String),
-    /// The connection was refused: nothing was sent.
-    Nobody,
-    Silence,
 }
 
 impl Phone {
@@ -267,120 +255,4 @@ impl Phone {
             }
         }
     }
-}
-
-impl<T> Outcome<T> {
-    fn map<U>(self, change: impl FnOnce(T) -> U) -> Outcome<U> {
-        match self {
-            Self::Done(done) => Outcome::Done(change(done)),
-            Self::Refused(code) => Outcome::Refused(code),
-            Self::Unknown => Outcome::Unknown,
-        }
-    }
-}
-
-fn outcome(said: &Said) -> Outcome<Value> {
-    match said {
-        Said::Nobody => Outcome::Refused("nobody".to_owned()),
-        Said::Silence => Outcome::Unknown,
-        Said::Answer(200..=299, body) => Outcome::Done(serde_json::from_str(body).unwrap()),
-        Said::Answer(_, body) => problem(&serde_json::from_str(body).unwrap()),
-    }
-}
-
-fn problem<T>(problem: &Value) -> Outcome<T> {
-    if problem["outcome"] == "unknown" {
-        Outcome::Unknown
-    } else {
-        Outcome::Refused(problem["code"].as_str().unwrap_or("no code").to_owned())
-    }
-}
-
-/// The outcomes of the items of one request, which all have the request's own where that failed.
-fn items<T>(whole: &Outcome<Value>, count: usize, list: &str, read: impl Fn(&Value) -> T) -> Vec<Outcome<T>> {
-    let each = |index: usize| match whole {
-        Outcome::Refused(code) => Outcome::Refused(code.clone()),
-        Outcome::Unknown => Outcome::Unknown,
-        Outcome::Done(answer) => match &answer[list][index] {
-            item if item["error"].is_object() => problem(&item["error"]),
-            item => Outcome::Done(read(item)),
-        },
-    };
-    (0..count).map(each).collect()
-}
-
-fn ms(instant: &Value) -> Option<u64> {
-    instant.as_str().map(|text| Millis::parse(text).unwrap().get())
-}
-
-fn accepted(answer: &Value) -> Accepted {
-    Accepted {
-        task: answer["id"].as_str().unwrap_or("an answer without id").to_owned(),
-        run_at_ms: ms(&answer["run_at"]),
-    }
-}
-
-fn done(answer: &Value) -> Settled {
-    let until = ["lease_expires_at", "next_attempt_at", "run_at"].map(|field| ms(&answer[field]));
-    Settled {
-        state: answer["state"].as_str().unwrap_or_default().to_owned(),
-        already: answer["already"] == true,
-        until_ms: until.into_iter().flatten().next(),
-    }
-}
-
-#[derive(Deserialize)]
-struct Leased<'a> {
-    #[serde(borrow)]
-    tasks: Vec<LeasedTask<'a>>,
-}
-
-#[derive(Deserialize)]
-struct LeasedTask<'a> {
-    id: &'a str,
-    #[serde(borrow)]
-    payload: &'a RawValue,
-    group: Option<&'a str>,
-    lease_id: &'a str,
-    grant: u64,
-    attempt: u64,
-    max_attempts: u64,
-    server_time: &'a str,
-    lease_expires_at: &'a str,
-}
-
-impl LeasedTask<'_> {
-    fn grant(&self, span: Span, place: usize) -> Grant {
-        Grant {
-            span,
-            place,
-            task: self.id.to_owned(),
-            payload: self.payload.get().to_owned(),
-            group: self.group.unwrap_or_default().to_owned(),
-            lease_id: self.lease_id.to_owned(),
-            number: self.grant,
-            attempt: self.attempt,
-            max_attempts: self.max_attempts,
-            at_ms: Millis::parse(self.server_time).unwrap().get(),
-            expires_ms: Millis::parse(self.lease_expires_at).unwrap().get(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    items: Vec<Shown<'a>>,
-    next_cursor: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-struct Shown<'a> {
-    id: &'a str,
-    state: &'a str,
-    #[serde(borrow)]
-    payload: &'a RawValue,
-    attempt: u64,
-    max_attempts: u64,
-    reason: Option<&'a str>,
 }

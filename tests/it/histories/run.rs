@@ -164,7 +164,9 @@ impl Run {
     #[track_caller]
     pub(super) fn judge(&self, history: &History) {
         let mut breaches = check::breaches(history);
-        breaches.extend(audit(&self.fleet.powered.redis, "q"));
+        for queue in ["q", "probe"] {
+            breaches.extend(audit(&self.fleet.powered.redis, queue));
+        }
         breaches.extend(self.fleet.complaints());
         let acks = history.settles.iter().filter(|settle| settle.verb == Verb::Ack);
         let acked = acks.filter(|ack| ack.outcome.done().is_some()).count();

@@ -48,6 +48,7 @@ fn swallowed_replies_lose_and_double_nothing() {
 #[test]
 fn settles_and_leases_that_come_late_lose_and_double_nothing() {
     let mut run = Run::start(2, "fsync", Manners::Impatient);
+    // Enqueues go another way: the first try of one that comes after its repeat is still taken for another task.
     run.producers_at = Some(1);
     let history = run.history(|fleet, _| {
         let proxy = &fleet.replicas[0].proxy;

@@ -16,6 +16,8 @@ CRATES := Cargo.toml $(wildcard bench/*/Cargo.toml)
 ARGS ?=
 # How many mutants `make check` tries; `make mutants` tries all.
 MUTANTS_IN_CHECK ?= 3
+# How long things break in each history of `make test-slow`; in `make test` it is three seconds.
+HISTORY_SECONDS ?= 60
 
 .PHONY: help
 help: ## List the verbs
@@ -45,11 +47,13 @@ test: ## Run every test but the slow ones
 	@python3 tests/mutants.py --check
 
 .PHONY: test-slow
-test-slow: ## Run the slow tests: those marked #[ignore = "slow: …"]
+test-slow: ## Run the slow tests: those marked #[ignore = "slow: …"], and the histories at length
 	@deploy/dev-setup --tools $(TOOLS) run test
 	@if cargo nextest --version >/dev/null 2>&1; \
 		then cargo nextest run --locked --run-ignored only --profile slow --no-tests pass; \
-		else cargo test --locked --lib --bins --tests -- --ignored; fi
+			LEASEQ_HISTORY_SECONDS=$(HISTORY_SECONDS) cargo nextest run --locked --test it --profile slow histories::; \
+		else cargo test --locked --lib --bins --tests -- --ignored; \
+			LEASEQ_HISTORY_SECONDS=$(HISTORY_SECONDS) cargo test --locked --test it histories::; fi
 
 .PHONY: check
 check: ## What CI runs: lint, test, docs, deny, some mutants

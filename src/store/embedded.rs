@@ -10,7 +10,7 @@
 //!   that once had data. If it keeps dying that is a typed failure ([`Embedded::failed`]).
 //!
 //! A kill -9 of the child loses nothing at either [`Sync`] level: what was answered is at least in
-//! the kernel's page cache. Only `Always` survives a power cut whole.
+//! the kernel's page cache. Only `Always` survives a power cut whole; what the cut tore is taken away (`torn`).
 
 mod conf;
 mod dir;
@@ -19,6 +19,7 @@ mod keeper;
 pub mod leash;
 mod log;
 mod ping;
+mod torn;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -5,7 +5,6 @@
 //! load any, the same text goes out as one plain script per operation.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use deadpool_redis::redis;

@@ -3,7 +3,7 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used)]
 
-mod api;
+pub(crate) mod api;
 mod crash;
 mod durability;
 mod enqueue;

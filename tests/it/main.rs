@@ -5,6 +5,7 @@
 
 mod auditor;
 mod engine;
+mod histories;
 mod http;
 mod model;
 mod process;

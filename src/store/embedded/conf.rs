@@ -62,6 +62,8 @@ fn text(dir: &DataDir, sync: Sync) -> String {
     // know this line either, so that a downgrade stops here instead.
     if dir.has_append_only_dir() {
         text.push_str("appenddirname \"appendonlydir\"\n");
+        // `torn` does it, and whole.
+        text.push_str("aof-load-truncated no\n");
     }
     text
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::dir::DataDir;
 use super::log::Log;
 use super::ping::{Answer, ping};
-use super::{EmbeddedError, Options, conf, leash};
+use super::{EmbeddedError, Options, conf, leash, torn};
 
 /// A child that lived this long has earned a fresh start of the count and the backoff.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
@@ -138,6 +138,9 @@ impl Keeper {
                 return Ok(());
             }
             let (status, last_words) = (status.to_string(), log.last_words());
+            if torn::is_why(&last_words) && self.mend() {
+                continue;
+            }
             if !ever_answered {
                 return Err(EmbeddedError::DidNotStart { status, last_words });
             }
@@ -165,6 +168,24 @@ impl Keeper {
             self.control.pause(backoff);
         }
         Ok(())
+    }
+
+    /// Takes away what a power cut left half written; whether there was any, so that the next start can be another.
+    fn mend(&self) -> bool {
+        match torn::mend(self.dir.redis()) {
+            Ok(0) => false,
+            Ok(bytes) => {
+                tracing::warn!(
+                    bytes,
+                    "the append-only file ended in the middle of a write, which was taken away"
+                );
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the append-only file ends in the middle of a write and cannot be mended");
+                false
+            }
+        }
     }
 
     fn start(&self) -> Result<(Child, Log), EmbeddedError> {

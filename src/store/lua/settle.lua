@@ -36,12 +36,12 @@ end
 
 -- 'already' with the mark of what it did, 'lost' or 'unknown'.
 local function judge(id, op, grant, nonce)
+  local step = mark_at(id .. pack('>I4', grant))
+  if step and step.nonce == nonce then return step.op == op and 'already' or 'lost', step end
   local final = mark_at(id)
   if final then
     return op == 'a' and final.grant == grant and final.nonce == nonce and 'already' or 'lost', final
   end
-  local step = mark_at(id .. pack('>I4', grant))
-  if step and step.nonce == nonce then return step.op == op and 'already' or 'lost', step end
   if call('HEXISTS', REC, id) == 0 or sub(call('HGET', RES, id) or '', 1, 1) == 'c' then return 'unknown' end
   return 'lost'
 end

@@ -9,13 +9,16 @@
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
 -- Keeps  I1 I2 I3 I4 I5 I17
--- Uses   rotation task
+-- Uses   rotation task marks
 
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry', 'tick', 'accepted_total', 'ready')
+local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry', 'tick', 'accepted_total', 'ready', 'retried_at')
 if not state[1] then return { 'absent' } end
 if state[1] ~= ARGV[1] then return { 'config', state[1], call('HGET', Q, 'doc') } end
 use_order(state[2], state[3])
-local me, again = ARGV[2], ARGV[3] == '1'
+
+-- A first try may linger in some buffer and come after its repeat, so for a while after one nobody is believed to be new.
+local me, repeated = ARGV[2], ARGV[3] == '1'
+local doubtful = repeated or NOW - (state[8] or 0) < MARKS_MS
 
 -- An earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first grant.
 local function known(id)
@@ -52,7 +55,7 @@ for _ = 1, tonumber(ARGV[4]) do
   end
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
-    local id, answer = ARGV[from], again and known(ARGV[from])
+    local id, answer = ARGV[from], doubtful and known(ARGV[from])
     if answer then
       skipped[id] = true
     else
@@ -105,5 +108,6 @@ for key, l in pairs(lanes) do
   if l.enters then enter_rotation(l) end
 end
 call('HSET', Q, 'tick', tick, 'accepted_total', state[6] + accepted, 'ready', state[7] + ready)
+if repeated then call('HSET', Q, 'retried_at', NOW) end
 wake(state[4], me, ready)
 return reply

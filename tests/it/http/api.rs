@@ -24,7 +24,11 @@ pub(crate) struct Answer {
 
 impl Api {
     pub(crate) fn of(service: &Service) -> Self {
-        let address = service.url.strip_prefix("http://").unwrap().to_owned();
+        Self::at(&service.url)
+    }
+
+    pub(crate) fn at(url: &str) -> Self {
+        let address = url.strip_prefix("http://").unwrap().to_owned();
         Self { address }
     }
 

@@ -63,11 +63,9 @@ impl Marks {
             true => mark.told.clone().again(),
             false => Told::Lost,
         };
-        if let Some(ack) = self.get((proof.task, None)) {
-            return Some(again(ack));
-        }
-        self.get((proof.task, Some(proof.grant)))
-            .filter(|mark| mark.proof.nonce == proof.nonce)
+        let own = self.get((proof.task, Some(proof.grant)));
+        own.filter(|mark| mark.proof.nonce == proof.nonce)
+            .or_else(|| self.get((proof.task, None)))
             .map(again)
     }
 }

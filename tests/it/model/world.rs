@@ -75,7 +75,7 @@ impl World {
     /// However it keeps them.
     pub fn flush_scripts(&self) {
         let _: () = self.redis.command(cmd("SCRIPT").arg("FLUSH"));
-        let _ = self.redis.try_command(cmd("FUNCTION").arg("FLUSH"));
+        let _ = self.redis.try_command::<()>(cmd("FUNCTION").arg("FLUSH"));
     }
 
     pub fn call<O: Op>(&mut self, op: &O) -> O::Outcome {

@@ -99,6 +99,43 @@ async fn data_outlives_a_stop_and_a_killed_child() {
     assert!(!runs(third), "dropping it ends the child");
 }
 
+/// I5: Redis itself would half apply it, at the second start.
+#[tokio::test]
+async fn a_transaction_that_a_power_cut_tore_never_happened() {
+    let temp = tempfile::tempdir().unwrap();
+    let write = |value: u8| {
+        let set = |key: &str| format!("redis.call('SET', '{key}', '{value}')");
+        format!("EVAL \"{} {} {}\" 0", set("a"), set("b"), set("c"))
+    };
+    let child = start(temp.path()).await;
+    for value in [1, 2] {
+        redis(child.socket(), &write(value));
+    }
+    drop(child);
+    let log = temp.path().join("redis/appendonlydir/appendonly.aof.1.incr.aof");
+    let bytes = std::fs::read(&log).unwrap();
+    // In the last of three commands.
+    let torn = bytes.len() - "c\r\n$1\r\n2\r\n*1\r\n$4\r\nEXEC\r\n".len();
+    File::options()
+        .write(true)
+        .open(&log)
+        .unwrap()
+        .set_len(torn as u64)
+        .unwrap();
+
+    for _ in 0..2 {
+        let child = start(temp.path()).await;
+        for key in ["a", "b", "c"] {
+            assert_eq!(redis(child.socket(), &format!("GET {key}")), "1", "{key}");
+        }
+        redis(
+            child.socket(),
+            "EVAL \"redis.call('SET', 'x', 1) redis.call('SET', 'y', 1)\" 0",
+        );
+        drop(child);
+    }
+}
+
 #[tokio::test]
 async fn one_directory_takes_one_service() {
     let temp = tempfile::tempdir().unwrap();

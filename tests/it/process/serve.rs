@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use super::running::{kill, leaseq, runs};
 use super::service::Service;
+use crate::support::redis::Redis;
 
 /// Runs a service that should refuse: its exit code and what it said.
 fn refused(args: &[&str]) -> (i32, String) {
@@ -153,6 +154,43 @@ fn an_occupied_port_is_told_before_the_directory_is_touched() {
         "{told}"
     );
     assert!(!dir.exists());
+}
+
+/// I1: a level that cannot be kept is not promised.
+#[test]
+fn fsync_is_not_promised_on_a_redis_that_does_not_sync_every_write() {
+    let rows: [&[&str]; 3] = [
+        &["--appendonly", "no", "--appendfsync", "always"],
+        &["--appendonly", "yes", "--appendfsync", "everysec"],
+        &[
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+            "--no-appendfsync-on-rewrite",
+            "yes",
+        ],
+    ];
+    for row in rows {
+        let redis = Redis::start_with(row);
+        let mut process = leaseq(&["serve", "--listen", "127.0.0.1:0", "--durability", "fsync"])
+            .args(["--redis-url", &redis.url()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap())
+            .lines()
+            .map(Result::unwrap);
+        let told = lines.find(|line| line.starts_with("leaseq: ") || line.starts_with("listening"));
+        let told = told.unwrap_or_default();
+        // It would go on for ever if it promised.
+        let _ = process.kill();
+        process.wait().unwrap();
+        assert!(
+            told.contains("appendfsync always") && told.contains("--durability memory"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

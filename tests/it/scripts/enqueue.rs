@@ -231,3 +231,21 @@ async fn waiting_replicas_are_told_once_of_tasks_that_became_ready() {
     let told: String = wakes.get_message().unwrap().get_payload().unwrap();
     assert_eq!(told, "end", "nobody else waits");
 }
+
+/// I1 I3: a first try that lingered in some buffer is no second task, also when the first one is long done.
+#[tokio::test]
+async fn a_first_try_that_comes_after_its_repeat_makes_nothing() {
+    let queue = Queue::start().await;
+    let tasks = [task(), task()];
+    queue.call(&queue.enqueue_op(&tasks, true)).await;
+    let held = queue.lease_one().await;
+    queue.ack(&held.lease).await;
+    queue.call(&queue.enqueue_op(&tasks, false)).await;
+    let overview = queue.overview().await;
+    assert_eq!(
+        (overview.accepted_total, overview.ready, overview.completed_total),
+        (2, 1, 1)
+    );
+    queue.enqueue(&[task()]).await;
+    assert_eq!(queue.overview().await.accepted_total, 3, "who is new is accepted");
+}

@@ -541,3 +541,28 @@ async fn attempts_name_the_worker_that_named_itself() {
         .collect();
     assert_eq!(workers, [Some("w1".to_owned()), None, Some("w2".to_owned())]);
 }
+
+/// I9: how a grant ended is told to the one who ended it, whatever became of the task since.
+#[tokio::test]
+async fn a_repeated_nack_is_answered_also_after_the_task_was_completed() {
+    let queue = Queue::start().await;
+    queue.put(task()).await;
+    let nacked = queue.lease_one().await;
+    queue.nack_with(&nacked.lease, failure_after(0)).await;
+    let given = queue.lease_one().await;
+    queue.release(&given.lease, RetryAfter::None).await;
+    let last = queue.lease_one().await;
+    queue.ack(&last.lease).await;
+    let again = queue.nack_with(&nacked.lease, failure_after(0)).await;
+    assert!(
+        matches!(again, Answer::Done(Nacked { already: true, .. })),
+        "{again:?}"
+    );
+    let again = queue.release(&given.lease, RetryAfter::None).await;
+    assert!(
+        matches!(again, Answer::Done(Released { already: true, .. })),
+        "{again:?}"
+    );
+    assert_eq!(queue.ack(&nacked.lease).await, Answer::Lost);
+    assert_eq!(queue.ack(&last.lease).await, Answer::Done(Acked::Already));
+}

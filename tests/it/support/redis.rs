@@ -16,6 +16,7 @@ use leaseq::store::{QueueKeys, Store};
 pub struct Redis {
     child: Child,
     args: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
     dir: tempfile::TempDir,
     /// Kept between commands: an audit sends dozens after every step of the model.
     beside: Mutex<Option<Connection>>,
@@ -28,11 +29,21 @@ impl Redis {
     }
 
     pub fn start_with(extra: &[&str]) -> Self {
+        Self::start_in(extra, &[])
+    }
+
+    /// With more variables in its environment.
+    pub fn start_in(extra: &[&str], environment: &[(&str, &Path)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let args: Vec<String> = extra.iter().map(|arg| (*arg).to_owned()).collect();
+        let environment: Vec<(String, PathBuf)> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Self {
-            child: spawn(dir.path(), &args),
+            child: spawn(dir.path(), &args, &environment),
             args,
+            environment,
             dir,
             beside: Mutex::new(None),
         }
@@ -47,7 +58,16 @@ impl Redis {
 
     /// After [`Self::kill`], on the same socket and the same data.
     pub fn start_again(&mut self) {
-        self.child = spawn(self.dir.path(), &self.args);
+        self.child = spawn(self.dir.path(), &self.args, &self.environment);
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its data is.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -78,12 +98,11 @@ impl Redis {
 
     /// Any command, beside the store: for looking at raw keys and for doing harm.
     pub fn command<T: FromRedisValue>(&self, cmd: &Cmd) -> T {
-        self.beside(|connection| cmd.query(connection))
-            .expect("the command is valid")
+        self.try_command(cmd).expect("the command is valid")
     }
 
-    /// A command that this Redis may not know.
-    pub fn try_command(&self, cmd: &Cmd) -> RedisResult<()> {
+    /// As [`Self::command`], of a Redis that may not answer.
+    pub fn try_command<T: FromRedisValue>(&self, cmd: &Cmd) -> RedisResult<T> {
         self.beside(|connection| cmd.query(connection))
     }
 
@@ -115,7 +134,7 @@ impl Drop for Redis {
 }
 
 /// Returns when it accepts connections.
-fn spawn(dir: &Path, extra: &[String]) -> Child {
+fn spawn(dir: &Path, extra: &[String], environment: &[(String, PathBuf)]) -> Child {
     let socket = dir.join("redis.sock");
     let child = Command::new("redis-server")
         .args([
@@ -133,6 +152,7 @@ fn spawn(dir: &Path, extra: &[String]) -> Child {
         .arg("--dir")
         .arg(dir)
         .args(extra)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

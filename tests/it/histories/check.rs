@@ -1,0 +1,41 @@
+//! Checkers: pure functions from a history to what is wrong with it, in words that begin with the invariant.
+//!
+//! They allow whatever the clients' clocks cannot exclude, and nothing else. What Redis's own clock says in an answer
+//! (when a task was granted, when a lease ends) is compared exactly. Each is tried on good and bad histories
+//! written by hand: a checker that cannot fail proves nothing.
+
+mod acks;
+mod attempts;
+mod leases;
+mod order;
+mod queue;
+mod turns;
+
+#[cfg(test)]
+mod by_hand;
+
+pub(super) use turns::fair_share;
+
+use super::history::History;
+
+type Checker = fn(&History) -> Vec<String>;
+
+/// What holds under every fault that the durability level is declared to survive.
+const ALWAYS: &[Checker] = &[
+    queue::nothing_absurd,
+    queue::nothing_lost,
+    queue::nothing_invented,
+    leases::ids_are_unique,
+    leases::one_live_lease_per_task,
+    leases::only_the_latest_settles,
+    leases::never_early,
+    acks::ack_is_final,
+    acks::repeats_say_already,
+    attempts::bounded,
+    order::first_come_first_served,
+];
+
+/// Every breach, or none.
+pub(super) fn breaches(history: &History) -> Vec<String> {
+    ALWAYS.iter().flat_map(|check| check(history)).collect()
+}

@@ -1,0 +1,255 @@
+//! A client that writes down what it asked and what it was told.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use super::answers::{Leased, Page, Said, accepted, done, items, outcome};
+use super::history::{Enqueue, Final, Grant, History, Outcome, Settle, Settled, Span, Verb, payload};
+use crate::http::api::{Answer, Api};
+
+/// Where the replicas are at the moment.
+pub(super) type Doors = Arc<Mutex<Vec<Api>>>;
+
+/// Counts on like [`Instant`], and can be compared with what other processes wrote down.
+#[derive(Clone, Copy)]
+pub(super) struct Clock {
+    began: Instant,
+    began_us: u64,
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Self {
+            began: Instant::now(),
+            began_us: u64::try_from(since.as_micros()).unwrap(),
+        }
+    }
+
+    pub(super) fn now_us(&self) -> u64 {
+        self.began_us + u64::try_from(self.began.elapsed().as_micros()).unwrap()
+    }
+}
+
+/// A task to be sent.
+pub(super) struct Draft {
+    pub(super) tag: String,
+    pub(super) name: &'static str,
+    pub(super) group: Option<&'static str>,
+    pub(super) priority: u16,
+    pub(super) delay_seconds: f64,
+    pub(super) max_attempts: u16,
+}
+
+impl Draft {
+    fn lane(&self) -> String {
+        format!("{}/{:?}/{}", self.name, self.group, self.priority)
+    }
+
+    /// The payload goes in as it is, byte for byte.
+    fn json(&self) -> String {
+        let mut fields =
+            json!({"name": self.name, "priority": self.priority, "max_attempts": self.max_attempts});
+        if let Some(group) = self.group {
+            fields["group"] = group.into();
+        }
+        if self.delay_seconds > 0.0 {
+            fields["delay_seconds"] = self.delay_seconds.into();
+        }
+        let fields = fields.to_string();
+        format!(
+            r#"{},"payload":{}}}"#,
+            &fields[..fields.len() - 1],
+            payload(&self.tag)
+        )
+    }
+}
+
+/// An operation to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) verb: Verb,
+    pub(super) task: String,
+    pub(super) lease_id: String,
+    pub(super) fields: Value,
+}
+
+impl Plan {
+    fn with_op(&self) -> Value {
+        let mut op = self.fields.clone();
+        op["op"] = self.verb.word().into();
+        op["lease_id"] = self.lease_id.as_str().into();
+        op
+    }
+}
+
+pub(super) struct Phone {
+    doors: Doors,
+    clock: Clock,
+    pub(super) rng: StdRng,
+    /// How long it listens before it hangs up.
+    pub(super) patience: Duration,
+    pub(super) history: History,
+}
+
+impl Phone {
+    pub(super) fn new(doors: Doors, clock: Clock, rng: StdRng) -> Self {
+        Self {
+            doors,
+            clock,
+            rng,
+            patience: Duration::from_secs(20),
+            history: History::default(),
+        }
+    }
+
+    /// One request to one replica.
+    fn send(&mut self, method: &str, path: &str, body: &str) -> (Span, Said) {
+        let api = {
+            let doors = self.doors.lock().unwrap();
+            let any = self.rng.random_range(0..doors.len());
+            doors[any].clone()
+        };
+        let start = self.clock.now_us();
+        let said = match api.try_open(method, path, "", body) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(self.patience)).unwrap();
+                match Answer::try_read(stream) {
+                    Some(answer) => Said::Answer(answer.status, answer.body),
+                    None => Said::Silence,
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Said::Nobody,
+            Err(_) => Said::Silence,
+        };
+        let end = self.clock.now_us();
+        if let Said::Answer(status @ (500 | 400..=403 | 405..=408 | 410..), body) = &said
+            && ![503, 504].contains(status)
+        {
+            self.history
+                .absurd
+                .push(format!("{method} {path} was answered {status}: {body}"));
+        }
+        (Span { start, end }, said)
+    }
+
+    /// Any request whose answer, when there is a good one, is JSON.
+    pub(super) fn ask(&mut self, method: &str, path: &str, body: &str) -> Option<Value> {
+        match self.send(method, path, body).1 {
+            Said::Answer(200..=299, body) => Some(serde_json::from_str(&body).unwrap()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, drafts: &[Draft]) {
+        let tasks: Vec<String> = drafts.iter().map(Draft::json).collect();
+        let (span, outcomes) = if let [task] = &tasks[..] {
+            let (span, said) = self.send("POST", "/v1/queues/q/tasks", task);
+            (span, vec![outcome(&said).map(|answer| accepted(&answer))])
+        } else {
+            let body = format!(r#"{{"tasks":[{}]}}"#, tasks.join(","));
+            let (span, said) = self.send("POST", "/v1/queues/q/tasks/batch", &body);
+            (span, items(&outcome(&said), drafts.len(), "results", accepted))
+        };
+        for (place, (draft, outcome)) in drafts.iter().zip(outcomes).enumerate() {
+            self.history.enqueues.push(Enqueue {
+                span,
+                place,
+                tag: draft.tag.clone(),
+                lane: draft.lane(),
+                outcome,
+            });
+        }
+    }
+
+    /// Leases, performing operations on the way; the grants.
+    pub(super) fn lease(&mut self, mut body: Value, settle: &[Plan]) -> Vec<Grant> {
+        if !settle.is_empty() {
+            body["settle"] = settle.iter().map(Plan::with_op).collect();
+        }
+        let (span, said) = self.send("POST", "/v1/queues/q/lease", &body.to_string());
+        let settled = match &said {
+            // The lease failed; what was settled before stands in the problem.
+            Said::Answer(_, body) => match serde_json::from_str::<Value>(body) {
+                Ok(answer) if answer["settled"].is_array() => Outcome::Done(answer),
+                _ => outcome(&said),
+            },
+            _ => outcome(&said),
+        };
+        let outcomes = items(&settled, settle.len(), "settled", done);
+        self.note(span, settle, outcomes);
+        let Said::Answer(200, body) = &said else {
+            return Vec::new();
+        };
+        let answer: Leased<'_> = serde_json::from_str(body).unwrap();
+        let grants: Vec<Grant> = answer
+            .tasks
+            .iter()
+            .enumerate()
+            .map(|(place, task)| task.grant(span, place))
+            .collect();
+        self.history.grants.extend(grants.iter().cloned());
+        grants
+    }
+
+    /// Performs one operation by its own route, or many in one request.
+    pub(super) fn settle(&mut self, plans: &[Plan]) {
+        let (span, outcomes) = if let [plan] = plans {
+            let path = format!("/v1/leases/{}/{}", plan.lease_id, plan.verb.word());
+            let (span, said) = self.send("POST", &path, &plan.fields.to_string());
+            (span, vec![outcome(&said).map(|answer| done(&answer))])
+        } else {
+            let body = json!({"operations": plans.iter().map(Plan::with_op).collect::<Vec<_>>()});
+            let (span, said) = self.send("POST", "/v1/leases/batch", &body.to_string());
+            (span, items(&outcome(&said), plans.len(), "results", done))
+        };
+        self.note(span, plans, outcomes);
+    }
+
+    fn note(&mut self, span: Span, plans: &[Plan], outcomes: Vec<Outcome<Settled>>) {
+        for (plan, outcome) in plans.iter().zip(outcomes) {
+            self.history.settles.push(Settle {
+                span,
+                verb: plan.verb,
+                task: plan.task.clone(),
+                lease_id: plan.lease_id.clone(),
+                outcome,
+            });
+        }
+    }
+
+    /// All tasks of a state, page by page.
+    pub(super) fn list(&mut self, state: &str) {
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/v1/queues/q/tasks?state={state}&limit=500{cursor}");
+            let (_, said) = self.send("GET", &path, "");
+            let Said::Answer(200, body) = &said else {
+                panic!("tasks cannot be listed");
+            };
+            let page: Page<'_> = serde_json::from_str(body).unwrap();
+            for task in page.items {
+                let left = Final {
+                    state: task.state.to_owned(),
+                    payload: task.payload.get().to_owned(),
+                    attempt: task.attempt,
+                    max_attempts: task.max_attempts,
+                    reason: task.reason.unwrap_or_default().to_owned(),
+                };
+                self.history
+                    .finals
+                    .entry(task.id.to_owned())
+                    .or_default()
+                    .push(left);
+            }
+            match page.next_cursor {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return,
+            }
+        }
+    }
+}

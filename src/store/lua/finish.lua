@@ -93,7 +93,8 @@ local function check_finish(kept, sweeping)
   end
 end
 
-local function write_finished(kept)
+-- Writes also the fields of Q in `...`, which change with it.
+local function write_finished(...)
   for i = 1, dropped do gone[#gone + 1] = leaving[i] end
   if #gone > dropped then call('LTRIM', DONE, #gone - dropped, -1) end
   many('HSET', REC, cut)
@@ -105,5 +106,9 @@ local function write_finished(kept)
   end
   many('HSET', RES, results)
   many('RPUSH', DONE, finished)
-  if #gone > 0 or #finished > 0 then call('HSET', Q, 'done_bytes', done_bytes) end
+  if #gone > 0 or #finished > 0 then
+    call('HSET', Q, 'done_bytes', done_bytes, ...)
+  else
+    call('HSET', Q, ...)
+  end
 end

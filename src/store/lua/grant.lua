@@ -60,7 +60,7 @@ local function grant(ids, records, muts, seed, reply)
       request.grants[#request.grants + 1] = pack('>I4', m and m.grants or 1) .. id
       request.until_ms = max(request.until_ms or 0, NOW + lease_ms)
     end
-    scores[s + 1], scores[s + 2] = (NOW + lease_ms) * PLACES + (seed + i * 797) % PLACES, id
+    scores[s + 1], scores[s + 2] = format('%d', (NOW + lease_ms) * PLACES + (seed + i * 797) % PLACES), id
     s = s + 2
     reply[n + 1], reply[n + 2] = id, rec
     n = n + 2

@@ -17,7 +17,7 @@ end
 local arrivals, arriving = {}, {} -- per call
 
 local function arrive(priority, name, group, place, entry)
-  local member = string.format('%d/%s', priority, name)
+  local member = format('%d/%s', priority, name)
   local lane = member .. '/' .. group
   local a = arriving[lane]
   if not a then
@@ -51,13 +51,13 @@ local function head_moved(group, member, priority, name, place)
     return
   end
   call('ZREM', heads_of(group), member)
-  call('ZREM', names_of(name), string.format('%d/%s', priority, group))
+  call('ZREM', names_of(name), format('%d/%s', priority, group))
   if call('EXISTS', heads_of(group)) == 0 then call('ZREM', TURN, group) end
 end
 
 -- A returned task leaves its lane without a grant (a late ack, a cancel). check_return() says whether it is there.
 local function check_return(priority, name, group, entry)
-  local member = string.format('%d/%s', priority, name)
+  local member = format('%d/%s', priority, name)
   local lane = member .. '/' .. group
   call('ZSCORE', heads_of(group), member)
   call('ZCARD', names_of(name))
@@ -67,7 +67,7 @@ local function check_return(priority, name, group, entry)
 end
 
 local function take_return(priority, name, group, entry)
-  local member = string.format('%d/%s', priority, name)
+  local member = format('%d/%s', priority, name)
   local lane = member .. '/' .. group
   call('ZREM', ROOT .. 'back:' .. lane, entry)
   head_moved(group, member, priority, name, head_place(lane))

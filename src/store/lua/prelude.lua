@@ -9,11 +9,11 @@
 --   All files are one library, whose functions Redis makes once. What belongs to one call stands in lines that end in
 --   `-- per call`; they are run at the beginning of each call of an operation whose `Uses` reaches their file. Lines
 --   that end in `-- once` are run by the first call, because Redis lets nobody see anything while a library is loaded.
---   Numbers go into commands as numbers (sent with 17 digits); `..` would cut them at 14.
+--   Numbers go into commands as numbers (sent with 17 digits) or by format('%d'), which is quicker; `..` would cut them at 14.
 
 local function globals() return ipairs, tonumber, unpack end
 local ipairs, tonumber, unpack = globals() -- once
-local floor, min, max, sub, byte = math.floor, math.min, math.max, string.sub, string.byte -- once
+local floor, min, max, sub, byte, format = math.floor, math.min, math.max, string.sub, string.byte, string.format -- once
 local pack, unpack_bytes = struct.pack, struct.unpack -- once
 local call = redis.call -- once
 

@@ -84,14 +84,13 @@ local function check_writes(kept, sweeping)
 end
 
 -- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones.
-local function write_decisions(state, kept, me, ended)
+local function write_decisions(state, me, ended)
   many('ZREM', LEASED, ended)
   many('HSET', MUT, changes)
   many('HSET', HIST, histories)
   many('ZADD', DUE, waiting)
   apply_arrivals()
   write_buried(state[8])
-  write_finished(kept)
-  call('HSET', Q, 'ready', state[4] + returning, 'cancelled_total', state[6] + cancelled)
+  write_finished('ready', state[4] + returning, 'cancelled_total', state[6] + cancelled)
   wake(state[5], me, returning)
 end

@@ -49,7 +49,7 @@ local function enter_rotation(a)
   call('ZADD', heads_of(a.group), 'LT', order_score(a.priority, a.lowest), a.member)
   if a.new then
     call('ZADD', TURN, 'NX', a.pass, a.group)
-    call('ZADD', names_of(a.name), 'NX', a.pass, string.format('%d/%s', a.priority, a.group))
+    call('ZADD', names_of(a.name), 'NX', a.pass, format('%d/%s', a.priority, a.group))
   end
 end
 

@@ -52,7 +52,6 @@ if #returned > 0 then
   take_late()
   call('HINCRBY', Q, 'ready', -#returned)
 end
-call('HSET', Q, 'completed_total', state[2] + finishes)
-write_finished(kept)
+write_finished('completed_total', state[2] + finishes)
 write_marks(state[3])
 return reply

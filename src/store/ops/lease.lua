@@ -44,10 +44,8 @@ local function plain()
   if not after then call('ZCARD', names_of(name)) end
   return ids, records, muts, function()
     call('LTRIM', ROOT .. 'fresh:' .. lane, count, -1)
-    if after then
-      call('ZADD', heads_of(turn[1]), order_score(tonumber(priority), (unpack_bytes('>I7', after))), heads[1])
-      call('ZADD', TURN, 'XX', 'INCR', count, turn[1])
-    else
+    -- Nobody is there to take turns with, and heads are lower bounds: both may stay while the lane has entries.
+    if not after then
       call('DEL', heads_of(turn[1]))
       call('ZREM', names_of(name), priority .. '/' .. turn[1])
       call('ZREM', TURN, turn[1])

@@ -43,8 +43,8 @@ local function by_finish(letter)
     passed = passed or page[i] == seen
   end
   if looked < #page or #page == LOOK_MAX then
-    next_cursor = passed and string.format('%d ', skip + looked - 1) .. page[#page - looked + 1]
-      or string.format('%d ', skip + looked) .. seen
+    next_cursor = passed and format('%d ', skip + looked - 1) .. page[#page - looked + 1]
+      or format('%d ', skip + looked) .. seen
   end
 end
 
@@ -61,7 +61,7 @@ local function by_record()
       looked = looked + 1
       if not call('ZSCORE', LEASED, id) and not call('ZSCORE', DUE, id) and not call('ZSCORE', DEAD, id) and call('HEXISTS', RES, id) == 0 then
         if #ids == limit then
-          next_cursor = string.format('%s %d', scan, (i - 1) / 2)
+          next_cursor = format('%s %d', scan, (i - 1) / 2)
           return
         end
         ids[#ids + 1] = id

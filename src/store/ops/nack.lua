@@ -46,6 +46,6 @@ if #ended == 0 then return reply end
 check_writes(kept)
 check_marks()
 
-write_decisions(state, kept, me, ended)
+write_decisions(state, me, ended)
 write_marks(state[7])
 return reply

@@ -27,7 +27,7 @@ for i = first, #page[2], 2 do
   local group = page[2][i]
   repeat
     if looked >= LANES_MAX then
-      next_cursor = string.format('%s %s ', scan or ARGV[1], inner) .. group
+      next_cursor = format('%s %s ', scan or ARGV[1], inner) .. group
       break
     end
     local lanes = call('ZSCAN', heads_of(group), inner, 'COUNT', LANES_MAX / 2)

@@ -13,7 +13,7 @@ if not state[1] then return { 'absent' } end
 local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
-local over = call('ZRANGEBYSCORE', LEASED, '-inf', string.format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
+local over = call('ZRANGEBYSCORE', LEASED, '-inf', format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
 
 local came_due, ran_out, ids_due = {}, {}, {}
 for i = 1, #due, 2 do ids_due[#ids_due + 1] = due[i] end
@@ -47,7 +47,7 @@ end
 check_writes(kept, limit)
 
 many('ZREM', DUE, came_due)
-write_decisions(state, kept, me, ran_out)
+write_decisions(state, me, ran_out)
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 evict_dead(state[8]) -- max_size may have been lowered
 

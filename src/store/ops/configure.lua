@@ -11,14 +11,19 @@ local version = tonumber(state[1] or 0)
 local wanted = tonumber(ARGV[1])
 if (wanted and wanted ~= version) or (version == 0 and ARGV[2] ~= '1') then return { 'mismatch', version } end
 
-local fields = { 'version', version + 1, 'doc', ARGV[3] }
-for i = 4, #ARGV do fields[#fields + 1] = ARGV[i] end
+-- A small hash is searched from its beginning: what most calls read and write stands first, the rare totals last.
+local fields = {}
+local function set(pairs)
+  for _, word in ipairs(pairs) do fields[#fields + 1] = word end
+end
 if version == 0 then
-  for _, field in ipairs({ 'created_at', NOW, 'tick', 0, 'hungry', '', 'marks_at', 0, 'done_bytes', 0, 'ready', 0,
-    'accepted_total', 0, 'completed_total', 0, 'cancelled_total', 0, 'purged_total', 0, 'dead_evicted_total', 0,
-    'dead_aged_total', 0, 'replayed_total', 0, 'duplicates_total', 0, 'leases_expired_total', 0 }) do
-    fields[#fields + 1] = field
-  end
+  set({ 'tick', 0, 'ready', 0, 'accepted_total', 0, 'completed_total', 0, 'done_bytes', 0, 'marks_at', 0, 'hungry', '', 'retried_at', 0 })
+end
+set({ 'version', version + 1, unpack(ARGV, 4) })
+set({ 'doc', ARGV[3] })
+if version == 0 then
+  set({ 'created_at', NOW, 'cancelled_total', 0, 'purged_total', 0, 'dead_evicted_total', 0, 'dead_aged_total', 0,
+    'replayed_total', 0, 'duplicates_total', 0, 'leases_expired_total', 0 })
 end
 call('HSET', Q, unpack(fields))
 

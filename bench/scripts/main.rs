@@ -242,6 +242,8 @@ impl Hand {
         let op = LeaseOp {
             replica: REPLICA,
             tell_me: false,
+            // The service looks each half second.
+            look: false,
             bytes_max: PAYLOAD_BYTES_OF_A_LEASE_MAX,
             seed: rand::rng().random_range(0..SEEDS),
             names: &[],

@@ -1,8 +1,10 @@
 //! One flush: which script calls a queue sends, and what their answers mean for those who wait for them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::Rng;
+use tokio::time::Instant;
 
 use super::command::{EnqueueJob, LeaseJob};
 use super::committer::Committer;
@@ -14,7 +16,7 @@ use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits
 use crate::store::ops::ack::{AckOp, Acked};
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
 use crate::store::ops::extend::ExtendOp;
-use crate::store::ops::lease::{Granted, LeaseOp, Wish};
+use crate::store::ops::lease::{Grant, Granted, LeaseOp, Wish};
 use crate::store::ops::nack::NackOp;
 use crate::store::ops::recall::RecallOp;
 use crate::store::ops::release::{How, ReleaseOp, Released};
@@ -25,6 +27,9 @@ use crate::store::{Batch, StoreError, conn};
 
 /// Due tasks and expired leases moved by one sweep.
 const SWEEP_ITEMS_MAX: usize = 100;
+
+/// How often leases that get all they asked for look for what is due: half of what I19 allows.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A script call that was sent, with all that is needed to answer its callers.
 pub(super) enum Sent {
@@ -174,12 +179,18 @@ impl Committer {
         if jobs.is_empty() {
             return;
         }
+        let line = self.line(queue);
+        let look = line.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        if look {
+            line.looked = Some(Instant::now());
+        }
         let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
         let seed = rand::rng().random_range(0..2048);
         let op = LeaseOp {
             replica: &replica,
             // A call on many queues asks without waiting, and watches meanwhile.
             tell_me: jobs.iter().any(|job| job.deadline.is_some()) || self.waiters.waits(queue),
+            look,
             // What all of them together may get fits into the answer of any.
             bytes_max: jobs
                 .iter()
@@ -444,6 +455,7 @@ impl Committer {
         let op = LeaseOp {
             replica: "",
             tell_me: false,
+            look: false,
             bytes_max: 0,
             seed,
             names: &[],
@@ -478,6 +490,7 @@ impl Committer {
         let line = self.line(queue);
         line.fresh = line.fresh.saturating_sub(grants.len());
         let due_now = next_at.is_some_and(|at| at <= now);
+        let next_end = grants.iter().map(Grant::expires_at).min();
         let mut grants = grants.into_iter().peekable();
         let (mut satisfied, mut parked, mut retried) = (0, Vec::new(), Vec::new());
         for (index, mut job) in jobs.into_iter().enumerate() {
@@ -500,6 +513,7 @@ impl Committer {
         }
         let all_satisfied = parked.is_empty() && retried.is_empty();
         self.due_at(queue, next_at, now);
+        self.due_at(queue, next_end, now);
         let line = self.line(queue);
         for job in retried.into_iter().rev() {
             line.leases.push_front(job);

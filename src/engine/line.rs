@@ -71,6 +71,8 @@ pub(super) struct Line {
     pub(super) dirty: bool,
     /// When to look again, and whether something is due then.
     pub(super) look: Option<(Instant, bool)>,
+    /// When a lease last looked for what is due.
+    pub(super) looked: Option<Instant>,
     /// The due time last told to the registry.
     pub(super) hinted: Option<Millis>,
     /// Tasks that became ready in this flush, less those that were granted in it.
@@ -89,6 +91,7 @@ impl Line {
             sweep: false,
             dirty: false,
             look: None,
+            looked: None,
             hinted: None,
             fresh: 0,
         }

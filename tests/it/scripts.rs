@@ -84,6 +84,7 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
     let op = LeaseOp {
         replica: "aaaaaaaa,",
         tell_me: true,
+        look: true,
         bytes_max: 1 << 20,
         seed: 7,
         names: &[],

@@ -1,8 +1,8 @@
 -- lease: hands out tasks, each with an exclusive and temporary right to work on it.
 --
--- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 payload bytes at most  4 nonce seed
---        5 #names  names...   6 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
--- Reply  "leased", now, next_at or 0, recalled requests (list of indexes), "1" when another call is due (stale entries or the
+-- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 "1" to be told next_at in any case
+--        4 payload bytes at most  5 nonce seed  6 #names  names...  7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
+-- Reply  "leased", now, next_at or 0 (also when nobody looked), recalled requests (list of indexes), "1" when another call is due (stale entries or the
 --          byte limit ended this one), tasks given per request (list), extras, then per task: id, record
 --          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of these
 --        "absent" when the queue does not exist
@@ -11,13 +11,13 @@
 -- Uses   grant several
 -- Flags  allow-oom
 
-local me, told, bytes_max, seed = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
+local me, told, look, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {}
-for i = 1, tonumber(ARGV[5]) do names[i] = ARGV[5 + i] end
+for i = 1, tonumber(ARGV[6]) do names[i] = ARGV[6 + i] end
 local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry')
 if not state[1] then return { 'absent' } end
 use_order(state[2], state[3])
-read_requests(6 + #names)
+read_requests(7 + #names)
 
 -- The usual queue: one group, one lane, nothing returned, nothing stale, nothing large. Nil for any other.
 local function plain()
@@ -53,17 +53,17 @@ local function plain()
   end
 end
 
-local due, expiring = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
-local next_at = due and tonumber(due) or 0
-if expiring then
-  local expires = floor(tonumber(expiring) / PLACES)
-  if next_at == 0 or expires < next_at then next_at = expires end
-end
-
 local ids, records, muts, take = plain()
 local more = 0
 if not ids then
   ids, records, muts, take, more = several(names, want, bytes_max)
+end
+
+local next_at = 0
+if look or #ids < want then
+  local due, expiring = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
+  next_at = min(tonumber(due) or math.huge, expiring and floor(tonumber(expiring) / PLACES) or math.huge)
+  if next_at == math.huge then next_at = 0 end
 end
 
 local given, reply = {}, { 'leased', NOW, next_at, recalled, more, {}, extras }

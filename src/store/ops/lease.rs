@@ -23,6 +23,8 @@ pub struct LeaseOp<'a> {
     pub replica: &'a str,
     /// Be told when tasks become ready, should this fall short.
     pub tell_me: bool,
+    /// Say when something is due also when this does not fall short.
+    pub look: bool,
     pub bytes_max: usize,
     /// Below 2048.
     pub seed: u16,
@@ -48,7 +50,7 @@ pub struct Grant {
 pub enum Granted {
     Tasks {
         now: Millis,
-        /// When something is due or a lease runs out.
+        /// When something is due or a lease of an earlier call runs out, if the call looked.
         next_at: Option<Millis>,
         /// Wishes, from 0, whose `request_id` was granted before.
         recalled: Vec<usize>,
@@ -66,6 +68,7 @@ impl Op for LeaseOp<'_> {
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.replica)
             .arg(u8::from(self.tell_me))
+            .arg(u8::from(self.look))
             .arg(self.bytes_max)
             .arg(self.seed);
         cmd.arg(self.names.len());
@@ -185,6 +188,11 @@ fn from_one(index: u64) -> Result<usize, BadReply> {
 }
 
 impl Grant {
+    /// When the lease runs out.
+    pub fn expires_at(&self) -> Millis {
+        self.expires_at
+    }
+
     /// Decodes the task and seals its lease.
     ///
     /// # Errors

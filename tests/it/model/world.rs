@@ -131,6 +131,7 @@ impl World {
         let op = LeaseOp {
             replica: REPLICA,
             tell_me: false,
+            look: true,
             bytes_max: BYTES_MAX,
             seed,
             names,

@@ -195,6 +195,7 @@ impl Queue {
         LeaseOp {
             replica: REPLICA,
             tell_me: false,
+            look: true,
             bytes_max: BYTES_MAX,
             seed: self.seed.get(),
             names,

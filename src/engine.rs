@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 mod command;
 mod committer;
+mod dead;
 mod durability;
 mod enqueue;
 mod failure;
@@ -27,6 +28,7 @@ mod waiting;
 mod waitlist;
 mod wake;
 
+pub use dead::{Bulk, DeadOrder, Handled, NotBegun, Pace};
 pub use failure::Failure;
 pub use granted::Granted;
 pub use lease::{EmptyReason, LeaseFrom, LeaseRequest, Leased};

@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 
 mod batch;
 mod body;
+mod dead_letters;
 mod docs;
 mod edge;
 mod failure;
@@ -111,6 +112,12 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues::list))
         .routes(routes!(queues::get, queues::put, queues::patch))
         .routes(routes!(queues::stats::stats))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::dead_letter, dead_letters::purge_one))
+        .routes(routes!(dead_letters::export::export))
+        .routes(routes!(dead_letters::replay_one))
+        .routes(routes!(dead_letters::bulk::replay))
+        .routes(routes!(dead_letters::bulk::purge))
         // The service itself.
         .routes(routes!(service::limits))
         .routes(routes!(service::livez))

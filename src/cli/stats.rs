@@ -127,7 +127,8 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// As part of a query.
+pub(super) fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {

@@ -65,6 +65,11 @@ pub const PAGE_MAX: usize = 500;
 /// Entries a page looks at before it stops short.
 pub const PAGE_SCAN_MAX: usize = 1000;
 
+/// Dead letters that one bulk replay or purge handles.
+pub const BULK_ITEMS_MAX: usize = 1000;
+/// Bytes of the text that a filter looks for in errors.
+pub const ERROR_FILTER_BYTES_MAX: usize = 256;
+
 /// Names with an entry of their own in one queue's config.
 pub const NAMES_MAX: usize = 1000;
 /// Queues of one service, unless configured.

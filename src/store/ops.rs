@@ -7,15 +7,18 @@ use crate::domain::Millis;
 
 pub mod ack;
 pub mod configure;
+pub mod dead;
 pub mod enqueue;
 pub mod extend;
 pub mod lease;
 pub mod list;
 pub mod nack;
 pub mod overview;
+pub mod purge_dead;
 pub mod recall;
 pub mod release;
 pub mod reorder;
+pub mod replay;
 pub mod show;
 pub mod sweep;
 

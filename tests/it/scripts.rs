@@ -2,6 +2,7 @@
 
 mod connection;
 mod cost;
+mod dead_letters;
 mod enqueue;
 mod extend;
 mod full_store;

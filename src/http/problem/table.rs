@@ -84,6 +84,10 @@ problems! {
         "The body could not be read";
         "The connection broke off, or the body is not what its `Content-Encoding` says.";
         "Send the whole body, compressed with the named method or not at all.";
+    ConfirmationRequired = "confirmation_required", 400, NO, None;
+        "Deleting everything needs a confirmation";
+        "The request would delete all, and does not say that this is meant. Nothing was deleted.";
+        "Give a filter, or `confirm` with the queue's name. `dry_run` counts first.";
     OriginRefused = "origin_refused", 403, NO, None;
         "Web pages may not call this service";
         "The service runs without keys. The request came from a web page of another origin, or for a host name that is not a loopback name.";

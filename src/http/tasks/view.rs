@@ -73,6 +73,10 @@ pub(in crate::http) struct LeasedTaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     last_error: Option<ErrorAnswer<'a>>,
+    /// The dead letter that this task was made from by a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Id>, nullable = false)]
+    replayed_from: Option<TaskId>,
 }
 
 impl<'a> LeasedTaskAnswer<'a> {
@@ -98,6 +102,7 @@ impl<'a> LeasedTaskAnswer<'a> {
             traceparent: task.meta.traceparent.as_deref(),
             tracestate: task.meta.tracestate.as_deref(),
             last_error: task.last_error.as_ref().map(ErrorAnswer::of),
+            replayed_from: task.meta.replayed_from,
         }
     }
 }
@@ -155,6 +160,10 @@ pub(in crate::http) struct TaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     finished_at: Option<Millis>,
+    /// Dead letters only: the same instant as `finished_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    died_at: Option<Millis>,
     /// Completed tasks whose ack carried one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = wire::Json, required = false)]
@@ -175,6 +184,10 @@ pub(in crate::http) struct TaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tracestate: Option<&'a str>,
+    /// The dead letter that this task was made from by a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Id>, nullable = false)]
+    replayed_from: Option<TaskId>,
 }
 
 impl<'a> TaskAnswer<'a> {
@@ -201,6 +214,7 @@ impl<'a> TaskAnswer<'a> {
             worker: task.worker.as_deref(),
             progress: task.progress.as_ref(),
             finished_at: task.finished_at,
+            died_at: task.finished_at.filter(|_| task.state == TaskState::Dead),
             result: task.result.as_ref(),
             reason: task.reason.map(|reason| reason.word()),
             last_error: task
@@ -211,6 +225,7 @@ impl<'a> TaskAnswer<'a> {
             headers: &task.meta.headers,
             traceparent: task.meta.traceparent.as_deref(),
             tracestate: task.meta.tracestate.as_deref(),
+            replayed_from: task.meta.replayed_from,
         }
     }
 }

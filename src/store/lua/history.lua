@@ -16,6 +16,13 @@ local function last_attempt(history)
   return sub(history, -4 - unpack_bytes('>I4', history, #history - 3), -5)
 end
 
+-- Type and message of the latest error, or nil without one.
+local function last_error(history)
+  if not history then return nil end
+  local kind, message = select(8, unpack_bytes('>I2I4I6I6BBBc0Bc0I2c0', last_attempt(history)))
+  return kind, message
+end
+
 -- An attempt between the first and the latest gives up its stack and most of its message.
 local function shortened(body)
   local a = {}

@@ -18,20 +18,7 @@ if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, cal
 local me, repeated = ARGV[2], ARGV[3] == '1'
 local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
--- An earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first grant.
-local function known(id)
-  local rec = call('HGET', REC, id)
-  if rec then
-    return read_record(rec).run_at or 0
-  end
-  for _, left in ipairs({ id, id .. pack('>I4', 1) }) do
-    if call('HEXISTS', MARK, left) == 1 or call('HEXISTS', MARK_OLD, left) == 1 then return 0 end
-  end
-end
-
--- Ticks rise with every task. They follow the clock, and run on where it stands still or steps back a little.
-local tick = queue.tick
-if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
+local tick = latest_tick()
 
 local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}
 local lanes, accepted, ready, at = {}, 0, 0, 5

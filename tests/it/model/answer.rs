@@ -22,6 +22,12 @@ pub enum Answer {
         recalled: Vec<(usize, Vec<Grant>)>,
     },
     Settled(Vec<Told>),
+    Replayed {
+        ready: u64,
+        /// Each dead letter, and when its new task is due.
+        moved: Vec<(TaskId, Option<Millis>)>,
+    },
+    Purged(Vec<TaskId>),
     Swept {
         next_at: Option<Millis>,
         expired: u64,
@@ -158,6 +164,11 @@ impl Answer {
                 }));
             }
             Self::Settled(told) => words.extend(told.iter().map(Told::word)),
+            Self::Replayed { moved, .. } => words.extend(moved.iter().map(|(_, run_at)| match run_at {
+                Some(_) => "replayed scheduled",
+                None => "replayed ready",
+            })),
+            Self::Purged(ids) => words.extend(ids.iter().map(|_| "purged")),
             Self::Swept {
                 expired, came_due, ..
             } => {
@@ -190,7 +201,9 @@ pub struct Counts {
     pub oldest_ready_at: Option<Millis>,
     pub accepted_total: u64,
     pub completed_total: u64,
+    pub purged_total: u64,
     pub dead_evicted_total: u64,
+    pub replayed_total: u64,
     pub leases_expired_total: u64,
 }
 

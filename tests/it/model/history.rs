@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bytes::Bytes;
+use leaseq::domain::dead::Replay;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
-use leaseq::domain::{Millis, NewTask, TaskId, TaskName};
+use leaseq::domain::task::Json;
+use leaseq::domain::{Millis, NewTask, Priority, Start, TaskId, TaskName};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
 use super::answer::{Accepted, Answer, Grant};
+use super::dead::Which;
 use super::grant::Wish;
 use super::queue::Queue;
 use super::settle::After;
@@ -35,6 +38,8 @@ enum Deed {
     Extend(Vec<Proof>, Option<u64>, Option<Bytes>),
     Release(Vec<Proof>, RetryAfter, u32),
     GiveBack(Vec<Proof>),
+    Replay(Which, Vec<TaskId>, Replay, Start, bool),
+    PurgeDead(Which),
     Clock(Millis),
     Sweep(usize),
     Flush,
@@ -98,6 +103,25 @@ impl History {
                 chance,
             } => Deed::Release(self.proofs(whose), retry_after.retry_after(now), *chance),
             Step::GiveBack { whose } => Deed::GiveBack(self.proofs(whose)),
+            Step::Replay {
+                which,
+                start,
+                max_attempts,
+                priority,
+                payload_bytes,
+                again,
+            } => {
+                let which = which.at(now);
+                let ids = self.new_ids(self.queue.find_dead(&which).len());
+                let replay = Replay {
+                    max_attempts: *max_attempts,
+                    delay_ms: 0,
+                    priority: priority.and_then(Priority::new),
+                    payload: payload_bytes.map(|bytes| Json::from_checked(step::payload(bytes))),
+                };
+                Deed::Replay(which, ids, replay, start.start(now), *again)
+            }
+            Step::PurgeDead(which) => Deed::PurgeDead(which.at(now)),
             Step::Advance(ms) => Deed::Clock(now.plus(*ms)),
             Step::Sweep { limit } => Deed::Sweep(*limit),
             Step::Flush => Deed::Flush,
@@ -112,6 +136,15 @@ impl History {
             .collect();
         self.ever.extend(tasks.iter().map(|task| task.id));
         tasks
+    }
+
+    fn new_ids(&mut self, count: usize) -> Vec<TaskId> {
+        let numbers = self.ever.len()..self.ever.len() + count;
+        let ids: Vec<_> = numbers
+            .map(|number| step::id(u32::try_from(number).expect("few")))
+            .collect();
+        self.ever.extend(&ids);
+        ids
     }
 
     /// One per task: a second operation on one task comes in a later call.
@@ -153,6 +186,8 @@ impl History {
             Deed::Extend(proofs, lease_ms, progress) => queue.extend(proofs, *lease_ms, progress.as_ref()),
             Deed::Release(proofs, retry_after, chance) => queue.release(proofs, *retry_after, *chance),
             Deed::GiveBack(proofs) => queue.give_back(proofs),
+            Deed::Replay(which, ids, replay, start, _) => queue.replay(which, ids, replay, *start),
+            Deed::PurgeDead(which) => queue.purge_dead(which),
             Deed::Clock(now) => {
                 queue.now = *now;
                 Answer::Nothing
@@ -195,6 +230,8 @@ impl World {
             Deed::Extend(proofs, lease_ms, progress) => self.extend(proofs, *lease_ms, progress.as_ref()),
             Deed::Release(proofs, retry_after, chance) => self.release(proofs, *retry_after, *chance),
             Deed::GiveBack(proofs) => self.give_back(proofs),
+            Deed::Replay(which, ids, replay, start, again) => self.replay(which, ids, replay, *start, *again),
+            Deed::PurgeDead(which) => self.purge_dead(which),
             Deed::Clock(now) => {
                 self.redis.set_clock(now.get());
                 Answer::Nothing
@@ -288,6 +325,10 @@ impl StateMachineTest for Scripts {
                 differences.is_empty(),
                 "after {deed:?} a reader sees {differences:#?}"
             );
+            let peeked = world.peek();
+            let mut dead = history.queue.dead_letters();
+            dead.reverse();
+            assert_eq!(peeked, dead, "dead letters after {deed:?}");
             let problems = audit(&world.redis, QUEUE);
             assert!(problems.is_empty(), "after {deed:?}: {problems:#?}");
             for word in answer.words() {
@@ -375,6 +416,9 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "released dead",
         "released already",
         "lost",
+        "replayed ready",
+        "replayed scheduled",
+        "purged",
         "took back",
         "came due",
     ];

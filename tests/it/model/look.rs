@@ -40,7 +40,9 @@ impl World {
             oldest_ready_at: overview.oldest_ready_at,
             accepted_total: overview.accepted_total,
             completed_total: overview.completed_total,
+            purged_total: overview.purged_total,
             dead_evicted_total: overview.dead_evicted_total,
+            replayed_total: overview.replayed_total,
             leases_expired_total: overview.leases_expired_total,
         }
     }

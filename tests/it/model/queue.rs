@@ -31,7 +31,9 @@ pub struct Queue {
 pub struct Totals {
     pub accepted: u64,
     pub completed: u64,
+    pub purged: u64,
     pub dead_evicted: u64,
+    pub replayed: u64,
     pub leases_expired: u64,
 }
 
@@ -82,7 +84,7 @@ impl Queue {
         }
     }
 
-    fn accept(&mut self, new: &NewTask) -> Task {
+    pub(super) fn accept(&mut self, new: &NewTask) -> Task {
         self.accepted = self.accepted.max(self.now.get() * PLACES) + 1;
         self.totals.accepted += 1;
         let due = match new.start {

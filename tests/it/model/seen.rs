@@ -91,7 +91,9 @@ impl Queue {
             oldest_ready_at: self.oldest_ready_at(),
             accepted_total: self.totals.accepted,
             completed_total: self.totals.completed,
+            purged_total: self.totals.purged,
             dead_evicted_total: self.totals.dead_evicted,
+            replayed_total: self.totals.replayed,
             leases_expired_total: self.totals.leases_expired,
         }
     }

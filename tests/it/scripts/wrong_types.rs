@@ -1,17 +1,21 @@
 //! I5: a script that meets a key of the wrong type says so before it has written anything. Lua does not roll back.
 
 use deadpool_redis::redis::cmd;
+use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::Json;
-use leaseq::domain::{Lease, NewTask};
+use leaseq::domain::{Lease, NewTask, Start};
 use leaseq::store::ops::ack::AckOp;
 use leaseq::store::ops::configure::ConfigureOp;
+use leaseq::store::ops::dead::{DeadLetter, DeadOp};
 use leaseq::store::ops::extend::ExtendOp;
 use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::nack::NackOp;
+use leaseq::store::ops::purge_dead::PurgeDeadOp;
 use leaseq::store::ops::release::{How, ReleaseOp};
 use leaseq::store::ops::reorder::ReorderOp;
+use leaseq::store::ops::replay::{Item, ReplayOp};
 use leaseq::store::ops::sweep::SweepOp;
 use leaseq::store::{QueueKeys, StoreError};
 
@@ -41,6 +45,9 @@ enum Call {
     GiveBack,
     Extend,
     Sweep,
+    Replay,
+    ReplayForLater,
+    PurgeDead,
     Configure,
     Reorder,
 }
@@ -50,6 +57,7 @@ struct Scene {
     leased: Lease,
     /// Ran out and was taken back, but granted to nobody since.
     swept: Lease,
+    dead: DeadLetter,
 }
 
 async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
@@ -72,7 +80,22 @@ async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
     queue.at(1_000);
     queue.sweep().await;
     queue.at(2_000);
-    Scene { leased, swept }
+    let look = DeadOp {
+        filter: &DeadFilter::default(),
+        only: None,
+        newest_first: false,
+        look: 1,
+        limit: 1,
+        behind: None,
+        records: true,
+    };
+    let dead = queue
+        .call(&look)
+        .await
+        .expect("the queue exists")
+        .letters
+        .remove(0);
+    Scene { leased, swept, dead }
 }
 
 fn wish(tasks: usize, lease_ms: u64) -> Wish {
@@ -147,6 +170,25 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
             };
             queue.try_call(&op).await.map(drop)
         }
+        Call::Replay | Call::ReplayForLater => {
+            let start = match call {
+                Call::Replay => Start::Now,
+                _ => Start::After(500),
+            };
+            let anew = Replay::default();
+            let item = Item::new(&scene.dead, task().id, start, &anew).expect("a record");
+            let op = ReplayOp {
+                replica: REPLICA,
+                again: false,
+                replay: &anew,
+                items: &[item],
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::PurgeDead => queue
+            .try_call(&PurgeDeadOp(&[scene.dead.place.id]))
+            .await
+            .map(drop),
         Call::Configure => {
             let op = ConfigureOp {
                 expected: None,
@@ -254,6 +296,12 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
             Call::Sweep,
             "state q rec pay mut hist due leased dead done res turn back heads",
         ),
+        (
+            Call::Replay,
+            "state q rec pay mut hist due dead res turn back heads",
+        ),
+        (Call::ReplayForLater, "state q rec pay mut hist due dead res"),
+        (Call::PurgeDead, "q rec pay mut hist dead res"),
         (Call::Configure, "state q"),
         (Call::Reorder, "state turn fresh back heads"),
     ] {

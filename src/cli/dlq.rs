@@ -15,6 +15,7 @@ use crate::config::Env;
 
 /// Look at dead letters, replay them, purge them
 #[derive(Debug, clap::Args)]
+#[command(disable_help_subcommand = true)]
 pub(super) struct Dlq {
     #[command(subcommand)]
     verb: Verb,

@@ -41,7 +41,18 @@ fn markdown() -> String {
 }
 
 fn describe(verb: &Command, text: &mut String) {
-    let name = verb.get_name();
+    describe_as(verb.get_name(), verb, text);
+}
+
+/// A verb, and the verbs that it has itself.
+fn describe_as(name: &str, verb: &Command, text: &mut String) {
+    describe_one(name, verb, text);
+    for inner in verb.get_subcommands() {
+        describe_as(&format!("{name} {}", inner.get_name()), inner, text);
+    }
+}
+
+fn describe_one(name: &str, verb: &Command, text: &mut String) {
     let about = verb.get_long_about().or_else(|| verb.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();
     let usage = verb.clone().render_usage().to_string();

@@ -64,9 +64,8 @@ pub const PAGE_DEFAULT: usize = 20;
 pub const PAGE_MAX: usize = 500;
 /// Entries a page looks at before it stops short.
 pub const PAGE_SCAN_MAX: usize = 1000;
-
-/// Dead letters that one bulk replay or purge handles.
-pub const BULK_ITEMS_MAX: usize = 1000;
+/// Tasks that one call of bulk work handles.
+pub const BULK_TASKS_MAX: usize = 1000;
 /// Bytes of the text that a filter looks for in errors.
 pub const ERROR_FILTER_BYTES_MAX: usize = 256;
 

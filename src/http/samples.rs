@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::batch;
+use super::dead_letters::ReplayedAnswer;
+use super::dead_letters::bulk::BulkReplayAnswer;
 use super::leases;
 use super::problem::Code;
 use super::queues;
@@ -84,6 +86,25 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
                 state: TaskState::Scheduled,
                 run_at: Some(ACCEPTED.plus(32_000)),
                 already: false,
+            }),
+        ),
+        ("dead_letter", "200", json(&TaskAnswer::of(&queue, &dead()))),
+        (
+            "replay_dead_letter",
+            "201",
+            json(&ReplayedAnswer {
+                id: id(),
+                replayed_from: TaskId::parse("068n61q8004v6q1m9k3a5c0").expect("a sound id"),
+            }),
+        ),
+        (
+            "replay_dead_letters",
+            "200",
+            json(&BulkReplayAnswer {
+                matched: 1_000,
+                replayed: 998,
+                skipped: 2,
+                next_cursor: Some("YgAAAaMYV9h4".to_owned()),
             }),
         ),
         ("queue", "200", json(&queues::QueueAnswer::of(info()))),

@@ -14,7 +14,7 @@ mod fleet;
 mod history;
 mod phone;
 mod power;
-mod proxy;
+pub(crate) mod proxy;
 mod run;
 
 mod calm;

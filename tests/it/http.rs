@@ -5,6 +5,7 @@
 
 pub(crate) mod api;
 mod crash;
+pub(crate) mod dead_letters;
 mod durability;
 mod enqueue;
 mod lease;

@@ -12,7 +12,7 @@ use crate::cli::client::{self, Api, CallError};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Done, output};
 use crate::domain::QueueName;
-use crate::domain::limits::BULK_ITEMS_MAX;
+use crate::domain::limits::BULK_TASKS_MAX;
 
 /// How often a call that brought no answer to work with is made again.
 const TRIES_MAX: u32 = 8;
@@ -172,7 +172,7 @@ impl Work<'_> {
         self.body.cursor = None;
         loop {
             let left = self.limit.map(|limit| limit.saturating_sub(totals.matched));
-            self.body.limit = left.map(|left| left.min(BULK_ITEMS_MAX as u64));
+            self.body.limit = left.map(|left| left.min(BULK_TASKS_MAX as u64));
             if left == Some(0) {
                 return Ok(());
             }

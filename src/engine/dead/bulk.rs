@@ -13,7 +13,7 @@ use crate::store::ops::dead::{DeadLetter, DeadOp, Place};
 #[derive(Debug, Clone, Default)]
 pub struct Bulk {
     pub filter: DeadFilter,
-    /// 1..=[`limits::BULK_ITEMS_MAX`] that match.
+    /// 1..=[`limits::BULK_TASKS_MAX`] that match.
     pub limit: usize,
     /// Count, and change nothing.
     pub dry_run: bool,
@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
             engine,
             keys,
             filter: bulk.filter.clone(),
-            limit: bulk.limit.clamp(1, limits::BULK_ITEMS_MAX),
+            limit: bulk.limit.clamp(1, limits::BULK_TASKS_MAX),
             records,
             looked: 0,
             met: 0,

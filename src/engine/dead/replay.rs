@@ -107,7 +107,7 @@ impl Engine {
                 walk.slot_us = walk.slot_us.max(begins);
                 let last = walk
                     .slot_us
-                    .saturating_add(pace.gap_us() * limits::BULK_ITEMS_MAX as u64);
+                    .saturating_add(pace.gap_us() * limits::BULK_TASKS_MAX as u64);
                 if Millis::new(last / 1000).since(walk.now) > limits::DELAY_MS_MAX {
                     return Ok(Err(NotBegun::TooFarAhead));
                 }

@@ -12,7 +12,7 @@ use utoipa::openapi::{RefOr, Schema};
 use super::filter::{self, FilterKind};
 use super::options::{self, DELAY, MAX_ATTEMPTS, PAYLOAD, PRIORITY};
 use crate::domain::QueueName;
-use crate::domain::limits::BULK_ITEMS_MAX;
+use crate::domain::limits::BULK_TASKS_MAX;
 use crate::engine::{Bulk, Failure, Handled, NotBegun, Pace};
 use crate::http::Api;
 use crate::http::body::JsonBody;
@@ -30,7 +30,7 @@ const LIMIT: Field<Integer> = Field::new(
     "limit",
     Integer {
         min: 1,
-        max: BULK_ITEMS_MAX as u64,
+        max: BULK_TASKS_MAX as u64,
     },
     "How many at most in this call.",
 )
@@ -180,7 +180,7 @@ fn read(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Bulk {
     let limit = object.take(&LIMIT, wrong).and_then(|n| usize::try_from(n).ok());
     Bulk {
         filter: filter.map_or_else(Default::default, |text| filter::read(text, at, wrong)),
-        limit: limit.unwrap_or(BULK_ITEMS_MAX),
+        limit: limit.unwrap_or(BULK_TASKS_MAX),
         dry_run: object.take(&DRY_RUN, wrong).unwrap_or(false),
         cursor: object.take(&CURSOR, wrong),
     }

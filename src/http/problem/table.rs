@@ -85,9 +85,9 @@ problems! {
         "The connection broke off, or the body is not what its `Content-Encoding` says.";
         "Send the whole body, compressed with the named method or not at all.";
     ConfirmationRequired = "confirmation_required", 400, NO, None;
-        "Deleting everything needs a confirmation";
-        "The request would delete all, and does not say that this is meant. Nothing was deleted.";
-        "Give a filter, or `confirm` with the queue's name. `dry_run` counts first.";
+        "Confirm with the queue's name";
+        "The request would delete tasks for good, and `confirm` is not the queue's name. Nothing was deleted.";
+        "Send the queue's name as `confirm`, if that is what you want.";
     OriginRefused = "origin_refused", 403, NO, None;
         "Web pages may not call this service";
         "The service runs without keys. The request came from a web page of another origin, or for a host name that is not a loopback name.";

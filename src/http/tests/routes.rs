@@ -47,6 +47,21 @@ async fn what_is_well_formed_reaches_the_engine() {
             "",
         ),
         ("GET", "/v1/queues/emails/tasks/00000000000000000000000", ""),
+        (
+            "GET",
+            "/v1/queues/emails/dlq?name=a&group=b&reason=expired&error_type=T&error=x&died_after=2027-01-15T08:00:00Z&limit=1",
+            "",
+        ),
+        (
+            "GET",
+            "/v1/queues/emails/dlq/export?died_before=2027-01-15T08:00:00Z",
+            "",
+        ),
+        ("GET", "/v1/queues/emails/dlq/00000000000000000000000", ""),
+        ("DELETE", "/v1/queues/emails/dlq/00000000000000000000000", ""),
+        ("POST", "/v1/queues/emails/dlq/00000000000000000000000/replay", ""),
+        ("POST", "/v1/queues/emails/dlq/replay", ""),
+        ("POST", "/v1/queues/emails/dlq/purge", r#"{"confirm":"emails"}"#),
         ("GET", "/readyz", ""),
     ] {
         let answer = send(request(method, path, body.to_owned())).await;

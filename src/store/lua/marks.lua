@@ -3,7 +3,6 @@
 --   MARK, MARK_OLD  hash  two generations, swapped every MARKS_MS or MARKS_MAX marks
 --     id             -> the ack that completed the task:         'a' | grant 4 | nonce 2
 --     id .. grant 4  -> the nack or release that ended a grant:  op 1 | grant 4 | nonce 2 | state 1 | attempt 2 | attempts left 2 | next_at 6
-
 -- Uses   task
 
 local MARKS_MS, MARKS_MAX, MARKS_TTL = 300000, 500000, 660

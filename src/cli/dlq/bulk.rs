@@ -114,16 +114,18 @@ impl Work<'_> {
                     .hint("--dry-run to count them, --yes to go on"),
             );
         }
+        let mut counted = None;
         if asks {
             self.body.dry_run = true;
-            let count = self.walk(false).await?.matched;
+            let count = self.walk(None, false).await?.matched;
             self.body.dry_run = false;
             if count == 0 || !self.confirmed(count)? {
                 output::note(&format!("nothing was {}", self.deed.done()));
                 return Ok(Exit::Ok);
             }
+            counted = Some(count);
         }
-        let totals = self.walk(true).await?;
+        let totals = self.walk(counted, true).await?;
         if self.body.dry_run {
             output::note(&format!("{} would be {}", totals.matched, self.deed.done()));
         } else {
@@ -146,13 +148,21 @@ impl Work<'_> {
         Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
     }
 
-    /// To the end, or to the limit.
-    async fn walk(&mut self, tell: bool) -> Result<Totals, Failure> {
+    /// To the end, or to the limit. `of`: how many there were when they were counted.
+    async fn walk(&mut self, of: Option<u64>, tell: bool) -> Result<Totals, Failure> {
         let mut totals = Totals::default();
-        let bar = ProgressBar::new_spinner().with_style(
-            ProgressStyle::with_template("{spinner} {human_pos} dead letters, {elapsed}")
-                .expect("the template is a constant, tried by every walk"),
-        );
+        let (bar, template) = match of {
+            Some(count) => (
+                ProgressBar::new(count),
+                "{bar:40} {human_pos} of {human_len}, {elapsed}",
+            ),
+            None => (
+                ProgressBar::new_spinner(),
+                "{spinner} {human_pos} dead letters, {elapsed}",
+            ),
+        };
+        let style = ProgressStyle::with_template(template).expect("the templates are constants that parse");
+        bar.set_style(style);
         let outcome = tokio::select! {
             outcome = self.calls(tell, &mut totals, &bar) => outcome,
             _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),

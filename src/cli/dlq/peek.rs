@@ -22,11 +22,11 @@ pub(super) struct Peek {
     /// How many at most
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    #[command(flatten)]
-    which: Which,
     /// Print the API's answers as they are, one per page and line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    which: Which,
     #[command(flatten)]
     connect: Connect,
 }

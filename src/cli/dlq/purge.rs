@@ -29,11 +29,11 @@ pub(super) struct Purge {
     /// Do not ask
     #[arg(long)]
     yes: bool,
-    #[command(flatten)]
-    which: Which,
     /// Print the API's answers as they are, one per call and line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    which: Which,
     #[command(flatten)]
     connect: Connect,
 }

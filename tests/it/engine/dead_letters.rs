@@ -17,7 +17,7 @@ use crate::histories::proxy::{Proxy, Rule};
 use crate::support::audit::assert_sound;
 use crate::support::redis::Redis;
 
-const COUNT: usize = 350;
+const COUNT: usize = 250;
 
 async fn die(engine: &Engine, count: usize) {
     let tasks = (0..count).map(|_| task("1")).collect();

@@ -9,7 +9,7 @@ local MARKS_MS, MARKS_MAX, MARKS_TTL = 300000, 500000, 660
 
 -- Whether an earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first
 -- grant. When it runs, 0 for at once.
-local function known(id)
+local function accepted_before(id)
   local rec = call('HGET', REC, id)
   if rec then
     return read_record(rec).run_at or 0

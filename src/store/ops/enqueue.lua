@@ -20,7 +20,7 @@ local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
 local tick = latest_tick()
 
-local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}
+local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, NONE, NONE
 local lanes, accepted, ready, at = {}, 0, 0, 5
 for _ = 1, tonumber(ARGV[4]) do
   local priority, name, group, when, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
@@ -40,8 +40,9 @@ for _ = 1, tonumber(ARGV[4]) do
   end
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
-    local id, answer = ARGV[from], doubtful and known(ARGV[from])
+    local id, answer = ARGV[from], doubtful and accepted_before(ARGV[from])
     if answer then
+      if skipped == NONE then skipped = {} end
       skipped[id] = true
     else
       tick, accepted, answer = tick + 1, accepted + 1, run_at
@@ -53,6 +54,7 @@ for _ = 1, tonumber(ARGV[4]) do
         fresh[#fresh + 1] = stamp .. id
         records[r + 2] = stamp .. ARGV[from + 1]
       else
+        if due == NONE then due = {} end
         due[#due + 1] = run_at
         due[#due + 1] = id
         local flags = unpack_bytes('>I2', ARGV[from + 1])
@@ -68,9 +70,10 @@ end
 if accepted == 0 then return reply end
 reply[3] = ready
 
-local big = {}
+local big = NONE
 for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
   if not skipped[ARGV[from]] then
+    if big == NONE then big = {} end
     big[#big + 1] = ARGV[from]
     big[#big + 1] = ARGV[from + 1]
   end

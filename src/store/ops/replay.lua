@@ -46,7 +46,7 @@ for i = 1, count do
     end
     reply[3 + i] = { 'moved', run_at }
   else
-    local run_at = repeated and known(id)
+    local run_at = repeated and accepted_before(id)
     reply[3 + i] = run_at and { 'moved', run_at } or { 'gone' }
   end
 end

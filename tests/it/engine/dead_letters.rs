@@ -29,14 +29,17 @@ async fn die(engine: &Engine, count: usize) {
 async fn kill(engine: &Engine, count: usize) {
     let mut killed = 0;
     while killed < count {
-        let leased = engine.lease(lease("q", 1000, Duration::ZERO)).await.unwrap();
+        let leased = engine
+            .lease(lease("q", 1000, Duration::ZERO))
+            .await
+            .expect("Redis answers");
         let Leased::Tasks(granted) = leased else {
             panic!("{killed} of {count}")
         };
         let leases: Vec<_> = granted
             .tasks()
             .iter()
-            .map(|task| engine.open_lease(&task.lease_id).unwrap())
+            .map(|task| engine.open_lease(&task.lease_id).expect("its own lease"))
             .collect();
         granted.delivered();
         for lease in leases {
@@ -45,7 +48,8 @@ async fn kill(engine: &Engine, count: usize) {
                 retry: false,
                 delay_ms: None,
             };
-            engine.settle(Settle::Nack(lease, nack)).await.unwrap().unwrap();
+            let settled = engine.settle(Settle::Nack(lease, nack)).await;
+            settled.expect("Redis answers").expect("the lease is held");
             killed += 1;
         }
     }
@@ -62,7 +66,7 @@ async fn replay(engine: &Engine) -> Handled {
     let handled = engine
         .replay_dead_letters(&queue("q"), &everything(), &Replay::default(), None)
         .await;
-    handled.unwrap().unwrap()
+    handled.expect("Redis answers").expect("there is no cursor")
 }
 
 async fn replay_until(engine: &Engine, polls: usize) -> bool {

@@ -68,7 +68,7 @@ async fn died(queue: &Queue) -> TaskId {
 
 async fn replay(queue: &Queue, old: TaskId, replay: &Replay, start: Start) -> TaskId {
     let letter = letter(queue, old).await;
-    let item = Item::new(&letter, TaskId::new(Millis::new(T0)), start, replay).unwrap();
+    let item = Item::new(&letter, TaskId::new(Millis::new(T0)), start, replay).expect("a record");
     let id = item.id();
     let items = [item];
     let replayed = queue
@@ -100,7 +100,7 @@ async fn moved(queue: &Queue, items: &[Item], again: bool) -> Vec<Moved> {
 
 fn item(letter: &DeadLetter) -> Item {
     let id = TaskId::new(Millis::new(T0));
-    Item::new(letter, id, Start::Now, &Replay::default()).unwrap()
+    Item::new(letter, id, Start::Now, &Replay::default()).expect("a record")
 }
 
 #[tokio::test]

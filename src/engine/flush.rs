@@ -512,8 +512,7 @@ impl Committer {
             }
         }
         let all_satisfied = parked.is_empty() && retried.is_empty();
-        self.due_at(queue, next_at, now);
-        self.due_at(queue, next_end, now);
+        self.due_at(queue, next_at.into_iter().chain(next_end).min(), now);
         let line = self.line(queue);
         for job in retried.into_iter().rev() {
             line.leases.push_front(job);

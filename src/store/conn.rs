@@ -220,13 +220,7 @@ impl Conn {
                 .collect(),
             Err(error) => vec![Err(StoreError::of_sent(&error)); scripts.len()],
         };
-        let spoilt =
-            |answer: &Result<Reply, StoreError>| answer.as_ref().is_err_and(StoreError::spoils_connection);
-        if answers.iter().any(spoilt)
-            && let Some(connection) = self.open.take()
-        {
-            drop(deadpool_redis::Connection::take(connection));
-        }
+        self.discard_spoilt(&answers);
         answers
     }
 
@@ -245,12 +239,19 @@ impl Conn {
             .query_async(connection)
             .await
             .map_err(|error| StoreError::of_sent(&error));
-        if answer.as_ref().is_err_and(StoreError::spoils_connection)
+        self.discard_spoilt(std::slice::from_ref(&answer));
+        answer
+    }
+
+    /// Takes the connection from the pool, which would lend it again, when an answer says that it is of no more use.
+    fn discard_spoilt<T>(&mut self, answers: &[Result<T, StoreError>]) {
+        let spoilt =
+            |answer: &Result<T, StoreError>| answer.as_ref().is_err_and(StoreError::spoils_connection);
+        if answers.iter().any(spoilt)
             && let Some(connection) = self.open.take()
         {
             drop(deadpool_redis::Connection::take(connection));
         }
-        answer
     }
 
     async fn connection(&mut self) -> Result<&mut deadpool_redis::Connection, StoreError> {

@@ -290,14 +290,7 @@ mod tests {
 
     fn refused(verb: Verb, body: &str) -> (Code, Vec<String>) {
         let problem = one(verb, body).unwrap_err();
-        (
-            problem.code(),
-            problem
-                .errors()
-                .iter()
-                .map(|error| error.pointer.clone())
-                .collect(),
-        )
+        (problem.code(), problem.pointers())
     }
 
     fn nack(body: &str) -> Nack {
@@ -428,14 +421,7 @@ mod tests {
                 At::Item(&At::Root, 3),
             )
         };
-        let pointers = |text| {
-            let problem = read(text).unwrap_err();
-            problem
-                .errors()
-                .iter()
-                .map(|error| error.pointer.clone())
-                .collect::<Vec<_>>()
-        };
+        let pointers = |text| read(text).unwrap_err().pointers();
         assert!(matches!(
             read(r#"{"op":"extend","lease_id":"L","lease_seconds":60}"#),
             Ok((

@@ -351,7 +351,7 @@ impl Committer {
                 .metrics
                 .store
                 .called(call.script(), call.items(), seconds, class);
-            self.answered(&queue, call, answer);
+            self.answered(&queue, call, answer, started);
             woken.push(queue);
         }
         woken.dedup();
@@ -380,21 +380,26 @@ impl Committer {
     }
 
     pub(super) fn answer_empty(&self, queue: &QueueName, job: LeaseJob) {
-        let _ = job
-            .reply
-            .send(Ok(self.grants(queue, Millis::default(), Vec::new())));
+        let _ = job.reply.send(Ok(self.no_grants(queue)));
+    }
+
+    pub(super) fn no_grants(&self, queue: &QueueName) -> Grants {
+        self.grants(queue, Millis::default(), Instant::now(), Vec::new())
     }
 
     pub(super) fn grants(
         &self,
         queue: &QueueName,
         now: Millis,
+        asked_at: Instant,
         grants: Vec<crate::store::ops::lease::Grant>,
     ) -> Grants {
         Grants {
             queue: queue.clone(),
             now,
+            asked_at,
             grants,
+            recalled: false,
             home: self.me.clone(),
         }
     }

@@ -205,7 +205,14 @@ impl Committer {
         sent.push(Sent::Lease(jobs, seed));
     }
 
-    pub(super) fn answered(&mut self, queue: &QueueName, sent: Sent, answer: Result<Reply, StoreError>) {
+    /// `asked_at`: when the call was sent.
+    pub(super) fn answered(
+        &mut self,
+        queue: &QueueName,
+        sent: Sent,
+        answer: Result<Reply, StoreError>,
+        asked_at: Instant,
+    ) {
         match sent {
             Sent::Enqueue(jobs) => self.enqueue_answered(queue, jobs, answer),
             Sent::Ack(items) => {
@@ -242,17 +249,18 @@ impl Committer {
                 self.releases_answered(queue, items, outcome);
             }
             Sent::Sweep => self.sweep_answered(queue, answer),
-            Sent::Lease(jobs, seed) => self.lease_answered(queue, jobs, seed, answer),
+            Sent::Lease(jobs, seed) => self.lease_answered(queue, jobs, seed, answer, asked_at),
             Sent::Recall(job) => {
                 let answer = match outcome(&RecallOp(""), answer) {
-                    Ok(Granted::Tasks { now, grants, .. }) => Ok(self.grants(queue, now, grants)),
-                    Ok(Granted::Absent) => Ok(self.grants(queue, Millis::default(), Vec::new())),
+                    Ok(Granted::Tasks { now, grants, .. }) => {
+                        let mut grants = self.grants(queue, now, asked_at, grants);
+                        grants.recalled = true;
+                        Ok(grants)
+                    }
+                    Ok(Granted::Absent) => Ok(self.no_grants(queue)),
                     Err(error) => Err(error.into()),
                 };
-                // The first caller may hold these leases, so they are not given back when this one left.
-                if let Err(Ok(unwanted)) = job.reply.send(answer) {
-                    unwanted.claim();
-                }
+                let _ = job.reply.send(answer);
             }
         }
     }
@@ -450,6 +458,7 @@ impl Committer {
         jobs: Vec<LeaseJob>,
         seed: u16,
         answer: Result<Reply, StoreError>,
+        asked_at: Instant,
     ) {
         let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
         let op = LeaseOp {
@@ -504,7 +513,7 @@ impl Committer {
             } else if !mine.is_empty() {
                 satisfied += usize::from(mine.len() == job.wish.tasks);
                 // A caller who left drops the answer, and with it the guard gives the tasks back.
-                let _ = job.reply.send(Ok(self.grants(queue, now, mine)));
+                let _ = job.reply.send(Ok(self.grants(queue, now, asked_at, mine)));
             } else if again || due_now {
                 retried.push(job);
             } else {

@@ -3,6 +3,7 @@
 //! One atomic script per kind of transition, and the batch is the general case: each takes N items of one
 //! queue. An operation is a pair of files in `ops/`: the Lua that changes state and the Rust that gives it types.
 
+mod confirm;
 pub mod conn;
 pub mod embedded;
 pub mod error;
@@ -13,6 +14,6 @@ pub mod registry;
 pub mod reply;
 pub mod script;
 
-pub use conn::{Batch, Conn, Store, StoreSettings};
+pub use conn::{Answers, Batch, Conn, Store, StoreSettings};
 pub use error::StoreError;
 pub use keys::QueueKeys;

@@ -20,7 +20,7 @@ use super::waitlist::WaitList;
 use super::{EngineSettings, SettleOutcome};
 use crate::domain::settle::Settle;
 use crate::domain::{Millis, QueueName, TaskName};
-use crate::store::{Conn, Store, StoreError};
+use crate::store::{Answers, Conn, Store, StoreError};
 
 /// Waiters of a queue look at least this often, should every hint be lost.
 const FALLBACK: Duration = Duration::from_secs(1);
@@ -342,10 +342,14 @@ impl Committer {
             return;
         }
         let started = Instant::now();
-        let answers = self.conn.send(batch).await;
+        let Answers { replies, confirmed } = self.conn.send(batch).await;
         let seconds = started.elapsed().as_secs_f64();
         let mut woken = Vec::new();
-        for ((queue, call), answer) in sent.into_iter().zip(answers) {
+        for ((queue, call), answer) in sent.into_iter().zip(replies) {
+            let answer = match &confirmed {
+                Ok(()) => answer,
+                Err(error) => answer.and_then(|reply| self.unconfirmed(&queue, &call, reply, error)),
+            };
             let class = answer.as_ref().err().map(StoreError::class);
             self.settings
                 .metrics

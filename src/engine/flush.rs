@@ -265,6 +265,31 @@ impl Committer {
         }
     }
 
+    /// The call was done, but too few replicas have it: its callers cannot be told that it was. What nobody was to be
+    /// told of goes on as it is.
+    pub(super) fn unconfirmed(
+        &self,
+        queue: &QueueName,
+        sent: &Sent,
+        reply: Reply,
+        error: &StoreError,
+    ) -> Result<Reply, StoreError> {
+        let Sent::Lease(jobs, seed) = sent else {
+            return match sent {
+                Sent::Sweep => Ok(reply),
+                _ => Err(error.clone()),
+            };
+        };
+        match lease_outcome(jobs, *seed, Ok(reply.clone())) {
+            Ok(Granted::Tasks { now, grants, .. }) if !grants.is_empty() => {
+                // Dropped, they are given back: their callers will not know that they have them.
+                drop(self.grants(queue, now, Instant::now(), grants));
+                Err(error.clone())
+            }
+            _ => Ok(reply),
+        }
+    }
+
     fn enqueue_answered(
         &mut self,
         queue: &QueueName,
@@ -460,17 +485,7 @@ impl Committer {
         answer: Result<Reply, StoreError>,
         asked_at: Instant,
     ) {
-        let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
-        let op = LeaseOp {
-            replica: "",
-            tell_me: false,
-            look: false,
-            bytes_max: 0,
-            seed,
-            names: &[],
-            wishes: &wishes,
-        };
-        let (now, next_at, recalled, again, grants) = match outcome(&op, answer) {
+        let (now, next_at, recalled, again, grants) = match lease_outcome(&jobs, seed, answer) {
             Ok(Granted::Tasks {
                 now,
                 next_at,
@@ -533,6 +548,24 @@ impl Committer {
             self.wake(queue, satisfied * 2);
         }
     }
+}
+
+fn lease_outcome(
+    jobs: &[LeaseJob],
+    seed: u16,
+    answer: Result<Reply, StoreError>,
+) -> Result<Granted, StoreError> {
+    let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
+    let op = LeaseOp {
+        replica: "",
+        tell_me: false,
+        look: false,
+        bytes_max: 0,
+        seed,
+        names: &[],
+        wishes: &wishes,
+    };
+    outcome(&op, answer)
 }
 
 enum Next {

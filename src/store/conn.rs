@@ -1,5 +1,6 @@
 //! The one door to Redis: connections, pipelines of script calls, and what becomes of their errors.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use deadpool_redis::redis::{
 };
 use deadpool_redis::{Manager, Pool, PoolError, Runtime};
 
+use super::confirm::Confirm;
 use super::error::StoreError;
 use super::keys::QueueKeys;
 use super::ops::Op;
@@ -26,6 +28,8 @@ pub struct StoreSettings {
     pub connections: usize,
     /// How long an answer may take before its outcome counts as unknown.
     pub response_timeout: Duration,
+    /// Replicas that must have a write before it counts as done; more than a second without them makes it unknown.
+    pub replicas: Option<NonZeroU8>,
     pub clock: Clock,
 }
 
@@ -35,6 +39,7 @@ impl StoreSettings {
             url: url.into(),
             connections: 16,
             response_timeout: Duration::from_secs(5),
+            replicas: None,
             clock: Clock::Redis,
         }
     }
@@ -45,6 +50,7 @@ impl StoreSettings {
 pub struct Store {
     pool: Pool,
     clock: Clock,
+    confirm: Confirm,
     info: Arc<redis::ConnectionInfo>,
     /// This Redis has no functions, or does not let us load any.
     plain: Arc<AtomicBool>,
@@ -75,6 +81,7 @@ impl Store {
         Ok(Self {
             pool,
             clock: settings.clock,
+            confirm: Confirm::by(settings.replicas),
             info: Arc::new(info),
             plain: Arc::default(),
         })
@@ -114,6 +121,11 @@ impl Store {
     /// One command on a connection of the pool. Not for hot paths.
     pub(crate) async fn command<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.conn().command(command).await
+    }
+
+    /// As [`Self::command`], for a write that must outlive what the durability level says.
+    pub(crate) async fn write<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.conn().write(command).await
     }
 }
 
@@ -158,6 +170,14 @@ impl Batch {
     }
 }
 
+/// What became of a batch.
+pub struct Answers {
+    /// In order. Errors are per call: one cannot fail another.
+    pub replies: Vec<Result<Reply, StoreError>>,
+    /// Whether replicas have all of it, where the store asks for that. If not, what was done is done in the primary alone.
+    pub confirmed: Result<(), StoreError>,
+}
+
 /// A connection that one owner keeps while it is busy.
 pub struct Conn {
     store: Store,
@@ -165,12 +185,17 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// Sends all calls and waits for all answers, in order. Errors are per call: one cannot fail another.
-    pub async fn send(&mut self, batch: Batch) -> Vec<Result<Reply, StoreError>> {
-        let mut answers = self.round(&batch.pipeline, &batch.scripts).await;
-        let forgotten: Vec<usize> = (0..answers.len())
+    /// Sends all calls and waits for all answers, and for the replicas.
+    pub async fn send(&mut self, batch: Batch) -> Answers {
+        let confirm = self.store.confirm;
+        self.send_and(confirm, batch).await
+    }
+
+    async fn send_and(&mut self, confirm: Confirm, mut batch: Batch) -> Answers {
+        let mut answers = self.round(&mut batch.pipeline, &batch.scripts, confirm).await;
+        let forgotten: Vec<usize> = (0..answers.replies.len())
             .filter(|&i| {
-                answers[i]
+                answers.replies[i]
                     .as_ref()
                     .is_err_and(|error| *error == StoreError::FORGOTTEN)
             })
@@ -195,32 +220,42 @@ impl Conn {
                 again.add_command(cmd);
                 scripts.push(batch.scripts[i]);
             }
-            for (i, answer) in forgotten.into_iter().zip(self.round(&again, &scripts).await) {
-                answers[i] = answer;
+            let second = self.round(&mut again, &scripts, confirm).await;
+            for (i, answer) in forgotten.into_iter().zip(second.replies) {
+                answers.replies[i] = answer;
             }
+            answers.confirmed = second.confirmed;
         }
         answers
     }
 
     async fn round(
         &mut self,
-        pipeline: &Pipeline,
+        pipeline: &mut Pipeline,
         scripts: &[&'static Script],
-    ) -> Vec<Result<Reply, StoreError>> {
+        confirm: Confirm,
+    ) -> Answers {
+        let failed = |error: StoreError| Answers {
+            replies: vec![Err(error); scripts.len()],
+            confirmed: Ok(()),
+        };
         let connection = match self.connection().await {
             Ok(connection) => connection,
-            Err(error) => return vec![Err(error); scripts.len()],
+            Err(error) => return failed(error),
         };
-        let answered = connection.req_packed_commands(pipeline, 0, scripts.len()).await;
-        let answers = match answered {
-            Ok(values) => values
-                .into_iter()
-                .zip(scripts)
-                .map(|(value, script)| read(value, script))
-                .collect(),
-            Err(error) => vec![Err(StoreError::of_sent(&error)); scripts.len()],
+        let count = scripts.len() + confirm.ask(pipeline);
+        let answers = match connection.req_packed_commands(pipeline, 0, count).await {
+            Ok(values) => {
+                let mut values = values.into_iter();
+                let replies = scripts.iter().zip(values.by_ref());
+                Answers {
+                    replies: replies.map(|(script, value)| read(value, script)).collect(),
+                    confirmed: confirm.read(values.next()),
+                }
+            }
+            Err(error) => failed(StoreError::of_sent(&error)),
         };
-        self.discard_spoilt(&answers);
+        self.discard_spoilt(&answers.replies);
         answers
     }
 
@@ -229,8 +264,16 @@ impl Conn {
     pub async fn call<O: Op>(&mut self, keys: &QueueKeys, op: &O) -> Result<O::Outcome, StoreError> {
         let mut batch = self.store.batch();
         batch.push(keys, op);
-        let answer = self.send(batch).await.pop().expect("one answer per call");
-        op.outcome(answer?).map_err(|bad| bad_reply(O::SCRIPT, &bad))
+        let writes = batch.scripts[0].writes;
+        let confirm = if writes {
+            self.store.confirm
+        } else {
+            Confirm::default()
+        };
+        let mut answers = self.send_and(confirm, batch).await;
+        let answer = answers.replies.pop().expect("one answer per call")?;
+        answers.confirmed?;
+        op.outcome(answer).map_err(|bad| bad_reply(O::SCRIPT, &bad))
     }
 
     pub(crate) async fn command<T: redis::FromRedisValue>(&mut self, command: &Cmd) -> Result<T, StoreError> {
@@ -241,6 +284,23 @@ impl Conn {
             .map_err(|error| StoreError::of_sent(&error));
         self.discard_spoilt(std::slice::from_ref(&answer));
         answer
+    }
+
+    pub(crate) async fn write<T: redis::FromRedisValue>(&mut self, command: &Cmd) -> Result<T, StoreError> {
+        let confirm = self.store.confirm;
+        let mut pipeline = Pipeline::new();
+        pipeline.add_command(command.clone());
+        let count = 1 + confirm.ask(&mut pipeline);
+        let connection = self.connection().await?;
+        let answered = connection.req_packed_commands(&pipeline, 0, count).await;
+        let answered = answered.map_err(|error| StoreError::of_sent(&error));
+        self.discard_spoilt(std::slice::from_ref(&answered));
+        let mut values = answered?.into_iter();
+        let answer = values.next().unwrap_or(Value::Nil).extract_error();
+        let answer = answer.and_then(|value| Ok(redis::from_redis_value(value)?));
+        let answer = answer.map_err(|error| StoreError::of_sent(&error))?;
+        confirm.read(values.next())?;
+        Ok(answer)
     }
 
     /// Takes the connection from the pool, which would lend it again, when an answer says that it is of no more use.

@@ -32,7 +32,7 @@ impl Store {
         let mut fresh = [0u8; LeaseKey::BYTES];
         rand::rng().fill_bytes(&mut fresh);
         let _: redis::Value = self
-            .command(cmd("SET").arg(keys::SECRET).arg(&fresh[..]).arg("NX"))
+            .write(cmd("SET").arg(keys::SECRET).arg(&fresh[..]).arg("NX"))
             .await?;
         let secret: Vec<u8> = self.command(cmd("GET").arg(keys::SECRET)).await?;
         let secret = secret
@@ -57,7 +57,7 @@ impl Store {
             return Ok(false);
         }
         let _: i64 = self
-            .command(
+            .write(
                 cmd("HSETNX")
                     .arg(keys::QUEUES)
                     .arg(queue.as_str())
@@ -101,13 +101,13 @@ impl Store {
         })
     }
 
-    /// Redis takes a write; also keeps the probe bounded.
+    /// Redis takes a write, and replicas have it where they must; also keeps the probe bounded.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub async fn probe(&self) -> Result<(), StoreError> {
         let _: redis::Value = self
-            .command(cmd("SET").arg("lq:1:probe").arg(1).arg("PX").arg(60_000))
+            .write(cmd("SET").arg("lq:1:probe").arg(1).arg("PX").arg(60_000))
             .await?;
         Ok(())
     }

@@ -7,6 +7,7 @@ mod confirm;
 pub mod conn;
 pub mod embedded;
 pub mod error;
+mod keyring;
 pub mod keys;
 pub mod ops;
 pub mod record;

@@ -95,7 +95,8 @@ async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
         connections: args.connections as usize + 1,
         ..StoreSettings::new(url)
     })?;
-    let key = store.lease_key().await?;
+    store.agree_on_lease_key().await?;
+    let key = store.lease_key();
     let config = QueueConfig::default();
     let keys = QueueKeys::new(&args.queue);
     let make = ConfigureOp {

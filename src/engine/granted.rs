@@ -138,9 +138,10 @@ impl Engine {
             holds: Vec::new(),
             home,
         };
+        let key = self.store().lease_key();
         for grant in grants.claim() {
             let lasts = Duration::from_millis(grant.expires_at().since(now));
-            match grant.open(&queue, &self.inner.key, now) {
+            match grant.open(&queue, &key, now) {
                 Ok((task, lease)) => {
                     granted.bytes += task.payload.bytes().len();
                     granted.tasks.push(task);

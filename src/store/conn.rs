@@ -14,6 +14,7 @@ use deadpool_redis::{Manager, Pool, PoolError, Runtime};
 
 use super::confirm::Confirm;
 use super::error::StoreError;
+use super::keyring::Keyring;
 use super::keys::QueueKeys;
 use super::ops::Op;
 use super::reply::Reply;
@@ -52,6 +53,7 @@ pub struct Store {
     clock: Clock,
     confirm: Confirm,
     info: Arc<redis::ConnectionInfo>,
+    keyring: Arc<Keyring>,
     /// This Redis has no functions, or does not let us load any.
     plain: Arc<AtomicBool>,
 }
@@ -83,6 +85,7 @@ impl Store {
             clock: settings.clock,
             confirm: Confirm::by(settings.replicas),
             info: Arc::new(info),
+            keyring: Arc::new(Keyring::fresh()),
             plain: Arc::default(),
         })
     }
@@ -90,6 +93,10 @@ impl Store {
     /// Where Redis is, for the connection that listens for wake-ups.
     pub(crate) fn info(&self) -> &redis::ConnectionInfo {
         &self.info
+    }
+
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// A connection to keep; it connects when first used and again after it broke.

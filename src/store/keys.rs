@@ -22,7 +22,7 @@
 //! | `lq:1:queues` | hash | queue → when it was made | the queue is deleted |
 //! | `lq:1:hints` | zset | queue → when a sweep is due | swept |
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
-//! | `lq:1:wake` | channel | queue, ready tasks, replica | |
+//! | `lq:1:wake` | channel | queue, ready tasks, replica; or `lq:1:secret` when that is a new one | |
 //!
 //! The last four lane keys are named in the scripts from the lane, so they cannot be declared; they carry the
 //! queue's hash tag like all others.

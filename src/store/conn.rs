@@ -213,7 +213,7 @@ impl Conn {
         if let Err(error) = self.load_scripts(batch.clock).await {
             tracing::error!(%error, "the scripts cannot be loaded into Redis");
             for i in forgotten {
-                answers[i] = Err(error.clone());
+                answers.replies[i] = Err(error.clone());
             }
         } else {
             let plain = self.store.plain.load(Ordering::Relaxed);

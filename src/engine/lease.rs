@@ -195,6 +195,40 @@ impl Engine {
         Ok(granted)
     }
 
+    /// What a named call was granted before, by whichever of its queues: a repeat must not get tasks of another.
+    async fn recalled(
+        &self,
+        queues: &[QueueName],
+        request: &LeaseRequest,
+    ) -> Result<Option<Granted>, Failure> {
+        if request.request_id.is_none() {
+            return Ok(None);
+        }
+        let mut answers = Vec::new();
+        for queue in queues {
+            let (reply, answer) = oneshot::channel();
+            let job = LeaseJob {
+                wish: Wish {
+                    request_key: request.request_id.clone(),
+                    ..Wish::default()
+                },
+                bytes_max: limits::LEASE_BYTES_MAX,
+                names: Vec::new(),
+                deadline: None,
+                recall: true,
+                reply,
+            };
+            self.inner.routes.ask(queue, Command::Lease(queue.clone(), job))?;
+            answers.push(answer);
+        }
+        let mut recalled = None;
+        for answer in answers {
+            let grants = answer.await.unwrap_or(Err(Failure::Draining))?;
+            recalled = recalled.or(self.open(grants).and_then(Granted::in_time));
+        }
+        Ok(recalled)
+    }
+
     /// Asks the queues in order; waits until one of them may have something, and asks again.
     async fn lease_first(
         &self,
@@ -202,6 +236,9 @@ impl Engine {
         request: &LeaseRequest,
         deadline: Option<Instant>,
     ) -> Result<Leased, Failure> {
+        if let Some(granted) = self.recalled(queues, request).await? {
+            return Ok(Leased::Tasks(granted));
+        }
         let mut woken_by: Option<QueueName> = None;
         loop {
             // Watch before asking, so that nothing slips between.

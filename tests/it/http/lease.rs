@@ -142,6 +142,19 @@ fn stats_tell_how_many_lease_calls_wait_for_a_queue() {
 }
 
 #[test]
+fn a_repeated_request_to_many_queues_gives_the_leases_of_the_one_that_had_tasks() {
+    let (_service, api, _dir) = served();
+    api.post("/v1/queues/r/tasks", "{}").expect(201);
+    let request = r#"{"queues":["q","r"],"request_id":"r-1","max_tasks":2,"wait_seconds":0}"#;
+    let lease = || tasks(&api.post("/v1/lease", request).expect(200));
+    let first = lease();
+    assert_eq!(each(&first, "queue"), ["r"]);
+    // By now the queue that is asked first has one, too.
+    api.enqueue("{}");
+    assert_eq!(each(&lease(), "lease_id"), each(&first, "lease_id"));
+}
+
+#[test]
 fn a_repeated_request_id_gives_the_same_leases() {
     let (_service, api, _dir) = served();
     let request = r#"{"request_id":"r-1","max_tasks":2,"wait_seconds":0}"#;

@@ -21,6 +21,7 @@ mod housekeeper;
 mod lease;
 mod line;
 mod queues;
+mod redis_clock;
 mod routes;
 mod settle;
 mod waiting;

@@ -249,6 +249,7 @@ impl Hand {
             seed: rand::rng().random_range(0..SEEDS),
             names: &[],
             wishes: &[wish],
+            not_after: None,
         };
         let Granted::Tasks { now, grants, .. } = self.call(&op).await? else {
             return Err("the queue is gone".into());

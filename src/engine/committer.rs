@@ -15,6 +15,7 @@ use super::command::{Command, EnqueueJob, Grants, LeaseJob, Watch};
 use super::failure::Failure;
 use super::flush::Sent;
 use super::line::{Ending, Item, Line};
+use super::redis_clock::RedisClock;
 use super::waiting::{Waiting, Waits};
 use super::waitlist::WaitList;
 use super::{EngineSettings, SettleOutcome};
@@ -65,6 +66,7 @@ pub(super) struct Committer {
     pub(super) commands: mpsc::Receiver<Command>,
     /// Due times for the registry.
     pub(super) hints: mpsc::Sender<(QueueName, Millis)>,
+    pub(super) redis_clock: RedisClock,
     waiting: Waiting,
     pub(super) lines: HashMap<QueueName, Line>,
     pub(super) waiters: WaitList<QueueName, Vec<TaskName>, Instant, Waiter>,
@@ -91,6 +93,7 @@ impl Committer {
             me: channel.0,
             commands: channel.1,
             hints,
+            redis_clock: RedisClock::default(),
             waiting,
             lines: HashMap::new(),
             waiters: WaitList::new(),

@@ -200,6 +200,7 @@ impl Committer {
             seed,
             names: &names,
             wishes: &wishes,
+            not_after: self.redis_clock.after(self.store.response_timeout()),
         };
         batch.push(&keys, &op);
         sent.push(Sent::Lease(jobs, seed));
@@ -257,7 +258,7 @@ impl Committer {
                         grants.recalled = true;
                         Ok(grants)
                     }
-                    Ok(Granted::Absent) => Ok(self.no_grants(queue)),
+                    Ok(Granted::Absent | Granted::Late) => Ok(self.no_grants(queue)),
                     Err(error) => Err(error.into()),
                 };
                 let _ = job.reply.send(answer);
@@ -494,6 +495,15 @@ impl Committer {
                 grants,
             }) => (now, next_at, recalled, again, grants),
             Ok(Granted::Absent) => return self.park(queue, jobs),
+            // Yet here somebody is: the clocks do not go together as was thought. They ask again, without a limit.
+            Ok(Granted::Late) => {
+                self.redis_clock.forget();
+                let line = self.line(queue);
+                for job in jobs.into_iter().rev() {
+                    line.leases.push_front(job);
+                }
+                return self.soil(queue);
+            }
             // Nothing was granted, so those who can wait do.
             Err(StoreError::NotApplied(why)) => {
                 let (waiting, asking): (Vec<_>, Vec<_>) =
@@ -511,6 +521,7 @@ impl Committer {
                 return;
             }
         };
+        self.redis_clock.told(now, Instant::now());
         let line = self.line(queue);
         line.fresh = line.fresh.saturating_sub(grants.len());
         let due_now = next_at.is_some_and(|at| at <= now);
@@ -564,6 +575,7 @@ fn lease_outcome(
         seed,
         names: &[],
         wishes: &wishes,
+        not_after: None,
     };
     outcome(&op, answer)
 }

@@ -51,6 +51,7 @@ impl StoreSettings {
 pub struct Store {
     pool: Pool,
     clock: Clock,
+    response_timeout: Duration,
     confirm: Confirm,
     info: Arc<redis::ConnectionInfo>,
     keyring: Arc<Keyring>,
@@ -83,6 +84,7 @@ impl Store {
         Ok(Self {
             pool,
             clock: settings.clock,
+            response_timeout: settings.response_timeout,
             confirm: Confirm::by(settings.replicas),
             info: Arc::new(info),
             keyring: Arc::new(Keyring::fresh()),
@@ -93,6 +95,11 @@ impl Store {
     /// Where Redis is, for the connection that listens for wake-ups.
     pub(crate) fn info(&self) -> &redis::ConnectionInfo {
         &self.info
+    }
+
+    /// How long an answer may take before its outcome counts as unknown.
+    pub(crate) fn response_timeout(&self) -> Duration {
+        self.response_timeout
     }
 
     pub(super) fn keyring(&self) -> &Keyring {

@@ -72,3 +72,17 @@ fn a_waiting_lease_that_got_one_that_was_over_gets_another() {
     let tasks = tasks(&stalled(&fleet, 20).expect(200));
     assert_second_grant_of_a_first_attempt(&fleet, &tasks[0]);
 }
+
+/// What a stopped Redis finds in its sockets when it goes on is from callers who have long been told that nobody knows.
+#[test]
+fn a_lease_that_redis_reads_when_nobody_waits_for_it_any_more_is_not_granted() {
+    let (fleet, api) = one_task();
+    // From this answer the service knows what time it is there.
+    assert!(api.lease(r#"{"names":["none"],"wait_seconds":0}"#).is_empty());
+    fleet.signal_redis("-STOP");
+    api.post("/v1/queues/q/lease", r#"{"lease_seconds":600,"wait_seconds":0}"#)
+        .problem(504, "outcome_unknown");
+    fleet.signal_redis("-CONT");
+    let task = api.lease_one();
+    assert_eq!((&task["attempt"], &task["grant"]), (&1.into(), &1.into()));
+}

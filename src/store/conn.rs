@@ -310,13 +310,15 @@ impl Conn {
         let count = 1 + confirm.ask(&mut pipeline);
         let connection = self.connection().await?;
         let answered = connection.req_packed_commands(&pipeline, 0, count).await;
+        let answered = answered.and_then(|values| {
+            let mut values = values.into_iter();
+            let first = values.next().unwrap_or(Value::Nil).extract_error()?;
+            Ok((redis::from_redis_value(first)?, values.next()))
+        });
         let answered = answered.map_err(|error| StoreError::of_sent(&error));
         self.discard_spoilt(std::slice::from_ref(&answered));
-        let mut values = answered?.into_iter();
-        let answer = values.next().unwrap_or(Value::Nil).extract_error();
-        let answer = answer.and_then(|value| Ok(redis::from_redis_value(value)?));
-        let answer = answer.map_err(|error| StoreError::of_sent(&error))?;
-        confirm.read(values.next())?;
+        let (answer, confirmed) = answered?;
+        confirm.read(confirmed)?;
         Ok(answer)
     }
 

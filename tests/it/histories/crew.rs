@@ -156,8 +156,9 @@ pub(super) fn worker(mut phone: Phone, me: usize, shift: &Arc<Shift>, manners: M
         let plans = std::mem::take(&mut desk.later);
         let mut grants = phone.lease(queue, body.clone(), &plans);
         desk.old.extend(plans);
-        if named && phone.rng.random() {
-            // As one would whose answer got lost, and as some of these were.
+        if named && phone.may_repeat && phone.rng.random() {
+            // As one would whose answer got lost, and as some were. Who hung up or was told of a failure leaves it: what is on its
+            // way back to the queue may still be recalled.
             patience(&mut phone, manners);
             grants.extend(phone.lease(queue, body, &[]));
         }

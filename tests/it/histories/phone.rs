@@ -101,6 +101,8 @@ pub(super) struct Phone {
     pub(super) patience: Duration,
     /// What each `request_id` was granted, where that was answered.
     named: BTreeMap<String, Option<Vec<Grant>>>,
+    /// The last lease call was answered, or its replica died: nobody gives its grants back any more.
+    pub(super) may_repeat: bool,
     pub(super) history: History,
 }
 
@@ -112,6 +114,7 @@ impl Phone {
             rng,
             patience: Duration::from_secs(20),
             named: BTreeMap::new(),
+            may_repeat: false,
             history: History::default(),
         }
     }
@@ -200,6 +203,11 @@ impl Phone {
             self.named.entry(name.clone()).or_default();
         }
         let (span, said) = self.send("POST", &path, &body.to_string());
+        self.may_repeat = match said {
+            Said::Answer(status, _) => status == 200,
+            Said::Silence => span.end - span.start < u64::try_from(self.patience.as_micros()).unwrap(),
+            Said::Nobody => false,
+        };
         let settled = match &said {
             // The lease failed; what was settled before stands in the problem.
             Said::Answer(_, body) => match serde_json::from_str::<Value>(body) {

@@ -10,10 +10,12 @@ use super::command::{EnqueueJob, LeaseJob};
 use super::committer::Committer;
 use super::failure::Failure;
 use super::line::{Ending, Item};
-use crate::domain::settle::{Ack, Extend, Nack, NotSettled, Release, Settle, Settled};
+use super::outcomes::{Next, acked, after, extended, lease_outcome, nacked, outcome, told};
+use super::sent::Sent;
+use crate::domain::settle::{NotSettled, Release, Settle, Settled};
 use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
-use crate::store::ops::ack::{AckOp, Acked};
+use crate::store::ops::ack::AckOp;
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
 use crate::store::ops::extend::ExtendOp;
 use crate::store::ops::lease::{Grant, Granted, LeaseOp, Wish};
@@ -21,56 +23,15 @@ use crate::store::ops::nack::NackOp;
 use crate::store::ops::recall::RecallOp;
 use crate::store::ops::release::{How, ReleaseOp, Released};
 use crate::store::ops::sweep::SweepOp;
-use crate::store::ops::{Absent, Answer, Op, Settles};
+use crate::store::ops::{Absent, Answer, Settles};
 use crate::store::reply::Reply;
-use crate::store::{Batch, StoreError, conn};
+use crate::store::{Batch, StoreError};
 
 /// Due tasks and expired leases moved by one sweep.
 const SWEEP_ITEMS_MAX: usize = 100;
 
 /// How often leases that get all they asked for look for what is due: half of what I19 allows.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// A script call that was sent, with all that is needed to answer its callers.
-pub(super) enum Sent {
-    Enqueue(Vec<EnqueueJob>),
-    Ack(Vec<Item<(Lease, Ack)>>),
-    Nack(Vec<Item<(Lease, Nack)>>),
-    Extend(Vec<Item<(Lease, Extend)>>),
-    Release(Vec<Item<(Lease, How)>>),
-    Sweep,
-    /// With the seed of its nonces.
-    Lease(Vec<LeaseJob>, u16),
-    Recall(LeaseJob),
-}
-
-impl Sent {
-    pub(super) fn script(&self) -> &'static str {
-        match self {
-            Self::Enqueue(_) => "enqueue",
-            Self::Ack(_) => AckOp::SCRIPT,
-            Self::Nack(_) => NackOp::SCRIPT,
-            Self::Extend(_) => ExtendOp::SCRIPT,
-            Self::Release(_) => ReleaseOp::SCRIPT,
-            Self::Sweep => SweepOp::SCRIPT,
-            Self::Lease(..) => LeaseOp::SCRIPT,
-            Self::Recall(_) => RecallOp::SCRIPT,
-        }
-    }
-
-    /// How many callers' items the call carries.
-    pub(super) fn items(&self) -> usize {
-        match self {
-            Self::Enqueue(jobs) => jobs.iter().map(|job| job.tasks.len()).sum(),
-            Self::Ack(items) => items.len(),
-            Self::Nack(items) => items.len(),
-            Self::Extend(items) => items.len(),
-            Self::Release(items) => items.len(),
-            Self::Lease(jobs, _) => jobs.len(),
-            Self::Sweep | Self::Recall(_) => 1,
-        }
-    }
-}
 
 fn chances(count: usize) -> Vec<u32> {
     let mut rng = rand::rng();
@@ -558,78 +519,5 @@ impl Committer {
         if all_satisfied && satisfied > 0 && self.waiters.waits(queue) {
             self.wake(queue, satisfied * 2);
         }
-    }
-}
-
-fn lease_outcome(
-    jobs: &[LeaseJob],
-    seed: u16,
-    answer: Result<Reply, StoreError>,
-) -> Result<Granted, StoreError> {
-    let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
-    let op = LeaseOp {
-        replica: "",
-        tell_me: false,
-        look: false,
-        bytes_max: 0,
-        seed,
-        names: &[],
-        wishes: &wishes,
-        not_after: None,
-    };
-    outcome(&op, answer)
-}
-
-enum Next {
-    Again,
-    Fail(Failure),
-}
-
-/// What to do about a call that failed. Once an outcome was unknown, "not applied" is no longer the whole truth.
-fn after(error: &StoreError, again: bool) -> Next {
-    match error {
-        StoreError::Unknown(_) if !again => Next::Again,
-        StoreError::NotApplied(_) if again => Next::Fail(Failure::Unknown),
-        error => Next::Fail(error.clone().into()),
-    }
-}
-
-fn outcome<O: Op>(op: &O, answer: Result<Reply, StoreError>) -> Result<O::Outcome, StoreError> {
-    op.outcome(answer?)
-        .map_err(|bad| conn::bad_reply(O::SCRIPT, &bad))
-}
-
-fn told<A>(answer: Answer<A>, read: impl FnOnce(A) -> Settled) -> Result<Settled, NotSettled> {
-    match answer {
-        Answer::Done(done) => Ok(read(done)),
-        Answer::Lost => Err(NotSettled::Lost),
-        Answer::Unknown => Err(NotSettled::Unknown),
-    }
-}
-
-fn acked(id: TaskId, acked: Acked) -> Settled {
-    Settled::Acked {
-        id,
-        late: acked == Acked::Late,
-        already: acked == Acked::Already,
-    }
-}
-
-fn nacked(id: TaskId, done: crate::store::ops::nack::Nacked) -> Settled {
-    Settled::Nacked {
-        id,
-        state: done.state,
-        attempt: done.attempt,
-        attempts_left: done.attempts_left,
-        next_attempt_at: done.next_at,
-        already: done.already,
-    }
-}
-
-fn extended(id: TaskId, done: crate::store::ops::extend::Extended) -> Settled {
-    Settled::Extended {
-        id,
-        lease_expires_at: done.lease_expires_at,
-        cancel_requested: done.cancel_requested,
     }
 }

@@ -200,6 +200,8 @@ impl Committer {
         if self.draining {
             self.answer_empty(&queue, job);
         } else if let Some(deadline) = job.deadline
+            // A named call may have been granted something before, which only Redis knows.
+            && job.wish.request_key.is_none()
             && self.waiters.waits_in_class(&queue, &job.names)
         {
             // Others wait already, so the queue has nothing; behind them, without asking Redis.

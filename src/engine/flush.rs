@@ -465,10 +465,12 @@ impl Committer {
                 }
                 return self.soil(queue);
             }
-            // Nothing was granted, so those who can wait do.
+            // Nothing was granted, so those who can wait do. A named call may have grants from before: to end its wait with
+            // none would say that it has not.
             Err(StoreError::NotApplied(why)) => {
-                let (waiting, asking): (Vec<_>, Vec<_>) =
-                    jobs.into_iter().partition(|job| job.deadline.is_some());
+                let (waiting, asking): (Vec<_>, Vec<_>) = jobs
+                    .into_iter()
+                    .partition(|job| job.deadline.is_some() && job.wish.request_key.is_none());
                 for job in asking {
                     let _ = job.reply.send(Err(Failure::NotApplied(why)));
                 }

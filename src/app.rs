@@ -44,8 +44,6 @@ pub enum StartError {
     Signals(std::io::Error),
     #[error("{0}")]
     Store(String),
-    #[error("{0} is not available yet; use fsync or memory")]
-    NotYet(&'static str),
     #[error(
         "this Redis does not sync every write, or does not let that be seen: set `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no` there, or choose --durability memory"
     )]
@@ -167,10 +165,11 @@ async fn serve(
     endpoint: Endpoint,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    if let Durability::Replicated { .. } = config.durability {
-        return Err(StartError::NotYet("durability replicated"));
-    }
-    let store = Store::new(&StoreSettings::new(endpoint.url())).map_err(StartError::Store)?;
+    let store = Store::new(&StoreSettings {
+        replicas: config.durability.replicas(),
+        ..StoreSettings::new(endpoint.url())
+    });
+    let store = store.map_err(StartError::Store)?;
     let metrics = Arc::new(Metrics::default());
     let api = http::Api::new(Arc::clone(&metrics), OriginRule::of(config.listen));
     let settings = server::Settings {

@@ -20,8 +20,12 @@ mod granted;
 mod housekeeper;
 mod lease;
 mod line;
+mod looks;
+mod outcomes;
 mod queues;
+mod redis_clock;
 mod routes;
+mod sent;
 mod settle;
 mod waiting;
 mod waitlist;
@@ -39,7 +43,7 @@ use self::routes::Routes;
 use self::waiting::Waiting;
 use crate::domain::durability::Level;
 use crate::domain::queue::QueueConfig;
-use crate::domain::{LeaseKey, Millis, QueueName, TaskName, TaskState, limits};
+use crate::domain::{Millis, QueueName, TaskName, TaskState, limits};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -91,7 +95,6 @@ pub struct Engine {
 
 struct Inner {
     store: Store,
-    key: LeaseKey,
     settings: Arc<EngineSettings>,
     routes: Routes,
     waiting: Waiting,
@@ -181,7 +184,7 @@ impl Engine {
     /// # Errors
     /// When the deployment's lease key can be neither read nor made.
     pub async fn start(store: Store, settings: EngineSettings) -> Result<Self, Failure> {
-        let key = store.lease_key().await?;
+        store.agree_on_lease_key().await?;
         let settings = Arc::new(settings);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let waiting = Waiting::default();
@@ -197,6 +200,7 @@ impl Engine {
         let routes = Routes::new(homes);
         let housekeeper = housekeeper::Housekeeper {
             conn: store.conn(),
+            store: store.clone(),
             routes: routes.clone(),
             hints: hinted,
             stop: stop.clone(),
@@ -224,7 +228,6 @@ impl Engine {
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
-                key,
                 settings,
                 routes,
                 waiting,

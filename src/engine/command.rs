@@ -64,8 +64,13 @@ pub(super) struct Watch {
 /// the caller left, and the tasks must not wait for their leases to run out.
 pub(super) struct Grants {
     pub(super) queue: QueueName,
+    /// Of Redis, when it answered.
     pub(super) now: Millis,
+    /// When Redis was asked, which is before its `now`: time that passed since may be time of the leases.
+    pub(super) asked_at: Instant,
     pub(super) grants: Vec<Grant>,
+    /// Of an earlier call with the same `request_id`, whose caller may hold them: they are never given back.
+    pub(super) recalled: bool,
     pub(super) home: mpsc::Sender<Command>,
 }
 
@@ -78,7 +83,7 @@ impl Grants {
 
 impl Drop for Grants {
     fn drop(&mut self) {
-        if !self.grants.is_empty() {
+        if !self.grants.is_empty() && !self.recalled {
             let leases = self.grants.iter().map(|grant| grant.lease(&self.queue)).collect();
             give_back(&self.home, self.queue.clone(), leases);
         }

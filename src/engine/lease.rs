@@ -11,6 +11,9 @@ use crate::domain::settle::Settle;
 use crate::domain::{QueueName, TaskName, limits};
 use crate::store::ops::lease::Wish;
 
+/// Tasks were granted, and given back because their leases were over when Redis's answer came.
+const LATE: Failure = Failure::NotApplied("Redis answered when the leases were over");
+
 /// What a lease call asks for.
 #[derive(Debug, Clone)]
 pub struct LeaseRequest {
@@ -111,12 +114,37 @@ impl Engine {
         }
     }
 
+    /// Leases of one queue that are not over when they come; asks again while the wait lasts.
     async fn lease_one(
         &self,
         queue: &QueueName,
         request: &LeaseRequest,
         deadline: Option<Instant>,
     ) -> Result<Leased, Failure> {
+        loop {
+            let Some(granted) = self.lease_parts(queue, request, deadline).await? else {
+                return Ok(Leased::Empty {
+                    reason: EmptyReason::Empty,
+                    retry_after: None,
+                });
+            };
+            if let Some(granted) = granted.in_time() {
+                return Ok(Leased::Tasks(granted));
+            }
+            // Redis remembers what a named request was granted, and would recall it as nothing.
+            if request.request_id.is_some() || deadline.is_none_or(|deadline| deadline <= Instant::now()) {
+                return Err(LATE);
+            }
+        }
+    }
+
+    /// As many script calls as it takes, one after the other, whatever time they take.
+    async fn lease_parts(
+        &self,
+        queue: &QueueName,
+        request: &LeaseRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Granted>, Failure> {
         let items_max = self.settings().script_items;
         let mut granted: Option<Granted> = None;
         loop {
@@ -164,13 +192,41 @@ impl Engine {
                 break;
             }
         }
-        Ok(granted.map_or(
-            Leased::Empty {
-                reason: EmptyReason::Empty,
-                retry_after: None,
-            },
-            Leased::Tasks,
-        ))
+        Ok(granted)
+    }
+
+    /// What a named call was granted before, by whichever of its queues: a repeat must not get tasks of another.
+    async fn recalled(
+        &self,
+        queues: &[QueueName],
+        request: &LeaseRequest,
+    ) -> Result<Option<Granted>, Failure> {
+        if request.request_id.is_none() {
+            return Ok(None);
+        }
+        let mut answers = Vec::new();
+        for queue in queues {
+            let (reply, answer) = oneshot::channel();
+            let job = LeaseJob {
+                wish: Wish {
+                    request_key: request.request_id.clone(),
+                    ..Wish::default()
+                },
+                bytes_max: limits::LEASE_BYTES_MAX,
+                names: Vec::new(),
+                deadline: None,
+                recall: true,
+                reply,
+            };
+            self.inner.routes.ask(queue, Command::Lease(queue.clone(), job))?;
+            answers.push(answer);
+        }
+        let mut recalled = None;
+        for answer in answers {
+            let grants = answer.await.unwrap_or(Err(Failure::Draining))?;
+            recalled = recalled.or(self.open(grants).and_then(Granted::in_time));
+        }
+        Ok(recalled)
     }
 
     /// Asks the queues in order; waits until one of them may have something, and asks again.
@@ -180,6 +236,9 @@ impl Engine {
         request: &LeaseRequest,
         deadline: Option<Instant>,
     ) -> Result<Leased, Failure> {
+        if let Some(granted) = self.recalled(queues, request).await? {
+            return Ok(Leased::Tasks(granted));
+        }
         let mut woken_by: Option<QueueName> = None;
         loop {
             // Watch before asking, so that nothing slips between.
@@ -198,7 +257,12 @@ impl Engine {
             }
             drop(wake);
             for queue in queues {
-                if let leased @ Leased::Tasks(_) = self.lease_one(queue, request, None).await? {
+                let leased = match self.lease_one(queue, request, None).await {
+                    // What was given back wakes whoever watches.
+                    Err(late) if late == LATE && deadline.is_some() => continue,
+                    leased => leased?,
+                };
+                if let Leased::Tasks(_) = leased {
                     if let Some(by) = woken_by.filter(|by| by != queue) {
                         // This wake was for a task that somebody else may take.
                         self.inner.routes.tell(&by, Command::Hint(by.clone(), 1));

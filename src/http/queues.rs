@@ -307,6 +307,6 @@ mod tests {
             config::read(r#"{"lease_seconds":60}"#).unwrap(),
             r#"{"max_lease_seconds":30}"#,
         );
-        assert_eq!(meets.unwrap_err().errors()[0].pointer, "/lease_seconds");
+        assert_eq!(meets.unwrap_err().pointers(), ["/lease_seconds"]);
     }
 }

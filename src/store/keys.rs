@@ -23,7 +23,7 @@
 //! | `lq:1:queues` | hash | queue → when it was made | the queue is deleted |
 //! | `lq:1:hints` | zset | queue → when a sweep is due | swept |
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
-//! | `lq:1:wake` | channel | queue, ready tasks, replica | |
+//! | `lq:1:wake` | channel | queue, ready tasks, replica; or `lq:1:secret` when that is a new one | |
 //!
 //! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
 //! most commands do; they carry the same hash tag, so a cluster keeps them together.

@@ -27,6 +27,8 @@ pub(crate) const LIBRARY: &str = "leaseq_";
 /// One operation, both ways to call it.
 pub struct Script {
     pub name: &'static str,
+    /// Whether it may change anything.
+    pub(crate) writes: bool,
     /// For `FCALL`.
     pub(crate) function: String,
     /// For `SCRIPT LOAD` and `EVALSHA`.
@@ -233,6 +235,7 @@ fn assemble(clock: Clock) -> Library {
         let plain = text(plain_pieces(source, clock));
         Script {
             name: source.0,
+            writes: !named(source.1, "Flags").contains(&"no-writes"),
             function: function(source.0, &hash),
             sha: redis::Script::new(&plain).get_hash().to_owned(),
             plain,

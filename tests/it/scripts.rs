@@ -89,6 +89,7 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
         seed: 7,
         names: &[],
         wishes: &wishes,
+        not_after: None,
     };
     let Granted::Tasks { grants, now, .. } = store.call(&keys, &op).await.unwrap() else {
         panic!("absent")

@@ -351,14 +351,7 @@ mod tests {
 
     fn refused(text: &str) -> (Code, Vec<String>) {
         let problem = read(text).unwrap_err();
-        (
-            problem.code(),
-            problem
-                .errors()
-                .iter()
-                .map(|error| error.pointer.clone())
-                .collect(),
-        )
+        (problem.code(), problem.pointers())
     }
 
     #[test]

@@ -173,14 +173,7 @@ mod tests {
 
     fn refused(body: &str) -> (Code, Vec<String>) {
         let problem = parse(body).unwrap_err();
-        (
-            problem.code(),
-            problem
-                .errors()
-                .iter()
-                .map(|error| error.pointer.clone())
-                .collect(),
-        )
+        (problem.code(), problem.pointers())
     }
 
     #[test]

@@ -2,10 +2,12 @@
 --
 -- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 "1" to be told next_at in any case
 --        4 payload bytes at most  5 nonce seed  6 #names  names...  7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
+--        last  until when somebody waits for the answer, in ms; 0: nobody knows
 -- Reply  "leased", now, next_at or 0 (also when nobody looked), recalled requests (list of indexes), "1" when another call is due (stale entries or the
 --          byte limit ended this one), tasks given per request (list), extras, then per task: id, record
 --          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of these
 --        "absent" when the queue does not exist
+--        "late" when nobody waits any more: Redis stood still, or the call did on its way
 -- Moves  ready -> leased
 -- Keeps  I4 I6 I7 I10 I12 I17 I18 I19
 -- Uses   plain several
@@ -14,6 +16,8 @@
 local me, told, look, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {}
 for i = 1, tonumber(ARGV[6]) do names[i] = ARGV[6 + i] end
+local not_after = tonumber(ARGV[#ARGV])
+if not_after > 0 and NOW > not_after then return { 'late' } end
 if not read_queue() then return { 'absent' } end
 read_requests(7 + #names)
 

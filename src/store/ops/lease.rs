@@ -30,6 +30,8 @@ pub struct LeaseOp<'a> {
     pub seed: u16,
     pub names: &'a [TaskName],
     pub wishes: &'a [Wish],
+    /// Of Redis's clock: from then on nobody waits for the answer, so that nothing is to be granted. `None`: that cannot be told.
+    pub not_after: Option<Millis>,
 }
 
 /// A grant as it came from Redis, not yet decoded.
@@ -59,6 +61,8 @@ pub enum Granted {
         grants: Vec<Grant>,
     },
     Absent,
+    /// Past [`LeaseOp::not_after`].
+    Late,
 }
 
 impl Op for LeaseOp<'_> {
@@ -81,12 +85,14 @@ impl Op for LeaseOp<'_> {
             cmd.arg(wish.worker.as_deref().unwrap_or_default());
             cmd.arg(wish.request_key.as_deref().unwrap_or_default());
         }
+        cmd.arg(self.not_after.map_or(0, Millis::get));
     }
 
     fn outcome(&self, mut reply: Reply) -> Result<Granted, BadReply> {
         match reply.text()?.as_str() {
             "leased" => {}
             "absent" => return Ok(Granted::Absent),
+            "late" => return Ok(Granted::Late),
             _ => return Err(BadReply("a lease's word")),
         }
         let (now, next_at) = (reply.millis()?, reply.some_millis()?);

@@ -73,6 +73,7 @@ impl Queue {
         let task = self.tasks.get_mut(&id).expect("chosen among the tasks");
         let lease_ms = wish.lease_ms.unwrap_or(task.lease_ms);
         task.grants += 1;
+        task.nonce = Some(nonce);
         task.worker.clone_from(&wish.worker);
         task.state = State::Leased(Lease {
             nonce,

@@ -105,6 +105,7 @@ impl Queue {
             place: self.accepted,
             state: State::Ready { ran_out: None },
             grants: 0,
+            nonce: None,
             failed: 0,
             deferrals: 0,
             worker: None,

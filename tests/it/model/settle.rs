@@ -82,14 +82,13 @@ impl Queue {
         Answer::Settled(told)
     }
 
-    /// What a lease is told that does not hold its task: repeats are answered, strangers are unknown, all else is lost.
+    /// What a lease is told that does not hold its task: repeats are answered, leases that were never settled are lost, and
+    /// all else is unknown: strangers, and what was settled so long ago that nobody remembers.
     fn judge(&self, op: Op, proof: Proof) -> Told {
-        let kept = self
-            .tasks
-            .get(&proof.task)
-            .is_some_and(|task| !task.is_finished());
-        let lost = if kept { Told::Lost } else { Told::Unknown };
-        self.marks.judge(op, proof).unwrap_or(lost)
+        let task = self.tasks.get(&proof.task).filter(|task| !task.is_finished());
+        let lost = task.is_some_and(|task| task.was_never_settled_by(proof));
+        let unmarked = if lost { Told::Lost } else { Told::Unknown };
+        self.marks.judge(op, proof).unwrap_or(unmarked)
     }
 
     /// The lease that this proof is of, if it has not run out.

@@ -26,6 +26,8 @@ pub struct Task {
     pub state: State,
     /// How often it was handed out. Never falls, not even when a grant is given back.
     pub grants: u32,
+    /// Of the latest grant.
+    pub nonce: Option<Nonce>,
     /// Grants that counted and failed. Releases and give-backs are not among them.
     pub failed: u16,
     pub deferrals: u16,
@@ -108,6 +110,19 @@ impl Task {
     pub fn held_by(&self, proof: Proof) -> Option<&Lease> {
         self.lease()
             .filter(|lease| lease.nonce == proof.nonce && self.grants == proof.grant)
+    }
+
+    /// The lease is known not to have been settled, though no mark says anything of it: it ran out, or it is of a grant that
+    /// this task has not had.
+    pub fn was_never_settled_by(&self, proof: Proof) -> bool {
+        let is_latest = self.grants == proof.grant;
+        let not_had = proof.grant > self.grants
+            || (is_latest && (self.nonce != Some(proof.nonce) || self.lease().is_some()));
+        let mut attempts = self
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.grant == proof.grant);
+        not_had || attempts.any(|attempt| attempt.outcome == AttemptOutcome::LeaseExpired)
     }
 
     /// Where it will stand once ready at `at`. Nothing is ready before it was accepted: within one

@@ -136,6 +136,7 @@ impl World {
             seed,
             names,
             wishes: &asked,
+            not_after: None,
         };
         let granted = self.call(&op);
         let Granted::Tasks {

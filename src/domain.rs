@@ -1,5 +1,6 @@
 //! What words mean. Pure: knows no Redis, no tokio, no HTTP.
 
+pub mod checkup;
 pub mod durability;
 pub mod id;
 pub mod lease;

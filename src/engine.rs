@@ -37,6 +37,7 @@ use self::committer::Committer;
 use self::durability::Durability;
 use self::routes::Routes;
 use self::waiting::Waiting;
+use crate::domain::checkup::Check;
 use crate::domain::durability::Level;
 use crate::domain::queue::QueueConfig;
 use crate::domain::{LeaseKey, Millis, QueueName, TaskName, TaskState, limits};
@@ -250,6 +251,24 @@ impl Engine {
             draining: self.inner.draining.load(Ordering::Relaxed),
             durability: self.durability(),
         }
+    }
+
+    /// What Redis is like, and whether it keeps what write answers say.
+    pub async fn checkup(&self) -> Vec<Check> {
+        let asked = self.settings().durability;
+        let mut checks = self.store().checkup(Some(asked)).await;
+        let level = self.durability();
+        let shown = format!("answers name {}", level.word());
+        checks.push(if level == asked {
+            Check::ok("durability", shown)
+        } else {
+            Check::warn(
+                "durability",
+                format!("{shown}; {} was asked for", asked.word()),
+                "Set appendonly yes, appendfsync always and no-appendfsync-on-rewrite no; within a second answers say so.",
+            )
+        });
+        checks
     }
 
     /// The level in force: that of the settings, unless Redis is seen not to keep it.

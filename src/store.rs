@@ -3,11 +3,13 @@
 //! One atomic script per kind of transition, and the batch is the general case: each takes N items of one
 //! queue. An operation is a pair of files in `ops/`: the Lua that changes state and the Rust that gives it types.
 
+mod checkup;
 pub mod conn;
 pub mod embedded;
 pub mod error;
 pub mod keys;
 pub mod ops;
+mod permissions;
 pub mod record;
 pub mod registry;
 pub mod reply;

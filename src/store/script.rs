@@ -230,6 +230,25 @@ pub fn library(clock: Clock) -> &'static Library {
     }
 }
 
+/// The commands that the Lua files send, by name.
+pub(crate) fn commands() -> BTreeSet<&'static str> {
+    let texts = PARTS
+        .iter()
+        .chain(SOURCES)
+        .map(|(_, text)| *text)
+        .chain([PRELUDE]);
+    let sent = texts.flat_map(|text| {
+        ["call(", "many("]
+            .into_iter()
+            .flat_map(|mark| text.split(mark).skip(1))
+    });
+    // Up to the key; an expression may choose between two.
+    sent.filter_map(|rest| rest.split(',').next())
+        .flat_map(|first| first.split('\'').skip(1).step_by(2))
+        .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()))
+        .collect()
+}
+
 pub(crate) fn script(clock: Clock, name: &'static str) -> &'static Script {
     let mut scripts = library(clock).scripts.iter();
     scripts

@@ -19,11 +19,13 @@ mod leash;
 mod nack;
 mod openapi;
 mod output;
+mod paging;
 #[cfg(test)]
 mod reference;
 mod release;
 mod serve;
 mod stats;
+mod verify;
 mod version;
 mod work;
 
@@ -54,6 +56,7 @@ enum Command {
     Release(release::Release),
     Work(work::Work),
     Stats(stats::Stats),
+    Verify(verify::Verify),
     Doctor(doctor::Doctor),
     Bench(bench::Args),
     Config(config::Config),
@@ -107,6 +110,7 @@ impl Command {
             Self::Release(verb) => on_one_thread(verb.run(env)),
             Self::Work(verb) => on_one_thread(verb.run(env)),
             Self::Stats(verb) => on_one_thread(verb.run(env)),
+            Self::Verify(verb) => on_one_thread(verb.run(env)),
             Self::Doctor(verb) => on_one_thread(verb.run(env)),
             Self::Bench(args) => on_one_thread(bench::run(args)),
         }

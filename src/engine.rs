@@ -1,7 +1,8 @@
 //! What this process remembers: requests on their way, waiting leases, timers. Nothing that a crash may not lose.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::RngCore;
@@ -14,6 +15,7 @@ mod command;
 mod committer;
 mod durability;
 mod enqueue;
+mod explain;
 mod failure;
 mod flush;
 mod granted;
@@ -23,6 +25,7 @@ mod line;
 mod queues;
 mod routes;
 mod settle;
+mod verify;
 mod waiting;
 mod waitlist;
 mod wake;
@@ -31,6 +34,7 @@ pub use failure::Failure;
 pub use granted::Granted;
 pub use lease::{EmptyReason, LeaseFrom, LeaseRequest, Leased};
 pub use settle::SettleOutcome;
+pub use verify::Verified;
 
 use self::command::Command;
 use self::committer::Committer;
@@ -97,6 +101,8 @@ struct Inner {
     routes: Routes,
     waiting: Waiting,
     durability: Arc<Durability>,
+    /// Queues that are being audited through this process.
+    verifying: Mutex<HashSet<QueueName>>,
     draining: AtomicBool,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -230,6 +236,7 @@ impl Engine {
                 routes,
                 waiting,
                 durability,
+                verifying: Mutex::default(),
                 draining,
                 stop,
                 tasks,

@@ -127,6 +127,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues::list))
         .routes(routes!(queues::get, queues::put, queues::patch))
         .routes(routes!(queues::stats::stats))
+        .routes(routes!(queues::verify::verify))
         // The service itself.
         .routes(routes!(doctor::doctor))
         .routes(routes!(service::limits))

@@ -461,14 +461,15 @@ impl Committer {
             names: &[],
             wishes: &wishes,
         };
-        let (now, next_at, recalled, again, grants) = match outcome(&op, answer) {
+        let (now, next_at, first_due, recalled, again, grants) = match outcome(&op, answer) {
             Ok(Granted::Tasks {
                 now,
                 next_at,
+                first_due,
                 recalled,
                 again,
                 grants,
-            }) => (now, next_at, recalled, again, grants),
+            }) => (now, next_at, first_due, recalled, again, grants),
             Ok(Granted::Absent) => return self.park(queue, jobs),
             // Nothing was granted, so those who can wait do.
             Err(StoreError::NotApplied(why)) => {
@@ -515,6 +516,9 @@ impl Committer {
         self.due_at(queue, next_at, now);
         self.due_at(queue, next_end, now);
         let line = self.line(queue);
+        if !parked.is_empty() {
+            line.first_due = first_due.map(|at| Instant::now() + Duration::from_millis(at.since(now)));
+        }
         for job in retried.into_iter().rev() {
             line.leases.push_front(job);
         }

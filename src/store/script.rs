@@ -56,8 +56,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes history requests grant draw several marks settle finish bury retry late);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list);
+files!(PARTS, "lua/": rotation task lanes history requests grant draw several marks settle finish bury retry late examine);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list explain verify_tasks verify_index verify_lane verify_done verify_counts);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 

@@ -11,3 +11,4 @@ mod model;
 mod process;
 mod scripts;
 mod support;
+mod verify;

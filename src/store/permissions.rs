@@ -127,7 +127,15 @@ fn judged(denied: &BTreeSet<String>) -> Check {
         );
     }
     let all = denied.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    // Plain scripts take over where functions cannot be loaded, not where they cannot be called.
+    let no_way =
+        denied.contains("FCALL") && !denied.contains("FUNCTION LOAD") && !denied.contains("FUNCTION LIST");
     match (lacks(FUNCTIONS), lacks(PLAIN), lacks(TO_SEE)) {
+        _ if no_way => Check::fail(
+            NAME,
+            format!("the user may load functions, and not call them ({all})"),
+            "Allow FCALL; or deny FUNCTION, too, for plain scripts, which cost Redis more time.",
+        ),
         (true, true, _) => Check::fail(
             NAME,
             format!("the user may not {all}"),
@@ -159,7 +167,12 @@ mod tests {
     #[test]
     fn only_what_has_another_way_may_be_denied() {
         assert_eq!(verdict(&[]), Verdict::Ok);
-        assert_eq!(verdict(&["FCALL"]), Verdict::Warn);
+        assert_eq!(verdict(&["FCALL"]), Verdict::Fail);
+        assert_eq!(
+            verdict(&["FCALL", "FUNCTION LIST", "FUNCTION LOAD"]),
+            Verdict::Warn
+        );
+        assert_eq!(verdict(&["FUNCTION DELETE"]), Verdict::Warn);
         assert_eq!(verdict(&["FUNCTION LOAD", "SCRIPT LOAD"]), Verdict::Fail);
         assert_eq!(verdict(&["CONFIG GET"]), Verdict::Warn);
         assert_eq!(verdict(&["ZADD"]), Verdict::Fail);

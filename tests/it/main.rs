@@ -5,6 +5,7 @@
 
 mod auditor;
 mod engine;
+mod explain;
 mod histories;
 mod http;
 mod model;

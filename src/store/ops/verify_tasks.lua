@@ -28,7 +28,7 @@ if scan then
   end
 else
   for i = 3, #ARGV do ids[i - 2] = ARGV[i] end
-  records = call('HMGET', REC, unpack(ids))
+  if #ids > 0 then records = call('HMGET', REC, unpack(ids)) end
 end
 
 local reply = { 'verified', next_cursor, #ids, problems, call('HLEN', REC) }

@@ -162,16 +162,16 @@ fn the_doctor_sees_what_the_user_may_not_do() {
     let service = Service::start(&["--redis-url", &redis.url()]);
     let api = Api::of(&service);
     assert_eq!(status_of(&api.get("/v1/doctor").expect(200), "permissions"), "ok");
-    setuser(&["-fcall"]);
+    setuser(&["-config"]);
     assert_eq!(
         status_of(&api.get("/v1/doctor").expect(200), "permissions"),
         "warn"
     );
-    setuser(&["-zadd"]);
+    setuser(&["-zadd", "-hscan"]);
     let checkup = api.get("/v1/doctor").expect(200);
     assert_eq!(status_of(&checkup, "permissions"), "fail");
     assert!(
-        checkup.to_string().contains("the user may not FCALL, ZADD"),
+        checkup.to_string().contains("the user may not HSCAN, ZADD"),
         "{checkup}"
     );
     setuser(&["+@all"]);

@@ -15,7 +15,7 @@ use super::part;
 use crate::support::audit::assert_sound;
 use crate::support::redis::Redis;
 
-const AUDITS: usize = 8;
+const AUDITS: usize = 4;
 
 fn queue() -> QueueName {
     QueueName::parse("busy").unwrap()
@@ -48,7 +48,7 @@ async fn produce(engine: Engine, stop: Arc<AtomicBool>, from: u64) {
         }
         n += 40;
         // Workers are slower than producers: some backlog stays, and it stays bounded.
-        while engine.stats(&queue()).await.unwrap().unwrap().ready > 3000 && !stop.load(Ordering::Relaxed) {
+        while engine.stats(&queue()).await.unwrap().unwrap().ready > 600 && !stop.load(Ordering::Relaxed) {
             tokio::task::yield_now().await;
         }
     }
@@ -111,6 +111,8 @@ async fn reorder(engine: Engine, stop: Arc<AtomicBool>) {
         }
         let config = QueueConfig {
             order: Some(if n % 2 == 0 { Order::Fifo } else { Order::Aged }),
+            completed_max: Some(300),
+            dead_max_size: Some(200),
             ..QueueConfig::default()
         };
         engine.put_config(&queue(), config, None).await.unwrap();

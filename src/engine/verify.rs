@@ -28,7 +28,7 @@ use claims::Claims;
 use place::{INDEXES, Place, Step};
 
 /// Tasks or entries of one read: about a quarter of a millisecond of Redis's time.
-const PAGE: usize = 50;
+const PAGE: usize = 25;
 /// Entries of which only the ids are read.
 const IDS_PAGE: usize = 500;
 /// After each read Redis is left alone for this many times as long as the read took.

@@ -9,7 +9,8 @@ local function problem(kind, id, detail, ...) problems[#problems + 1] = { kind, 
 -- The state indexes that know the ids, as words. Fresh lists are not among them: they cannot be searched.
 local function states_of(ids)
   local indexes, states = { scheduled = DUE, leased = LEASED, dead = DEAD }, {}
-  for i = 1, #ids do states[i] = call('HEXISTS', RES, ids[i]) == 1 and { 'finished' } or {} end
+  local finished = call('EXISTS', RES) == 1
+  for i = 1, #ids do states[i] = finished and call('HEXISTS', RES, ids[i]) == 1 and { 'finished' } or {} end
   for state, key in pairs(indexes) do
     local scores = call('ZMSCORE', key, unpack(ids))
     for i = 1, #ids do
@@ -37,12 +38,12 @@ local function examine_lane(l)
   end
 end
 
--- The parts of a record that lie elsewhere agree with it.
-local function examine_parts(id, task, m)
-  local apart = call('HEXISTS', PAY, id) == 1
+-- The parts of a record that lie elsewhere agree with it. `any` says which of these hashes are there at all.
+local function examine_parts(id, task, m, any)
+  local apart = any.payloads and call('HEXISTS', PAY, id) == 1
   if has(task.flags, BIG) and not apart then problem('payload', id, 'its payload is gone') end
   if apart and not has(task.flags, BIG) then problem('payload', id, 'a payload lies apart that its record does not call for') end
-  local history, failed = call('HGET', HIST, id), m and m.failed or 0
+  local history, failed = any.histories and call('HGET', HIST, id), m and m.failed or 0
   local latest = history and unpack_bytes('>I2', last_attempt(history)) or 0
   if latest ~= failed then problem('history', id, 'it failed %d times, and attempt %d is the latest kept', failed, latest) end
 end
@@ -50,6 +51,7 @@ end
 -- Examines tasks. Those that can only be in a fresh list are returned by lane, for the list to be read.
 local function examine(ids, records)
   local claims, touched = {}, {}
+  local any = { payloads = call('EXISTS', PAY) == 1, histories = call('EXISTS', HIST) == 1 }
   local states, muts = states_of(ids), call('HMGET', MUT, unpack(ids))
   for i, id in ipairs(ids) do
     local known, state, task, m = true, states[i], nil, nil
@@ -87,7 +89,7 @@ local function examine(ids, records)
           touched[lane] = { id = id, lane = lane, member = member, name = task.name, group = task.group, priority = priority, lowest = place }
         end
       end
-      examine_parts(id, task, m)
+      examine_parts(id, task, m, any)
     end
   end
   for _, l in pairs(touched) do examine_lane(l) end

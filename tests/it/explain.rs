@@ -1,5 +1,8 @@
 //! Every waiting task says why it does not run, and what is ahead of it.
 
+// A panic is how a test fails.
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use leaseq::domain::explain::{Ahead, WaitReason, Waiting};

@@ -15,7 +15,7 @@ use super::part;
 use crate::support::audit::assert_sound;
 use crate::support::redis::Redis;
 
-const AUDITS: usize = 4;
+const AUDITS: usize = 3;
 
 fn queue() -> QueueName {
     QueueName::parse("busy").unwrap()
@@ -27,14 +27,14 @@ fn task(n: u64) -> NewTask {
         _ => n.to_string(),
     };
     NewTask {
-        group: (n % 3 > 0).then(|| Group::parse(&format!("g{}", n % 5)).unwrap()),
+        group: (!n.is_multiple_of(3)).then(|| Group::parse(&format!("g{}", n % 5)).unwrap()),
         priority: Priority::new(n % 4 * 10).unwrap(),
-        start: if n % 6 == 0 {
+        start: if n.is_multiple_of(6) {
             Start::After(n % 50)
         } else {
             Start::Now
         },
-        max_attempts: (n % 4 == 0).then_some(2),
+        max_attempts: n.is_multiple_of(4).then_some(2),
         ..NewTask::new(Json::from_checked(Bytes::from(payload)))
     }
 }
@@ -83,7 +83,7 @@ async fn work(engine: Engine, stop: Arc<AtomicBool>) {
                 lease,
                 Nack {
                     error: TaskError::default(),
-                    retry: n % 16 == 0,
+                    retry: n.is_multiple_of(16),
                     delay_ms: Some(5),
                 },
             ),
@@ -105,12 +105,16 @@ async fn work(engine: Engine, stop: Arc<AtomicBool>) {
 
 /// Orders that follow one another: heads are put in order in several steps, and meanwhile look wrong.
 async fn reorder(engine: Engine, stop: Arc<AtomicBool>) {
-    for n in 0.. {
+    for n in 0_u32.. {
         if stop.load(Ordering::Relaxed) {
             return;
         }
         let config = QueueConfig {
-            order: Some(if n % 2 == 0 { Order::Fifo } else { Order::Aged }),
+            order: Some(if n.is_multiple_of(2) {
+                Order::Fifo
+            } else {
+                Order::Aged
+            }),
             completed_max: Some(300),
             dead_max_size: Some(200),
             ..QueueConfig::default()

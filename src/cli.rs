@@ -8,6 +8,7 @@ mod bench;
 mod client;
 mod config;
 mod connect;
+mod doctor;
 mod duration;
 mod enqueue;
 mod exit;
@@ -18,11 +19,13 @@ mod leash;
 mod nack;
 mod openapi;
 mod output;
+mod paging;
 #[cfg(test)]
 mod reference;
 mod release;
 mod serve;
 mod stats;
+mod verify;
 mod version;
 mod work;
 
@@ -53,6 +56,8 @@ enum Command {
     Release(release::Release),
     Work(work::Work),
     Stats(stats::Stats),
+    Verify(verify::Verify),
+    Doctor(doctor::Doctor),
     Bench(bench::Args),
     Config(config::Config),
     Openapi(openapi::Openapi),
@@ -105,6 +110,8 @@ impl Command {
             Self::Release(verb) => on_one_thread(verb.run(env)),
             Self::Work(verb) => on_one_thread(verb.run(env)),
             Self::Stats(verb) => on_one_thread(verb.run(env)),
+            Self::Verify(verb) => on_one_thread(verb.run(env)),
+            Self::Doctor(verb) => on_one_thread(verb.run(env)),
             Self::Bench(args) => on_one_thread(bench::run(args)),
         }
     }

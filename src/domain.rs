@@ -1,6 +1,9 @@
 //! What words mean. Pure: knows no Redis, no tokio, no HTTP.
 
+pub mod audit;
+pub mod checkup;
 pub mod durability;
+pub mod explain;
 pub mod id;
 pub mod lease;
 pub mod limits;

@@ -1,7 +1,8 @@
 //! What this process remembers: requests on their way, waiting leases, timers. Nothing that a crash may not lose.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::RngCore;
@@ -14,6 +15,7 @@ mod command;
 mod committer;
 mod durability;
 mod enqueue;
+mod explain;
 mod failure;
 mod flush;
 mod granted;
@@ -27,6 +29,7 @@ mod redis_clock;
 mod routes;
 mod sent;
 mod settle;
+mod verify;
 mod waiting;
 mod waitlist;
 mod wake;
@@ -35,12 +38,14 @@ pub use failure::Failure;
 pub use granted::Granted;
 pub use lease::{EmptyReason, LeaseFrom, LeaseRequest, Leased};
 pub use settle::SettleOutcome;
+pub use verify::Verified;
 
 use self::command::Command;
 use self::committer::Committer;
 use self::durability::Durability;
 use self::routes::Routes;
 use self::waiting::Waiting;
+use crate::domain::checkup::Check;
 use crate::domain::durability::Level;
 use crate::domain::queue::QueueConfig;
 use crate::domain::{Millis, QueueName, TaskName, TaskState, limits};
@@ -99,6 +104,8 @@ struct Inner {
     routes: Routes,
     waiting: Waiting,
     durability: Arc<Durability>,
+    /// Queues that are being audited through this process.
+    verifying: Mutex<HashSet<QueueName>>,
     draining: AtomicBool,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -232,6 +239,7 @@ impl Engine {
                 routes,
                 waiting,
                 durability,
+                verifying: Mutex::default(),
                 draining,
                 stop,
                 tasks,
@@ -253,6 +261,24 @@ impl Engine {
             draining: self.inner.draining.load(Ordering::Relaxed),
             durability: self.durability(),
         }
+    }
+
+    /// What Redis is like, and whether it keeps what write answers say.
+    pub async fn checkup(&self) -> Vec<Check> {
+        let asked = self.settings().durability;
+        let mut checks = self.store().checkup(Some(asked)).await;
+        let level = self.durability();
+        let shown = format!("answers name {}", level.word());
+        checks.push(if level == asked {
+            Check::ok("durability", shown)
+        } else {
+            Check::warn(
+                "durability",
+                format!("{shown}; {} was asked for", asked.word()),
+                "Set appendonly yes, appendfsync always and no-appendfsync-on-rewrite no; within a second answers say so.",
+            )
+        });
+        checks
     }
 
     /// The level in force: that of the settings, unless Redis is seen not to keep it.

@@ -3,6 +3,7 @@
 //! One atomic script per kind of transition, and the batch is the general case: each takes N items of one
 //! queue. An operation is a pair of files in `ops/`: the Lua that changes state and the Rust that gives it types.
 
+mod checkup;
 mod confirm;
 pub mod conn;
 pub mod embedded;
@@ -10,6 +11,7 @@ pub mod error;
 mod keyring;
 pub mod keys;
 pub mod ops;
+mod permissions;
 pub mod record;
 pub mod registry;
 pub mod reply;

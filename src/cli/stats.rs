@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::connect::Connect;
 use super::exit::Exit;
-use super::{Done, client, input, output};
+use super::{Done, client, input, output, paging};
 use crate::config::Env;
 use crate::domain::QueueName;
 
@@ -94,8 +94,7 @@ impl Stats {
                 rows.extend(page.items.iter().map(row));
             }
             match page.next_cursor {
-                // A cursor is opaque; what is not plain in a query is escaped.
-                Some(next) => cursor = format!("&cursor={}", escaped(&next)),
+                Some(next) => cursor = format!("&cursor={}", paging::escaped(&next)),
                 None => break,
             }
         }
@@ -125,15 +124,4 @@ fn plain(value: &Value) -> String {
         Value::Null => "-".into(),
         other => other.to_string(),
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }

@@ -1,5 +1,7 @@
 //! What callers hand to a committer, and what they get back.
 
+use std::time::Duration;
+
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -24,8 +26,8 @@ pub(super) enum Command {
     Sweep(QueueName),
     /// The queue was made, or could not be.
     Made(QueueName, Result<(), Failure>),
-    /// How many lease calls wait for the queue?
-    CountWaiting(QueueName, oneshot::Sender<usize>),
+    /// How many lease calls wait for the queue, and would take a task of this name?
+    CountWaiting(QueueName, Option<TaskName>, oneshot::Sender<usize>),
     /// Answer those who wait, and let nobody wait any more.
     Drain,
     /// Send what was taken, then end.
@@ -71,6 +73,8 @@ pub(super) struct Grants {
     pub(super) grants: Vec<Grant>,
     /// Of an earlier call with the same `request_id`, whose caller may hold them: they are never given back.
     pub(super) recalled: bool,
+    /// Of an empty answer: when the first scheduled task becomes ready.
+    pub(super) retry_after: Option<Duration>,
     pub(super) home: mpsc::Sender<Command>,
 }
 

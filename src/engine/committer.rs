@@ -162,7 +162,9 @@ impl Committer {
                 self.soil(&queue);
             }
             Command::Made(queue, result) => self.made(&queue, result),
-            Command::CountWaiting(queue, reply) => drop(reply.send(self.workers_waiting(&queue))),
+            Command::CountWaiting(queue, name, reply) => {
+                let _ = reply.send(self.workers_waiting(&queue, name.as_ref()));
+            }
             Command::Drain => self.drain(),
             Command::Stop => self.stopping = true,
         }
@@ -316,7 +318,10 @@ impl Committer {
     }
 
     pub(super) fn answer_empty(&self, queue: &QueueName, job: LeaseJob) {
-        let _ = job.reply.send(Ok(self.no_grants(queue)));
+        let mut grants = self.no_grants(queue);
+        let first_due = self.lines.get(queue).and_then(|line| line.first_due);
+        grants.retry_after = first_due.map(|at| at.saturating_duration_since(Instant::now()));
+        let _ = job.reply.send(Ok(grants));
     }
 
     pub(super) fn no_grants(&self, queue: &QueueName) -> Grants {
@@ -336,6 +341,7 @@ impl Committer {
             asked_at,
             grants,
             recalled: false,
+            retry_after: None,
             home: self.me.clone(),
         }
     }
@@ -388,10 +394,11 @@ impl Committer {
     }
 
     /// Those who were woken and have not asked yet wait, too.
-    fn workers_waiting(&self, queue: &QueueName) -> usize {
+    fn workers_waiting(&self, queue: &QueueName, name: Option<&TaskName>) -> usize {
+        let takes = |names: &Vec<TaskName>| name.is_none_or(|name| names.is_empty() || names.contains(name));
         let woken = self.lines.get(queue).into_iter().flat_map(|line| &line.leases);
-        let woken = woken.filter(|job| job.deadline.is_some() && !job.reply.is_closed());
-        woken.count() + self.waiters.count(queue, Waiter::is_there)
+        let woken = woken.filter(|job| job.deadline.is_some() && !job.reply.is_closed() && takes(&job.names));
+        woken.count() + self.waiters.count(queue, takes, Waiter::is_there)
     }
 
     pub(super) fn refuse_enqueues(jobs: Vec<EnqueueJob>, failure: &Failure) {

@@ -447,14 +447,15 @@ impl Committer {
         answer: Result<Reply, StoreError>,
         asked_at: Instant,
     ) {
-        let (now, next_at, recalled, again, grants) = match lease_outcome(&jobs, seed, answer) {
+        let (now, next_at, first_due, recalled, again, grants) = match lease_outcome(&jobs, seed, answer) {
             Ok(Granted::Tasks {
                 now,
                 next_at,
+                first_due,
                 recalled,
                 again,
                 grants,
-            }) => (now, next_at, recalled, again, grants),
+            }) => (now, next_at, first_due, recalled, again, grants),
             Ok(Granted::Absent) => return self.park(queue, jobs),
             // Yet here somebody is: the clocks do not go together as was thought. They ask again, without a limit.
             Ok(Granted::Late) => {
@@ -512,6 +513,9 @@ impl Committer {
         let all_satisfied = parked.is_empty() && retried.is_empty();
         self.due_at(queue, next_at.into_iter().chain(next_end).min(), now);
         let line = self.line(queue);
+        if !parked.is_empty() {
+            line.first_due = first_due.map(|at| Instant::now() + Duration::from_millis(at.since(now)));
+        }
         for job in retried.into_iter().rev() {
             line.leases.push_front(job);
         }

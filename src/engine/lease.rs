@@ -122,11 +122,9 @@ impl Engine {
         deadline: Option<Instant>,
     ) -> Result<Leased, Failure> {
         loop {
-            let Some(granted) = self.lease_parts(queue, request, deadline).await? else {
-                return Ok(Leased::Empty {
-                    reason: EmptyReason::Empty,
-                    retry_after: None,
-                });
+            let granted = match self.lease_parts(queue, request, deadline).await? {
+                Leased::Tasks(granted) => granted,
+                empty @ Leased::Empty { .. } => return Ok(empty),
             };
             if let Some(granted) = granted.in_time() {
                 return Ok(Leased::Tasks(granted));
@@ -144,9 +142,10 @@ impl Engine {
         queue: &QueueName,
         request: &LeaseRequest,
         deadline: Option<Instant>,
-    ) -> Result<Option<Granted>, Failure> {
+    ) -> Result<Leased, Failure> {
         let items_max = self.settings().script_items;
         let mut granted: Option<Granted> = None;
+        let mut retry_after = None;
         loop {
             let (tasks, bytes) = granted
                 .as_ref()
@@ -171,7 +170,10 @@ impl Engine {
             self.inner.routes.ask(queue, Command::Lease(queue.clone(), job))?;
             let answered = answer.await.unwrap_or(Err(Failure::Draining));
             let more = match (answered, &mut granted) {
-                (Ok(grants), _) => self.open(grants),
+                (Ok(grants), _) => {
+                    retry_after = grants.retry_after;
+                    self.open(grants)
+                }
                 // What was granted before must reach the caller.
                 (Err(_), Some(_)) => None,
                 (Err(failure), None) => return Err(failure),
@@ -192,7 +194,8 @@ impl Engine {
                 break;
             }
         }
-        Ok(granted)
+        let reason = EmptyReason::Empty;
+        Ok(granted.map_or(Leased::Empty { reason, retry_after }, Leased::Tasks))
     }
 
     /// What a named call was granted before, by whichever of its queues: a repeat must not get tasks of another.
@@ -256,32 +259,39 @@ impl Engine {
                 }
             }
             drop(wake);
+            let mut soonest = None;
             for queue in queues {
                 let leased = match self.lease_one(queue, request, None).await {
                     // What was given back wakes whoever watches.
                     Err(late) if late == LATE && deadline.is_some() => continue,
                     leased => leased?,
                 };
-                if let Leased::Tasks(_) = leased {
-                    if let Some(by) = woken_by.filter(|by| by != queue) {
-                        // This wake was for a task that somebody else may take.
-                        self.inner.routes.tell(&by, Command::Hint(by.clone(), 1));
+                match leased {
+                    Leased::Tasks(_) => {
+                        if let Some(by) = woken_by.filter(|by| by != queue) {
+                            // This wake was for a task that somebody else may take.
+                            self.inner.routes.tell(&by, Command::Hint(by.clone(), 1));
+                        }
+                        return Ok(leased);
                     }
-                    return Ok(leased);
+                    Leased::Empty { retry_after, .. } => {
+                        soonest = [soonest, retry_after].into_iter().flatten().min();
+                    }
                 }
             }
-            let empty = Leased::Empty {
+            let asked = Instant::now();
+            let empty = || Leased::Empty {
                 reason: EmptyReason::Empty,
-                retry_after: None,
+                retry_after: soonest.map(|after: Duration| after.saturating_sub(asked.elapsed())),
             };
             let Some(deadline) = deadline else {
-                return Ok(empty);
+                return Ok(empty());
             };
             let _waits = self.inner.waiting.begin();
             match tokio::time::timeout_at(deadline, woken.recv()).await {
                 Ok(Some(queue)) => woken_by = Some(queue),
                 // All watches gone: shutting down. Or the wait is over.
-                Ok(None) | Err(_) => return Ok(empty),
+                Ok(None) | Err(_) => return Ok(empty()),
             }
         }
     }

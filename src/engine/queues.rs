@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::queue::QueueConfig;
 use crate::domain::task::TaskView;
-use crate::domain::{QueueName, TaskId, limits};
+use crate::domain::{QueueName, TaskId, TaskName, limits};
 use crate::store::ops::configure::{ConfigureOp, Configured};
 use crate::store::ops::list::ListOp;
 use crate::store::ops::overview::{Overview, OverviewOp};
@@ -148,7 +148,7 @@ impl Engine {
             leased: overview.leased,
             dead: overview.dead,
             oldest_ready_age_ms: overview.oldest_ready_at.map(|at| overview.now.since(at)),
-            workers_waiting: self.workers_waiting(queue).await? as u64,
+            workers_waiting: self.workers_waiting(queue, None).await? as u64,
             accepted_total: overview.accepted_total,
             completed_total: overview.completed_total,
             cancelled_total: overview.cancelled_total,
@@ -162,11 +162,15 @@ impl Engine {
     }
 
     /// Asked of the committer, which alone knows: between its flushes, so that nobody is missed on the way.
-    async fn workers_waiting(&self, queue: &QueueName) -> Result<usize, Failure> {
+    pub(super) async fn workers_waiting(
+        &self,
+        queue: &QueueName,
+        name: Option<&TaskName>,
+    ) -> Result<usize, Failure> {
         let (reply, answer) = oneshot::channel();
         self.inner
             .routes
-            .ask(queue, Command::CountWaiting(queue.clone(), reply))?;
+            .ask(queue, Command::CountWaiting(queue.clone(), name.cloned(), reply))?;
         answer.await.map_err(|_| Failure::Draining)
     }
 

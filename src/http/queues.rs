@@ -29,6 +29,7 @@ mod merge;
 mod precondition;
 mod shown;
 pub(super) mod stats;
+pub(super) mod verify;
 
 use config::QueueConfigRequest;
 use precondition::{Precondition, PreconditionHeaders};

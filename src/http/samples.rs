@@ -6,12 +6,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::batch;
+use super::doctor;
 use super::leases;
 use super::problem::Code;
 use super::queues;
 use super::settle::answer::SettleAnswer;
 use super::tasks::EnqueueAnswer;
 use super::tasks::view::TaskAnswer;
+use crate::domain::audit::{Audit, Disagreement, Kind};
+use crate::domain::checkup::Check;
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::Settled;
 use crate::domain::task::{
@@ -86,6 +89,8 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
                 already: false,
             }),
         ),
+        ("verify", "200", json(&queues::verify::AuditAnswer::of(&audit()))),
+        ("doctor", "200", json(&doctor::CheckupAnswer::of(&checkup()))),
         ("queue", "200", json(&queues::QueueAnswer::of(info()))),
         (
             "stats",
@@ -101,6 +106,31 @@ fn json(answer: &impl Serialize) -> Value {
 
 fn id() -> TaskId {
     TaskId::parse("068o8dg2f04v6q1m9k3a5c0").expect("a sound id")
+}
+
+fn audit() -> Audit {
+    Audit {
+        checked: 120,
+        tasks: 120,
+        problems: vec![Disagreement {
+            kind: Kind::Lost,
+            id: Some(id()),
+            detail: "it has a record and is in no state index".to_owned(),
+        }],
+        problems_total: 1,
+        next_cursor: None,
+    }
+}
+
+fn checkup() -> Vec<Check> {
+    vec![
+        Check::ok("version", "Redis 7.0.15"),
+        Check::fail(
+            "eviction",
+            "allkeys-lru",
+            "Set maxmemory-policy noeviction: an evicted key is a lost task.",
+        ),
+    ]
 }
 
 fn payload() -> Json {

@@ -23,6 +23,7 @@ use crate::domain::task::Enqueued;
 use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::TaskFilter;
 
+pub(super) mod explain;
 pub(super) mod new_task;
 pub(super) mod view;
 
@@ -118,7 +119,11 @@ pub(super) async fn task(
         .task(&queue, id)
         .await?
         .ok_or_else(|| Code::TaskUnknown.problem())?;
-    Ok(Json(TaskAnswer::of(&queue, &task)).into_response())
+    let waiting = match task.state {
+        TaskState::Scheduled | TaskState::Ready => api.engine()?.explain(&queue, id, &task.name).await?,
+        _ => None,
+    };
+    Ok(Json(TaskAnswer::of(&queue, &task).because(waiting)).into_response())
 }
 
 const STATE: Field<Parsed<TaskState>> = Field::required(

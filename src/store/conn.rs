@@ -132,6 +132,11 @@ impl Store {
         }
     }
 
+    /// Whether operations go out as plain scripts.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain.load(Ordering::Relaxed)
+    }
+
     /// One command on a connection of the pool. Not for hot paths.
     pub(crate) async fn command<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.conn().command(command).await

@@ -8,6 +8,7 @@ use crate::domain::Millis;
 pub mod ack;
 pub mod configure;
 pub mod enqueue;
+pub mod explain;
 pub mod extend;
 pub mod lease;
 pub mod list;
@@ -18,6 +19,12 @@ pub mod release;
 pub mod reorder;
 pub mod show;
 pub mod sweep;
+pub mod verify;
+pub mod verify_counts;
+pub mod verify_done;
+pub mod verify_index;
+pub mod verify_lane;
+pub mod verify_tasks;
 
 /// A typed script call on one queue.
 pub trait Op {

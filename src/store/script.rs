@@ -60,8 +60,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes history requests grant plain draw several marks settle finish bury retry late);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list);
+files!(PARTS, "lua/": rotation task lanes history requests grant plain draw several marks settle finish bury retry late examine);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list explain verify_tasks verify_index verify_lane verify_done verify_counts);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -256,6 +256,25 @@ pub fn library(clock: Clock) -> &'static Library {
         Clock::Redis => &ON_REDIS_TIME,
         Clock::Test => &ON_TEST_TIME,
     }
+}
+
+/// The commands that the Lua files send, by name.
+pub(crate) fn commands() -> BTreeSet<&'static str> {
+    let texts = PARTS
+        .iter()
+        .chain(SOURCES)
+        .map(|(_, text)| *text)
+        .chain([PRELUDE]);
+    let sent = texts.flat_map(|text| {
+        ["call(", "many("]
+            .into_iter()
+            .flat_map(|mark| text.split(mark).skip(1))
+    });
+    // Up to the key; an expression may choose between two.
+    sent.filter_map(|rest| rest.split(',').next())
+        .flat_map(|first| first.split('\'').skip(1).step_by(2))
+        .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()))
+        .collect()
 }
 
 pub(crate) fn script(clock: Clock, name: &'static str) -> &'static Script {

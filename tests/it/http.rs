@@ -7,6 +7,7 @@ pub(crate) mod api;
 mod crash;
 mod durability;
 mod enqueue;
+mod explain;
 mod lease;
 mod leave;
 mod outage;

@@ -12,6 +12,7 @@ mod answer;
 mod grant;
 mod history;
 mod housekeeping;
+mod live;
 mod look;
 mod marks;
 mod promises;

@@ -120,6 +120,10 @@ problems! {
         "The service has as many queues as it may have";
         "The request would have made a new queue beyond `max_queues`.";
         "Use an existing queue, delete one that is no longer needed, or raise `max_queues`.";
+    VerifyRunning = "verify_running", 409, SOON, None;
+        "The queue is being audited already";
+        "Another call audits this queue through the same process. Two at a time would take twice their share of Redis.";
+        "Wait for the other one, or end it by closing its connection.";
     VersionMismatch = "version_mismatch", 412, NO, None;
         "The config has changed meanwhile";
         "`If-Match` or `If-None-Match` names another version than the present one.";

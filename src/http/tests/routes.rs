@@ -41,6 +41,8 @@ async fn what_is_well_formed_reaches_the_engine() {
         ("PUT", "/v1/queues/emails", r#"{"max_attempts":3}"#),
         ("PATCH", "/v1/queues/emails", r#"{"max_attempts":null}"#),
         ("GET", "/v1/queues/emails/stats", ""),
+        ("POST", "/v1/queues/emails/verify", ""),
+        ("POST", "/v1/queues/emails/verify", r#"{"max_seconds":0.5}"#),
         (
             "GET",
             "/v1/queues/emails/tasks?state=dead&name=a&group=M%C3%BCller&limit=1&cursor=x",
@@ -65,6 +67,8 @@ async fn what_needs_no_engine_is_answered() {
     }
     assert_eq!(read("/v1/limits").await.json()["lease_seconds_max"], 43_200);
     assert_eq!(read("/livez").await.json()["status"], "alive");
+    // Without an engine that is all there is to say, and it is said.
+    assert_eq!(read("/v1/doctor").await.json()["status"], "fail");
     let metrics = read("/metrics").await;
     assert!(
         String::from_utf8(metrics.body)
@@ -109,6 +113,8 @@ async fn a_wrong_field_is_named_wherever_it_is() {
         ("/v1/lease", "{}", "/queues"),
         ("/v1/leases/x/ack", r#"{"results":1}"#, "/results"),
         ("/v1/leases/batch", "{}", "/operations"),
+        ("/v1/queues/q/verify", r#"{"max_seconds":61}"#, "/max_seconds"),
+        ("/v1/queues/q/verify", r#"{"wait_seconds":1}"#, "/wait_seconds"),
     ] {
         let answer = post(path, body).await;
         assert_eq!(

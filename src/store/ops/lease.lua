@@ -3,7 +3,7 @@
 -- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 "1" to be told next_at in any case
 --        4 payload bytes at most  5 nonce seed  6 #names  names...  7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
 --        last  until when somebody waits for the answer, in ms; 0: nobody knows
--- Reply  "leased", now, next_at or 0 (also when nobody looked), recalled requests (list of indexes), "1" when another call is due (stale entries or the
+-- Reply  "leased", now, next_at or 0 (also when nobody looked), when the first scheduled task is due or 0 (likewise), recalled requests (list of indexes), "1" when another call is due (stale entries or the
 --          byte limit ended this one), tasks given per request (list), extras, then per task: id, record
 --          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of these
 --        "absent" when the queue does not exist
@@ -27,20 +27,24 @@ if not ids then
   ids, records, muts, take, more = several(names, want, bytes_max)
 end
 
-local next_at = 0
+local next_at, due = 0, nil
 if look or #ids < want then
-  local due, expiring = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
+  due = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
+  local expiring = call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
   next_at = min(tonumber(due) or math.huge, expiring and floor(tonumber(expiring) / PLACES) or math.huge)
   if next_at == math.huge then next_at = 0 end
 end
 
-local given, reply = {}, { 'leased', NOW, next_at, recalled, more, {}, extras }
+local given, reply = {}, { 'leased', NOW, next_at, due or 0, recalled, more, {}, extras }
 grant(ids, records, muts, seed, reply)
 for i, r in ipairs(requests) do given[i] = r.given end
-reply[6] = given
+reply[7] = given
 
 take()
-if #ids > 0 then write_grants(#ids) end
+if #ids > 0 then
+  write_grants(#ids)
+  queue.leased_at = NOW
+end
 local joins = told and #ids < want and not string.find(queue.hungry, me, 1, true)
 if joins then queue.hungry = queue.hungry .. me end
 if joins or #ids > 0 then write_queue() end

@@ -54,6 +54,8 @@ pub enum Granted {
         now: Millis,
         /// When something is due or a lease of an earlier call runs out, if the call looked.
         next_at: Option<Millis>,
+        /// When the first scheduled task becomes ready, if the call looked.
+        first_due: Option<Millis>,
         /// Wishes, from 0, whose `request_id` was granted before.
         recalled: Vec<usize>,
         /// Stale entries or the byte limit ended the call, not the end of the queue: ask again at once.
@@ -95,7 +97,7 @@ impl Op for LeaseOp<'_> {
             "late" => return Ok(Granted::Late),
             _ => return Err(BadReply("a lease's word")),
         }
-        let (now, next_at) = (reply.millis()?, reply.some_millis()?);
+        let (now, next_at, first_due) = (reply.millis()?, reply.some_millis()?, reply.some_millis()?);
         let mut indexes = reply.array()?;
         let mut recalled = Vec::new();
         while !indexes.is_empty() {
@@ -120,6 +122,7 @@ impl Op for LeaseOp<'_> {
         Ok(Granted::Tasks {
             now,
             next_at,
+            first_due,
             recalled,
             again,
             grants,
@@ -179,6 +182,7 @@ pub(super) fn recalled(mut reply: Reply) -> Result<Granted, BadReply> {
     Ok(Granted::Tasks {
         now,
         next_at: None,
+        first_due: None,
         recalled: Vec::new(),
         again: false,
         grants,

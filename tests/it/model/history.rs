@@ -290,6 +290,9 @@ impl StateMachineTest for Scripts {
             );
             let problems = audit(&world.redis, QUEUE);
             assert!(problems.is_empty(), "after {deed:?}: {problems:#?}");
+            if history.ever.len().is_multiple_of(LIVE_AUDIT_EVERY) {
+                assert_eq!(world.live_problems(), [], "after {deed:?}");
+            }
             for word in answer.words() {
                 *world.met.entry(word).or_default() += 1;
             }
@@ -303,6 +306,9 @@ pub fn replay(config: QueueConfig, steps: Vec<Step>) {
         Scripts::test_sequential(Config::default(), History::new(config), steps, None)
     });
 }
+
+/// It takes a dozen calls: not after every step.
+const LIVE_AUDIT_EVERY: usize = 4;
 
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES")

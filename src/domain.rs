@@ -1,5 +1,6 @@
 //! What words mean. Pure: knows no Redis, no tokio, no HTTP.
 
+pub mod change;
 pub mod durability;
 pub mod id;
 pub mod lease;

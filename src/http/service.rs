@@ -90,6 +90,8 @@ limits_answer! {
     history_bytes_max: usize = limits::HISTORY_BYTES_MAX;
     /// Items of a page.
     page_items_max: usize = limits::PAGE_MAX;
+    /// Tasks that one call of bulk work handles.
+    bulk_tasks_max: usize = limits::BULK_TASKS_MAX;
     /// Names with an entry of their own in one queue's config.
     names_max: usize = limits::NAMES_MAX;
 }

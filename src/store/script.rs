@@ -55,8 +55,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes history requests grant draw several marks settle finish bury retry late);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list);
+files!(PARTS, "lua/": rotation task lanes waiting clear history requests grant draw several marks settle finish bury retry late);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -95,6 +95,7 @@ fn constants(clock: Clock) -> String {
         "local DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS = {}, {}\n\
          local RETRY_BASE_MS, RETRY_FACTOR, RETRY_MAX_MS = {}, {}, {}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
+         local LOOK_MAX = {}\n\
          local HINTS = '{}'\n\
          local function clock() {now} end\n",
         defaults::LEASE_MS,
@@ -104,6 +105,7 @@ fn constants(clock: Clock) -> String {
         defaults::RETRY_MAX_MS,
         limits::HISTORY_ATTEMPTS_MAX,
         limits::HISTORY_BYTES_MAX,
+        limits::PAGE_SCAN_MAX,
         keys::WAKE,
     )
 }

@@ -5,11 +5,14 @@
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   retry
+-- Uses   retry clear
 -- Flags  allow-oom
 
 local state, kept = read_state()
-if not state[1] then return { 'absent' } end
+if not state[1] then
+  clear_lanes(CLEAR_LANES) -- what a deletion that was interrupted left behind
+  return { 'absent' }
+end
 local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)

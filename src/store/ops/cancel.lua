@@ -8,10 +8,7 @@
 -- Uses   waiting finish marks
 -- Flags  allow-oom
 
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'ready', 'cancelled_total', 'marks_at')
-if not state[1] then return { 'absent' } end
-use_order(state[2], state[3])
-local kept = call('HMGET', Q, unpack(FINISH_FIELDS))
+if not read_queue() then return { 'absent' } end
 
 local only, reply, changes, ready = STATES[ARGV[1]], { 'seen' }, {}, 0
 for i = 2, #ARGV do
@@ -47,12 +44,14 @@ end
 if #changes == 0 then return reply end
 for _, key in ipairs({ REC, PAY, MUT, HIST }) do call('HLEN', key) end
 check_departures()
-check_finish(kept)
+check_finish()
 check_marks()
 
 many('HSET', MUT, changes)
 if finishes == 0 then return reply end
 apply_departures()
-write_finished('ready', state[4] - ready, 'cancelled_total', state[5] + finishes)
-write_marks(state[6])
+write_finished()
+write_marks()
+queue.ready, queue.cancelled_total = queue.ready - ready, queue.cancelled_total + finishes
+write_queue()
 return reply

@@ -9,15 +9,15 @@
 -- Flags  allow-oom
 
 local what, limit = ARGV[1], tonumber(ARGV[2])
-local state = call('HMGET', Q, 'version', 'ready')
-if state[1] and what == 'rest' then return { 'absent', 0, 0 } end
-if not state[1] then return { 'absent', 0, clear_lanes(limit) and 0 or 1 } end
+local present = read_queue()
+if present and what == 'rest' then return { 'absent', 0, 0 } end
+if not present then return { 'absent', 0, clear_lanes(limit) and 0 or 1 } end
 
-local tasks = state[2] + call('ZCARD', DUE) + call('ZCARD', LEASED) + call('ZCARD', DEAD)
+local tasks = queue.ready + call('ZCARD', DUE) + call('ZCARD', LEASED) + call('ZCARD', DEAD)
 if tasks > 0 and what == 'empty' then return { 'filled', tasks, 0 } end
 call('ZCARD', TURN)
 
-for _, key in ipairs(KEYS) do
-  if key ~= TURN then call('UNLINK', key) end
+for i, key in ipairs(name_keys(ROOT)) do
+  if i > 1 and key ~= TURN then call('UNLINK', key) end
 end
 return { 'deleted', tasks, clear_lanes(limit) and 0 or 1 }

@@ -8,8 +8,7 @@
 -- Uses   waiting finish
 -- Flags  allow-oom
 
-local bytes_before = call('HGET', Q, 'done_bytes')
-if not bytes_before then return { 'absent' } end
+if not read_queue() then return { 'absent' } end
 local letter, skip, limit = STATES[ARGV[1]], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local page, ids, places, bytes = call('LRANGE', DONE, skip, skip + limit - 1), {}, {}, 0
@@ -31,5 +30,6 @@ else
   for _, place in ipairs(places) do call('LSET', DONE, place, '') end
   call('LREM', DONE, #ids, '')
 end
-call('HSET', Q, 'done_bytes', bytes_before - bytes)
+queue.done_bytes = queue.done_bytes - bytes
+write_queue()
 return reply

@@ -10,7 +10,7 @@
 -- Uses   task
 -- Flags  no-writes
 
-if call('EXISTS', Q) == 0 then return { 'absent' } end
+if call('EXISTS', STATE) == 0 then return { 'absent' } end
 local wanted, limit, cursor, name, group = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] or '', ARGV[5] or ''
 local ids, next_cursor = {}, ''
 local filtered = name ~= '' or group ~= ''

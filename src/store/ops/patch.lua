@@ -9,9 +9,7 @@
 -- Keeps  I3 I4 I5 I17 I19
 -- Uses   waiting
 
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'ready', 'hungry')
-if not state[1] then return { 'absent' } end
-use_order(state[2], state[3])
+if not read_queue() then return { 'absent' } end
 
 local me, id, priority, at = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local t = look_up(id)
@@ -41,6 +39,9 @@ if becomes == 's' then call('ZADD', DUE, due, id) end
 -- In this order its group keeps its turn.
 apply_arrivals()
 apply_departures()
-if becomes ~= was then call('HSET', Q, 'ready', state[4] + (becomes == 'r' and 1 or -1)) end
-if was == 's' and becomes == 'r' then wake(state[5], me, 1) end
+if becomes ~= was then
+  queue.ready = queue.ready + (becomes == 'r' and 1 or -1)
+  if becomes == 'r' then wake(me, 1) end
+  write_queue()
+end
 return reply

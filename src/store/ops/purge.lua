@@ -8,9 +8,7 @@
 -- Uses   waiting finish marks
 -- Flags  allow-oom
 
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'ready', 'purged_total', 'marks_at')
-if not state[1] then return { 'absent' } end
-use_order(state[2], state[3])
+if not read_queue() then return { 'absent' } end
 
 local only, changes, leaving_now, buried_ids, ready = STATES[ARGV[1]], {}, {}, {}, 0
 for i = 2, #ARGV do
@@ -36,7 +34,7 @@ for i = 2, #ARGV do
 end
 local reply = { 'purged', #leaving_now, #changes / 2 }
 if #leaving_now + #changes == 0 then return reply end
-for _, key in ipairs({ REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
+for _, key in ipairs({ Q, REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
 check_departures()
 check_marks()
 
@@ -45,6 +43,8 @@ if #leaving_now == 0 then return reply end
 forget(leaving_now)
 many('ZREM', DEAD, buried_ids)
 apply_departures()
-call('HSET', Q, 'ready', state[4] - ready, 'purged_total', state[5] + #leaving_now)
-write_marks(state[6])
+call('HINCRBY', Q, 'purged_total', #leaving_now)
+write_marks()
+queue.ready = queue.ready - ready
+write_queue()
 return reply

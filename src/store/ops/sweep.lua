@@ -8,8 +8,7 @@
 -- Uses   retry clear
 -- Flags  allow-oom
 
-local state, kept = read_state()
-if not state[1] then
+if not read_queue() then
   clear_lanes(CLEAR_LANES) -- what a deletion that was interrupted left behind
   return { 'absent' }
 end
@@ -47,12 +46,13 @@ for i = 1, #over, 2 do
     remember(id, m)
   end
 end
-check_writes(kept, limit)
+check_writes(limit)
 
 many('ZREM', DUE, came_due)
-write_decisions(state, me, ran_out)
+write_decisions(me, ran_out)
+if #came_due + #ran_out + #gone > 0 then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
-evict_dead(state[8]) -- max_size may have been lowered
+evict_dead() -- max_size may have been lowered
 
 local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
 local next_at = min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)

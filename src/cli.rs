@@ -5,6 +5,7 @@
 
 mod ack;
 mod bench;
+mod bulk;
 mod client;
 mod config;
 mod connect;
@@ -18,11 +19,14 @@ mod leash;
 mod nack;
 mod openapi;
 mod output;
+mod query;
+mod queues;
 #[cfg(test)]
 mod reference;
 mod release;
 mod serve;
 mod stats;
+mod task;
 mod version;
 mod work;
 
@@ -53,6 +57,8 @@ enum Command {
     Release(release::Release),
     Work(work::Work),
     Stats(stats::Stats),
+    Task(task::Task),
+    Queues(queues::Queues),
     Bench(bench::Args),
     Config(config::Config),
     Openapi(openapi::Openapi),
@@ -105,6 +111,8 @@ impl Command {
             Self::Release(verb) => on_one_thread(verb.run(env)),
             Self::Work(verb) => on_one_thread(verb.run(env)),
             Self::Stats(verb) => on_one_thread(verb.run(env)),
+            Self::Task(verb) => on_one_thread(verb.run(env)),
+            Self::Queues(verb) => on_one_thread(verb.run(env)),
             Self::Bench(args) => on_one_thread(bench::run(args)),
         }
     }

@@ -11,14 +11,17 @@ use super::problem::Code;
 use super::queues;
 use super::settle::answer::SettleAnswer;
 use super::tasks::EnqueueAnswer;
+use super::tasks::cancel::{CancelAnswer, CancelManyAnswer};
+use super::tasks::change::ChangeAnswer;
 use super::tasks::view::TaskAnswer;
+use crate::domain::change::{Cancelled, Changed};
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::Settled;
 use crate::domain::task::{
     Attempt, AttemptOutcome, DeadReason, Enqueued, Json, LeasedTask, Meta, Priority, TaskError, TaskView,
 };
 use crate::domain::{Millis, QueueName, TaskId, TaskName, TaskState};
-use crate::engine::{QueueInfo, QueueStats};
+use crate::engine::{Progress, QueueInfo, QueueStats};
 
 const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
 
@@ -86,6 +89,22 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
                 already: false,
             }),
         ),
+        (
+            "cancel",
+            "200",
+            json(&CancelAnswer::of(id(), Cancelled::Requested)),
+        ),
+        (
+            "cancel_many",
+            "200",
+            json(&CancelManyAnswer::from(Progress {
+                matched: 120,
+                done: 118,
+                cancel_requested: 2,
+                next_cursor: None,
+            })),
+        ),
+        ("patch_task", "200", json(&ChangeAnswer::from(changed()))),
         ("queue", "200", json(&queues::QueueAnswer::of(info()))),
         (
             "stats",
@@ -109,6 +128,15 @@ fn payload() -> Json {
 
 fn name() -> TaskName {
     TaskName::parse("welcome").expect("a sound name")
+}
+
+fn changed() -> Changed {
+    Changed {
+        id: id(),
+        state: TaskState::Ready,
+        priority: Priority::new(100).expect("within its limits"),
+        ready_at: ACCEPTED,
+    }
 }
 
 fn nacked() -> Settled {

@@ -9,6 +9,7 @@ mod durability;
 mod enqueue;
 mod lease;
 mod leave;
+mod operate;
 mod outage;
 mod queues;
 mod refused;

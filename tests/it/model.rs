@@ -14,6 +14,8 @@ mod history;
 mod housekeeping;
 mod look;
 mod marks;
+mod operate;
+mod operated;
 mod promises;
 mod queue;
 mod seen;

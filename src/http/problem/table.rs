@@ -198,8 +198,8 @@ problems! {
         "Repeat ack, nack, extend and release with the same lease: that is safe. A repeated enqueue may make a second task.";
     StoreFull = "store_full", 507, LATER, NOT_APPLIED;
         "The store is full";
-        "Redis has no memory left for new tasks. Lease, ack, nack and release still work.";
-        "Slow producers down and let workers catch up, or give Redis more memory.";
+        "Redis has no memory left for new tasks. Lease, ack, nack, release, cancel and purge still work.";
+        "Slow producers down and let workers catch up, purge what is not needed, or give Redis more memory.";
 }
 
 impl Code {

@@ -1,4 +1,4 @@
--- delete: a queue goes, with all that it holds. From the first call on it is absent; its lanes are cleared in steps.
+-- delete: a queue goes, with all that it holds. From the first call on it is absent; its lanes are cleared by further ones.
 --
 -- ARGV   1 what: empty (no task waits, is leased or dead) | filled (in any case) | rest (what an earlier call left)  2 how many lanes at most
 -- Reply  "deleted", how many tasks went with it, "1" when lanes are left: call again with rest
@@ -20,4 +20,4 @@ call('ZCARD', TURN)
 for i, key in ipairs(name_keys(ROOT)) do
   if i > 1 and key ~= TURN then call('UNLINK', key) end
 end
-return { 'deleted', tasks, clear_lanes(limit) and 0 or 1 }
+return { 'deleted', tasks, call('EXISTS', TURN) }

@@ -112,7 +112,12 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(settle::settle_batch))
         // For operators.
         .routes(routes!(queues::list))
-        .routes(routes!(queues::get, queues::put, queues::patch, queues::delete::delete))
+        .routes(routes!(
+            queues::get,
+            queues::put,
+            queues::patch,
+            queues::delete::delete
+        ))
         .routes(routes!(queues::purge::purge))
         .routes(routes!(queues::stats::stats))
         // The service itself.

@@ -28,8 +28,10 @@ impl Confirm {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
-            return Err(Failure::usage(format!("{question} Nobody is there to say so; nothing was done"))
-                .hint("--yes, or --dry-run to count first"));
+            return Err(
+                Failure::usage(format!("{question} Nobody is there to say so; nothing was done"))
+                    .hint("--yes, or --dry-run to count first"),
+            );
         }
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{question} [y/N] ");

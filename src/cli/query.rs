@@ -33,8 +33,15 @@ mod tests {
 
     #[test]
     fn what_was_not_given_is_not_sent_and_any_text_is_escaped() {
-        let parameters = [("state", Some("ready")), ("name", None), ("group", Some("Müller & Co"))];
-        assert_eq!(path("/x", &parameters), "/x?state=ready&group=M%C3%BCller%20%26%20Co");
+        let parameters = [
+            ("state", Some("ready")),
+            ("name", None),
+            ("group", Some("Müller & Co")),
+        ];
+        assert_eq!(
+            path("/x", &parameters),
+            "/x?state=ready&group=M%C3%BCller%20%26%20Co"
+        );
         assert_eq!(path("/x", &[("cursor", None)]), "/x");
     }
 }

@@ -90,7 +90,11 @@ fn shown(answer: &[u8], json: bool) -> Result<(), super::exit::Failure> {
     let mut rows = Vec::new();
     leaves(&config, "", &mut |setting, value| {
         let pointer = format!("/{}", setting.replace('.', "/"));
-        let from = if set.pointer(&pointer).is_some() { "set" } else { "default" };
+        let from = if set.pointer(&pointer).is_some() {
+            "set"
+        } else {
+            "default"
+        };
         rows.push(vec![setting.to_owned(), output::plain(value), from.to_owned()]);
     });
     output::table(&["setting", "value", "from"], rows)
@@ -102,7 +106,11 @@ fn leaves(value: &Value, name: &str, found: &mut impl FnMut(&str, &Value)) {
         return found(name, value);
     };
     for (field, value) in fields {
-        let name = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
+        let name = if name.is_empty() {
+            field.clone()
+        } else {
+            format!("{name}.{field}")
+        };
         leaves(value, &name, found);
     }
 }

@@ -56,7 +56,10 @@ pub(super) async fn list(api: &Api, json: bool) -> Done {
     let mut rows = Vec::new();
     let mut cursor = None;
     loop {
-        let path = query::path("/v1/queues", &[("limit", Some("500")), ("cursor", cursor.as_deref())]);
+        let path = query::path(
+            "/v1/queues",
+            &[("limit", Some("500")), ("cursor", cursor.as_deref())],
+        );
         let answer = api.get(&path).await?;
         let page: Page = client::decode(&answer)?;
         if json {

@@ -86,7 +86,8 @@ impl Engine {
                 let Ok(answers) = self.store().call(&keys, &op).await? else {
                     return Ok(Ok(None));
                 };
-                let count = |what: Cancelled| answers.iter().filter(|answer| **answer == Ok(what)).count() as u64;
+                let count =
+                    |what: Cancelled| answers.iter().filter(|answer| **answer == Ok(what)).count() as u64;
                 progress.done += count(Cancelled::Done);
                 progress.cancel_requested += count(Cancelled::Requested);
             }

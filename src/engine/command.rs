@@ -24,6 +24,8 @@ pub(super) enum Command {
     Sweep(QueueName),
     /// The queue was made, or could not be.
     Made(QueueName, Result<(), Failure>),
+    /// The queue was deleted: what is known of it holds no more.
+    Forget(QueueName),
     /// How many lease calls wait for the queue?
     CountWaiting(QueueName, oneshot::Sender<usize>),
     /// Answer those who wait, and let nobody wait any more.

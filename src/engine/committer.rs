@@ -168,6 +168,10 @@ impl Committer {
                 self.soil(&queue);
             }
             Command::Made(queue, result) => self.made(&queue, result),
+            Command::Forget(queue) => {
+                let line = self.line(&queue);
+                (line.config, line.hinted) = ((0, Arc::default()), None);
+            }
             Command::CountWaiting(queue, reply) => drop(reply.send(self.workers_waiting(&queue))),
             Command::Drain => self.drain(),
             Command::Stop => self.stopping = true,

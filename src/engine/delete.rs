@@ -1,5 +1,6 @@
 //! A queue goes, with all that it holds.
 
+use super::command::Command;
 use super::{Engine, Failure};
 use crate::domain::QueueName;
 use crate::store::ops::delete::{DeleteOp, Deleted, What};
@@ -17,12 +18,15 @@ impl Engine {
     /// # Errors
     /// As [`Failure`] says. A repeat is safe.
     pub async fn delete_queue(&self, queue: &QueueName, filled: bool) -> Result<Deleted, Failure> {
-        let (store, queue) = (self.store().clone(), queue.clone());
+        let (store, mine) = (self.store().clone(), queue.clone());
         let deletion = self
             .inner
             .tasks
-            .spawn(async move { delete(&store, &queue, filled).await });
-        deletion.await.map_err(|_| Failure::Broken)?
+            .spawn(async move { delete(&store, &mine, filled).await });
+        let deleted = deletion.await.map_err(|_| Failure::Broken)??;
+        // Other replicas are told by the next enqueue: no version of the old queue's config is one of a new one's.
+        self.inner.routes.tell(queue, Command::Forget(queue.clone()));
+        Ok(deleted)
     }
 }
 

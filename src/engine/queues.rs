@@ -229,7 +229,8 @@ impl Engine {
         let keys = QueueKeys::new(queue);
         let limit = limit.clamp(1, limits::PAGE_MAX);
         let states = States::One(filter.state);
-        let Some(mut cursor) = cursor.map_or(Some(Vec::new()), |text| cursor::read(text, states.word())) else {
+        let Some(mut cursor) = cursor.map_or(Some(Vec::new()), |text| cursor::read(text, states.word()))
+        else {
             return Ok(Err(BadCursor));
         };
         let mut items = Vec::new();

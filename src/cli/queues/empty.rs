@@ -79,7 +79,9 @@ impl Purge {
         let api = self.connect.api(env)?;
         let counted = Counts::of(&api, &self.queue).await?.number(self.state);
         let what = match self.state {
-            Some(state @ (TaskState::Completed | TaskState::Cancelled)) => format!("all {} tasks", state.word()),
+            Some(state @ (TaskState::Completed | TaskState::Cancelled)) => {
+                format!("all {} tasks", state.word())
+            }
             Some(state) => format!("{counted} {} tasks", state.word()),
             None => format!("{counted} tasks, and all that are finished,"),
         };
@@ -145,8 +147,10 @@ impl Delete {
             output::line(format!("would delete {} with {tasks} tasks", self.queue).as_bytes())?;
             return Ok(Exit::Ok);
         }
-        self.confirm
-            .ask(&format!("Delete {} with its settings and {tasks} tasks?", self.queue))?;
+        self.confirm.ask(&format!(
+            "Delete {} with its settings and {tasks} tasks?",
+            self.queue
+        ))?;
         let path = query::path(
             &format!("/v1/queues/{}", self.queue),
             &[("confirm", Some(self.queue.as_str()))],

@@ -84,7 +84,9 @@ impl Cancel {
             return self.by_id(&api).await;
         }
         if !self.all && self.state.is_none() && self.name.is_none() && self.group.is_none() {
-            return Err(Failure::usage("say which tasks: ids, --state, --name, --group, or --all"));
+            return Err(Failure::usage(
+                "say which tasks: ids, --state, --name, --group, or --all",
+            ));
         }
         let counted = self.pages(&api, true, None).await?;
         if self.confirm.dry_run {
@@ -111,7 +113,9 @@ impl Cancel {
 
     async fn by_id(&self, api: &Api) -> Done {
         if self.confirm.dry_run {
-            return Err(Failure::usage("--dry-run counts what a filter finds; these are named"));
+            return Err(Failure::usage(
+                "--dry-run counts what a filter finds; these are named",
+            ));
         }
         let mut rows = Vec::new();
         let failed = each(&self.id, async |id| {

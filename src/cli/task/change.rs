@@ -43,7 +43,9 @@ struct Body<'a> {
 impl Patch {
     pub(super) async fn run(self, env: &Env) -> Done {
         if self.priority.is_none() && self.run_at.is_none() {
-            return Err(Failure::usage("say what to change: --priority, --run-at, or both"));
+            return Err(Failure::usage(
+                "say what to change: --priority, --run-at, or both",
+            ));
         }
         let api = self.connect.api(env)?;
         let body = Body {

@@ -41,9 +41,23 @@ struct Page {
 }
 
 const COLUMNS: [&str; 6] = ["id", "name", "group", "priority", "attempt", "max_attempts"];
-const HEADER: [&str; 7] = ["id", "name", "group", "priority", "attempt", "of", "since or until"];
+const HEADER: [&str; 7] = [
+    "id",
+    "name",
+    "group",
+    "priority",
+    "attempt",
+    "of",
+    "since or until",
+];
 /// What a task of each state is listed with; the first that is there.
-const TIMES: [&str; 5] = ["run_at", "lease_expires_at", "finished_at", "ready_at", "enqueued_at"];
+const TIMES: [&str; 5] = [
+    "run_at",
+    "lease_expires_at",
+    "finished_at",
+    "ready_at",
+    "enqueued_at",
+];
 
 impl List {
     pub(super) async fn run(self, env: &Env) -> Done {

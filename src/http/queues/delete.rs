@@ -72,14 +72,16 @@ pub(in crate::http) async fn delete(
     let confirm = query.take(&CONFIRM);
     query.finish()?;
     if confirm.as_ref().is_some_and(|confirm| *confirm != queue) {
-        return Err(Code::ConfirmationRequired.because(format!("query:confirm must be {queue}, or be left out")));
+        return Err(
+            Code::ConfirmationRequired.because(format!("query:confirm must be {queue}, or be left out"))
+        );
     }
 
     match api.engine()?.delete_queue(&queue, confirm.is_some()).await? {
         Deleted::Done { tasks } => Ok(Json(DeleteAnswer { queue, tasks }).into_response()),
-        Deleted::Filled { tasks } => {
-            Err(Code::QueueNotEmpty.because(format!("the queue has {tasks} tasks; ?confirm={queue} deletes them too")))
-        }
+        Deleted::Filled { tasks } => Err(Code::QueueNotEmpty.because(format!(
+            "the queue has {tasks} tasks; ?confirm={queue} deletes them too"
+        ))),
         Deleted::Absent => Err(Code::QueueUnknown.problem()),
     }
 }

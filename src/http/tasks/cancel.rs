@@ -38,7 +38,11 @@ impl CancelAnswer {
         let requested = cancelled == Cancelled::Requested;
         Self {
             id,
-            state: if requested { TaskState::Leased } else { TaskState::Cancelled },
+            state: if requested {
+                TaskState::Leased
+            } else {
+                TaskState::Cancelled
+            },
             cancel_requested: requested,
         }
     }

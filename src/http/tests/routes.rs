@@ -52,8 +52,16 @@ async fn what_is_well_formed_reaches_the_engine() {
             "/v1/queues/emails/tasks/00000000000000000000000",
             r#"{"priority":100,"run_at":"2020-01-01T00:00:00Z"}"#,
         ),
-        ("POST", "/v1/queues/emails/tasks/00000000000000000000000/cancel", ""),
-        ("POST", "/v1/queues/emails/tasks/00000000000000000000000/run-now", ""),
+        (
+            "POST",
+            "/v1/queues/emails/tasks/00000000000000000000000/cancel",
+            "",
+        ),
+        (
+            "POST",
+            "/v1/queues/emails/tasks/00000000000000000000000/run-now",
+            "",
+        ),
         (
             "POST",
             "/v1/queues/emails/tasks/cancel",

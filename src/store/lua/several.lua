@@ -42,8 +42,8 @@ local function several(names, wanted, bytes_max)
       l.took, l.took_back = 0, 0
       lanes[#lanes + 1] = l
       if not l.place then call('ZCARD', names_of(l.name)) end
+      if l.stale then call('HLEN', STALE) end
     end
-    if l.stale then call('HLEN', STALE) end
     if pick_returned[i] then l.took_back = l.took_back + 1 else l.took = l.took + 1 end
     if not l.g.turns then
       l.g.turns = 0

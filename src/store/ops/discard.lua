@@ -21,7 +21,7 @@ for i, entry in ipairs(page) do
 end
 local reply = { 'discarded', #ids, skip + #page - #ids, #page == limit and 1 or 0 }
 if #ids == 0 then return reply end
-for _, key in ipairs({ REC, PAY, MUT, HIST }) do call('HLEN', key) end
+for _, key in ipairs({ REC, RES, PAY, MUT, HIST }) do call('HLEN', key) end
 
 forget(ids)
 if #ids == #page and skip == 0 then

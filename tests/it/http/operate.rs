@@ -36,13 +36,22 @@ fn a_waiting_task_is_cancelled_now_and_a_leased_one_when_its_lease_ends() {
         assert_eq!(cancel(&api, &leased), expected);
     }
     assert_eq!(api.task(&leased)["cancel_requested"], true);
-    assert_eq!(api.settle(&task, "extend", "").expect(200)["cancel_requested"], true);
+    assert_eq!(
+        api.settle(&task, "extend", "").expect(200)["cancel_requested"],
+        true
+    );
     assert_eq!(api.settle(&task, "nack", "").expect(200)["state"], "cancelled");
     assert_eq!(api.lease(r#"{"wait_seconds":0,"max_tasks":9}"#), [] as [Value; 0]);
     let stats = api.get("/v1/queues/q/stats").expect(200);
-    assert_eq!((&stats["cancelled_total"], &stats["backlog"]), (&3.into(), &0.into()));
+    assert_eq!(
+        (&stats["cancelled_total"], &stats["backlog"]),
+        (&3.into(), &0.into())
+    );
     let listed = api.get("/v1/queues/q/tasks?state=cancelled").expect(200);
-    assert_eq!(each(listed["items"].as_array().unwrap(), "id"), [leased, ready, scheduled]);
+    assert_eq!(
+        each(listed["items"].as_array().unwrap(), "id"),
+        [leased, ready, scheduled]
+    );
 }
 
 #[test]
@@ -51,7 +60,9 @@ fn what_cannot_be_done_in_a_state_is_refused_with_the_state() {
     let id = api.enqueue("{}");
     let task = api.lease_one();
     for (method, verb, body) in [("PATCH", "", r#"{"priority":1}"#), ("POST", "/run-now", "")] {
-        let problem = api.send(method, &path(&id, verb), "", body).problem(409, "task_state");
+        let problem = api
+            .send(method, &path(&id, verb), "", body)
+            .problem(409, "task_state");
         assert_eq!(problem["detail"], "the task is leased");
     }
     api.settle(&task, "ack", "").expect(200);
@@ -72,7 +83,9 @@ fn a_task_is_moved_in_order_and_in_time() {
     let first = api.enqueue("{}");
     let second = api.enqueue("{}");
     let before = api.task(&second);
-    let patched = api.send("PATCH", &path(&second, ""), "", r#"{"priority":50}"#).expect(200);
+    let patched = api
+        .send("PATCH", &path(&second, ""), "", r#"{"priority":50}"#)
+        .expect(200);
     assert_eq!(
         patched,
         json!({"id": second, "state": "ready", "priority": 50, "ready_at": before["ready_at"]})
@@ -80,7 +93,10 @@ fn a_task_is_moved_in_order_and_in_time() {
     let soon = seconds_from_now(3_600);
     let body = format!(r#"{{"run_at":"{soon}"}}"#);
     let patched = api.send("PATCH", &path(&first, ""), "", &body).expect(200);
-    assert_eq!((&patched["state"], &patched["run_at"]), (&"scheduled".into(), &soon.clone().into()));
+    assert_eq!(
+        (&patched["state"], &patched["run_at"]),
+        (&"scheduled".into(), &soon.clone().into())
+    );
     assert_eq!(api.task(&first)["run_at"], soon);
     assert_eq!(api.lease_one()["id"], second);
     let ran = api.post(&path(&first, "/run-now"), "").expect(200);
@@ -88,7 +104,9 @@ fn a_task_is_moved_in_order_and_in_time() {
     assert_eq!(api.lease_one()["id"], first);
     let third = api.enqueue("{}");
     let body = r#"{"run_at":"2126-01-01T00:00:00Z"}"#;
-    let problem = api.send("PATCH", &path(&third, ""), "", body).problem(422, "validation_failed");
+    let problem = api
+        .send("PATCH", &path(&third, ""), "", body)
+        .problem(422, "validation_failed");
     assert_eq!(problem["errors"][0]["pointer"], "/run_at");
 }
 
@@ -152,14 +170,18 @@ fn bad_input_is_named_and_changes_nothing() {
         ("DELETE", "/v1/queues/q?force=1", "", "query:force"),
     ] {
         let problem = api.send(method, path, "", body).problem(422, "validation_failed");
-        assert_eq!(problem["errors"][0]["pointer"], pointer, "{path} {body}: {problem}");
+        assert_eq!(
+            problem["errors"][0]["pointer"], pointer,
+            "{path} {body}: {problem}"
+        );
     }
     for body in ["", "{}", r#"{"confirm":"p"}"#, r#"{"state":"ready"}"#] {
         api.post(purge, body).problem(400, "confirmation_required");
     }
     api.send("DELETE", "/v1/queues/q?confirm=p", "", "")
         .problem(400, "confirmation_required");
-    api.send("DELETE", "/v1/queues/q", "", "").problem(409, "queue_not_empty");
+    api.send("DELETE", "/v1/queues/q", "", "")
+        .problem(409, "queue_not_empty");
     assert_eq!(api.task(&id), before);
     for (method, path, body) in [
         ("POST", "/v1/queues/p/tasks/cancel", r#"{"filter":{}}"#),
@@ -173,7 +195,10 @@ fn bad_input_is_named_and_changes_nothing() {
 fn enqueue_many(api: &Api, tasks: &[Value]) {
     for batch in tasks.chunks(1_000) {
         let body = json!({ "tasks": batch }).to_string();
-        assert_eq!(api.post("/v1/queues/q/tasks/batch", &body).expect(200)["rejected"], 0);
+        assert_eq!(
+            api.post("/v1/queues/q/tasks/batch", &body).expect(200)["rejected"],
+            0
+        );
     }
 }
 
@@ -189,8 +214,11 @@ fn many_are_cancelled_page_by_page_as_a_dry_run_said() {
         let (mut sums, mut cursor) = ([0, 0, 0], Value::Null);
         loop {
             let body = json!({"filter": filter, "dry_run": dry_run, "cursor": cursor});
-            let page = api.post("/v1/queues/q/tasks/cancel", &body.to_string()).expect(200);
-            let counts = ["matched", "cancelled", "cancel_requested"].map(|name| page[name].as_u64().unwrap());
+            let page = api
+                .post("/v1/queues/q/tasks/cancel", &body.to_string())
+                .expect(200);
+            let counts =
+                ["matched", "cancelled", "cancel_requested"].map(|name| page[name].as_u64().unwrap());
             assert!(counts[0] <= 1_000, "{page}");
             for (sum, count) in sums.iter_mut().zip(counts) {
                 *sum += count;
@@ -267,10 +295,19 @@ fn a_purge_removes_what_it_reports() {
     assert_eq!(purge("leased"), (0, 1));
     assert_eq!(purge(""), (699, 1));
     let stats = api.get("/v1/queues/q/stats").expect(200);
-    for (name, count) in [("ready", 0), ("scheduled", 0), ("dead", 0), ("leased", 1), ("purged_total", 748)] {
+    for (name, count) in [
+        ("ready", 0),
+        ("scheduled", 0),
+        ("dead", 0),
+        ("leased", 1),
+        ("purged_total", 748),
+    ] {
         assert_eq!(stats[name], count, "{name} of {stats}");
     }
-    assert_eq!(api.settle(&leased[2], "release", "").expect(200)["state"], "cancelled");
+    assert_eq!(
+        api.settle(&leased[2], "release", "").expect(200)["state"],
+        "cancelled"
+    );
 }
 
 /// I5 I24.
@@ -282,14 +319,20 @@ fn a_deleted_queue_is_unknown_to_every_replica_with_all_its_leases() {
         let api = Api::of(&service);
         (service, api)
     });
-    a.send("PUT", "/v1/queues/q", "", r#"{"max_attempts":3,"lease_seconds":90}"#)
-        .expect(201);
+    a.send(
+        "PUT",
+        "/v1/queues/q",
+        "",
+        r#"{"max_attempts":3,"lease_seconds":90}"#,
+    )
+    .expect(201);
     let tag = a.get("/v1/queues/q");
     let tag = format!("if-match: {}\r\n", tag.header("etag").unwrap());
     b.enqueue("{}");
     let task = a.lease_one();
     let id = b.enqueue("{}");
-    a.send("DELETE", "/v1/queues/q", "", "").problem(409, "queue_not_empty");
+    a.send("DELETE", "/v1/queues/q", "", "")
+        .problem(409, "queue_not_empty");
     let deleted = a.send("DELETE", "/v1/queues/q?confirm=q", "", "").expect(200);
     assert_eq!(deleted, json!({"queue": "q", "tasks": 2}));
     for api in [&a, &b] {
@@ -303,12 +346,18 @@ fn a_deleted_queue_is_unknown_to_every_replica_with_all_its_leases() {
     let new = a.enqueue("{}");
     let leased = tasks(&waiter.join().unwrap().expect(200));
     assert_eq!(each(&leased, "id"), [new]);
-    assert_eq!(leased[0]["max_attempts"], 5, "of the new queue, not of the old one");
+    assert_eq!(
+        leased[0]["max_attempts"], 5,
+        "of the new queue, not of the old one"
+    );
     b.enqueue("{}");
     assert_eq!(b.lease_one()["lease_seconds"], 30);
     let late = a.send("PATCH", "/v1/queues/q", &tag, r#"{"max_attempts":9}"#);
     late.problem(412, "version_mismatch");
-    assert_eq!(a.get("/v1/queues").expect(200)["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        a.get("/v1/queues").expect(200)["items"].as_array().unwrap().len(),
+        1
+    );
 }
 
 /// I26: for who waits it is a queue that is not there yet.
@@ -333,7 +382,9 @@ fn a_filtered_list_gives_each_match_once() {
     for filter in ["name=rare", "group=acme", "name=rare&group=acme"] {
         let (mut ids, mut cursor) = (BTreeSet::new(), String::new());
         loop {
-            let page = api.get(&format!("/v1/queues/q/tasks?state=ready&limit=7&{filter}{cursor}"));
+            let page = api.get(&format!(
+                "/v1/queues/q/tasks?state=ready&limit=7&{filter}{cursor}"
+            ));
             let page = page.expect(200);
             let items = page["items"].as_array().unwrap();
             assert!(items.len() <= 7 && items.iter().all(|task| task["name"] == "rare"));

@@ -113,7 +113,8 @@ impl Told {
             } => "nacked cancelled",
             Self::Nacked { .. } => "nacked scheduled",
             Self::Extended {
-                cancel_requested: true, ..
+                cancel_requested: true,
+                ..
             } => "extended and told to end",
             Self::Extended { .. } => "extended",
             Self::Released { already: true, .. } => "released already",

@@ -49,7 +49,10 @@ impl Marks {
             self.young_since = now;
         }
         for (op, proof, told) in settled {
-            let ended = (proof.task, (!matches!(op, Op::Ack | Op::Left)).then_some(proof.grant));
+            let ended = (
+                proof.task,
+                (!matches!(op, Op::Ack | Op::Left)).then_some(proof.grant),
+            );
             self.young.insert(ended, Mark { op, proof, told });
         }
     }

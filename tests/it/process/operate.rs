@@ -9,7 +9,11 @@ use super::service::Service;
 
 fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
     let mut command = leaseq(args);
-    let Output { status, stdout, stderr } = command
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
         .env("LEASEQ_URL", &service.url)
         .stdin(std::process::Stdio::null())
         .output()
@@ -43,8 +47,15 @@ fn tasks_are_listed_changed_and_cancelled() {
     let first = enqueue(&service, &["--name", "a", "--group", "Müller & Co"]);
     let second = enqueue(&service, &["--delay", "1h"]);
     let listed = expect(&service, &["task", "list", "q", "--group", "Müller & Co"], 0);
-    assert!(listed.starts_with(&format!("{first}\ta\tMüller & Co\t10\t0\t5\t")), "{listed}");
-    let listed = expect(&service, &["task", "list", "q", "--state", "scheduled", "--json"], 0);
+    assert!(
+        listed.starts_with(&format!("{first}\ta\tMüller & Co\t10\t0\t5\t")),
+        "{listed}"
+    );
+    let listed = expect(
+        &service,
+        &["task", "list", "q", "--state", "scheduled", "--json"],
+        0,
+    );
     assert!(listed.contains(&second), "{listed}");
     let shown = expect(&service, &["task", "get", "q", &first], 0);
     assert!(shown.contains("state\tready\n"), "{shown}");
@@ -90,7 +101,14 @@ fn queues_are_set_shown_purged_and_deleted() {
     let (service, _dir) = service();
     let set = expect(
         &service,
-        &["queues", "set", "q", "max_attempts=3", "names.a.b.lease_seconds=60", "retention.keep=results"],
+        &[
+            "queues",
+            "set",
+            "q",
+            "max_attempts=3",
+            "names.a.b.lease_seconds=60",
+            "retention.keep=results",
+        ],
         0,
     );
     assert!(set.contains("max_attempts\t3\tset\n"), "{set}");
@@ -105,14 +123,25 @@ fn queues_are_set_shown_purged_and_deleted() {
     let listed = expect(&service, &["queues", "list"], 0);
     assert!(listed.starts_with("q\t1\t1\t0\t0\t"), "{listed}");
 
-    let told = expect(&service, &["queues", "purge", "q", "--state", "scheduled", "--dry-run"], 0);
+    let told = expect(
+        &service,
+        &["queues", "purge", "q", "--state", "scheduled", "--dry-run"],
+        0,
+    );
     assert_eq!(told, "would purge 1 scheduled tasks of q\n");
     expect(&service, &["queues", "purge", "q"], 2);
-    let done = expect(&service, &["queues", "purge", "q", "--state", "scheduled", "--yes"], 0);
+    let done = expect(
+        &service,
+        &["queues", "purge", "q", "--state", "scheduled", "--yes"],
+        0,
+    );
     assert_eq!(done, "purged\t1\ncancel_requested\t0\n");
     let told = expect(&service, &["queues", "delete", "q", "--dry-run"], 0);
     assert_eq!(told, "would delete q with 1 tasks\n");
     expect(&service, &["queues", "delete", "q"], 2);
-    assert_eq!(expect(&service, &["queues", "delete", "q", "--yes"], 0), "queue\tq\ntasks\t1\n");
+    assert_eq!(
+        expect(&service, &["queues", "delete", "q", "--yes"], 0),
+        "queue\tq\ntasks\t1\n"
+    );
     expect(&service, &["queues", "delete", "q", "--yes"], 5);
 }

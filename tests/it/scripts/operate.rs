@@ -87,7 +87,10 @@ async fn what_is_cancelled_in_a_long_lane_is_never_granted_and_changes_no_order(
     let queue = Queue::start().await;
     let ids = put(&queue, LONG, task).await;
     let gone = |index: usize| index % 3 == 1;
-    let cancelled: Vec<_> = (0..LONG).filter(|index| gone(*index)).map(|index| ids[index]).collect();
+    let cancelled: Vec<_> = (0..LONG)
+        .filter(|index| gone(*index))
+        .map(|index| ids[index])
+        .collect();
     for batch in cancelled.chunks(250) {
         cancel(&queue, batch).await;
         assert_sound(&queue.redis, "emails");
@@ -102,12 +105,15 @@ async fn a_lane_of_cancelled_tasks_does_not_grow() {
     let queue = Queue::start().await;
     let ids = put(&queue, LONG, task).await;
     let length = || -> usize {
-        queue.redis.command(
-            deadpool_redis::redis::cmd("LLEN").arg(queue.key("fresh:10/default/")),
-        )
+        queue
+            .redis
+            .command(deadpool_redis::redis::cmd("LLEN").arg(queue.key("fresh:10/default/")))
     };
     let gone = |index: usize| index % 10 != 9;
-    let cancelled: Vec<_> = (0..LONG).filter(|index| gone(*index)).map(|index| ids[index]).collect();
+    let cancelled: Vec<_> = (0..LONG)
+        .filter(|index| gone(*index))
+        .map(|index| ids[index])
+        .collect();
     for batch in cancelled.chunks(100) {
         cancel(&queue, batch).await;
         assert_sound(&queue.redis, "emails");
@@ -124,7 +130,13 @@ async fn a_lane_whose_last_task_is_cancelled_leaves_no_trace() {
     let queue = Queue::start().await;
     let ids = put(&queue, 3, || grouped("acme")).await;
     cancel(&queue, &ids).await;
-    for key in ["turn", "heads:acme", "names:default", "fresh:10/default/acme", "stale"] {
+    for key in [
+        "turn",
+        "heads:acme",
+        "names:default",
+        "fresh:10/default/acme",
+        "stale",
+    ] {
         let there: bool = queue
             .redis
             .command(deadpool_redis::redis::cmd("EXISTS").arg(queue.key(key)));
@@ -145,7 +157,12 @@ async fn an_enqueue_repeated_after_its_task_was_cancelled_or_purged_makes_none()
     queue.enqueue(&[a.clone(), b.clone()]).await;
     put(&queue, 1_500, task).await;
     cancel(&queue, &[a.id]).await;
-    let purged = queue.call(&PurgeOp { only: None, ids: &[b.id] }).await;
+    let purged = queue
+        .call(&PurgeOp {
+            only: None,
+            ids: &[b.id],
+        })
+        .await;
     assert_eq!(purged.map(|purged| purged.purged), Ok(1));
     assert!(queue.show(a.id).await.is_none() && queue.show(b.id).await.is_none());
     queue.call(&queue.enqueue_op(&[a.clone(), b.clone()], true)).await;
@@ -186,7 +203,10 @@ async fn a_changed_time_moves_a_task_between_scheduled_and_ready() {
     assert_eq!(queue.lease(1).await.len(), 0);
     for _ in 0..2 {
         let now = change(&queue, id, at(When::Now)).await.unwrap();
-        assert_eq!((now.state, now.ready_at), (TaskState::Ready, Millis::new(T0 + 9_999)));
+        assert_eq!(
+            (now.state, now.ready_at),
+            (TaskState::Ready, Millis::new(T0 + 9_999))
+        );
         queue.at(10_500);
     }
     assert_eq!(queue.lease_one().await.task.id, id);
@@ -221,7 +241,12 @@ async fn a_leased_task_is_asked_to_end_whoever_asks() {
     let ids = put(&queue, 2, task).await;
     let held = queue.lease(2).await;
     assert_eq!(cancel(&queue, &ids[..1]).await, [Ok(Cancelled::Requested)]);
-    let purged = queue.call(&PurgeOp { only: None, ids: &ids[1..] }).await;
+    let purged = queue
+        .call(&PurgeOp {
+            only: None,
+            ids: &ids[1..],
+        })
+        .await;
     let expected = Purged {
         purged: 0,
         cancel_requested: 1,
@@ -308,7 +333,10 @@ async fn a_filter_finds_each_match_once_among_many_others() {
     scheduled.sort();
     let ready = States::One(TaskState::Ready);
     assert_eq!(select(&queue, ready, Some("acme"), false).await, rare);
-    assert_eq!(select(&queue, States::Unfinished, Some("acme"), false).await, rare);
+    assert_eq!(
+        select(&queue, States::Unfinished, Some("acme"), false).await,
+        rare
+    );
     let due = States::One(TaskState::Scheduled);
     assert_eq!(select(&queue, due, None, false).await, scheduled);
     assert_eq!(select(&queue, due, Some("acme"), false).await, []);
@@ -358,7 +386,14 @@ async fn finished_tasks_of_one_state_are_discarded_among_those_of_the_other() {
     assert_eq!(queue.list(TaskState::Completed, 10).await, []);
     assert_eq!(queue.list(TaskState::Cancelled, 3).await.len(), 10);
     let counts = queue.overview().await;
-    assert_eq!((counts.completed_total, counts.cancelled_total, counts.purged_total), (10, 10, 0));
+    assert_eq!(
+        (
+            counts.completed_total,
+            counts.cancelled_total,
+            counts.purged_total
+        ),
+        (10, 10, 0)
+    );
 }
 
 async fn delete(queue: &Queue, what: What, lanes: usize) -> DeleteStep {
@@ -400,12 +435,17 @@ async fn a_deleted_queue_is_gone_at_once_and_its_lanes_in_steps() {
     let held = queue.lease(4).await;
     queue.ack(&held[0].lease).await;
     queue.nack(&held[1].lease).await;
-    queue.release(&held[2].lease, leaseq::domain::settle::RetryAfter::None).await;
+    queue
+        .release(&held[2].lease, leaseq::domain::settle::RetryAfter::None)
+        .await;
     let mut step = delete(&queue, What::Filled, 5).await;
     assert_eq!(step.deleted, Deleted::Done { tasks: 74 });
     let mut steps = 1;
     while step.again {
-        assert_eq!(queue.call(&leaseq::store::ops::overview::OverviewOp).await, Err(Absent));
+        assert_eq!(
+            queue.call(&leaseq::store::ops::overview::OverviewOp).await,
+            Err(Absent)
+        );
         step = delete(&queue, What::Rest, 5).await;
         steps += 1;
     }

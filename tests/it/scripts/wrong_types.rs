@@ -58,7 +58,6 @@ enum Call {
     Purge,
     Discard,
     Delete,
-    ClearLanes,
 }
 
 /// A queue with a task in every state, and retention so small that every ending makes room.
@@ -209,12 +208,12 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
             };
             queue.try_call(&op).await.map(drop)
         }
-        Call::Delete | Call::ClearLanes => {
-            let what = match call {
-                Call::Delete => What::Filled,
-                _ => What::Rest,
+        Call::Delete => {
+            let op = DeleteOp {
+                what: What::Filled,
+                lanes: 10,
             };
-            queue.try_call(&DeleteOp { what, lanes: 10 }).await.map(drop)
+            queue.try_call(&op).await.map(drop)
         }
         Call::Reorder => {
             let op = ReorderOp {
@@ -317,18 +316,35 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (Call::Configure, "state q"),
         (Call::Reorder, "state turn fresh back heads"),
-        (Call::CancelReady, ""),
-        (Call::CancelScheduled, ""),
-        (Call::CancelLeased, ""),
-        (Call::Prioritise, ""),
-        (Call::PutOff, ""),
-        (Call::RunNow, ""),
-        (Call::Purge, ""),
-        (Call::Discard, ""),
-        (Call::Delete, ""),
-        (Call::ClearLanes, ""),
+        (
+            Call::CancelReady,
+            "state rec pay mut hist due leased dead done res turn mark stale fresh back heads names",
+        ),
+        (
+            Call::CancelScheduled,
+            "state rec pay mut hist due leased done res turn mark",
+        ),
+        (Call::CancelLeased, "state rec pay mut hist due leased turn mark"),
+        (
+            Call::Prioritise,
+            "state rec mut due leased dead res turn stale fresh back heads names",
+        ),
+        (
+            Call::PutOff,
+            "state rec mut due leased dead res turn stale fresh back heads names",
+        ),
+        (Call::RunNow, "state rec mut due leased turn back heads"),
+        (
+            Call::Purge,
+            "state q rec pay mut hist due leased dead res turn mark stale fresh back heads names",
+        ),
+        (Call::Discard, "state rec pay mut hist done res"),
+        (Call::Delete, "state due leased dead turn"),
     ] {
         for keep in [Keep::All, Keep::Results, Keep::None] {
+            if matches!((call, keep), (Call::Discard, Keep::None)) {
+                continue; // Nothing is kept.
+            }
             let needed = keys_needed(&mut queue, keep, call).await;
             let needed: Vec<_> = needed.iter().filter_map(|key| key.split(':').next()).collect();
             if needed.join(" ") != expected {

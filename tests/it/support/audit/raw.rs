@@ -147,7 +147,10 @@ impl Raw {
             ..Self::default()
         };
         let stale: BTreeMap<String, u64> = redis.command(cmd("HGETALL").arg(key("stale")));
-        raw.stale = stale.into_iter().map(|(key, count)| (lane(&key), count)).collect();
+        raw.stale = stale
+            .into_iter()
+            .map(|(key, count)| (lane(&key), count))
+            .collect();
         raw.read_lanes(redis, &root, &all, &keys);
         raw
     }

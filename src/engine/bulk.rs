@@ -62,7 +62,8 @@ impl Engine {
         for _ in 0..LOOKS_MAX {
             let found = usize::try_from(progress.matched).unwrap_or(usize::MAX);
             let room = limits::BULK_TASKS_MAX.saturating_sub(found);
-            if room == 0 {
+            // A batch of a scan is not cut, so a call may find a few more than it was asked for.
+            if room < 2 * limits::SCRIPT_ITEMS_MAX {
                 break;
             }
             let select = SelectOp {
@@ -70,7 +71,7 @@ impl Engine {
                 name: filter.name.as_ref().map(TaskName::as_str),
                 group: filter.group.as_ref().map(Group::as_str),
                 deletes: true,
-                limit: room.min(limits::SCRIPT_ITEMS_MAX),
+                limit: limits::SCRIPT_ITEMS_MAX,
                 cursor: &at,
             };
             let Ok(listed) = self.store().call(&keys, &select).await? else {

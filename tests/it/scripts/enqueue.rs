@@ -179,7 +179,7 @@ async fn a_configure_expects_the_version_that_it_saw() {
             None,
             false,
             Configured::Done {
-                version: 3,
+                version: T0 + 2,
                 created: false,
                 reorder: false,
             },

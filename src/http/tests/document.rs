@@ -99,11 +99,11 @@ async fn every_example_of_a_request_is_understood() {
                     Value::String(lines) => lines.clone(),
                     other => other.to_string(),
                 };
-                let mut request = request(
-                    &method.to_uppercase(),
-                    &path.replace("{queue}", "emails").replace(['{', '}'], ""),
-                    body,
-                );
+                let path = path
+                    .replace("{queue}", "emails")
+                    .replace("{id}", &"0".repeat(23))
+                    .replace(['{', '}'], "");
+                let mut request = request(&method.to_uppercase(), &path, body);
                 request
                     .headers_mut()
                     .insert("content-type", kind.parse().unwrap());

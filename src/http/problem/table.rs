@@ -195,7 +195,7 @@ problems! {
     OutcomeUnknown = "outcome_unknown", 504, SOON, UNKNOWN;
         "It is not known whether the operation happened";
         "The store did not answer in time. The operation may or may not have happened.";
-        "Repeat ack, nack, extend and release with the same lease: that is safe. A repeated enqueue may make a second task.";
+        "Repeat ack, nack, extend and release with the same lease: that is safe. So is repeating a cancel, a change, a purge or a deletion. A repeated enqueue may make a second task.";
     StoreFull = "store_full", 507, LATER, NOT_APPLIED;
         "The store is full";
         "Redis has no memory left for new tasks. Lease, ack, nack, release, cancel and purge still work.";

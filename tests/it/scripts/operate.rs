@@ -302,7 +302,7 @@ async fn select(queue: &Queue, states: States, group: Option<&str>, deletes: boo
             name: None,
             group,
             deletes,
-            limit: 100,
+            limit: 20,
             cursor: &cursor,
         };
         let listed = queue.call(&op).await.expect("the queue exists");

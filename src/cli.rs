@@ -5,6 +5,7 @@
 
 mod ack;
 mod bench;
+mod bulk;
 mod client;
 mod config;
 mod connect;
@@ -20,11 +21,14 @@ mod nack;
 mod openapi;
 mod output;
 mod paging;
+mod query;
+mod queues;
 #[cfg(test)]
 mod reference;
 mod release;
 mod serve;
 mod stats;
+mod task;
 mod verify;
 mod version;
 mod work;
@@ -58,6 +62,8 @@ enum Command {
     Stats(stats::Stats),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
+    Task(task::Task),
+    Queues(queues::Queues),
     Bench(bench::Args),
     Config(config::Config),
     Openapi(openapi::Openapi),
@@ -112,6 +118,8 @@ impl Command {
             Self::Stats(verb) => on_one_thread(verb.run(env)),
             Self::Verify(verb) => on_one_thread(verb.run(env)),
             Self::Doctor(verb) => on_one_thread(verb.run(env)),
+            Self::Task(verb) => on_one_thread(verb.run(env)),
+            Self::Queues(verb) => on_one_thread(verb.run(env)),
             Self::Bench(args) => on_one_thread(bench::run(args)),
         }
     }

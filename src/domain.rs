@@ -1,6 +1,7 @@
 //! What words mean. Pure: knows no Redis, no tokio, no HTTP.
 
 pub mod audit;
+pub mod change;
 pub mod checkup;
 pub mod durability;
 pub mod explain;

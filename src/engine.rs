@@ -11,8 +11,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod bulk;
+mod change;
 mod command;
 mod committer;
+mod cursor;
+mod delete;
 mod durability;
 mod enqueue;
 mod explain;
@@ -34,11 +38,14 @@ mod waiting;
 mod waitlist;
 mod wake;
 
+pub use bulk::{CancelFilter, Progress};
 pub use failure::Failure;
 pub use granted::Granted;
 pub use lease::{EmptyReason, LeaseFrom, LeaseRequest, Leased};
 pub use settle::SettleOutcome;
 pub use verify::Verified;
+
+pub use crate::store::ops::delete::Deleted;
 
 use self::command::Command;
 use self::committer::Committer;

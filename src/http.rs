@@ -114,7 +114,10 @@ fn routes() -> OpenApiRouter<Api> {
         // For producers.
         .routes(routes!(tasks::enqueue, tasks::list))
         .routes(routes!(batch::enqueue_batch))
-        .routes(routes!(tasks::task))
+        .routes(routes!(tasks::task, tasks::change::patch))
+        .routes(routes!(tasks::cancel::cancel))
+        .routes(routes!(tasks::cancel::cancel_many))
+        .routes(routes!(tasks::change::run_now))
         // For workers.
         .routes(routes!(leases::lease))
         .routes(routes!(leases::lease_many))
@@ -125,7 +128,13 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(settle::settle_batch))
         // For operators.
         .routes(routes!(queues::list))
-        .routes(routes!(queues::get, queues::put, queues::patch))
+        .routes(routes!(
+            queues::get,
+            queues::put,
+            queues::patch,
+            queues::delete::delete
+        ))
+        .routes(routes!(queues::purge::purge))
         .routes(routes!(queues::stats::stats))
         .routes(routes!(queues::verify::verify))
         // The service itself.

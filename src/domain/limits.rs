@@ -64,6 +64,8 @@ pub const PAGE_DEFAULT: usize = 20;
 pub const PAGE_MAX: usize = 500;
 /// Entries a page looks at before it stops short.
 pub const PAGE_SCAN_MAX: usize = 1000;
+/// Tasks that one call of bulk work handles.
+pub const BULK_TASKS_MAX: usize = 1000;
 
 /// Names with an entry of their own in one queue's config.
 pub const NAMES_MAX: usize = 1000;

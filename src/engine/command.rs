@@ -28,6 +28,8 @@ pub(super) enum Command {
     Made(QueueName, Result<(), Failure>),
     /// How many lease calls wait for the queue, and would take a task of this name?
     CountWaiting(QueueName, Option<TaskName>, oneshot::Sender<usize>),
+    /// The queue was deleted: what is known of it holds no more.
+    Forget(QueueName),
     /// Answer those who wait, and let nobody wait any more.
     Drain,
     /// Send what was taken, then end.

@@ -165,6 +165,10 @@ impl Committer {
             Command::CountWaiting(queue, name, reply) => {
                 let _ = reply.send(self.workers_waiting(&queue, name.as_ref()));
             }
+            Command::Forget(queue) => {
+                let line = self.line(&queue);
+                (line.config, line.hinted) = ((0, Arc::default()), None);
+            }
             Command::Drain => self.drain(),
             Command::Stop => self.stopping = true,
         }

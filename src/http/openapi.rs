@@ -118,7 +118,7 @@ fn header_ref(name: &str) -> Ref {
     ),
     components(schemas(
         ProblemDocument, super::problem::FieldError,
-        tasks::new_task::NewTaskRequest, batch::BatchRequest,
+        tasks::new_task::NewTaskRequest, tasks::cancel::CancelFilterRequest, batch::BatchRequest,
         settle::error::ErrorRequest,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,

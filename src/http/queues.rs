@@ -25,8 +25,10 @@ use crate::domain::{Millis, QueueName};
 use crate::engine::{ConfigWrite, QueueInfo};
 
 pub(super) mod config;
+pub(super) mod delete;
 mod merge;
 mod precondition;
+pub(super) mod purge;
 mod shown;
 pub(super) mod stats;
 pub(super) mod verify;

@@ -12,8 +12,11 @@ use super::problem::Code;
 use super::queues;
 use super::settle::answer::SettleAnswer;
 use super::tasks::EnqueueAnswer;
+use super::tasks::cancel::{CancelAnswer, CancelManyAnswer};
+use super::tasks::change::ChangeAnswer;
 use super::tasks::view::TaskAnswer;
 use crate::domain::audit::{Audit, Disagreement, Kind};
+use crate::domain::change::{Cancelled, Changed};
 use crate::domain::checkup::Check;
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::Settled;
@@ -21,7 +24,7 @@ use crate::domain::task::{
     Attempt, AttemptOutcome, DeadReason, Enqueued, Json, LeasedTask, Meta, Priority, TaskError, TaskView,
 };
 use crate::domain::{Millis, QueueName, TaskId, TaskName, TaskState};
-use crate::engine::{QueueInfo, QueueStats};
+use crate::engine::{Progress, QueueInfo, QueueStats};
 
 const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
 
@@ -91,6 +94,22 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("verify", "200", json(&queues::verify::AuditAnswer::of(&audit()))),
         ("doctor", "200", json(&doctor::CheckupAnswer::of(&checkup()))),
+        (
+            "cancel",
+            "200",
+            json(&CancelAnswer::of(id(), Cancelled::Requested)),
+        ),
+        (
+            "cancel_many",
+            "200",
+            json(&CancelManyAnswer::from(Progress {
+                matched: 120,
+                done: 118,
+                cancel_requested: 2,
+                next_cursor: None,
+            })),
+        ),
+        ("patch_task", "200", json(&ChangeAnswer::from(changed()))),
         ("queue", "200", json(&queues::QueueAnswer::of(info()))),
         (
             "stats",
@@ -139,6 +158,15 @@ fn payload() -> Json {
 
 fn name() -> TaskName {
     TaskName::parse("welcome").expect("a sound name")
+}
+
+fn changed() -> Changed {
+    Changed {
+        id: id(),
+        state: TaskState::Ready,
+        priority: Priority::new(100).expect("within its limits"),
+        ready_at: ACCEPTED,
+    }
 }
 
 fn nacked() -> Settled {

@@ -96,6 +96,8 @@ limits_answer! {
     problems_max: usize = limits::PROBLEMS_MAX;
     /// That one part of an audit may take.
     verify_seconds_max: u64 = limits::VERIFY_SECONDS_MAX;
+    /// Tasks that one call of bulk work handles.
+    bulk_tasks_max: usize = limits::BULK_TASKS_MAX;
     /// Names with an entry of their own in one queue's config.
     names_max: usize = limits::NAMES_MAX;
 }

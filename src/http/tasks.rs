@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::{At, Field, Parsed, Wrong, shape};
+use super::field::{At, Field, Object, Parsed, Wrong, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::path::{InQueue, InTask, QueuePath, TaskPath};
@@ -23,6 +23,8 @@ use crate::domain::task::Enqueued;
 use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::TaskFilter;
 
+pub(super) mod cancel;
+pub(super) mod change;
 pub(super) mod explain;
 pub(super) mod new_task;
 pub(super) mod view;
@@ -90,6 +92,21 @@ pub(super) async fn enqueue(
     let location = HeaderValue::try_from(location).expect("names and ids are visible ASCII");
     let answer = Json(EnqueueAnswer::of(&queue, enqueued));
     Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
+}
+
+shape! {
+    /// No fields: the path says all.
+    EmptyRequest:
+}
+
+impl EmptyRequest {
+    /// What nobody reads is refused.
+    fn check(body: &[u8]) -> Result<(), Problem> {
+        let mut wrong = Wrong::default();
+        let fields = json::open(json::text(body)?, None)?;
+        Object::new(fields, Self::SHAPE, At::Root, &mut wrong);
+        wrong.into_result()
+    }
 }
 
 shape! {

@@ -16,6 +16,7 @@
 //! | `…:turn` | zset | group → pass | the group has nothing ready |
 //! | `…:mark`, `…:mark_old` | hash | task id \[grant\] → how the lease ended (`lua/settle.lua`) | 5 to 11 min |
 //! | `…:req`, `…:req_at` | hash, zset | `request_id` → grants; → when they end | then |
+//! | `…:stale` | hash | lane → entries of its list whose tasks left otherwise than by a grant (`lua/waiting.lua`) | they are dropped |
 //! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
 //! | `…:back:<lane>` | zset | tick, task id → place | the lane is empty |
 //! | `…:heads:<group>` | zset | `priority/name` → order score of the lane's head | the group has nothing ready |
@@ -44,10 +45,10 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 17;
     pub const ROLES: [&'static str; Self::COUNT] = [
         "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark",
-        "mark_old", "req", "req_at",
+        "mark_old", "req", "req_at", "stale",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

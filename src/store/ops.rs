@@ -6,7 +6,10 @@ use super::reply::{BadReply, Reply};
 use crate::domain::Millis;
 
 pub mod ack;
+pub mod cancel;
 pub mod configure;
+pub mod delete;
+pub mod discard;
 pub mod enqueue;
 pub mod explain;
 pub mod extend;
@@ -14,9 +17,12 @@ pub mod lease;
 pub mod list;
 pub mod nack;
 pub mod overview;
+pub mod patch;
+pub mod purge;
 pub mod recall;
 pub mod release;
 pub mod reorder;
+pub mod select;
 pub mod show;
 pub mod sweep;
 pub mod verify;
@@ -86,10 +92,11 @@ fn settled<T>(
 
 /// One letter per state, as the scripts write it.
 fn state(letter: &str) -> Result<crate::domain::TaskState, BadReply> {
-    use crate::domain::TaskState::{Cancelled, Completed, Dead, Ready, Scheduled};
+    use crate::domain::TaskState::{Cancelled, Completed, Dead, Leased, Ready, Scheduled};
     Ok(match letter {
         "r" => Ready,
         "s" => Scheduled,
+        "l" => Leased,
         "d" => Dead,
         "x" => Cancelled,
         "c" => Completed,

@@ -40,6 +40,15 @@ impl Store {
         if queues >= max {
             return Ok(false);
         }
+        self.note(queue).await?;
+        Ok(true)
+    }
+
+    /// Notes a queue that is there: whoever made it does so again afterwards, because a deletion may have struck it off meanwhile.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn note(&self, queue: &QueueName) -> Result<(), StoreError> {
         let _: i64 = self
             .write(
                 cmd("HSETNX")
@@ -48,7 +57,21 @@ impl Store {
                     .arg(Millis::local().get()),
             )
             .await?;
-        Ok(true)
+        Ok(())
+    }
+
+    /// Strikes off a queue that was deleted. Somebody may have made it anew: look afterwards, and [`Self::note`] it then.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn unregister(&self, queue: &QueueName) -> Result<(), StoreError> {
+        let _: i64 = self
+            .command(cmd("HDEL").arg(keys::QUEUES).arg(queue.as_str()))
+            .await?;
+        let _: i64 = self
+            .command(cmd("ZREM").arg(keys::HINTS).arg(queue.as_str()))
+            .await?;
+        Ok(())
     }
 
     /// Wakes those who wait for a queue at other replicas: scripts tell only who asked, and a queue that was not there

@@ -60,8 +60,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes history requests grant plain draw several marks settle finish bury retry late examine);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list explain verify_tasks verify_index verify_lane verify_done verify_counts);
+files!(PARTS, "lua/": rotation task lanes waiting clear history requests grant plain draw several marks settle finish bury retry late examine);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list explain verify_tasks verify_index verify_lane verify_done verify_counts);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -101,6 +101,7 @@ fn constants(clock: Clock) -> String {
          local RETRY_BASE_MS, RETRY_FACTOR, RETRY_MAX_MS = {}, {}, {}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
+         local LOOK_MAX = {}\n\
          local HINTS = '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
          {}\
@@ -116,6 +117,7 @@ fn constants(clock: Clock) -> String {
         Order::Fifo as u8,
         Keep::Results as u8,
         Keep::None as u8,
+        limits::PAGE_SCAN_MAX,
         keys::WAKE,
         QueueKeys::lua(),
     )

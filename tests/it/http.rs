@@ -10,6 +10,7 @@ mod enqueue;
 mod explain;
 mod lease;
 mod leave;
+mod operate;
 mod outage;
 mod queues;
 mod refused;

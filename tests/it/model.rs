@@ -15,6 +15,8 @@ mod housekeeping;
 mod live;
 mod look;
 mod marks;
+mod operate;
+mod operated;
 mod promises;
 mod queue;
 mod seen;

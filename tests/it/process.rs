@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod embedded;
+mod manage;
 mod operate;
 pub(crate) mod running;
 mod serve;

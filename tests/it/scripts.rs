@@ -8,6 +8,7 @@ mod full_store;
 mod headers;
 mod history;
 mod marks;
+mod operate;
 mod order;
 mod reads;
 mod records;
@@ -54,7 +55,7 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
     assert_eq!(
         made,
         Configured::Done {
-            version: 1,
+            version: 1_800_000_000_000,
             created: true,
             reorder: false
         }
@@ -65,7 +66,7 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
         .map(|_| NewTask::new(Json::from_checked(Bytes::from_static(payload))))
         .collect();
     let op = EnqueueOp {
-        version: 1,
+        version: 1_800_000_000_000,
         config: &config,
         replica: "aaaaaaaa,",
         again: false,

@@ -49,6 +49,32 @@ async fn what_is_well_formed_reaches_the_engine() {
             "",
         ),
         ("GET", "/v1/queues/emails/tasks/00000000000000000000000", ""),
+        (
+            "PATCH",
+            "/v1/queues/emails/tasks/00000000000000000000000",
+            r#"{"priority":100,"run_at":"2020-01-01T00:00:00Z"}"#,
+        ),
+        (
+            "POST",
+            "/v1/queues/emails/tasks/00000000000000000000000/cancel",
+            "",
+        ),
+        (
+            "POST",
+            "/v1/queues/emails/tasks/00000000000000000000000/run-now",
+            "",
+        ),
+        (
+            "POST",
+            "/v1/queues/emails/tasks/cancel",
+            r#"{"filter":{"state":"ready","name":"a","group":"b"},"dry_run":true,"cursor":"x"}"#,
+        ),
+        (
+            "POST",
+            "/v1/queues/emails/purge",
+            r#"{"state":"scheduled","confirm":"emails","cursor":"x"}"#,
+        ),
+        ("DELETE", "/v1/queues/emails?confirm=emails", ""),
         ("GET", "/readyz", ""),
     ] {
         let answer = send(request(method, path, body.to_owned())).await;
@@ -88,11 +114,11 @@ async fn a_path_or_method_that_is_not_there_is_a_problem() {
     ] {
         assert_eq!(read(path).await.code(), Code::NotFound, "{path}");
     }
-    let answer = send(request("DELETE", "/v1/queues/emails", "")).await;
+    let answer = send(request("POST", "/v1/queues/emails", "")).await;
     assert_eq!(answer.code(), Code::MethodNotAllowed);
     let allow = answer.headers["allow"].to_str().unwrap();
     assert!(
-        ["GET", "PUT", "PATCH"]
+        ["GET", "PUT", "PATCH", "DELETE"]
             .iter()
             .all(|method| allow.contains(method)),
         "{allow}"

@@ -97,7 +97,7 @@ impl Queue {
     /// When something is due or a lease runs out.
     pub fn next_at(&self) -> Option<Millis> {
         let at = |task: &Task| match &task.state {
-            State::Scheduled { due } => Some(*due),
+            State::Scheduled { due, .. } => Some(*due),
             State::Leased(lease) => Some(lease.expires_at),
             _ => None,
         };

@@ -5,19 +5,21 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bytes::Bytes;
+use leaseq::domain::change::Change;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
-use leaseq::domain::{Millis, NewTask, TaskId, TaskName};
+use leaseq::domain::{Millis, NewTask, TaskId, TaskName, TaskState};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
 use super::answer::{Accepted, Answer, Grant};
 use super::grant::Wish;
+use super::operate::Filter;
 use super::queue::Queue;
 use super::settle::After;
 use super::step::{self, Draft, Step, Whose, any_step};
-use super::task::Proof;
+use super::task::{Proof, Task};
 use super::world::{QUEUE, World};
 use crate::support::audit::audit;
 use crate::support::queue::T0;
@@ -38,6 +40,11 @@ enum Deed {
     Clock(Millis),
     Sweep(usize),
     Flush,
+    Cancel(Vec<TaskId>, Option<TaskState>),
+    CancelMany(Filter),
+    Change(TaskId, Change),
+    Purge(Option<TaskState>, usize),
+    Delete(QueueConfig),
 }
 
 /// The model, and what it did last.
@@ -101,6 +108,18 @@ impl History {
             Step::Advance(ms) => Deed::Clock(now.plus(*ms)),
             Step::Sweep { limit } => Deed::Sweep(*limit),
             Step::Flush => Deed::Flush,
+            Step::Cancel { whose, only } => Deed::Cancel(self.ids(whose), *only),
+            Step::CancelMany(filter) => Deed::CancelMany(filter.clone()),
+            Step::Change {
+                whose,
+                priority,
+                when,
+            } => match self.ids(&[*whose]).first() {
+                Some(id) => Deed::Change(*id, when.change(*priority, now)),
+                None => Deed::Flush,
+            },
+            Step::Purge { state, page } => Deed::Purge(*state, *page),
+            Step::Delete(config) => Deed::Delete(config.clone()),
         }
     }
 
@@ -138,6 +157,24 @@ impl History {
         proofs
     }
 
+    /// The n-th latest of those that wait or are leased, or of all there ever were; each once.
+    fn ids(&self, whose: &[Whose]) -> Vec<TaskId> {
+        let unfinished = |id: &&TaskId| self.queue.tasks.get(*id).is_some_and(Task::is_unfinished);
+        let current: Vec<_> = self.ever.iter().filter(unfinished).copied().collect();
+        let mut ids = Vec::new();
+        for whose in whose {
+            let among = if whose.leased { &current } else { &self.ever };
+            let Some(latest) = whose.latest.checked_rem(among.len()) else {
+                continue;
+            };
+            let id = among[among.len() - 1 - latest];
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
     fn take(&mut self, deed: &Deed) -> Answer {
         let queue = &mut self.queue;
         match deed {
@@ -159,6 +196,11 @@ impl History {
             }
             Deed::Sweep(limit) => queue.sweep(*limit),
             Deed::Flush => Answer::Nothing,
+            Deed::Cancel(ids, only) => queue.cancel(ids, *only),
+            Deed::CancelMany(filter) => queue.cancel_many(filter),
+            Deed::Change(id, change) => queue.change(*id, *change),
+            Deed::Purge(state, _) => queue.purge(*state),
+            Deed::Delete(config) => queue.delete(config.clone()),
         }
     }
 }
@@ -200,6 +242,11 @@ impl World {
                 Answer::Nothing
             }
             Deed::Sweep(limit) => self.sweep(*limit),
+            Deed::Cancel(ids, only) => self.cancel(ids, *only),
+            Deed::CancelMany(filter) => self.cancel_many(filter),
+            Deed::Change(id, change) => self.change(*id, *change),
+            Deed::Purge(state, page) => self.purge(*state, *page),
+            Deed::Delete(config) => self.delete(config),
             Deed::Flush => {
                 self.flush_scripts();
                 Answer::Nothing
@@ -383,6 +430,18 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "lost",
         "took back",
         "came due",
+        "cancelled",
+        "cancel requested",
+        "cancel refused",
+        "cancel of nothing",
+        "nacked cancelled",
+        "released cancelled",
+        "extended and told to end",
+        "changed, scheduled",
+        "changed, ready",
+        "change refused",
+        "purged",
+        "deleted",
     ];
     let missed: Vec<_> = expected.iter().filter(|word| !met.contains_key(*word)).collect();
     assert!(

@@ -33,6 +33,7 @@ pub struct Task {
     pub deferrals: u16,
     pub worker: Option<String>,
     pub progress: Option<Bytes>,
+    pub cancel_requested: bool,
     pub attempts: Vec<Attempt>,
 }
 
@@ -40,6 +41,8 @@ pub struct Task {
 pub enum State {
     Scheduled {
         due: Millis,
+        /// As below: it was put off since.
+        ran_out: Option<Nonce>,
     },
     Ready {
         /// The lease that ran out, while nobody was granted the task since: its late ack would still complete it.
@@ -51,6 +54,9 @@ pub enum State {
         result: Option<Bytes>,
         /// By a lease that had run out and was counted as a failed attempt already.
         after_expiry: bool,
+    },
+    Cancelled {
+        at: Millis,
     },
     Dead {
         at: Millis,
@@ -102,7 +108,16 @@ impl Task {
         matches!(self.state, State::Ready { .. })
     }
 
-    pub fn is_finished(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Ready { .. } | State::Scheduled { .. })
+    }
+
+    /// Neither finished nor dead.
+    pub fn is_unfinished(&self) -> bool {
+        self.is_waiting() || self.lease().is_some()
+    }
+
+    pub fn is_completed(&self) -> bool {
         matches!(self.state, State::Completed { .. })
     }
 

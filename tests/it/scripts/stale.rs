@@ -1,5 +1,5 @@
-//! Entries and flags that operations of the future leave behind: a lane's entry whose task was purged or moved,
-//! and a leased task whose cancellation was asked for. The scripts know them already.
+//! Entries and flags that operators' work leaves behind: a lane's entry whose task was purged or moved,
+//! and a leased task whose cancellation was asked for. Made by hand, so that it is known where they lie.
 
 use deadpool_redis::redis::{cmd, pipe};
 use leaseq::domain::settle::RetryAfter;

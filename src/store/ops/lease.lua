@@ -41,10 +41,7 @@ for i, r in ipairs(requests) do given[i] = r.given end
 reply[7] = given
 
 take()
-if #ids > 0 then
-  write_grants(#ids)
-  queue.leased_at = NOW
-end
+if #ids > 0 then write_grants(#ids) end
 local joins = told and #ids < want and not string.find(queue.hungry, me, 1, true)
 if joins then queue.hungry = queue.hungry .. me end
 if joins or #ids > 0 then write_queue() end

@@ -99,6 +99,15 @@ impl Api {
             .await
     }
 
+    pub(super) async fn patch(&self, path: &str, json: Vec<u8>) -> Result<Bytes, CallError> {
+        let body = Some(("application/json", json.into()));
+        self.call(Method::PATCH, path, body, Duration::ZERO).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<Bytes, CallError> {
+        self.call(Method::DELETE, path, None, Duration::ZERO).await
+    }
+
     pub(super) async fn post_ndjson(&self, path: &str, lines: Bytes) -> Result<Bytes, CallError> {
         self.call(
             Method::POST,
@@ -107,10 +116,6 @@ impl Api {
             Duration::ZERO,
         )
         .await
-    }
-
-    pub(super) async fn delete(&self, path: &str) -> Result<Bytes, CallError> {
-        self.call(Method::DELETE, path, None, Duration::ZERO).await
     }
 
     /// An answer of any length, as it comes; the caller says how long it waits for more.

@@ -73,3 +73,11 @@ pub const ERROR_FILTER_BYTES_MAX: usize = 256;
 pub const NAMES_MAX: usize = 1000;
 /// Queues of one service, unless configured.
 pub const QUEUES_MAX_DEFAULT: usize = 10_000;
+
+/// Tasks ahead of a waiting one that are counted exactly.
+pub const AHEAD_MAX: usize = 1000;
+/// Problems of one audit that are told; more are counted.
+pub const PROBLEMS_MAX: usize = 100;
+/// Seconds that one part of an audit may take: default and most.
+pub const VERIFY_SECONDS_DEFAULT: u64 = 20;
+pub const VERIFY_SECONDS_MAX: u64 = 60;

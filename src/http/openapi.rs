@@ -119,7 +119,7 @@ fn header_ref(name: &str) -> Ref {
     ),
     components(schemas(
         ProblemDocument, super::problem::FieldError,
-        tasks::new_task::NewTaskRequest, batch::BatchRequest,
+        tasks::new_task::NewTaskRequest, tasks::cancel::CancelFilterRequest, batch::BatchRequest,
         settle::error::ErrorRequest, dead_letters::filter::DeadLetterFilter,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,

@@ -19,6 +19,7 @@ mod run;
 
 mod calm;
 mod kills;
+mod late;
 mod outages;
 mod stops;
 mod terminated;

@@ -6,6 +6,8 @@
 
 mod dlq;
 mod embedded;
+mod manage;
+mod operate;
 pub(crate) mod running;
 mod serve;
 pub(crate) mod service;

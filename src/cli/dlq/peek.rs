@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::which::Which;
 use crate::cli::connect::Connect;
 use crate::cli::exit::Exit;
-use crate::cli::stats::escaped;
+use crate::cli::paging::escaped;
 use crate::cli::{Done, client, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;

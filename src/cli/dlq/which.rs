@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cli::stats::escaped;
+use crate::cli::paging::escaped;
 use crate::domain::Millis;
 use crate::domain::task::DeadReason;
 

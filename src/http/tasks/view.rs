@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::explain::WaitingAnswer;
+use crate::domain::explain::Waiting;
 use crate::domain::task::{Attempt, Json, TaskError, TaskView};
 use crate::domain::{Group, LeasedTask, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::BadCursor;
@@ -143,6 +145,10 @@ pub(in crate::http) struct TaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     ready_at: Option<Millis>,
+    /// Why it is not running: scheduled and ready tasks, when read by id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    waiting: Option<WaitingAnswer>,
     /// Leased tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
@@ -209,6 +215,7 @@ impl<'a> TaskAnswer<'a> {
             enqueued_at: task.enqueued_at,
             run_at: task.ready_at.filter(|_| scheduled),
             ready_at: task.ready_at.filter(|_| !scheduled),
+            waiting: None,
             lease_expires_at: task.lease_expires_at,
             cancel_requested: task.cancel_requested,
             worker: task.worker.as_deref(),
@@ -227,6 +234,13 @@ impl<'a> TaskAnswer<'a> {
             tracestate: task.meta.tracestate.as_deref(),
             replayed_from: task.meta.replayed_from,
         }
+    }
+}
+
+impl TaskAnswer<'_> {
+    pub(in crate::http) fn because(self, waiting: Option<Waiting>) -> Self {
+        let waiting = waiting.map(WaitingAnswer::from);
+        Self { waiting, ..self }
     }
 }
 

@@ -23,6 +23,17 @@ local function last_error(history)
   return kind, message
 end
 
+-- Whether the grant is remembered as one that ran out. Looks at HISTORY_ATTEMPTS_MAX attempts at most.
+local function ran_out(history, grant)
+  local last = history and #history or 0
+  while last > 0 do
+    local at = last - 3 - unpack_bytes('>I4', history, last - 3)
+    if unpack_bytes('>I4', history, at + 2) == grant then return byte(history, at + 18) == LEASE_EXPIRED end
+    last = at - 1
+  end
+  return false
+end
+
 -- An attempt between the first and the latest gives up its stack and most of its message.
 local function shortened(body)
   local a = {}

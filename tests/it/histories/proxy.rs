@@ -34,12 +34,13 @@ pub(crate) struct Proxy {
 }
 
 struct Wire {
-    redis: PathBuf,
     state: Mutex<State>,
     over: AtomicBool,
 }
 
 struct State {
+    /// Where new connections go.
+    redis: PathBuf,
     rule: Rule,
     /// Both ends of each connection.
     open: Vec<(UnixStream, UnixStream)>,
@@ -56,8 +57,8 @@ impl Proxy {
     pub(crate) fn start(socket: &Path, redis: &Path) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
         let wire = Arc::new(Wire {
-            redis: redis.to_owned(),
             state: Mutex::new(State {
+                redis: redis.to_owned(),
                 rule: Rule::Pass,
                 open: Vec::new(),
                 held: Vec::new(),
@@ -75,6 +76,12 @@ impl Proxy {
 
     pub(crate) fn rule(&self, rule: Rule) {
         self.wire.state().rule = rule;
+    }
+
+    /// Leads to another Redis from now on.
+    pub(super) fn lead_to(&self, redis: &Path) {
+        self.wire.state().redis = redis.to_owned();
+        self.cut();
     }
 
     /// Cuts every connection, at both ends.
@@ -127,7 +134,8 @@ impl Wire {
             if self.over.load(Ordering::Relaxed) {
                 return;
             }
-            let (Ok(client), Ok(redis)) = (client, UnixStream::connect(&self.redis)) else {
+            let redis = self.state().redis.clone();
+            let (Ok(client), Ok(redis)) = (client, UnixStream::connect(redis)) else {
                 continue;
             };
             let mut state = self.state();

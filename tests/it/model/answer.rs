@@ -1,6 +1,7 @@
 //! What callers are told, and what a reader sees: the two things in which model and scripts must agree.
 
 use bytes::Bytes;
+use leaseq::domain::change::{Cancelled, Changed, NotChanged};
 use leaseq::domain::task::DeadReason;
 use leaseq::domain::{Millis, TaskId, TaskState};
 
@@ -27,11 +28,22 @@ pub enum Answer {
         /// Each dead letter, and when its new task is due.
         moved: Vec<(TaskId, Option<Millis>)>,
     },
-    Purged(Vec<TaskId>),
+    DeadPurged(Vec<TaskId>),
     Swept {
         next_at: Option<Millis>,
         expired: u64,
         came_due: u64,
+    },
+    Cancelled(Vec<Result<Cancelled, NotChanged>>),
+    Changed(Result<Changed, NotChanged>),
+    Purged {
+        purged: u64,
+        cancel_requested: u64,
+    },
+    /// And made anew, with this version.
+    Deleted {
+        tasks: u64,
+        version: u64,
     },
 }
 
@@ -75,6 +87,7 @@ pub enum Told {
     },
     Extended {
         until: Millis,
+        cancel_requested: bool,
     },
     Released {
         state: TaskState,
@@ -100,7 +113,15 @@ impl Told {
                 state: TaskState::Ready,
                 ..
             } => "nacked ready",
+            Self::Nacked {
+                state: TaskState::Cancelled,
+                ..
+            } => "nacked cancelled",
             Self::Nacked { .. } => "nacked scheduled",
+            Self::Extended {
+                cancel_requested: true,
+                ..
+            } => "extended and told to end",
             Self::Extended { .. } => "extended",
             Self::Released { already: true, .. } => "released already",
             Self::Released {
@@ -111,6 +132,10 @@ impl Told {
                 state: TaskState::Ready,
                 ..
             } => "released ready",
+            Self::Released {
+                state: TaskState::Cancelled,
+                ..
+            } => "released cancelled",
             Self::Released { .. } => "released scheduled",
             Self::Lost => "lost",
             Self::Unknown => "unknown",
@@ -168,13 +193,26 @@ impl Answer {
                 Some(_) => "replayed scheduled",
                 None => "replayed ready",
             })),
-            Self::Purged(ids) => words.extend(ids.iter().map(|_| "purged")),
+            Self::DeadPurged(ids) => words.extend(ids.iter().map(|_| "purged dead")),
             Self::Swept {
                 expired, came_due, ..
             } => {
                 words.extend((*expired > 0).then_some("took back"));
                 words.extend((*came_due > 0).then_some("came due"));
             }
+            Self::Cancelled(told) => words.extend(told.iter().map(|told| match told {
+                Ok(Cancelled::Done) => "cancelled",
+                Ok(Cancelled::Requested) => "cancel requested",
+                Err(NotChanged::State(_)) => "cancel refused",
+                Err(NotChanged::Unknown) => "cancel of nothing",
+            })),
+            Self::Changed(told) => words.push(match told {
+                Ok(changed) if changed.state == TaskState::Scheduled => "changed, scheduled",
+                Ok(_) => "changed, ready",
+                Err(_) => "change refused",
+            }),
+            Self::Purged { purged, .. } => words.extend((*purged > 0).then_some("purged")),
+            Self::Deleted { tasks, .. } => words.extend((*tasks > 0).then_some("deleted")),
             Self::Nothing | Self::Configured { .. } | Self::Accepted(_) => {}
         }
         words
@@ -201,6 +239,7 @@ pub struct Counts {
     pub oldest_ready_at: Option<Millis>,
     pub accepted_total: u64,
     pub completed_total: u64,
+    pub cancelled_total: u64,
     pub purged_total: u64,
     pub dead_evicted_total: u64,
     pub replayed_total: u64,
@@ -223,6 +262,7 @@ pub struct SeenTask {
     pub enqueued_at: Millis,
     pub ready_at: Option<Millis>,
     pub lease_expires_at: Option<Millis>,
+    pub cancel_requested: bool,
     pub worker: Option<String>,
     pub progress: Option<Bytes>,
     pub finished_at: Option<Millis>,

@@ -91,7 +91,7 @@ impl Queue {
             self.tasks.remove(id);
         }
         self.totals.purged += purged.len() as u64;
-        Answer::Purged(purged)
+        Answer::DeadPurged(purged)
     }
 }
 
@@ -175,7 +175,7 @@ impl World {
             let again = self.call(&PurgeDeadOp(&ids)).expect("the queue exists");
             assert_eq!(again, 0, "and only once");
         }
-        Answer::Purged(ids)
+        Answer::DeadPurged(ids)
     }
 
     /// All dead letters as a person reads them.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bytes::Bytes;
+use leaseq::domain::change::Change;
 use leaseq::domain::dead::Replay;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::Json;
-use leaseq::domain::{Millis, NewTask, Priority, Start, TaskId, TaskName};
+use leaseq::domain::{Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
@@ -17,10 +18,11 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use super::answer::{Accepted, Answer, Grant};
 use super::dead::Which;
 use super::grant::Wish;
+use super::operate::Filter;
 use super::queue::Queue;
 use super::settle::After;
 use super::step::{self, Draft, Step, Whose, any_step};
-use super::task::Proof;
+use super::task::{Proof, Task};
 use super::world::{QUEUE, World};
 use crate::support::audit::audit;
 use crate::support::queue::T0;
@@ -43,6 +45,11 @@ enum Deed {
     Clock(Millis),
     Sweep(usize),
     Flush,
+    Cancel(Vec<TaskId>, Option<TaskState>),
+    CancelMany(Filter),
+    Change(TaskId, Change),
+    Purge(Option<TaskState>, usize),
+    Delete(QueueConfig),
 }
 
 /// The model, and what it did last.
@@ -125,6 +132,18 @@ impl History {
             Step::Advance(ms) => Deed::Clock(now.plus(*ms)),
             Step::Sweep { limit } => Deed::Sweep(*limit),
             Step::Flush => Deed::Flush,
+            Step::Cancel { whose, only } => Deed::Cancel(self.ids(whose), *only),
+            Step::CancelMany(filter) => Deed::CancelMany(filter.clone()),
+            Step::Change {
+                whose,
+                priority,
+                when,
+            } => match self.ids(&[*whose]).first() {
+                Some(id) => Deed::Change(*id, when.change(*priority, now)),
+                None => Deed::Flush,
+            },
+            Step::Purge { state, page } => Deed::Purge(*state, *page),
+            Step::Delete(config) => Deed::Delete(config.clone()),
         }
     }
 
@@ -171,6 +190,24 @@ impl History {
         proofs
     }
 
+    /// The n-th latest of those that wait or are leased, or of all there ever were; each once.
+    fn ids(&self, whose: &[Whose]) -> Vec<TaskId> {
+        let unfinished = |id: &&TaskId| self.queue.tasks.get(*id).is_some_and(Task::is_unfinished);
+        let current: Vec<_> = self.ever.iter().filter(unfinished).copied().collect();
+        let mut ids = Vec::new();
+        for whose in whose {
+            let among = if whose.leased { &current } else { &self.ever };
+            let Some(latest) = whose.latest.checked_rem(among.len()) else {
+                continue;
+            };
+            let id = among[among.len() - 1 - latest];
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
     fn take(&mut self, deed: &Deed) -> Answer {
         let queue = &mut self.queue;
         match deed {
@@ -194,6 +231,11 @@ impl History {
             }
             Deed::Sweep(limit) => queue.sweep(*limit),
             Deed::Flush => Answer::Nothing,
+            Deed::Cancel(ids, only) => queue.cancel(ids, *only),
+            Deed::CancelMany(filter) => queue.cancel_many(filter),
+            Deed::Change(id, change) => queue.change(*id, *change),
+            Deed::Purge(state, _) => queue.purge(*state),
+            Deed::Delete(config) => queue.delete(config.clone()),
         }
     }
 }
@@ -237,6 +279,11 @@ impl World {
                 Answer::Nothing
             }
             Deed::Sweep(limit) => self.sweep(*limit),
+            Deed::Cancel(ids, only) => self.cancel(ids, *only),
+            Deed::CancelMany(filter) => self.cancel_many(filter),
+            Deed::Change(id, change) => self.change(*id, *change),
+            Deed::Purge(state, page) => self.purge(*state, *page),
+            Deed::Delete(config) => self.delete(config),
             Deed::Flush => {
                 self.flush_scripts();
                 Answer::Nothing
@@ -331,6 +378,9 @@ impl StateMachineTest for Scripts {
             assert_eq!(peeked, dead, "dead letters after {deed:?}");
             let problems = audit(&world.redis, QUEUE);
             assert!(problems.is_empty(), "after {deed:?}: {problems:#?}");
+            if history.ever.len().is_multiple_of(LIVE_AUDIT_EVERY) {
+                assert_eq!(world.live_problems(), [], "after {deed:?}");
+            }
             for word in answer.words() {
                 *world.met.entry(word).or_default() += 1;
             }
@@ -344,6 +394,9 @@ pub fn replay(config: QueueConfig, steps: Vec<Step>) {
         Scripts::test_sequential(Config::default(), History::new(config), steps, None)
     });
 }
+
+/// It takes a dozen calls: not after every step.
+const LIVE_AUDIT_EVERY: usize = 4;
 
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES")
@@ -418,9 +471,21 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "lost",
         "replayed ready",
         "replayed scheduled",
-        "purged",
+        "purged dead",
         "took back",
         "came due",
+        "cancelled",
+        "cancel requested",
+        "cancel refused",
+        "cancel of nothing",
+        "nacked cancelled",
+        "released cancelled",
+        "extended and told to end",
+        "changed, scheduled",
+        "changed, ready",
+        "change refused",
+        "purged",
+        "deleted",
     ];
     let missed: Vec<_> = expected.iter().filter(|word| !met.contains_key(*word)).collect();
     assert!(

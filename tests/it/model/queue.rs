@@ -31,6 +31,7 @@ pub struct Queue {
 pub struct Totals {
     pub accepted: u64,
     pub completed: u64,
+    pub cancelled: u64,
     pub purged: u64,
     pub dead_evicted: u64,
     pub replayed: u64,
@@ -42,7 +43,8 @@ impl Queue {
         Self {
             now,
             config,
-            version: 1,
+            // Versions of one name never come again, though its queue was deleted.
+            version: now.get(),
             tasks: BTreeMap::new(),
             accepted: 0,
             turns: Turns::default(),
@@ -107,15 +109,17 @@ impl Queue {
             place: self.accepted,
             state: State::Ready { ran_out: None },
             grants: 0,
+            nonce: None,
             failed: 0,
             deferrals: 0,
             worker: None,
             progress: None,
+            cancel_requested: false,
             attempts: Vec::new(),
         };
         if let Some(due) = run_at {
             task.place = task.place_at(due);
-            task.state = State::Scheduled { due };
+            task.state = State::Scheduled { due, ran_out: None };
         }
         task
     }

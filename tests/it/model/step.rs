@@ -1,11 +1,12 @@
 //! One step of a history, and how histories are made up.
 
 use bytes::Bytes;
+use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::DeadFilter;
 use leaseq::domain::queue::{Keep, NameConfig, Order, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{DeadReason, Json};
-use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
+use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -13,6 +14,7 @@ use proptest::sample::select;
 
 use super::dead;
 use super::grant::Wish;
+use super::operate::Filter;
 use super::settle::After;
 
 pub const NAMES: [&str; 3] = ["mail", "report", "sync"];
@@ -71,6 +73,22 @@ pub enum Step {
     },
     /// Redis forgets the scripts.
     Flush,
+    Cancel {
+        whose: Vec<Whose>,
+        only: Option<TaskState>,
+    },
+    CancelMany(Filter),
+    Change {
+        whose: Whose,
+        priority: Option<u64>,
+        when: Retry,
+    },
+    Purge {
+        state: Option<TaskState>,
+        page: usize,
+    },
+    /// The queue goes, and is made anew.
+    Delete(QueueConfig),
 }
 
 /// Which dead letters: by one of the filters.
@@ -144,6 +162,19 @@ impl Retry {
             Self::Now => Start::Now,
             Self::After(ms) => Start::After(ms),
             Self::At(_) => Start::At(self.instant(now).expect("an instant")),
+        }
+    }
+
+    /// `Now` leaves the time as it is; an instant that is past means now.
+    pub fn change(self, priority: Option<u64>, now: Millis) -> Change {
+        Change {
+            priority: priority.and_then(Priority::new),
+            when: match self {
+                Self::Now => When::AsItWas,
+                Self::After(0) => When::Now,
+                Self::After(ms) => When::At(now.plus(ms)),
+                Self::At(_) => When::At(self.instant(now).expect("an instant")),
+            },
         }
     }
 
@@ -237,8 +268,26 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
         4 => prop_oneof![6 => durations(), 1 => Just(600_000)].prop_map(Step::Advance),
         4 => select(vec![1, 2, 256]).prop_map(|limit| Step::Sweep { limit }),
         1 => Just(Step::Flush),
+        3 => (whose(), option::weighted(0.2, select(vec![TaskState::Ready, TaskState::Leased])))
+            .prop_map(|(whose, only)| Step::Cancel { whose, only }),
+        1 => filter().prop_map(Step::CancelMany),
+        4 => (whose(), option::weighted(0.6, select(PRIORITIES.to_vec())), retry())
+            .prop_map(|(whose, priority, when)| Step::Change { whose: whose[0], priority, when }),
+        1 => (option::weighted(0.9, select(TaskState::ALL.to_vec())), select(vec![1, 3, 256]))
+            .prop_map(|(state, page)| Step::Purge { state, page }),
+        1 => prop_oneof![2 => Just(Step::Flush), 1 => config().prop_map(Step::Delete)],
     ]
     .boxed()
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let state = option::weighted(
+        0.7,
+        select(vec![TaskState::Scheduled, TaskState::Ready, TaskState::Leased]),
+    );
+    let name = option::of(select(NAMES.to_vec()));
+    let group = option::of(select(GROUPS[1..].to_vec()));
+    (state, name, group).prop_map(|(state, name, group)| Filter { state, name, group })
 }
 
 pub fn config() -> BoxedStrategy<QueueConfig> {

@@ -18,6 +18,7 @@ const BESIDE: &[&[&str]] = &[
     &["HLEN", keys::QUEUES],
     &["HSETNX", keys::QUEUES, "x", "x"],
     &["HSCAN", keys::QUEUES, "0"],
+    &["HDEL", keys::QUEUES, "x"],
     &["ZADD", keys::HINTS, "1", "x"],
     &["ZREM", keys::HINTS, "x"],
     &["ZRANGEBYSCORE", keys::HINTS, "0", "1"],

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use leaseq::domain::queue::{Order, QueueConfig};
 use leaseq::domain::settle::{Ack, Nack, Release, RetryAfter, Settle};
 use leaseq::domain::task::{Json, TaskError};
-use leaseq::domain::{Group, NewTask, Priority, QueueName, Start};
+use leaseq::domain::{Group, Lease, NewTask, Priority, QueueName, Start};
 use leaseq::engine::{Engine, EngineSettings, LeaseFrom, LeaseRequest, Leased};
 
 use super::part;
@@ -78,7 +78,7 @@ async fn work(engine: Engine, stop: Arc<AtomicBool>) {
             continue;
         }
         granted.delivered();
-        let settle = |(n, lease): (usize, _)| match n % 8 {
+        let settle = |(n, lease): (usize, Lease)| match n % 8 {
             0 => Settle::Nack(
                 lease,
                 Nack {

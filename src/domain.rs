@@ -2,6 +2,7 @@
 
 pub mod durability;
 pub mod id;
+pub mod idempotency;
 pub mod lease;
 pub mod limits;
 pub mod names;
@@ -9,9 +10,10 @@ pub mod queue;
 pub mod settle;
 pub mod task;
 pub mod time;
+pub mod unique;
 
 pub use id::TaskId;
 pub use lease::{Lease, LeaseKey};
-pub use names::{Group, QueueName, TaskName};
+pub use names::{Group, QueueName, TaskName, UniqueKey};
 pub use task::{LeasedTask, NewTask, Priority, Start, TaskState};
 pub use time::Millis;

@@ -27,6 +27,7 @@ mod waiting;
 mod waitlist;
 mod wake;
 
+pub use enqueue::EnqueueOutcome;
 pub use failure::Failure;
 pub use granted::Granted;
 pub use lease::{EmptyReason, LeaseFrom, LeaseRequest, Leased};
@@ -121,6 +122,8 @@ pub struct QueueStats {
     pub replayed_total: u64,
     pub duplicates_total: u64,
     pub leases_expired_total: u64,
+    /// Marks of requests with an `Idempotency-Key` that had to go before their time.
+    pub idempotency_dropped_total: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -46,6 +46,12 @@ pub const ATTEMPTS_MAX: u16 = 1000;
 /// Headers of a task and bytes of one name plus value.
 pub const HEADERS_MAX: usize = 16;
 pub const HEADER_BYTES_MAX: usize = 1 << 10;
+/// Bytes of a `unique` key and of an `Idempotency-Key`.
+pub const UNIQUE_KEY_BYTES_MAX: usize = 255;
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Milliseconds that a `unique` key may be held.
+pub const UNIQUE_TTL_MS_MIN: u64 = 1_000;
+pub const UNIQUE_TTL_MS_MAX: u64 = DELAY_MS_MAX;
 /// Bytes of a worker's name and of a lease call's `request_id`.
 pub const WORKER_BYTES_MAX: usize = 128;
 pub const REQUEST_ID_BYTES_MAX: usize = 128;

@@ -78,6 +78,11 @@ pub struct QueueConfig {
     pub completed_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_bytes: Option<u64>,
+    /// How long a request with an `Idempotency-Key` is remembered, and how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_max: Option<u64>,
     /// Per task name; `"*"` stands for each name without an entry of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, NameConfig>,
@@ -108,6 +113,8 @@ pub mod defaults {
     pub const COMPLETED_MS: u64 = 3_600_000;
     pub const COMPLETED_MAX: u64 = 100_000;
     pub const COMPLETED_BYTES: u64 = 67_108_864;
+    pub const IDEMPOTENCY_MS: u64 = 86_400_000;
+    pub const IDEMPOTENCY_MAX: u64 = 1_000_000;
 
     /// Backoff of a failed attempt: `base * factor^(attempt - 1)`, at most `max`, with full jitter.
     pub const RETRY_BASE_MS: u64 = 1_000;

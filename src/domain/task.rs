@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use std::sync::Arc;
 
-use super::{Group, Millis, QueueName, TaskId, TaskName, limits};
+use super::idempotency::RepeatMark;
+use super::unique::Unique;
+use super::{Group, Millis, QueueName, TaskId, TaskName, UniqueKey, limits};
 
 /// 0..=1000, higher first. One point is worth the queue's `aging_seconds` of waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +105,9 @@ pub struct NewTask {
     pub max_attempts: Option<u16>,
     /// Wins over name, queue and server; [`limits::LEASE_MS_MIN`]..=[`limits::LEASE_MS_MAX`].
     pub lease_ms: Option<u64>,
+    pub unique: Option<Unique>,
+    /// Where the request that brings it may be repeated.
+    pub repeat_mark: Option<RepeatMark>,
     pub meta: Meta,
 }
 
@@ -124,6 +129,8 @@ impl NewTask {
             start: Start::Now,
             max_attempts: None,
             lease_ms: None,
+            unique: None,
+            repeat_mark: None,
             meta: Meta::default(),
         }
     }
@@ -172,14 +179,66 @@ impl serde::Serialize for TaskState {
     }
 }
 
-/// The answer to an accepted enqueue.
+/// The answer to an enqueue that was not refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enqueued {
     pub id: TaskId,
-    /// `Ready` or `Scheduled`.
-    pub state: TaskState,
+    /// `None`: the task is no longer kept.
+    pub state: Option<TaskState>,
     /// Set when scheduled.
     pub run_at: Option<Millis>,
+    pub made: Made,
+    /// An earlier request with the same `Idempotency-Key` did it, and this one nothing.
+    pub replayed: bool,
+    /// Of a completed task whose ack carried one; for enqueues of one task only.
+    pub result: Option<Json>,
+}
+
+/// What an enqueue made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A new task.
+    Task,
+    /// Nothing: another task holds the unique key.
+    Duplicate,
+    /// Nothing but a new payload and new options for the task that holds the unique key.
+    Replacement,
+}
+
+impl Enqueued {
+    /// A task that was made just now.
+    pub fn new(id: TaskId, run_at: Option<Millis>) -> Self {
+        Self {
+            id,
+            state: Some(if run_at.is_some() {
+                TaskState::Scheduled
+            } else {
+                TaskState::Ready
+            }),
+            run_at,
+            made: Made::Task,
+            replayed: false,
+            result: None,
+        }
+    }
+
+    /// Whether there is a task now that was not there before.
+    pub fn is_new(&self) -> bool {
+        self.made == Made::Task && !self.replayed
+    }
+}
+
+/// Why an enqueue was refused; nothing of it is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotEnqueued {
+    /// Another task holds the unique key, and `on_duplicate` says to reject.
+    Duplicate {
+        holder: TaskId,
+        /// `None`: it is no longer kept.
+        state: Option<TaskState>,
+    },
+    /// The `Idempotency-Key` came before, with another body.
+    Mismatch,
 }
 
 /// An error as a worker reported it, or as the service recorded it (`lease_expired`).
@@ -243,6 +302,7 @@ pub struct LeasedTask {
     pub server_time: Millis,
     pub enqueued_at: Millis,
     pub ready_at: Millis,
+    pub unique_key: Option<UniqueKey>,
     pub meta: Arc<Meta>,
     pub last_error: Option<TaskError>,
 }
@@ -279,6 +339,7 @@ pub struct TaskView {
     /// Dead tasks only.
     pub reason: Option<DeadReason>,
     pub attempts: Vec<Attempt>,
+    pub unique_key: Option<UniqueKey>,
     pub meta: Meta,
 }
 

@@ -11,7 +11,6 @@ use super::committer::Committer;
 use super::failure::Failure;
 use super::line::{Ending, Item};
 use crate::domain::settle::{Ack, Extend, Nack, NotSettled, Release, Settle, Settled};
-use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
 use crate::store::ops::ack::{AckOp, Acked};
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
@@ -138,7 +137,7 @@ impl Committer {
         if let Some(first) = enqueues.first() {
             let (version, config) = line.config.clone();
             let tasks: Vec<&NewTask> = enqueues.iter().flat_map(|job| &job.tasks).collect();
-            let again = first.again;
+            let (again, all_or_none) = (first.again, first.all_or_none);
             batch.push(
                 &keys,
                 &EnqueueOp {
@@ -146,6 +145,7 @@ impl Committer {
                     config: &config,
                     replica: &replica,
                     again,
+                    all_or_none,
                     tasks: &tasks,
                 },
             );
@@ -270,28 +270,18 @@ impl Committer {
             config: &config,
             replica: "",
             again: false,
+            all_or_none: false,
             tasks: &tasks,
         };
         match outcome(&op, answer) {
-            Ok(Accepted::Tasks { now, ready, run_at }) => {
+            Ok(Accepted::Tasks { now, ready, outcomes }) => {
                 self.line(queue).fresh += usize::try_from(ready).unwrap_or(usize::MAX);
-                self.due_at(queue, run_at.iter().flatten().min().copied(), now);
-                let mut run_at = run_at.into_iter();
+                let due = outcomes.iter().flatten().filter_map(|enqueued| enqueued.run_at);
+                self.due_at(queue, due.min(), now);
+                let mut outcomes = outcomes.into_iter();
                 for job in jobs {
-                    let accepted = job
-                        .tasks
-                        .iter()
-                        .zip(run_at.by_ref())
-                        .map(|(task, run_at)| Enqueued {
-                            id: task.id,
-                            state: if run_at.is_some() {
-                                TaskState::Scheduled
-                            } else {
-                                TaskState::Ready
-                            },
-                            run_at,
-                        });
-                    let _ = job.reply.send(Ok(accepted.collect()));
+                    let mine = outcomes.by_ref().take(job.tasks.len());
+                    let _ = job.reply.send(Ok(mine.collect()));
                 }
             }
             Ok(Accepted::Config { version, document }) => match serde_json::from_str(&document) {
@@ -431,6 +421,9 @@ impl Committer {
                 self.line(queue).fresh +=
                     usize::try_from(swept.expired + swept.came_due).unwrap_or(usize::MAX);
                 self.due_at(queue, swept.next_at, swept.now);
+                if swept.more {
+                    self.due_at(queue, Some(swept.now), swept.now);
+                }
             }
             Ok(Err(Absent)) => {}
             Err(error) => {

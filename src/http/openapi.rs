@@ -118,12 +118,12 @@ fn header_ref(name: &str) -> Ref {
     ),
     components(schemas(
         ProblemDocument, super::problem::FieldError,
-        tasks::new_task::NewTaskRequest, batch::BatchRequest,
+        tasks::new_task::NewTaskRequest, tasks::unique::UniqueRequest, batch::BatchRequest,
         settle::error::ErrorRequest,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,
         queues::config::DeadLetterConfig, queues::config::RetentionConfig, queues::config::NameConfigRequest,
-        wire::Name, wire::Id, wire::Instant, wire::Duration, wire::Json, wire::State, wire::Count,
+        wire::Name, wire::Id, wire::Instant, wire::Duration, wire::Json, wire::State, wire::StateOrGone, wire::Count,
     )),
 )]
 struct Base;
@@ -233,10 +233,19 @@ const HEADERS: &[(&str, Type, &str)] = &[
         Type::String,
         "What the answer has waited for: `memory`, `fsync` or `replicated`.",
     ),
+    (
+        "Idempotency-Replayed",
+        Type::String,
+        "`true` where an earlier request with the same `Idempotency-Key` did it.",
+    ),
     ("Retry-After", Type::Integer, "Seconds until a retry may help."),
 ];
 
 fn complete_operation(operation: &mut Operation, is_write: bool) {
+    let parameters = operation.parameters.iter().flatten();
+    let is_repeatable = parameters.into_iter().any(
+        |parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key"),
+    );
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         let mut add = |name: &str| {
@@ -247,6 +256,9 @@ fn complete_operation(operation: &mut Operation, is_write: bool) {
         add("X-Request-Id");
         if is_write && status.starts_with('2') {
             add("LeaseQ-Durability");
+        }
+        if is_repeatable && status.starts_with('2') {
+            add("Idempotency-Replayed");
         }
     }
 }

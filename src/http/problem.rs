@@ -61,6 +61,10 @@ impl Problem {
         self.0.code
     }
 
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     #[cfg(test)]
     pub(super) fn errors(&self) -> &[FieldError] {
         &self.0.errors

@@ -25,11 +25,7 @@ const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
 /// Operation, status, and what it answers.
 pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
     let queue = QueueName::parse("emails").expect("a sound name");
-    let enqueued = Enqueued {
-        id: id(),
-        state: TaskState::Ready,
-        run_at: None,
-    };
+    let enqueued = Enqueued::new(id(), None);
     let results = [Ok(enqueued.clone()), Err(Code::PayloadTooLarge.problem())];
     let info = || QueueInfo {
         queue: queue.clone(),
@@ -140,6 +136,7 @@ fn leased(queue: &QueueName) -> LeasedTask {
         server_time: ACCEPTED.plus(2_000),
         enqueued_at: ACCEPTED,
         ready_at: ACCEPTED,
+        unique_key: None,
         meta: Arc::new(Meta::default()),
         last_error: None,
     }
@@ -182,6 +179,7 @@ fn dead() -> TaskView {
         result: None,
         reason: Some(DeadReason::AttemptsExhausted),
         attempts: vec![attempt],
+        unique_key: None,
         meta: Meta::default(),
     }
 }

@@ -82,6 +82,12 @@ limits_answer! {
     error_message_bytes_max: usize = limits::ERROR_MESSAGE_BYTES_MAX;
     /// Kept of an error's stack; what is longer is cut and marked.
     error_stack_bytes_max: usize = limits::ERROR_STACK_BYTES_MAX;
+    /// Of a `unique` key.
+    unique_key_bytes_max: usize = limits::UNIQUE_KEY_BYTES_MAX;
+    /// That a `unique` key may be held.
+    unique_ttl_seconds_max: Seconds = Seconds(limits::UNIQUE_TTL_MS_MAX);
+    /// Of an `Idempotency-Key`.
+    idempotency_key_bytes_max: usize = limits::IDEMPOTENCY_KEY_BYTES_MAX;
     /// Of an extend's progress, as JSON text.
     progress_bytes_max: usize = limits::PROGRESS_BYTES_MAX;
     /// Failed attempts kept with a task.

@@ -15,6 +15,10 @@
 //! | `…:turn` | zset | group → pass | the group has nothing ready |
 //! | `…:mark`, `…:mark_old` | hash | task id \[grant\] → how the lease ended (`lua/settle.lua`) | 5 to 11 min |
 //! | `…:req`, `…:req_at` | hash, zset | `request_id` → grants; → when they end | then |
+//! | `…:uniq` | hash | unique key → task that holds it, when it expires (`lua/unique.lua`) | freed or expired |
+//! | `…:uniq_at` | zset | unique key → when it expires, of those that do | then |
+//! | `…:idem` | hash | request \[index\] → body, when it is forgotten, task (`lua/repeats.lua`) | after `idempotency_seconds`, or dropped |
+//! | `…:idem_at` | list | when it is forgotten, request \[index\] | with the mark |
 //! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
 //! | `…:back:<lane>` | zset | tick, task id → place | the lane is empty |
 //! | `…:heads:<group>` | zset | `priority/name` → order score of the lane's head | the group has nothing ready |
@@ -43,10 +47,10 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 19;
     pub const ROLES: [&'static str; Self::COUNT] = [
         "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark", "mark_old",
-        "req", "req_at",
+        "req", "req_at", "uniq", "uniq_at", "idem", "idem_at",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

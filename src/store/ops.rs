@@ -79,10 +79,11 @@ fn settled<T>(
 
 /// One letter per state, as the scripts write it.
 fn state(letter: &str) -> Result<crate::domain::TaskState, BadReply> {
-    use crate::domain::TaskState::{Cancelled, Completed, Dead, Ready, Scheduled};
+    use crate::domain::TaskState::{Cancelled, Completed, Dead, Leased, Ready, Scheduled};
     Ok(match letter {
         "r" => Ready,
         "s" => Scheduled,
+        "l" => Leased,
         "d" => Dead,
         "x" => Cancelled,
         "c" => Completed,

@@ -5,7 +5,8 @@ use bytes::{Buf, Bytes};
 use super::reply::BadReply;
 use crate::domain::queue::{Policy, defaults};
 use crate::domain::task::{Attempt, AttemptOutcome, DeadReason, Json, Meta, TaskError};
-use crate::domain::{Group, Millis, NewTask, Priority, TaskName};
+use crate::domain::unique::UniqueScope;
+use crate::domain::{Group, Millis, NewTask, Priority, TaskName, UniqueKey};
 
 /// A millisecond has this many places (`PLACES` in the prelude).
 pub const PLACES: u64 = 2048;
@@ -18,6 +19,7 @@ const LEASE_MS: u16 = 4;
 const GROUP: u16 = 8;
 const META: u16 = 16;
 const BIG: u16 = 32;
+const UNIQUE: u16 = 64;
 
 const CANCEL: u8 = 1;
 const EXPIRED: u8 = 2;
@@ -37,6 +39,7 @@ pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
         (GROUP, task.group.is_some()),
         (META, meta.is_some()),
         (BIG, big),
+        (UNIQUE, task.unique.is_some()),
     ] {
         flags |= if set { bit } else { 0 };
     }
@@ -54,6 +57,10 @@ pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
     if let Some(group) = &task.group {
         push_short(&mut out, group.as_str());
     }
+    if let Some(unique) = &task.unique {
+        out.push(scope_letter(unique.scope));
+        push_short(&mut out, unique.key.as_str());
+    }
     if let Some(meta) = &meta {
         let bytes = u32::try_from(meta.len()).expect("headers are bounded");
         out.extend_from_slice(&bytes.to_be_bytes());
@@ -63,6 +70,15 @@ pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
         out.extend_from_slice(payload);
     }
     (out, big.then(|| payload.clone()))
+}
+
+/// How a scope is written, in records and for the scripts.
+pub fn scope_letter(scope: UniqueScope) -> u8 {
+    match scope {
+        UniqueScope::Ttl(_) => b't',
+        UniqueScope::UntilLeased => b'l',
+        UniqueScope::UntilFinished => b'f',
+    }
 }
 
 fn push_short(out: &mut Vec<u8>, text: &str) {
@@ -80,6 +96,9 @@ pub struct Record {
     pub priority: Priority,
     pub name: TaskName,
     pub group: Option<Group>,
+    pub unique_key: Option<UniqueKey>,
+    /// It holds that key until it is finished.
+    pub holds_key: bool,
     pub meta: Meta,
     pub payload: Json,
     /// Bytes of record and payload.
@@ -136,6 +155,12 @@ pub fn read(mut record: Bytes, apart: Bytes) -> Result<Record, BadReply> {
     } else {
         Some(short(&mut record)?)
     };
+    let (mut unique_key, mut holds_key) = (None, false);
+    if flags & UNIQUE != 0 {
+        need(&record, 1)?;
+        holds_key = record.get_u8() == b'f';
+        unique_key = Some(UniqueKey::parse(&short(&mut record)?).map_err(|_| bad.clone())?);
+    }
     let mut meta = Meta::default();
     if flags & META != 0 {
         need(&record, 4)?;
@@ -155,6 +180,8 @@ pub fn read(mut record: Bytes, apart: Bytes) -> Result<Record, BadReply> {
             .map(|group| Group::parse(&group))
             .transpose()
             .map_err(|_| bad.clone())?,
+        unique_key,
+        holds_key,
         meta,
         payload: Json::from_checked(if payload.is_empty() {
             Bytes::from_static(b"null")

@@ -55,7 +55,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes history requests grant draw several marks settle finish bury retry late);
+files!(PARTS, "lua/": rotation task unique lanes history requests grant draw several marks settle finish bury retry late
+    repeats replace guard);
 files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");

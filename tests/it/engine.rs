@@ -43,7 +43,7 @@ async fn engine(redis: &Redis) -> Engine {
 async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
     let redis = Redis::start();
     let engine = engine(&redis).await;
-    engine.enqueue(&queue("warm"), task("1")).await.unwrap();
+    engine.enqueue(&queue("warm"), task("1")).await.unwrap().unwrap();
 
     let waiting = tokio::spawn({
         let engine = engine.clone();
@@ -53,8 +53,8 @@ async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
         tokio::task::yield_now().await;
     }
     let started = std::time::Instant::now();
-    let enqueued = engine.enqueue(&queue("q"), task("{\"a\":1}")).await.unwrap();
-    assert_eq!(enqueued.state, TaskState::Ready);
+    let enqueued = engine.enqueue(&queue("q"), task("{\"a\":1}")).await.unwrap().unwrap();
+    assert_eq!(enqueued.state, Some(TaskState::Ready));
 
     let Leased::Tasks(granted) = waiting.await.unwrap().unwrap() else {
         panic!("empty")
@@ -86,7 +86,7 @@ async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
 async fn grants_of_a_caller_who_left_are_given_back_at_once_and_uncounted() {
     let redis = Redis::start();
     let engine = engine(&redis).await;
-    let id = engine.enqueue(&queue("q"), task("1")).await.unwrap().id;
+    let id = engine.enqueue(&queue("q"), task("1")).await.unwrap().unwrap().id;
 
     let Leased::Tasks(granted) = engine.lease(lease("q", 1, Duration::ZERO)).await.unwrap() else {
         panic!("empty")
@@ -114,7 +114,7 @@ async fn a_scheduled_task_is_delivered_when_it_is_due_and_not_before() {
     let engine = engine(&redis).await;
     let mut later = task("1");
     later.start = leaseq::domain::Start::After(150);
-    let enqueued = engine.enqueue(&queue("q"), later).await.unwrap();
+    let enqueued = engine.enqueue(&queue("q"), later).await.unwrap().unwrap();
 
     let Leased::Tasks(granted) = engine.lease(lease("q", 1, Duration::from_secs(5))).await.unwrap() else {
         panic!("empty")
@@ -155,7 +155,7 @@ async fn an_engine_that_cannot_hear_other_replicas_serves() {
     while other.waiting() == 0 {
         tokio::task::yield_now().await;
     }
-    let id = one.enqueue(&queue("q"), task("1")).await.unwrap().id;
+    let id = one.enqueue(&queue("q"), task("1")).await.unwrap().unwrap().id;
     let Leased::Tasks(granted) = waiting.await.unwrap().unwrap() else {
         panic!("empty")
     };

@@ -69,6 +69,7 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
         config: &config,
         replica: "aaaaaaaa,",
         again: false,
+        all_or_none: false,
         tasks: &tasks,
     };
     let accepted = store.call(&keys, &op).await.unwrap();

@@ -116,6 +116,10 @@ problems! {
         "The lease is no longer held";
         "The lease ran out, the task was granted to somebody else since, or another operation has settled the lease.";
         "Stop working on the task and drop its result: somebody else has it or will have it. Extend leases in time, or ask for longer ones.";
+    DuplicateTask = "duplicate_task", 409, NO, None;
+        "Another task holds the unique key";
+        "Another task holds the key of `unique`, and `on_duplicate` is `reject`. Nothing was stored; `detail` names the task.";
+        "Read the answer as \"it is there already\". To be answered with that task instead, say `on_duplicate: return`.";
     QueuesFull = "queues_full", 409, NO, None;
         "The service has as many queues as it may have";
         "The request would have made a new queue beyond `max_queues`.";
@@ -152,6 +156,10 @@ problems! {
         "The request is not valid";
         "The request can be read, but a field is unknown, of the wrong type, out of its limits, or contradicts another. Nothing was stored.";
         "`errors` names each field and says what is allowed: `/…` is a JSON pointer into the body; `query:`, `path:` and `header:` name what is elsewhere.";
+    IdempotencyMismatch = "idempotency_mismatch", 422, NO, None;
+        "The Idempotency-Key was used for another request";
+        "An earlier request had the same `Idempotency-Key` and another body. This one changed nothing.";
+        "Repeat a request byte for byte, and give each new one a key of its own.";
     NotAvailable = "not_available", 422, NO, None;
         "This part of the API is not available yet";
         "The request uses a documented option that this version does not have. It was refused as a whole rather than obeyed in part.";
@@ -159,7 +167,7 @@ problems! {
     Internal = "internal", 500, NO, UNKNOWN;
         "The service made a mistake";
         "The service met something that it should never meet. The log has the details under the id in `instance`.";
-        "Report it with that id. Repeating an ack, nack or release is safe; an enqueue may have been accepted.";
+        "Report it with that id. Repeating an ack, nack or release is safe; an enqueue may have been accepted, and is safe to repeat with its `Idempotency-Key`.";
     StoreUnavailable = "store_unavailable", 503, SOON, NOT_APPLIED;
         "The store did not take the operation";
         "Redis could not be reached or refused the work. Nothing was written.";
@@ -183,7 +191,7 @@ problems! {
     OutcomeUnknown = "outcome_unknown", 504, SOON, UNKNOWN;
         "It is not known whether the operation happened";
         "The store did not answer in time. The operation may or may not have happened.";
-        "Repeat ack, nack, extend and release with the same lease: that is safe. A repeated enqueue may make a second task.";
+        "Repeat ack, nack, extend and release with the same lease: that is safe. So is an enqueue with the same `Idempotency-Key`; without one it may make a second task.";
     StoreFull = "store_full", 507, LATER, NOT_APPLIED;
         "The store is full";
         "Redis has no memory left for new tasks. Lease, ack, nack and release still work.";

@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
 use crate::domain::TaskName;
-use crate::domain::limits::{ATTEMPTS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
+use crate::domain::limits::{ATTEMPTS_MAX, BATCH_ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
 use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
 use crate::http::field::{
     At, Described, Field, Integer, Kind, Object, Refusal, Seconds, Shape, Word, Wrong, shape,
@@ -21,6 +21,9 @@ const DEFERRALS_MAX: u64 = 10_000;
 const AGING_MS_MAX: u64 = 86_400_000;
 /// Entries of dead letters and of finished tasks, time and bytes of the latter: what one queue may be told to keep.
 const KEPT_MAX: u64 = 10_000_000;
+/// What repeats are known by: for how long at least, and for how many tasks; the largest batch fits.
+const IDEMPOTENCY_MS_MIN: u64 = 1_000;
+const IDEMPOTENCY_MAX_MIN: u64 = 2 * BATCH_ITEMS_MAX as u64;
 const KEPT_MS_MAX: u64 = 365 * 86_400_000;
 const KEPT_BYTES_MAX: u64 = 1 << 40;
 
@@ -89,6 +92,22 @@ const RETENTION: Field<Nested> = Field::new(
     },
     "What is kept of finished tasks; the first bound reached counts.",
 );
+const IDEMPOTENCY_SECONDS: Field<Seconds> = Field::new(
+    "idempotency_seconds",
+    Seconds {
+        min_ms: IDEMPOTENCY_MS_MIN,
+        max_ms: KEPT_MS_MAX,
+    },
+    "How long an enqueue with an `Idempotency-Key` is remembered, from then on.",
+);
+const IDEMPOTENCY_MAX: Field<Integer> = Field::new(
+    "idempotency_max",
+    Integer {
+        min: IDEMPOTENCY_MAX_MIN,
+        max: KEPT_MAX,
+    },
+    "Tasks of such enqueues that are remembered; then the oldest are dropped, and counted.",
+);
 const NAMES: Field<Names> = Field::new(
     "names",
     Names,
@@ -142,9 +161,9 @@ const COMPLETED_BYTES: Field<Integer> = Field::new(
 
 shape! {
     /// A queue's config: what it sets, the rest being the server's defaults.
-    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES;
-        later "retry", "limits", "group_limits", "group_weights", "breaker", "idempotency_seconds", "idempotency_max",
-            "max_tasks", "max_bytes"
+    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES,
+        IDEMPOTENCY_SECONDS, IDEMPOTENCY_MAX;
+        later "retry", "limits", "group_limits", "group_weights", "breaker", "max_tasks", "max_bytes"
 }
 shape! {
     /// What is kept of tasks that used up their attempts.
@@ -183,6 +202,8 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         max_deferrals: small(object.take(&MAX_DEFERRALS, wrong)),
         order: object.take(&ORDER, wrong),
         aging_ms: object.take(&AGING, wrong),
+        idempotency_ms: object.take(&IDEMPOTENCY_SECONDS, wrong),
+        idempotency_max: object.take(&IDEMPOTENCY_MAX, wrong),
         ..QueueConfig::default()
     };
     let at = At::Field(&At::Root, DEAD_LETTER.name);
@@ -347,6 +368,7 @@ mod tests {
     const ALL: &str = r#"{"lease_seconds":45.5,"max_lease_seconds":3600,"max_attempts":7,"max_deferrals":0,
         "order":"strict","aging_seconds":0,"dead_letter":{"max_size":10},
         "retention":{"keep":"results","completed_seconds":0,"completed_max":5,"completed_bytes":0},
+        "idempotency_seconds":1.5,"idempotency_max":2000,
         "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60}}}"#;
 
     fn refused(text: &str) -> (Code, Vec<String>) {

@@ -37,6 +37,12 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "is_empty")]
     #[schema(required = false)]
     retention: RetentionDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    idempotency_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    idempotency_max: Option<u64>,
     /// As set: values that a name does not set are the queue's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
@@ -108,6 +114,8 @@ impl ConfigDocument {
                 completed_max: config.completed_max,
                 completed_bytes: config.completed_bytes,
             },
+            idempotency_seconds: seconds(config.idempotency_ms),
+            idempotency_max: config.idempotency_max,
             names: config
                 .names
                 .iter()
@@ -130,6 +138,8 @@ impl ConfigDocument {
             completed_ms: config.completed_ms.or(Some(defaults::COMPLETED_MS)),
             completed_max: config.completed_max.or(Some(defaults::COMPLETED_MAX)),
             completed_bytes: config.completed_bytes.or(Some(defaults::COMPLETED_BYTES)),
+            idempotency_ms: config.idempotency_ms.or(Some(defaults::IDEMPOTENCY_MS)),
+            idempotency_max: config.idempotency_max.or(Some(defaults::IDEMPOTENCY_MAX)),
             names: config.names.clone(),
         })
     }

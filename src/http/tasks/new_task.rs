@@ -11,6 +11,7 @@ use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Secon
 use crate::http::json::Fields;
 use crate::http::problem::Code;
 use crate::http::producer::Producer;
+use crate::http::tasks::unique::{self, UNIQUE};
 use crate::http::wire;
 
 /// A task's name.
@@ -90,8 +91,8 @@ const HEADERS: Field<Headers> = Field::new("headers", Headers, "Text by name, re
 
 shape! {
     /// A task to enqueue.
-    NewTaskRequest: NAME, PAYLOAD, PRIORITY, GROUP, DELAY, RUN_AT, MAX_ATTEMPTS, LEASE, HEADERS;
-        later "retry", "unique", "expires_in_seconds", "expires_at"
+    NewTaskRequest: NAME, PAYLOAD, PRIORITY, GROUP, DELAY, RUN_AT, MAX_ATTEMPTS, LEASE, UNIQUE, HEADERS;
+        later "retry", "expires_in_seconds", "expires_at"
 }
 
 /// Reads one task. What it returns is to be used only if nothing was noted in `wrong`.
@@ -138,6 +139,7 @@ pub(in crate::http) fn read(
         .take(&MAX_ATTEMPTS, wrong)
         .and_then(|n| u16::try_from(n).ok());
     let lease_ms = object.take(&LEASE, wrong);
+    let unique = unique::take(&mut object, wrong);
     let mut meta = producer.meta();
     meta.headers = object.take(&HEADERS, wrong).unwrap_or_default();
     NewTask {
@@ -149,29 +151,28 @@ pub(in crate::http) fn read(
         start,
         max_attempts,
         lease_ms,
+        unique,
+        repeat_mark: None,
         meta,
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::http) mod tests {
     use super::*;
     use crate::http::json;
     use crate::http::problem::Problem;
 
-    fn parse(body: &str) -> Result<NewTask, Problem> {
+    pub(in crate::http) fn parse(body: &str) -> Result<NewTask, Problem> {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let producer = Producer {
-            traceparent: None,
-            tracestate: None,
-        };
+        let producer = Producer::default();
         let mut wrong = Wrong::default();
         let fields = json::open(json::text(&body)?, None)?;
         let task = read(fields, &body, &producer, At::Root, &mut wrong);
         wrong.into_result().map(|()| task)
     }
 
-    fn refused(body: &str) -> (Code, Vec<String>) {
+    pub(in crate::http) fn refused(body: &str) -> (Code, Vec<String>) {
         let problem = parse(body).unwrap_err();
         (
             problem.code(),
@@ -267,11 +268,11 @@ mod tests {
 
     #[test]
     fn what_comes_later_is_refused_and_never_ignored() {
-        for field in ["unique", "retry", "expires_in_seconds", "expires_at"] {
+        for field in ["retry", "expires_in_seconds", "expires_at"] {
             let body = format!("{{\"{field}\":{{}}}}");
             assert_eq!(refused(&body), (Code::NotAvailable, vec![format!("/{field}")]));
         }
-        let with_typo = refused(r#"{"unique":{},"nmae":"x"}"#);
+        let with_typo = refused(r#"{"retry":{},"nmae":"x"}"#);
         assert_eq!(with_typo.0, Code::ValidationFailed);
         assert_eq!(with_typo.1.len(), 2);
     }

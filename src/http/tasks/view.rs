@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::task::{Attempt, Json, TaskError, TaskView};
-use crate::domain::{Group, LeasedTask, Millis, QueueName, TaskId, TaskName, TaskState};
+use crate::domain::{Group, LeasedTask, Millis, QueueName, TaskId, TaskName, TaskState, UniqueKey};
 use crate::engine::BadCursor;
 use crate::http::problem::Problem;
 use crate::http::wire::{self, Seconds};
@@ -63,6 +63,9 @@ pub(in crate::http) struct LeasedTaskAnswer<'a> {
     enqueued_at: Millis,
     #[schema(value_type = wire::Instant)]
     ready_at: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    unique_key: Option<&'a UniqueKey>,
     headers: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -94,6 +97,7 @@ impl<'a> LeasedTaskAnswer<'a> {
             server_time: task.server_time,
             enqueued_at: task.enqueued_at,
             ready_at: task.ready_at,
+            unique_key: task.unique_key.as_ref(),
             headers: &task.meta.headers,
             traceparent: task.meta.traceparent.as_deref(),
             tracestate: task.meta.tracestate.as_deref(),
@@ -168,6 +172,9 @@ pub(in crate::http) struct TaskAnswer<'a> {
     last_error: Option<ErrorAnswer<'a>>,
     /// Failed attempts, oldest first; of many, the first and the latest.
     attempts: Vec<AttemptAnswer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    unique_key: Option<&'a UniqueKey>,
     headers: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -208,6 +215,7 @@ impl<'a> TaskAnswer<'a> {
                 .last()
                 .map(|attempt| ErrorAnswer::of(&attempt.error)),
             attempts: task.attempts.iter().map(AttemptAnswer::of).collect(),
+            unique_key: task.unique_key.as_ref(),
             headers: &task.meta.headers,
             traceparent: task.meta.traceparent.as_deref(),
             tracestate: task.meta.tracestate.as_deref(),

@@ -1,5 +1,5 @@
 -- grant: what a lease call asks for, and how chosen tasks are handed out.
--- Uses   rotation task history requests
+-- Uses   rotation task unique history requests
 
 local requests, recalled, want = {}, {}, 0 -- per call
 
@@ -36,6 +36,7 @@ local function grant(ids, records, muts, seed, reply)
     local m = muts[i] or request.worker ~= '' or lease_ms > 0 or flags % 8 >= 4 or flags >= 32
     if m then
       local task = read_record(rec)
+      free_at_grant(id, task)
       lease_ms = lease_ms > 0 and lease_ms or task.lease_ms
       m = muts[i] and read_mut(muts[i])
       if m then
@@ -70,6 +71,7 @@ end
 local function write_grants(count)
   many('ZADD', LEASED, scores)
   many('HSET', MUT, granted)
+  write_freed()
   call('HINCRBY', Q, 'ready', -count)
   for _, r in ipairs(requests) do
     if r.grants then remember_request(r) end

@@ -18,7 +18,7 @@ local pack, unpack_bytes = struct.pack, struct.unpack -- once
 local call = redis.call -- once
 
 local KEYS, ARGV = keys, argv -- per call
-local Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT = unpack(KEYS) -- per call
+local Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT, UNIQ, UNIQ_AT, IDEM, IDEM_AT = unpack(KEYS) -- per call
 local ROOT = sub(Q, 1, -2) -- per call
 
 -- A millisecond has 2,048 places: room for ties in order of acceptance, and for a lease's nonce.

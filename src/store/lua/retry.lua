@@ -1,5 +1,5 @@
 -- retry: what becomes of a task whose grant ended without success.
--- Uses   task lanes history finish bury
+-- Uses   task unique lanes history finish bury
 
 -- The delay after a failed attempt, in ms: base * factor^(attempt - 1), at most max, full jitter.
 -- `chance` is uniform in [0, 1). The exponent is capped before it is raised, so nothing overflows.
@@ -35,6 +35,7 @@ local function ready_at(id, m, task, place)
 end
 
 local function cancel_now(id, m, rec)
+  free_unique(id, rec)
   cancelled = cancelled + 1
   local size = #rec
   if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
@@ -49,12 +50,9 @@ local function fail(id, m, task, rec, attempt, how)
     cancel_now(id, m, rec)
     return 'x', 0
   end
-  if how.reject then
-    bury(id, m, 'rejected')
-    return 'd', 0
-  end
-  if m.failed >= task.max_attempts then
-    bury(id, m, 'attempts_exhausted')
+  if how.reject or m.failed >= task.max_attempts then
+    free_unique(id, rec)
+    bury(id, m, how.reject and 'rejected' or 'attempts_exhausted')
     return 'd', 0
   end
   local run_at = how.run_at or NOW + backoff(m.failed, how.chance)
@@ -88,6 +86,7 @@ local function write_decisions(state, me, ended)
   many('ZREM', LEASED, ended)
   many('HSET', MUT, changes)
   many('HSET', HIST, histories)
+  write_freed()
   many('ZADD', DUE, waiting)
   apply_arrivals()
   write_buried(state[8])

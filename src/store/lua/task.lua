@@ -1,14 +1,15 @@
 -- task: how a task lies in Redis. The Rust twin is `store/record.rs`; a test holds the two together.
 --
 -- Record, in REC by id, immutable:
---   tick 7 | flags 2 | [run_at 6] [max_attempts 2] [lease_ms 4] | priority 2 | name 1+n | [group 1+n] | [meta 4+n] | payload
+--   tick 7 | flags 2 | [run_at 6] [max_attempts 2] [lease_ms 4] | priority 2 | name 1+n | [group 1+n] |
+--     [scope 1, unique key 1+n] | [meta 4+n] | payload
 --   The tick is the moment of acceptance in places: it tells the time and breaks ties.
 --   Payloads above 2 KiB lie in PAY instead, which only lease and reads touch.
 -- Mutable part, in MUT by id, only for tasks to which something happened:
 --   grants 4 | failed 2 | deferrals 2 | flags 1 | priority 2 | place 7 | granted_at 6 | slot 4 | [worker 1+n] [progress]
 --   The slot is the lease's length in ms while leased, and the ended lease's nonce afterwards.
 
-local RUN_AT, MAX_ATTEMPTS, LEASE_MS, GROUP, META, BIG = 1, 2, 4, 8, 16, 32
+local RUN_AT, MAX_ATTEMPTS, LEASE_MS, GROUP, META, BIG, UNIQUE = 1, 2, 4, 8, 16, 32, 64
 local CANCEL, EXPIRED, WORKER, PROGRESS, REASON = 1, 2, 4, 8, 16
 
 local function has(flags, bit) return flags % (bit * 2) >= bit end
@@ -30,6 +31,10 @@ local function read_record(rec)
   if has(flags, LEASE_MS) then task.lease_ms, at = unpack_bytes('>I4', rec, at) end
   task.priority, task.name, at = unpack_bytes('>I2Bc0', rec, at)
   if has(flags, GROUP) then task.group, at = unpack_bytes('>Bc0', rec, at) end
+  if has(flags, UNIQUE) then
+    task.scope_at = at
+    task.scope, task.unique_key, at = unpack_bytes('>c1Bc0', rec, at)
+  end
   if has(flags, META) then
     local length
     length, at = unpack_bytes('>I4', rec, at)
@@ -37,6 +42,11 @@ local function read_record(rec)
   end
   task.payload_at = at
   return task
+end
+
+-- A record without its tick, as its sender wrote it, with the due time that the sender could not know.
+local function with_run_at(body, run_at)
+  return pack('>I2I6', unpack_bytes('>I2', body) + RUN_AT, run_at) .. sub(body, 3)
 end
 
 local function read_mut(bytes)

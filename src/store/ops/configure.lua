@@ -23,7 +23,7 @@ set({ 'version', version + 1, unpack(ARGV, 4) })
 set({ 'doc', ARGV[3] })
 if version == 0 then
   set({ 'created_at', NOW, 'cancelled_total', 0, 'purged_total', 0, 'dead_evicted_total', 0, 'dead_aged_total', 0,
-    'replayed_total', 0, 'duplicates_total', 0, 'leases_expired_total', 0 })
+    'replayed_total', 0, 'duplicates_total', 0, 'leases_expired_total', 0, 'idempotency_dropped_total', 0 })
 end
 call('HSET', Q, unpack(fields))
 

@@ -1,15 +1,20 @@
 -- enqueue: accepts tasks, in order.
 --
 -- ARGV   1 config version they were resolved with  2 replica  3 "1" when an earlier try may have been applied
---        4 #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
+--        4 #guards  if any: "1" to accept all or none, ms and number of repeats remembered, then per guard: id, unique key or '',
+--          ms that it is held or 0, return | reject | replace, request (16) [.. index (2)] or '', digest of its body
+--        #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
 --          #tasks, then per task: id, record without its tick
 --        #big  then per payload above 2 KiB: id, payload
--- Reply  "accepted", now, how many are ready, then per task: run_at or 0
+-- Reply  "accepted", now, how many are ready, then per task: run_at or 0, where it was made; else one of
+--          {"made" (by an earlier request) | "duplicate" | "replaced", id, state, run_at or 0, "1" when an earlier request did it}
+--          {"rejected", id, state of the task that holds the key} | {"mismatch"}: where all or none, nothing was written
+--          state: r ready, s scheduled, l leased, d dead, c completed, x cancelled, g gone
 --        "config", version, document when the config has changed since (nothing written)
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
--- Keeps  I1 I2 I3 I4 I5 I17
--- Uses   rotation task marks
+-- Keeps  I1 I2 I3 I4 I5 I15 I16 I17
+-- Uses   rotation task marks guard
 
 local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry', 'tick', 'accepted_total', 'ready', 'retried_at')
 if not state[1] then return { 'absent' } end
@@ -36,11 +41,12 @@ local tick = tonumber(state[5])
 if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
 
 local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}
-local lanes, accepted, ready, at = {}, 0, 0, 5
-for _ = 1, tonumber(ARGV[4]) do
+local lanes, accepted, ready = {}, 0, 0
+local at = read_guards(4)
+local runs = tonumber(ARGV[at])
+at = at + 1
+for _ = 1, runs do
   local priority, name, group, when, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  local member = priority .. '/' .. name
-  local key = member .. '/' .. group
   at = at + 5
 
   local run_at = 0
@@ -48,14 +54,18 @@ for _ = 1, tonumber(ARGV[4]) do
     run_at = tonumber(sub(when, 2)) + (byte(when) == 43 and NOW or 0)
     if run_at <= NOW then run_at = 0 end
   end
-  local lane = lanes[key]
-  if not lane and run_at == 0 then
-    lane = { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
-    lanes[key] = lane
+  local function way()
+    local member = priority .. '/' .. name
+    local key = member .. '/' .. group
+    lanes[key] = lanes[key] or { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
+    return lanes[key]
   end
+  local lane = run_at == 0 and way()
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
     local id, answer = ARGV[from], doubtful and known(ARGV[from])
+    local guard = guards[id]
+    if guard and not answer then answer = meet(guard, ARGV[from + 1], way) end
     if answer then
       skipped[id] = true
     else
@@ -70,23 +80,26 @@ for _ = 1, tonumber(ARGV[4]) do
       else
         due[#due + 1] = run_at
         due[#due + 1] = id
-        local flags = unpack_bytes('>I2', ARGV[from + 1])
-        records[r + 2] = stamp .. pack('>I2I6', flags + 1, run_at) .. sub(ARGV[from + 1], 3) -- 1 is RUN_AT, which the sender cannot know
+        records[r + 2] = stamp .. with_run_at(ARGV[from + 1], run_at)
       end
       r = r + 2
+      if guard then made_guarded(guard, run_at, r, lane) end
     end
     replied = replied + 1
     reply[replied] = answer
   end
   at = at + 2 * tasks
 end
-if accepted == 0 then return reply end
+if (all_or_none and refused > 0) or (accepted == 0 and not has_guarded_writes()) then return reply end
 reply[3] = ready
+plan_guarded(records)
 
 local big = {}
 for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
-  if not skipped[ARGV[from]] then
-    big[#big + 1] = ARGV[from]
+  local id = ARGV[from]
+  local whose = payload_goes_to[id] or (not skipped[id] and not payload_dropped[id] and id)
+  if whose then
+    big[#big + 1] = whose
     big[#big + 1] = ARGV[from + 1]
   end
 end
@@ -109,5 +122,6 @@ for key, l in pairs(lanes) do
 end
 call('HSET', Q, 'tick', tick, 'accepted_total', state[6] + accepted, 'ready', state[7] + ready)
 if repeated then call('HSET', Q, 'retried_at', NOW) end
+write_guarded()
 wake(state[4], me, ready)
 return reply

@@ -231,6 +231,7 @@ impl Grant {
             nonce: self.nonce,
             age_ms: granted_at.since(record.enqueued_at),
             size: record.size,
+            holds_key: record.holds_key,
         };
         let task = LeasedTask {
             id: self.id,
@@ -249,6 +250,7 @@ impl Grant {
             server_time,
             enqueued_at: record.enqueued_at,
             ready_at: Millis::new(mutable.place / record::PLACES),
+            unique_key: record.unique_key,
             meta: record.meta.into(),
             last_error,
         };
@@ -269,6 +271,7 @@ impl Grant {
             nonce: self.nonce,
             age_ms: 0,
             size: 0,
+            holds_key: false,
         }
     }
 }

@@ -9,7 +9,7 @@
 -- Flags  no-writes
 
 local TOTALS = { 'accepted_total', 'completed_total', 'cancelled_total', 'purged_total', 'dead_evicted_total',
-  'dead_aged_total', 'replayed_total', 'duplicates_total', 'leases_expired_total' }
+  'dead_aged_total', 'replayed_total', 'duplicates_total', 'leases_expired_total', 'idempotency_dropped_total' }
 
 local state = call('HMGET', Q, 'version', 'doc', 'created_at', 'ready', unpack(TOTALS))
 if not state[1] then return { 'absent' } end

@@ -93,6 +93,7 @@ fn view(id: TaskId, reply: &mut Reply) -> Result<Option<TaskView>, BadReply> {
         result: ending.and_then(|ending| ending.result),
         reason: m.reason,
         attempts: record::read_history(history)?,
+        unique_key: record.unique_key,
         meta: record.meta,
     }))
 }

@@ -1,11 +1,11 @@
 -- sweep: takes back leases that ran out, makes due tasks ready, and drops what retention no longer covers.
 --
 -- ARGV   1 replica  2 how many of each at most
--- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due
+-- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due, "1" when more keys or marks are over
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
--- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   retry
+-- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I25 I28. It re-checks what it moves: an index entry alone decides nothing.
+-- Uses   unique repeats retry
 -- Flags  allow-oom
 
 local state, kept = read_state()
@@ -45,12 +45,15 @@ for i = 1, #over, 2 do
   end
 end
 check_writes(kept, limit)
+local more = plan_old_keys(limit) == limit or plan_old_repeats(limit, math.huge) == limit
 
 many('ZREM', DUE, came_due)
 write_decisions(state, me, ran_out)
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 evict_dead(state[8]) -- max_size may have been lowered
+write_keys()
+write_repeats()
 
 local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
 local next_at = min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)
-return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due }
+return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due, more and 1 or 0 }

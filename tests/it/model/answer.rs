@@ -1,7 +1,7 @@
 //! What callers are told, and what a reader sees: the two things in which model and scripts must agree.
 
 use bytes::Bytes;
-use leaseq::domain::task::DeadReason;
+use leaseq::domain::task::{DeadReason, Enqueued, Made, NotEnqueued};
 use leaseq::domain::{Millis, TaskId, TaskState};
 
 use super::task::{Attempt, Nonce};
@@ -29,11 +29,11 @@ pub enum Answer {
     },
 }
 
-/// One enqueue of a batch: how many were ready at once, when each is due.
+/// One enqueue of a batch: how many were ready at once, what each was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     pub ready: u64,
-    pub run_at: Vec<Option<Millis>>,
+    pub outcomes: Vec<Result<Enqueued, NotEnqueued>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +164,20 @@ impl Answer {
                 words.extend((*expired > 0).then_some("took back"));
                 words.extend((*came_due > 0).then_some("came due"));
             }
-            Self::Nothing | Self::Configured { .. } | Self::Accepted(_) => {}
+            Self::Accepted(accepted) => {
+                let outcomes = accepted.iter().flat_map(|accepted| &accepted.outcomes);
+                words.extend(outcomes.map(|outcome| match outcome {
+                    Err(NotEnqueued::Duplicate { .. }) => "rejected",
+                    Err(NotEnqueued::Mismatch) => "mismatched",
+                    Ok(task) if task.replayed => "replayed",
+                    Ok(task) => match task.made {
+                        Made::Task => "made",
+                        Made::Duplicate => "duplicate",
+                        Made::Replacement => "replaced",
+                    },
+                }));
+            }
+            Self::Nothing | Self::Configured { .. } => {}
         }
         words
     }
@@ -192,6 +205,7 @@ pub struct Counts {
     pub completed_total: u64,
     pub dead_evicted_total: u64,
     pub leases_expired_total: u64,
+    pub duplicates_total: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,6 +230,7 @@ pub struct SeenTask {
     pub result: Option<Bytes>,
     pub reason: Option<DeadReason>,
     pub attempts: Vec<Attempt>,
+    pub unique_key: Option<String>,
 }
 
 impl Seen {

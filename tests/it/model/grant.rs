@@ -80,7 +80,9 @@ impl Queue {
             expires_at: now.plus(lease_ms),
             lease_ms,
         });
-        seen_grant(wish_index, task)
+        let grant = seen_grant(wish_index, task);
+        self.free_at_grant(id);
+        grant
     }
 
     /// A repeated call gets the same grants, as far as they are still leased.

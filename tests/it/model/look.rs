@@ -42,6 +42,7 @@ impl World {
             completed_total: overview.completed_total,
             dead_evicted_total: overview.dead_evicted_total,
             leases_expired_total: overview.leases_expired_total,
+            duplicates_total: overview.duplicates_total,
         }
     }
 
@@ -89,6 +90,7 @@ fn seen_task(view: TaskView) -> SeenTask {
         finished_at: view.finished_at,
         result: view.result.map(bytes),
         reason: view.reason,
+        unique_key: view.unique_key.map(|key| key.to_string()),
         attempts: view
             .attempts
             .into_iter()

@@ -18,6 +18,7 @@ fn enqueue(tasks: &[Draft]) -> Step {
     Step::Enqueue {
         tasks: tasks.to_vec(),
         again: false,
+        request: None,
     }
 }
 

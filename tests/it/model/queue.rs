@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use leaseq::domain::queue::{Order, QueueConfig, defaults};
+use leaseq::domain::task::Enqueued;
 use leaseq::domain::{Millis, NewTask, Start, TaskId};
 
 use super::answer::{Accepted, Answer};
 use super::grant::Requests;
 use super::marks::Marks;
+use super::repeats::Repeats;
 use super::task::{PLACES, State, Task};
 use super::turns::Turns;
+use super::unique::Keys;
 
 #[derive(Debug, Clone)]
 pub struct Queue {
@@ -22,6 +25,8 @@ pub struct Queue {
     pub turns: Turns,
     pub marks: Marks,
     pub requests: Requests,
+    pub keys: Keys,
+    pub repeats: Repeats,
     /// Finished tasks that are kept, oldest first.
     pub finished: Vec<TaskId>,
     pub totals: Totals,
@@ -33,6 +38,7 @@ pub struct Totals {
     pub completed: u64,
     pub dead_evicted: u64,
     pub leases_expired: u64,
+    pub duplicates: u64,
 }
 
 impl Queue {
@@ -46,6 +52,8 @@ impl Queue {
             turns: Turns::default(),
             marks: Marks::default(),
             requests: Requests::default(),
+            keys: Keys::default(),
+            repeats: Repeats::default(),
             finished: Vec::new(),
             totals: Totals::default(),
         }
@@ -61,24 +69,37 @@ impl Queue {
 
     /// Accepts what it does not know yet. A repeat of an enqueue whose outcome was unknown is answered as the first.
     pub fn enqueue(&mut self, batch: &[NewTask]) -> Accepted {
-        let mut run_at = Vec::new();
+        let mut outcomes = Vec::new();
         let mut ready = Vec::new();
         for new in batch {
             if let Some(known) = self.tasks.get(&new.id) {
-                run_at.push(known.run_at);
+                outcomes.push(Ok(Enqueued::new(new.id, known.run_at)));
                 continue;
             }
-            let task = self.accept(new);
-            run_at.push(task.run_at);
-            if task.is_ready() {
-                ready.push(task.id);
+            let met = self.repeat(new).or_else(|| self.meet(new));
+            let outcome = met.unwrap_or_else(|| {
+                let task = self.accept(new);
+                let made = Enqueued::new(task.id, task.run_at);
+                if task.is_ready() {
+                    ready.push(task.id);
+                }
+                if let Some(unique) = &new.unique {
+                    self.hold(task.id, unique);
+                }
+                self.tasks.insert(task.id, task);
+                Ok(made)
+            });
+            if let Ok(told) = &outcome
+                && !told.replayed
+            {
+                self.remember(new, told);
             }
-            self.tasks.insert(task.id, task);
+            outcomes.push(outcome);
         }
         self.arrive(&ready);
         Accepted {
             ready: ready.len() as u64,
-            run_at,
+            outcomes,
         }
     }
 
@@ -110,6 +131,7 @@ impl Queue {
             worker: None,
             progress: None,
             attempts: Vec::new(),
+            unique_key: new.unique.as_ref().map(|unique| unique.key.to_string()),
         };
         if let Some(due) = run_at {
             task.place = task.place_at(due);

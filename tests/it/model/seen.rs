@@ -58,6 +58,7 @@ impl Task {
             result,
             reason,
             attempts: self.attempts.clone(),
+            unique_key: self.unique_key.clone(),
         }
     }
 }
@@ -93,6 +94,8 @@ impl Queue {
             completed_total: self.totals.completed,
             dead_evicted_total: self.totals.dead_evicted,
             leases_expired_total: self.totals.leases_expired,
+            duplicates_total: self.totals.duplicates,
+            idempotency_dropped_total: 0, // So many come in no history here.
         }
     }
 

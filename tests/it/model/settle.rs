@@ -131,6 +131,7 @@ impl Queue {
         let group = task.group.clone();
         self.depart(&group);
         self.totals.completed += 1;
+        self.free(proof.task);
         effects.finished.push(proof.task);
         let told = Told::Acked { late, already: false };
         effects.marks.push((Op::Ack, proof, told.clone()));
@@ -186,6 +187,7 @@ impl Queue {
             Some(at) => return self.ready_at(id, at, effects),
         };
         task.state = State::Dead { at: now, reason };
+        self.free(id);
         effects.died = true;
         TaskState::Dead
     }

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use leaseq::domain::queue::{Keep, NameConfig, Order, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::idempotency::Repeatable;
 use leaseq::domain::task::Json;
-use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
+use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
+use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName, UniqueKey};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -24,6 +26,7 @@ pub enum Step {
         tasks: Vec<Draft>,
         /// The outcome of the first try is unknown: the same batch is sent again, with one task more.
         again: bool,
+        request: Option<Request>,
     },
     Lease {
         wishes: Vec<Wish>,
@@ -70,6 +73,23 @@ pub struct Draft {
     pub max_attempts: Option<u16>,
     pub lease_ms: Option<u64>,
     pub payload_bytes: usize,
+    /// Which key, for how long, and what if it is held.
+    pub unique: Option<(u8, UniqueScope, OnDuplicate)>,
+}
+
+/// An `Idempotency-Key` and a body, one of a few each.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    pub key: u8,
+    pub body: u8,
+}
+
+impl Request {
+    /// As the API makes it: a request of one task has another form than one of many.
+    pub fn repeatable(self, tasks: usize) -> Repeatable {
+        let form = if tasks == 1 { "task" } else { "batch" };
+        Repeatable::new("", &format!("r{}", self.key), form, &[self.body])
+    }
 }
 
 /// A time that is written down before the clock is known.
@@ -135,6 +155,7 @@ impl Draft {
             max_attempts: None,
             lease_ms: None,
             payload_bytes: 2,
+            unique: None,
         }
     }
 
@@ -147,6 +168,11 @@ impl Draft {
             start: self.start.start(now),
             max_attempts: self.max_attempts,
             lease_ms: self.lease_ms,
+            unique: self.unique.map(|(key, scope, on_duplicate)| Unique {
+                key: UniqueKey::parse(&format!("k{key}")).expect("a valid key"),
+                scope,
+                on_duplicate,
+            }),
             ..NewTask::new(Json::from_checked(self.payload()))
         }
     }
@@ -168,7 +194,8 @@ pub fn id(number: u32) -> TaskId {
 pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
     prop_oneof![
         1 => config().prop_map(Step::Configure),
-        6 => (vec(draft(one_lane), 1..6), prop::bool::weighted(0.2)).prop_map(|(tasks, again)| Step::Enqueue { tasks, again }),
+        6 => (vec(draft(one_lane), 1..6), prop::bool::weighted(0.2), request())
+            .prop_map(|(tasks, again, request)| Step::Enqueue { tasks, again, request }),
         8 => (vec(wish(), 1..3), names(), 0..2048u16).prop_map(|(mut wishes, names, seed)| {
             distinct_requests(&mut wishes);
             Step::Lease { wishes, names, seed }
@@ -198,11 +225,12 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
         option::of(select(vec![0, 1_000])),
         option::of(select(vec![0, 1])),
         option::of(select(vec![1_000, 40_000])),
+        option::of(select(vec![1_000, 10_000])),
     );
     (policy, order, aging_ms, keep, bounds, names_config())
         .prop_map(
             |((max_attempts, lease_ms), order, aging_ms, keep, bounds, names)| {
-                let (dead_max_size, completed_max, completed_ms, max_deferrals, max_lease_ms) = bounds;
+                let (dead_max_size, completed_max, completed_ms, max_deferrals, max_lease_ms, idempotency_ms) = bounds;
                 QueueConfig {
                     lease_ms,
                     max_lease_ms,
@@ -215,6 +243,8 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
                     completed_ms,
                     completed_max,
                     completed_bytes: None,
+                    idempotency_ms,
+                    idempotency_max: None,
                     names,
                 }
             },
@@ -244,18 +274,47 @@ fn draft(one_lane: bool) -> impl Strategy<Value = Draft> {
         option::weighted(0.3, 1..4u16),
         option::weighted(0.2, select(vec![1_000, 10_000])),
         prop_oneof![8 => Just(2usize), 1 => Just(2048), 1 => Just(2049)],
+        option::weighted(0.25, unique()),
     )
         .prop_map(
-            |((name, group, priority), start, max_attempts, lease_ms, payload_bytes)| Draft {
-                name,
-                group,
-                priority,
+            move |((name, group, priority), start, max_attempts, lease_ms, payload_bytes, unique)| Draft {
                 start,
                 max_attempts,
                 lease_ms,
                 payload_bytes,
+                unique,
+                ..match unique {
+                    // Tasks of one key are in one lane: the entry of a replaced task that changed lanes is stale, and
+                    // what stale entries do to turns is not the model's to know.
+                    Some((key, ..)) if !one_lane => Draft {
+                        name: NAMES[usize::from(key)],
+                        group: GROUPS[usize::from(key)],
+                        ..Draft::new()
+                    },
+                    _ => Draft {
+                        name,
+                        group,
+                        priority,
+                        ..Draft::new()
+                    },
+                }
             },
         )
+}
+
+fn unique() -> impl Strategy<Value = (u8, UniqueScope, OnDuplicate)> {
+    let scope = prop_oneof![
+        2 => select(vec![1_000, 30_000]).prop_map(UniqueScope::Ttl),
+        1 => Just(UniqueScope::UntilLeased),
+        2 => Just(UniqueScope::UntilFinished),
+    ];
+    let on_duplicate = select(vec![OnDuplicate::Return, OnDuplicate::Reject, OnDuplicate::Replace]);
+    (0..3u8, scope, on_duplicate)
+}
+
+fn request() -> impl Strategy<Value = Option<Request>> {
+    let request = (0..3u8, prop_oneof![4 => Just(0u8), 1 => Just(1)]);
+    option::weighted(0.3, request.prop_map(|(key, body)| Request { key, body }))
 }
 
 fn wish() -> impl Strategy<Value = Wish> {

@@ -32,6 +32,7 @@ pub struct Task {
     pub worker: Option<String>,
     pub progress: Option<Bytes>,
     pub attempts: Vec<Attempt>,
+    pub unique_key: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -118,10 +118,11 @@ impl World {
             config: &config,
             replica: REPLICA,
             again,
+            all_or_none: false,
             tasks,
         };
         match self.call(&op) {
-            enqueue::Accepted::Tasks { ready, run_at, .. } => Accepted { ready, run_at },
+            enqueue::Accepted::Tasks { ready, outcomes, .. } => Accepted { ready, outcomes },
             other => panic!("{other:?}"),
         }
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::{cmd, pipe};
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
-use leaseq::domain::task::{Json, TaskError, TaskView};
+use leaseq::domain::task::{Enqueued, Json, NotEnqueued, TaskError, TaskView};
 use leaseq::domain::{
     Group, Lease, LeaseKey, LeasedTask, Millis, NewTask, Priority, QueueName, Start, TaskId, TaskName,
     TaskState,
@@ -170,16 +170,22 @@ impl Queue {
             config: &self.config,
             replica: REPLICA,
             again,
+            all_or_none: false,
             tasks,
         }
     }
 
     /// Enqueues and says when each task is due.
     pub async fn enqueue(&self, tasks: &[NewTask]) -> Vec<Option<Millis>> {
-        let Accepted::Tasks { run_at, .. } = self.call(&self.enqueue_op(tasks, false)).await else {
+        run_at(&self.told(&self.enqueue_op(tasks, false)).await)
+    }
+
+    /// What each task of an enqueue was told.
+    pub async fn told(&self, op: &EnqueueOp<'_, NewTask>) -> Vec<Result<Enqueued, NotEnqueued>> {
+        let Accepted::Tasks { outcomes, .. } = self.call(op).await else {
             panic!("not accepted")
         };
-        run_at
+        outcomes
     }
 
     /// Enqueues one task.
@@ -351,6 +357,12 @@ impl Drop for Queue {
             assert_sound(&self.redis, self.name.as_str());
         }
     }
+}
+
+/// When each of these is due.
+pub fn run_at(outcomes: &[Result<Enqueued, NotEnqueued>]) -> Vec<Option<Millis>> {
+    let due = |outcome: &Result<Enqueued, NotEnqueued>| outcome.as_ref().expect("not refused").run_at;
+    outcomes.iter().map(due).collect()
 }
 
 /// The answer to a call with one item, on a queue that exists.

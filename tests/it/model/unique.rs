@@ -1,0 +1,101 @@
+//! Unique keys: who holds which, and what an enqueue meets that asks for one that is held.
+
+use std::collections::BTreeMap;
+
+use leaseq::domain::task::{Enqueued, Made, NotEnqueued};
+use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
+use leaseq::domain::{Millis, NewTask, TaskId};
+
+use super::queue::Queue;
+use super::task::State;
+
+/// By key.
+pub type Keys = BTreeMap<String, Hold>;
+
+#[derive(Debug, Clone)]
+pub struct Hold {
+    holder: TaskId,
+    scope: UniqueScope,
+    since: Millis,
+}
+
+impl Queue {
+    /// Who holds the key now.
+    fn holder(&self, key: &str) -> Option<TaskId> {
+        let hold = self.keys.get(key)?;
+        match hold.scope {
+            UniqueScope::Ttl(ms) if hold.since.plus(ms) <= self.now => None,
+            _ => Some(hold.holder),
+        }
+    }
+
+    /// What an enqueue is told whose key is held; `None` when it is free.
+    pub(super) fn meet(&mut self, new: &NewTask) -> Option<Result<Enqueued, NotEnqueued>> {
+        let unique = new.unique.as_ref()?;
+        let holder = self.holder(unique.key.as_str())?;
+        self.totals.duplicates += 1;
+        let told = self.existing(holder, Made::Duplicate, false);
+        Some(match unique.on_duplicate {
+            OnDuplicate::Reject => Err(NotEnqueued::Duplicate {
+                holder,
+                state: told.state,
+            }),
+            OnDuplicate::Replace if self.replace(holder, new) => Ok(Enqueued {
+                made: Made::Replacement,
+                ..told
+            }),
+            _ => Ok(told),
+        })
+    }
+
+    /// A task that was there already, in its present state.
+    pub(super) fn existing(&self, id: TaskId, made: Made, replayed: bool) -> Enqueued {
+        let task = self.tasks.get(&id);
+        Enqueued {
+            id,
+            state: task.map(|task| task.state_word()),
+            run_at: task.and_then(|task| match task.state {
+                State::Scheduled { due } => Some(due),
+                _ => None,
+            }),
+            made,
+            replayed,
+            result: None,
+        }
+    }
+
+    /// Only what a producer says is replaced: id, place and due time stay.
+    fn replace(&mut self, holder: TaskId, new: &NewTask) -> bool {
+        let policy = self.config.policy(&new.name, (new.max_attempts, new.lease_ms));
+        let Some(task) = self.tasks.get_mut(&holder).filter(|task| task.grants == 0) else {
+            return false;
+        };
+        if !matches!(task.state, State::Scheduled { .. } | State::Ready { .. }) {
+            return false;
+        }
+        task.payload = new.payload.bytes().clone();
+        (task.max_attempts, task.lease_ms) = (policy.max_attempts, policy.lease_ms);
+        true
+    }
+
+    pub(super) fn hold(&mut self, id: TaskId, unique: &Unique) {
+        let hold = Hold {
+            holder: id,
+            scope: unique.scope,
+            since: self.now,
+        };
+        self.keys.insert(unique.key.as_str().to_owned(), hold);
+    }
+
+    /// The task was granted.
+    pub(super) fn free_at_grant(&mut self, id: TaskId) {
+        self.keys
+            .retain(|_, hold| hold.holder != id || hold.scope != UniqueScope::UntilLeased);
+    }
+
+    /// The task is over.
+    pub(super) fn free(&mut self, id: TaskId) {
+        self.keys
+            .retain(|_, hold| hold.holder != id || matches!(hold.scope, UniqueScope::Ttl(_)));
+    }
+}

@@ -12,7 +12,10 @@ pub enum BadName {
     Name,
     #[error("must be 1 to 128 bytes of UTF-8 without control characters")]
     Group,
-    #[error("must be 1 to {} bytes of UTF-8 without control characters", UNIQUE_KEY_BYTES_MAX)]
+    #[error(
+        "must be 1 to {} bytes of UTF-8 without control characters",
+        UNIQUE_KEY_BYTES_MAX
+    )]
     UniqueKey,
 }
 

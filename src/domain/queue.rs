@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TaskName;
 
-/// Which task of a group is next.
+/// Which task of a group is next. Redis keeps the place in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
@@ -29,7 +29,7 @@ impl Order {
     }
 }
 
-/// What stays readable of a finished task.
+/// What stays readable of a finished task. Redis keeps the place in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {

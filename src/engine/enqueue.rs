@@ -62,7 +62,9 @@ impl Engine {
     ) -> Result<Result<Vec<Enqueued>, (usize, NotEnqueued)>, Failure> {
         let outcomes = answer(self.send_enqueue(queue, tasks, true)).await?;
         let placed = outcomes.into_iter().enumerate();
-        Ok(placed.map(|(index, outcome)| outcome.map_err(|refused| (index, refused))).collect())
+        Ok(placed
+            .map(|(index, outcome)| outcome.map_err(|refused| (index, refused)))
+            .collect())
     }
 
     fn send_enqueue(
@@ -78,7 +80,9 @@ impl Engine {
             again: false,
             // Without any that may be refused it is so anyway, and need not be alone.
             all_or_none: all_or_none
-                && tasks.iter().any(|task| task.unique.is_some() || task.repeat_mark.is_some()),
+                && tasks
+                    .iter()
+                    .any(|task| task.unique.is_some() || task.repeat_mark.is_some()),
             tasks,
             reply,
         };

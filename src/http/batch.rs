@@ -112,8 +112,14 @@ pub(super) async fn enqueue_batch(
     body: BatchBody,
 ) -> Result<Response, Problem> {
     let (mut batch, repeatable) = match body {
-        BatchBody::Json(body) => (read_json(&body, &producer)?, producer.repeatable(Form::Batch, &body)),
-        BatchBody::Ndjson(body) => (read_lines(&body, &producer)?, producer.repeatable(Form::Lines, &body)),
+        BatchBody::Json(body) => (
+            read_json(&body, &producer)?,
+            producer.repeatable(Form::Batch, &body),
+        ),
+        BatchBody::Ndjson(body) => (
+            read_lines(&body, &producer)?,
+            producer.repeatable(Form::Lines, &body),
+        ),
     };
     if let Some(repeatable) = repeatable {
         for (index, item) in (0..).zip(&mut batch.items) {
@@ -135,7 +141,11 @@ pub(super) async fn enqueue_batch(
         Vec::new()
     } else if batch.atomic {
         let accepted = engine.enqueue_all(&queue, tasks).await?;
-        accepted.map_err(refused_as_a_whole)?.into_iter().map(|task| Ok(Ok(task))).collect()
+        accepted
+            .map_err(refused_as_a_whole)?
+            .into_iter()
+            .map(|task| Ok(Ok(task)))
+            .collect()
     } else {
         engine.enqueue_many(&queue, tasks).await
     };
@@ -383,9 +393,7 @@ mod tests {
     fn a_service_that_accepts_nothing_says_so_once() {
         let down = || Err(Code::StoreUnavailable.problem());
         let bad = || Err(Problem::at("/tasks/0/name", "x"));
-        let good = || {
-            Ok(Enqueued::new(TaskId::new(Millis::local()), None))
-        };
+        let good = || Ok(Enqueued::new(TaskId::new(Millis::local()), None));
         assert!(Problem::of_all(&[down(), down()]).is_some());
         for mixed in [
             vec![down(), bad()],

@@ -243,9 +243,9 @@ const HEADERS: &[(&str, Type, &str)] = &[
 
 fn complete_operation(operation: &mut Operation, is_write: bool) {
     let parameters = operation.parameters.iter().flatten();
-    let is_repeatable = parameters.into_iter().any(
-        |parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key"),
-    );
+    let is_repeatable = parameters
+        .into_iter()
+        .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key"));
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         let mut add = |name: &str| {

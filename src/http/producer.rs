@@ -90,7 +90,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     match key {
         Some(key) if values.next().is_none() => Ok(Some(key)),
         _ => {
-            let allowed = format!("must be given once, as 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters");
+            let allowed =
+                format!("must be given once, as 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters");
             Err(Problem::at("header:Idempotency-Key", allowed))
         }
     }
@@ -160,7 +161,13 @@ mod tests {
         };
         assert_eq!(of(&[]).unwrap(), None);
         assert_eq!(of(&[b"\"9b1 deb\""]).unwrap().as_deref(), Some("\"9b1 deb\""));
-        for bad in [&[&b""[..]][..], &[b"a\tb"], &[b"caf\xe9"], &[&[b'k'; 256]], &[b"k", b"k"]] {
+        for bad in [
+            &[&b""[..]][..],
+            &[b"a\tb"],
+            &[b"caf\xe9"],
+            &[&[b'k'; 256]],
+            &[b"k", b"k"],
+        ] {
             assert!(of(bad).is_err(), "{bad:?}");
         }
     }

@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 
 use deadpool_redis::redis;
 
-use super::keys;
+use super::keys::{self, QueueKeys};
+use super::state;
 use crate::domain::limits;
-use crate::domain::queue::defaults;
+use crate::domain::queue::{Keep, Order, defaults};
 
 /// What ends the lines that are run again with every call.
 const PER_CALL: &str = " -- per call";
@@ -96,7 +97,10 @@ fn constants(clock: Clock) -> String {
         "local DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS = {}, {}\n\
          local RETRY_BASE_MS, RETRY_FACTOR, RETRY_MAX_MS = {}, {}, {}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
+         local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local HINTS = '{}'\n\
+         local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
+         {}\
          local function clock() {now} end\n",
         defaults::LEASE_MS,
         defaults::MAX_ATTEMPTS,
@@ -105,7 +109,12 @@ fn constants(clock: Clock) -> String {
         defaults::RETRY_MAX_MS,
         limits::HISTORY_ATTEMPTS_MAX,
         limits::HISTORY_BYTES_MAX,
+        Order::Aged as u8,
+        Order::Fifo as u8,
+        Keep::Results as u8,
+        Keep::None as u8,
         keys::WAKE,
+        QueueKeys::lua(),
     )
 }
 
@@ -130,24 +139,34 @@ fn declared(text: &str) -> String {
 
 /// Prelude, constants and the parts that `wanted` takes, as files with their texts.
 fn foundation(clock: Clock, wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
-    let mut pieces = vec![("constants", constants(clock)), ("prelude", declared(PRELUDE))];
+    let mut pieces = vec![
+        ("constants", constants(clock)),
+        ("prelude", declared(PRELUDE)),
+        ("state", state::lua()),
+    ];
     let parts = PARTS.iter().filter(|(part, _)| wanted(part));
     pieces.extend(parts.map(|&(part, text)| (part, declared(text))));
+    pieces.push(("begin", beginning()));
     pieces
+}
+
+/// What every call begins with. Apart from what the parts add, for a function of Lua 5.1 knows 60 outer names at most.
+fn beginning() -> String {
+    format!(
+        "local function begin_call(keys, argv) if not call then{} end{} end\n",
+        assignments(PRELUDE, ONCE),
+        assignments(PRELUDE, PER_CALL)
+    )
 }
 
 /// What each call of an operation begins with, and the operation as `run()`.
 fn operation(source: &str) -> (String, String) {
     let reached = reach(source);
-    let mut begin = format!(
-        "local function begin(keys, argv) if not call then{} end{}",
-        assignments(PRELUDE, ONCE),
-        assignments(PRELUDE, PER_CALL)
+    let parts = PARTS.iter().filter(|(part, _)| reached.contains(part));
+    let resets: String = parts.map(|(_, text)| assignments(text, PER_CALL)).collect();
+    let begin = format!(
+        "local function begin(keys, argv) begin_call(keys, argv){resets} end\nlocal function run()\n"
     );
-    for (_, text) in PARTS.iter().filter(|(part, _)| reached.contains(part)) {
-        begin.push_str(&assignments(text, PER_CALL));
-    }
-    begin.push_str(" end\nlocal function run()\n");
     (begin, format!("{source}end\n"))
 }
 

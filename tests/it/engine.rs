@@ -53,7 +53,11 @@ async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
         tokio::task::yield_now().await;
     }
     let started = std::time::Instant::now();
-    let enqueued = engine.enqueue(&queue("q"), task("{\"a\":1}")).await.unwrap().unwrap();
+    let enqueued = engine
+        .enqueue(&queue("q"), task("{\"a\":1}"))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(enqueued.state, Some(TaskState::Ready));
 
     let Leased::Tasks(granted) = waiting.await.unwrap().unwrap() else {

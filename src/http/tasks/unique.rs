@@ -141,7 +141,10 @@ mod tests {
             on_duplicate: OnDuplicate::Return,
         };
         assert_eq!(unique(r#"{"key":"order-1"}"#), expected);
-        assert_eq!(unique(r#"{"key":"order-1","ttl_seconds":null,"scope":null}"#), expected);
+        assert_eq!(
+            unique(r#"{"key":"order-1","ttl_seconds":null,"scope":null}"#),
+            expected
+        );
     }
 
     #[test]
@@ -180,7 +183,11 @@ mod tests {
                 vec!["/unique/ttl_seconds"],
             ),
         ] {
-            assert_eq!(refused(&format!("{{\"unique\":{object}}}")).1, pointers, "{object}");
+            assert_eq!(
+                refused(&format!("{{\"unique\":{object}}}")).1,
+                pointers,
+                "{object}"
+            );
         }
     }
 }

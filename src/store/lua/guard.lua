@@ -87,6 +87,7 @@ end
 local function has_guarded_writes() return duplicates > 0 or #new_repeats > 0 end
 
 local function plan_guarded(records)
+  if has_guarded_writes() then call('HLEN', Q) end
   plan_swaps(records)
   if #taken_keys > 0 then plan_old_keys(#taken_keys + 16) end
   if #new_repeats > 0 then plan_old_repeats(min(#new_repeats + 16, 900), repeats_max) end

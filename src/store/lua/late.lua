@@ -1,7 +1,7 @@
 -- late: acks that are not simply the current lease's.
 -- Uses   settle lanes
 
-local late_returns = {} -- per call
+local late_returns = NONE -- per call
 
 -- A lease that ran out may still be acked while nothing was decided about the task since.
 local function may_be_late(id, m)
@@ -23,16 +23,12 @@ local function judge_ack(id, score, bytes, grant, nonce)
     local task = read_record(call('HGET', REC, id))
     local entry = entry_of(task.tick, id)
     if check_return(m.priority, task.name, task.group, entry) then
+      if late_returns == NONE then late_returns = {} end
       late_returns[#late_returns + 1] = { m.priority, task.name, task.group, entry }
       return 'late'
     end
   end
   return judge(id, 'a', grant, nonce)
-end
-
-local function check_late()
-  local state = call('HMGET', Q, 'order', 'aging_ms')
-  use_order(state[1], state[2])
 end
 
 local function take_late()

@@ -16,14 +16,12 @@
 -- Keeps  I1 I2 I3 I4 I5 I15 I16 I17
 -- Uses   rotation task marks guard
 
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry', 'tick', 'accepted_total', 'ready', 'retried_at')
-if not state[1] then return { 'absent' } end
-if state[1] ~= ARGV[1] then return { 'config', state[1], call('HGET', Q, 'doc') } end
-use_order(state[2], state[3])
+if not read_queue() then return { 'absent' } end
+if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, call('HGET', Q, 'doc') } end
 
 -- A first try may linger in some buffer and come after its repeat, so for a while after one nobody is believed to be new.
 local me, repeated = ARGV[2], ARGV[3] == '1'
-local doubtful = repeated or NOW - (state[8] or 0) < MARKS_MS
+local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
 -- An earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first grant.
 local function known(id)
@@ -37,7 +35,7 @@ local function known(id)
 end
 
 -- Ticks rise with every task. They follow the clock, and run on where it stands still or steps back a little.
-local tick = tonumber(state[5])
+local tick = queue.tick
 if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
 
 local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}
@@ -120,8 +118,9 @@ for key, l in pairs(lanes) do
   many('RPUSH', ROOT .. 'fresh:' .. key, l.fresh)
   if l.enters then enter_rotation(l) end
 end
-call('HSET', Q, 'tick', tick, 'accepted_total', state[6] + accepted, 'ready', state[7] + ready)
-if repeated then call('HSET', Q, 'retried_at', NOW) end
 write_guarded()
-wake(state[4], me, ready)
+queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + accepted, queue.ready + ready
+if repeated then queue.retried_at = NOW end
+wake(me, ready)
+write_queue()
 return reply

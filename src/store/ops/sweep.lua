@@ -8,8 +8,7 @@
 -- Uses   unique repeats retry
 -- Flags  allow-oom
 
-local state, kept = read_state()
-if not state[1] then return { 'absent' } end
+if not read_queue() then return { 'absent' } end
 local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
@@ -44,13 +43,14 @@ for i = 1, #over, 2 do
     remember(id, m)
   end
 end
-check_writes(kept, limit)
+check_writes(limit)
 local more = plan_old_keys(limit) == limit or plan_old_repeats(limit, math.huge) == limit
 
 many('ZREM', DUE, came_due)
-write_decisions(state, me, ran_out)
+write_decisions(me, ran_out)
+if #came_due + #ran_out + #gone > 0 then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
-evict_dead(state[8]) -- max_size may have been lowered
+evict_dead() -- max_size may have been lowered
 write_keys()
 write_repeats()
 

@@ -77,8 +77,16 @@ impl History {
         let now = self.queue.now;
         match step {
             Step::Configure(config) => Deed::Configure(config.clone()),
-            Step::Enqueue { tasks, again: false, request } => Deed::Enqueue(self.new_tasks(tasks, *request)),
-            Step::Enqueue { tasks, again: true, request } => Deed::EnqueueAgain(self.new_tasks(tasks, *request)),
+            Step::Enqueue {
+                tasks,
+                again: false,
+                request,
+            } => Deed::Enqueue(self.new_tasks(tasks, *request)),
+            Step::Enqueue {
+                tasks,
+                again: true,
+                request,
+            } => Deed::EnqueueAgain(self.new_tasks(tasks, *request)),
             Step::Lease { wishes, names, seed } => {
                 let names = names
                     .iter()

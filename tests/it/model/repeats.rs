@@ -21,11 +21,19 @@ impl Queue {
     /// What an enqueue is told that came before; `None` for a first one.
     pub(super) fn repeat(&self, new: &NewTask) -> Option<Result<Enqueued, NotEnqueued>> {
         let RepeatMark { request, index, body } = new.repeat_mark?;
-        let known = self.repeats.bodies.get(&request).filter(|(_, until)| *until > self.now);
+        let known = self
+            .repeats
+            .bodies
+            .get(&request)
+            .filter(|(_, until)| *until > self.now);
         if known.is_some_and(|(known, _)| *known != body) {
             return Some(Err(NotEnqueued::Mismatch));
         }
-        let told = self.repeats.told.get(&(request, index)).filter(|told| told.2 > self.now);
+        let told = self
+            .repeats
+            .told
+            .get(&(request, index))
+            .filter(|told| told.2 > self.now);
         told.map(|(id, made, _)| Ok(self.existing(*id, *made, true)))
     }
 
@@ -34,11 +42,15 @@ impl Queue {
         let Some(RepeatMark { request, index, body }) = new.repeat_mark else {
             return;
         };
-        let until = self.now.plus(self.config.idempotency_ms.unwrap_or(defaults::IDEMPOTENCY_MS));
+        let until = self
+            .now
+            .plus(self.config.idempotency_ms.unwrap_or(defaults::IDEMPOTENCY_MS));
         let known = self.repeats.bodies.entry(request).or_insert((body, until));
         if known.1 <= self.now {
             *known = (body, until);
         }
-        self.repeats.told.insert((request, index), (told.id, told.made, until));
+        self.repeats
+            .told
+            .insert((request, index), (told.id, told.made, until));
     }
 }

@@ -1,9 +1,9 @@
 //! One step of a history, and how histories are made up.
 
 use bytes::Bytes;
+use leaseq::domain::idempotency::Repeatable;
 use leaseq::domain::queue::{Keep, NameConfig, Order, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
-use leaseq::domain::idempotency::Repeatable;
 use leaseq::domain::task::Json;
 use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
 use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName, UniqueKey};
@@ -308,7 +308,11 @@ fn unique() -> impl Strategy<Value = (u8, UniqueScope, OnDuplicate)> {
         1 => Just(UniqueScope::UntilLeased),
         2 => Just(UniqueScope::UntilFinished),
     ];
-    let on_duplicate = select(vec![OnDuplicate::Return, OnDuplicate::Reject, OnDuplicate::Replace]);
+    let on_duplicate = select(vec![
+        OnDuplicate::Return,
+        OnDuplicate::Reject,
+        OnDuplicate::Replace,
+    ]);
     (0..3u8, scope, on_duplicate)
 }
 

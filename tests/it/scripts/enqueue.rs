@@ -61,7 +61,10 @@ async fn an_enqueue_repeated_with_the_same_ids_makes_no_task_twice() {
         let tasks: Vec<_> = (0..6).map(|_| task()).chain([delayed(500)]).collect();
         let due = Some(Millis::new(T0 + 500));
         let first = queue.call(&queue.enqueue_op(&tasks, false)).await;
-        let Accepted::Tasks { ready: 6, outcomes, .. } = first else {
+        let Accepted::Tasks {
+            ready: 6, outcomes, ..
+        } = first
+        else {
             panic!("{first:?}")
         };
         assert_eq!(run_at(&outcomes)[5..], [None, due]);
@@ -205,7 +208,7 @@ async fn waiting_replicas_are_told_once_of_tasks_that_became_ready() {
         tasks: 1,
         ..Default::default()
     }];
-    let hungry = || -> String { queue.redis.command(cmd("HGET").arg(queue.key("q")).arg("hungry")) };
+    let hungry = || queue.redis.state("emails").unwrap().1;
     for replica in ["bbbbbbbb,", "cccccccc,", "bbbbbbbb,", REPLICA] {
         let mut op = queue.lease_op(&[], &wishes);
         (op.tell_me, op.replica) = (true, replica);

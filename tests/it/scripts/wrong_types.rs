@@ -170,9 +170,13 @@ async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static 
     let mut needed = Vec::new();
     for role in QueueKeys::ROLES.into_iter().chain(LANE_KEYS) {
         let scene = scene(queue, keep).await;
+        let key = queue.key(role);
+        let _: () = queue.redis.command(cmd("DEL").arg(&key));
+        // No key of a queue but its state is a string, and none is a stream.
+        let mut wrong = cmd("XADD");
         let _: () = queue
             .redis
-            .command(cmd("SET").arg(queue.key(role)).arg("of the wrong type"));
+            .command(wrong.arg(&key).arg("*").arg("of").arg("the wrong type"));
         let before = queue.snapshot();
         match make(call, queue, &scene).await {
             Ok(()) => continue,
@@ -201,57 +205,57 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
     let mut queue = Queue::start().await;
     let mut wrong = Vec::new();
     for (call, expected) in [
-        (Call::Enqueue, "q rec pay due fresh"),
-        (Call::EnqueueToNewLane, "q rec turn names"),
-        (Call::EnqueueAgain, "q rec mark mark_old fresh"),
+        (Call::Enqueue, "state rec pay due fresh"),
+        (Call::EnqueueToNewLane, "state rec turn names"),
+        (Call::EnqueueAgain, "state rec mark mark_old fresh"),
         (
             Call::Lease,
-            "q rec pay mut hist due leased turn fresh back heads names",
+            "state rec pay mut hist due leased turn fresh back heads names",
         ),
         (
             Call::LeaseByName,
-            "q rec mut due leased turn fresh back heads names",
+            "state rec mut due leased turn fresh back heads names",
         ),
         (
             Call::LeaseForRequest,
-            "q rec mut due leased turn req req_at fresh back heads",
+            "state rec mut due leased turn req req_at fresh back heads",
         ),
-        (Call::Ack, "q rec pay mut hist leased done res mark"),
+        (Call::Ack, "state rec pay mut hist leased done res mark"),
         (
             Call::AckLate,
-            "q rec pay mut hist leased done res turn mark fresh back heads names",
+            "state rec pay mut hist leased done res turn mark fresh back heads names",
         ),
         (
             Call::NackForLater,
-            "q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead done res mark",
         ),
         (
             Call::NackForNow,
-            "q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead done res turn mark back heads",
         ),
         (
             Call::NackForGood,
-            "q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead done res mark",
         ),
         (
             Call::Release,
-            "q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead done res turn mark back heads",
         ),
         (
             Call::ReleaseForLater,
-            "q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead done res mark",
         ),
         (
             Call::GiveBack,
-            "q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead done res turn mark back heads",
         ),
-        (Call::Extend, "q mut leased"),
+        (Call::Extend, "state mut leased"),
         (
             Call::Sweep,
-            "q rec pay mut hist due leased dead done res turn back heads",
+            "state q rec pay mut hist due leased dead done res turn back heads",
         ),
-        (Call::Configure, "q"),
-        (Call::Reorder, "q turn fresh back heads"),
+        (Call::Configure, "state q"),
+        (Call::Reorder, "state turn fresh back heads"),
     ] {
         for keep in [Keep::All, Keep::Results, Keep::None] {
             let needed = keys_needed(&mut queue, keep, call).await;

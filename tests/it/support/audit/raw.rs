@@ -43,7 +43,8 @@ pub struct Done {
 
 #[derive(Default)]
 pub struct Raw {
-    pub settings: BTreeMap<String, String>,
+    /// Counters and live settings, rare totals among them.
+    pub numbers: BTreeMap<String, f64>,
     pub tasks: BTreeMap<TaskId, Task>,
     pub payloads: BTreeMap<TaskId, usize>,
     pub mutables: BTreeMap<TaskId, Mutable>,
@@ -74,7 +75,7 @@ type Scores<K> = BTreeMap<K, f64>;
 
 impl Raw {
     pub fn exists(&self) -> bool {
-        !self.settings.is_empty()
+        !self.numbers.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -88,9 +89,11 @@ impl Raw {
     }
 
     /// A counter or live setting, 0 if absent.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Just asserted.
     pub fn number(&self, field: &str) -> u64 {
-        let text = self.settings.get(field).map_or("0", String::as_str);
-        text.parse().unwrap_or_else(|_| panic!("{field} is {text:?}"))
+        let number = self.numbers.get(field).copied().unwrap_or(0.0);
+        assert!(number >= 0.0 && number.fract() == 0.0, "{field} is {number}");
+        number as u64
     }
 
     pub fn read(redis: &Redis, name: &str) -> Self {
@@ -119,8 +122,13 @@ impl Raw {
             (Vec<Bytes>, Vec<String>, Vec<String>),
         ) = nested(redis, &first);
 
+        let state = redis.state(name).into_iter().flat_map(|(numbers, _)| numbers);
+        let state = state.map(|(field, number)| (field.to_owned(), number));
+        let rare = q
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, text.parse().ok()?)));
         let mut raw = Self {
-            settings: q,
+            numbers: state.chain(rare).collect(),
             tasks: by_id(rec, |bytes| task(&bytes)),
             payloads: by_id(pay, |bytes| bytes.len()),
             mutables: by_id(muts, |bytes| mutable(&bytes)),

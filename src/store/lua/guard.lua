@@ -1,13 +1,14 @@
 -- guard: enqueues that may find that there is nothing to make: of a unique key, or of a request that came before.
 -- Uses   task unique repeats replace
 
-local guards, all_or_none, repeat_ms, repeats_max = {}, false, 0, 0 -- per call
-local guarded_made, refused, duplicates = {}, 0, 0 -- per call
+local guards, all_or_none, repeat_ms, repeats_max = NONE, false, 0, 0 -- per call
+local guarded_made, refused, duplicates = NONE, 0, 0 -- per call
 
 -- Reads what stands at ARGV[at], and what is held and remembered of it; says where the next argument is.
 local function read_guards(at)
   local count = tonumber(ARGV[at])
   if count == 0 then return at + 1 end
+  guards, guarded_made = {}, {}
   all_or_none, repeat_ms, repeats_max = ARGV[at + 1] == '1', tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   at = at + 4
   local keys, fields, repeatable = {}, {}, {}

@@ -7,12 +7,13 @@
 local DID = { m = 'made', d = 'duplicate', r = 'replaced' }
 local REPEAT_MARK = '>c16I6c1c14'
 
-local known_repeats, new_repeats, repeat_ends, renewed = {}, {}, {}, {} -- per call
-local old_repeats, old_repeat_fields, dropped_repeats = 0, {}, 0 -- per call
+local known_repeats, new_repeats, repeat_ends, renewed = NONE, NONE, NONE, NONE -- per call
+local old_repeats, old_repeat_fields, dropped_repeats = 0, NONE, 0 -- per call
 
 -- What is remembered under these: `known_repeats` by field.
 local function read_repeats(fields)
   if #fields == 0 then return end
+  known_repeats, new_repeats, repeat_ends, renewed = {}, {}, {}, {}
   for i, value in ipairs(call('HMGET', IDEM, unpack(fields))) do
     if value then
       local body, expires, did, id = unpack_bytes(REPEAT_MARK, value)
@@ -35,6 +36,7 @@ local function plan_old_repeats(limit, max)
   local oldest = call('LINDEX', IDEM_AT, 0)
   if not oldest or (over <= 0 and unpack_bytes('>I6', oldest) > NOW) then return 0 end
   local fields = {}
+  old_repeat_fields = {}
   for i, entry in ipairs(call('LRANGE', IDEM_AT, 0, limit - 1)) do
     ends[i] = unpack_bytes('>I6', entry)
     if ends[i] > NOW and i > over then break end

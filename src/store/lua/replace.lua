@@ -2,9 +2,9 @@
 -- its key stay.
 -- Uses   task lanes
 
-local swaps, swapped = {}, {} -- per call
-local payload_goes_to, payload_dropped = {}, {} -- per call
-local swap_muts, swap_payloads, swap_leaves = {}, {}, {} -- per call
+local swaps, swapped = NONE, NONE -- per call
+local payload_goes_to, payload_dropped = NONE, NONE -- per call
+local swap_muts, swap_payloads, swap_leaves = NONE, NONE, NONE -- per call
 
 -- Notes that `item`, an enqueue with this body and lane, is to be the task `id`, which is in `state`; `made` is where that lies
 -- if it was made by this very call. Says whether it can be.
@@ -13,6 +13,10 @@ local function swap(id, state, made, item, body, way)
   if not s then
     local mut = not made and call('HGET', MUT, id)
     if (state ~= 'r' and state ~= 's') or (mut and read_mut(mut).grants > 0) then return false end
+    if swaps == NONE then
+      swaps, swapped, payload_goes_to, payload_dropped = {}, {}, {}, {}
+      swap_muts, swap_payloads, swap_leaves = {}, {}, {}
+    end
     s = { id = id, state = state, made = made, mut = mut }
     swaps[id], swapped[#swapped + 1] = s, s
     payload_dropped[id] = true

@@ -7,12 +7,13 @@
 -- Scopes, as records say them; what frees the key of the third is time alone.
 local UNTIL_LEASED, UNTIL_FINISHED = 'l', 'f'
 
-local holders, lapsed_keys, taken_keys, timed_keys = {}, {}, {}, {} -- per call
-local untimed_keys, freed_keys, old_keys = {}, {}, {} -- per call
+local holders, lapsed_keys, taken_keys, timed_keys = NONE, NONE, NONE, NONE -- per call
+local untimed_keys, freed_keys, old_keys = NONE, NONE, NONE -- per call
 
 -- Who holds which of these keys: `holders` by key.
 local function read_key_holders(keys)
   if #keys == 0 then return end
+  holders, lapsed_keys, taken_keys, timed_keys, untimed_keys = {}, {}, {}, {}, {}
   for i, value in ipairs(call('HMGET', UNIQ, unpack(keys))) do
     if value then
       local expires = unpack_bytes('>I6', value, 15)
@@ -52,7 +53,10 @@ end
 -- Only its holder frees a key: after a first grant or a death it may be another's.
 local function free_key(id, task)
   local value = call('HGET', UNIQ, task.unique_key)
-  if value and sub(value, 1, 14) == id then freed_keys[#freed_keys + 1] = task.unique_key end
+  if value and sub(value, 1, 14) == id then
+    if freed_keys == NONE then freed_keys = {} end
+    freed_keys[#freed_keys + 1] = task.unique_key
+  end
 end
 
 -- The task ends (completed, cancelled, dead, purged): to be called with its record before the first write, and

@@ -12,6 +12,8 @@ mod leave;
 mod outage;
 mod queues;
 mod refused;
+mod repeats;
 mod replicas;
 mod settle;
 mod shipped;
+mod unique;

@@ -11,11 +11,14 @@ mod marks;
 mod order;
 mod reads;
 mod records;
+mod repeats;
+mod replace;
 mod requests;
 mod retention;
 mod settle;
 mod stale;
 mod turns;
+mod unique;
 mod wrong_types;
 
 use bytes::Bytes;

@@ -12,7 +12,6 @@ fn what_is_not_available_yet_is_refused_by_name() {
     let task = api.lease_one();
     let release = format!("/v1/leases/{}/release", task["lease_id"].as_str().unwrap());
     for (path, header, body, pointer) in [
-        (TASKS, "", r#"{"unique":{"key":"k"}}"#, "/unique"),
         (TASKS, "", r#"{"expires_in_seconds":3}"#, "/expires_in_seconds"),
         (
             TASKS,
@@ -21,7 +20,6 @@ fn what_is_not_available_yet_is_refused_by_name() {
             "/expires_at",
         ),
         (TASKS, "", r#"{"retry":{"strategy":"fixed"}}"#, "/retry"),
-        (TASKS, "idempotency-key: k\r\n", "{}", "header:Idempotency-Key"),
         (&release, "", r#"{"hold":"name"}"#, "/hold"),
     ] {
         let problem = api.send("POST", path, header, body).problem(422, "not_available");

@@ -48,6 +48,17 @@ fn the_quickstart_runs_from_top_to_bottom() {
         .env("LEASEQ_URL", &service.url));
 }
 
+/// I15, as people use it.
+#[test]
+fn an_order_is_charged_once_and_an_alert_is_sent_once_an_hour() {
+    let (service, _api, _dir) = served();
+    for (with, file) in [("python3", "charge_once.py"), ("bash", "once_an_hour.sh")] {
+        run(Command::new(with)
+            .arg(format!("openapi/examples/once/{file}"))
+            .env("LEASEQ_URL", &service.url));
+    }
+}
+
 /// I1, I2, I3: killed workers of four languages and a killed service lose nothing and repeat only what an expired
 /// lease explains.
 #[test]

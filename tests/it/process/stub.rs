@@ -23,6 +23,7 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) body: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) idempotency_key: Option<String>,
 }
 
 impl Seen {

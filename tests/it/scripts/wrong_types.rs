@@ -1,9 +1,11 @@
 //! I5: a script that meets a key of the wrong type says so before it has written anything. Lua does not roll back.
 
 use deadpool_redis::redis::cmd;
+use leaseq::domain::idempotency::Repeatable;
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::Json;
+use leaseq::domain::unique::{OnDuplicate, UniqueScope};
 use leaseq::domain::{Lease, NewTask};
 use leaseq::store::ops::ack::AckOp;
 use leaseq::store::ops::configure::ConfigureOp;
@@ -16,7 +18,7 @@ use leaseq::store::ops::sweep::SweepOp;
 use leaseq::store::{QueueKeys, StoreError};
 
 use crate::support::queue::{
-    HALF, Queue, REPLICA, delayed, failure, failure_after, grouped, rejection, task, task_name,
+    HALF, Queue, REPLICA, delayed, failure, failure_after, grouped, or_else, rejection, task, task_name, unique,
 };
 
 /// Keys that scripts name from lanes: of the one lane that all tests here use.
@@ -28,6 +30,10 @@ enum Call {
     Enqueue,
     EnqueueToNewLane,
     EnqueueAgain,
+    EnqueueUnique,
+    EnqueueDuplicate,
+    EnqueueRepeatable,
+    Replace,
     Lease,
     LeaseByName,
     LeaseForRequest,
@@ -61,7 +67,20 @@ async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
     };
     queue.reset(config).await;
     queue
-        .enqueue(&[big(), big(), big(), big(), big(), task(), task(), delayed(2_000)])
+        .enqueue(&[
+            big(),
+            big(),
+            big(),
+            NewTask {
+                unique: unique("finished", UniqueScope::UntilFinished).unique,
+                ..big()
+            },
+            big(),
+            task(),
+            task(),
+            unique("leased", UniqueScope::UntilLeased),
+            delayed(2_000),
+        ])
         .await;
     let held = queue.lease_as(wish(2, 60_000), &[]).await;
     queue.ack(&held[0].lease).await;
@@ -125,6 +144,22 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         Call::Enqueue => enqueue(&[task(), big(), delayed(500)], false).await,
         Call::EnqueueToNewLane => enqueue(&[grouped("acme")], false).await,
         Call::EnqueueAgain => enqueue(&[task()], true).await,
+        Call::EnqueueUnique => {
+            let one = || unique("new", UniqueScope::Ttl(1_000));
+            enqueue(&[one(), one()], false).await
+        }
+        Call::EnqueueDuplicate => enqueue(&[unique("leased", UniqueScope::UntilLeased)], false).await,
+        Call::EnqueueRepeatable => {
+            let repeat_mark = Some(Repeatable::new("", "key", "task", b"{}").mark());
+            enqueue(&[NewTask { repeat_mark, ..task() }], false).await
+        }
+        Call::Replace => {
+            let with = NewTask {
+                name: task_name("report"),
+                ..or_else(OnDuplicate::Replace, "leased", UniqueScope::UntilLeased)
+            };
+            enqueue(&[with], false).await
+        }
         Call::Lease => lease(any(9), &[]).await,
         Call::LeaseByName => lease(any(1), &["default"]).await,
         Call::LeaseForRequest => lease(wish(1, 5_000), &[]).await,
@@ -208,9 +243,16 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         (Call::Enqueue, "state rec pay due fresh"),
         (Call::EnqueueToNewLane, "state rec turn names"),
         (Call::EnqueueAgain, "state rec mark mark_old fresh"),
+        (Call::EnqueueUnique, "state q rec uniq uniq_at fresh"),
+        (Call::EnqueueDuplicate, "state q rec due leased dead res uniq"),
+        (Call::EnqueueRepeatable, "state q rec idem idem_at fresh"),
+        (
+            Call::Replace,
+            "state q rec pay mut due leased dead res turn uniq fresh back heads names",
+        ),
         (
             Call::Lease,
-            "state rec pay mut hist due leased turn fresh back heads names",
+            "state rec pay mut hist due leased turn uniq fresh back heads names",
         ),
         (
             Call::LeaseByName,
@@ -220,7 +262,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
             Call::LeaseForRequest,
             "state rec mut due leased turn req req_at fresh back heads",
         ),
-        (Call::Ack, "state rec pay mut hist leased done res mark"),
+        (Call::Ack, "state rec pay mut hist leased done res mark uniq"),
         (
             Call::AckLate,
             "state rec pay mut hist leased done res turn mark fresh back heads names",
@@ -235,7 +277,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::NackForGood,
-            "state q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead done res mark uniq",
         ),
         (
             Call::Release,
@@ -252,7 +294,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         (Call::Extend, "state mut leased"),
         (
             Call::Sweep,
-            "state q rec pay mut hist due leased dead done res turn back heads",
+            "state q rec pay mut hist due leased dead done res turn uniq_at idem_at back heads",
         ),
         (Call::Configure, "state q"),
         (Call::Reorder, "state turn fresh back heads"),

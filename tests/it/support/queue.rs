@@ -10,9 +10,10 @@ use deadpool_redis::redis::{cmd, pipe};
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::{Enqueued, Json, NotEnqueued, TaskError, TaskView};
+use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
 use leaseq::domain::{
     Group, Lease, LeaseKey, LeasedTask, Millis, NewTask, Priority, QueueName, Start, TaskId, TaskName,
-    TaskState,
+    TaskState, UniqueKey,
 };
 use leaseq::store::ops::ack::{AckOp, Acked};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
@@ -405,6 +406,23 @@ pub fn prioritised(priority: u64) -> NewTask {
 pub fn delayed(ms: u64) -> NewTask {
     NewTask {
         start: Start::After(ms),
+        ..task()
+    }
+}
+
+/// A task that holds this key.
+pub fn unique(key: &str, scope: UniqueScope) -> NewTask {
+    or_else(OnDuplicate::Return, key, scope)
+}
+
+/// The same, with what is to become of it where the key is held.
+pub fn or_else(on_duplicate: OnDuplicate, key: &str, scope: UniqueScope) -> NewTask {
+    NewTask {
+        unique: Some(Unique {
+            key: UniqueKey::parse(key).expect("a valid key"),
+            scope,
+            on_duplicate,
+        }),
         ..task()
     }
 }

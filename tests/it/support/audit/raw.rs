@@ -20,10 +20,21 @@ pub struct Task {
     pub tick: u64,
     pub big: bool,
     pub lane: Lane,
+    /// Letter of the scope, and the key.
+    pub unique: Option<(char, String)>,
+}
+
+/// Who holds a unique key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hold {
+    pub holder: TaskId,
+    /// 0: its first grant or its end frees it.
+    pub expires: u64,
 }
 
 /// A mutable part's facts.
 pub struct Mutable {
+    pub grants: u64,
     pub failed: u64,
     pub priority: u64,
 }
@@ -58,6 +69,11 @@ pub struct Raw {
     pub results: BTreeMap<TaskId, (char, u64)>,
     pub requests: Vec<String>,
     pub request_ends: BTreeMap<String, f64>,
+    pub holds: BTreeMap<String, Hold>,
+    pub hold_ends: BTreeMap<String, f64>,
+    /// When each mark of a request is forgotten.
+    pub repeats: BTreeMap<Bytes, u64>,
+    pub repeat_ends: Vec<(u64, Bytes)>,
     pub turn: BTreeMap<String, f64>,
     pub fresh: BTreeMap<Lane, Vec<Entry>>,
     pub back: BTreeMap<Lane, Vec<Entry>>,
@@ -144,7 +160,28 @@ impl Raw {
             ..Self::default()
         };
         raw.read_lanes(redis, &root, &all, &keys);
+        raw.read_guards(redis, &root);
         raw
+    }
+
+    fn read_guards(&mut self, redis: &Redis, root: &str) {
+        let key = |role: &str| format!("{root}{role}");
+        let mut guards = pipe();
+        guards.cmd("HGETALL").arg(key("uniq"));
+        guards.cmd("ZRANGE").arg(key("uniq_at")).arg(0).arg(-1).arg("WITHSCORES");
+        guards.cmd("HGETALL").arg(key("idem"));
+        guards.cmd("LRANGE").arg(key("idem_at")).arg(0).arg(-1);
+        let (holds, hold_ends, repeats, repeat_ends): (BTreeMap<String, Bytes>, _, Hash, Vec<Bytes>) =
+            redis.pipeline(&guards);
+        let hold = |bytes: &Bytes| Hold {
+            holder: task_id(&bytes[..14]),
+            expires: number(&bytes[14..20]),
+        };
+        self.holds = holds.iter().map(|(key, bytes)| (key.clone(), hold(bytes))).collect();
+        self.hold_ends = hold_ends;
+        self.repeats = repeats.into_iter().map(|(field, bytes)| (field, number(&bytes[16..22]))).collect();
+        let entry = |bytes: &Bytes| (number(&bytes[..6]), bytes[6..].to_vec());
+        self.repeat_ends = repeat_ends.iter().map(entry).collect();
     }
 
     fn read_lanes(&mut self, redis: &Redis, root: &str, all: &[String], keys: &QueueKeys) {
@@ -258,11 +295,13 @@ fn task(bytes: &[u8]) -> Task {
         .sum();
     let at = 9 + skipped;
     let name_end = at + 3 + usize::from(bytes[at + 2]);
-    let group = if flags & 8 == 0 {
-        String::new()
+    let short = |at: usize| at + 1..at + 1 + usize::from(bytes[at]);
+    let (group, group_end) = if flags & 8 == 0 {
+        (String::new(), name_end)
     } else {
-        text(&bytes[name_end + 1..name_end + 1 + usize::from(bytes[name_end])])
+        (text(&bytes[short(name_end)]), short(name_end).end)
     };
+    let unique = (flags & 64 != 0).then(|| (char::from(bytes[group_end]), text(&bytes[short(group_end + 1)])));
     Task {
         tick: number(&bytes[..7]),
         big: flags & 32 != 0,
@@ -271,12 +310,14 @@ fn task(bytes: &[u8]) -> Task {
             name: text(&bytes[at + 3..name_end]),
             group,
         },
+        unique,
     }
 }
 
 /// So is that of a mutable part.
 fn mutable(bytes: &[u8]) -> Mutable {
     Mutable {
+        grants: number(&bytes[..4]),
         failed: number(&bytes[4..6]),
         priority: number(&bytes[9..11]),
     }

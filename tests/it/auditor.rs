@@ -159,21 +159,36 @@ async fn parts_that_no_record_calls_for_are_seen() {
 #[tokio::test]
 async fn a_key_that_nobody_frees_and_one_that_nobody_holds_are_seen() {
     for (scope, harm) in [
-        (UniqueScope::UntilFinished, cmd("HDEL").arg(key("uniq")).arg("k").clone()),
-        (UniqueScope::UntilLeased, cmd("HDEL").arg(key("uniq")).arg("k").clone()),
+        (
+            UniqueScope::UntilFinished,
+            cmd("HDEL").arg(key("uniq")).arg("k").clone(),
+        ),
+        (
+            UniqueScope::UntilLeased,
+            cmd("HDEL").arg(key("uniq")).arg("k").clone(),
+        ),
         (UniqueScope::Ttl(60_000), cmd("DEL").arg(key("uniq_at")).clone()),
     ] {
         let queue = Queue::start().await;
         queue.put(unique("k", scope)).await;
         let before = queue.snapshot();
         let _: () = queue.redis.command(&harm);
-        assert_named(&audit(&queue.redis, "emails"), if scope == UniqueScope::Ttl(60_000) { "I28" } else { "I15" });
+        assert_named(
+            &audit(&queue.redis, "emails"),
+            if scope == UniqueScope::Ttl(60_000) {
+                "I28"
+            } else {
+                "I15"
+            },
+        );
         queue.restore(&before);
     }
     let queue = Queue::start().await;
     let held = queue.snapshot();
     let orphan = [[7; 14].as_slice(), &[0; 6]].concat();
-    let _: () = queue.redis.command(cmd("HSET").arg(key("uniq")).arg("k").arg(orphan));
+    let _: () = queue
+        .redis
+        .command(cmd("HSET").arg(key("uniq")).arg("k").arg(orphan));
     assert_named(&audit(&queue.redis, "emails"), "I15");
     queue.restore(&held);
 }

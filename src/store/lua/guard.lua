@@ -73,7 +73,7 @@ local function meet(g, body, way)
   local state, run_at = state_of(holder)
   if g.on_duplicate == 'reject' then return refuse({ 'rejected', holder, state }) end
   local did = 'duplicate'
-  if g.on_duplicate == 'replace' and swap(holder, state, guarded_made[holder], g.id, body, way()) then did = 'replaced' end
+  if g.on_duplicate == 'replace' and swap(holder, state, guarded_made[holder], g.id, body, way) then did = 'replaced' end
   note_repeat(g, holder, did)
   return { did, holder, state, run_at, 0 }
 end

@@ -23,28 +23,19 @@ if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, cal
 local me, repeated = ARGV[2], ARGV[3] == '1'
 local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
--- An earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first grant.
-local function known(id)
-  local rec = call('HGET', REC, id)
-  if rec then
-    return read_record(rec).run_at or 0
-  end
-  for _, left in ipairs({ id, id .. pack('>I4', 1) }) do
-    if call('HEXISTS', MARK, left) == 1 or call('HEXISTS', MARK_OLD, left) == 1 then return 0 end
-  end
-end
-
 -- Ticks rise with every task. They follow the clock, and run on where it stands still or steps back a little.
 local tick = queue.tick
 if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
 
-local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}
+local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, NONE, NONE
 local lanes, accepted, ready = {}, 0, 0
 local at = read_guards(4)
 local runs = tonumber(ARGV[at])
 at = at + 1
 for _ = 1, runs do
   local priority, name, group, when, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+  local member = priority .. '/' .. name
+  local key = member .. '/' .. group
   at = at + 5
 
   local run_at = 0
@@ -52,19 +43,18 @@ for _ = 1, runs do
     run_at = tonumber(sub(when, 2)) + (byte(when) == 43 and NOW or 0)
     if run_at <= NOW then run_at = 0 end
   end
-  local function way()
-    local member = priority .. '/' .. name
-    local key = member .. '/' .. group
-    lanes[key] = lanes[key] or { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
-    return lanes[key]
-  end
-  local lane = run_at == 0 and way()
+  local lane = lanes[key]
+  if not lane and run_at == 0 then lane = fresh_lane(lanes, key, member, priority, name, group) end
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
-    local id, answer = ARGV[from], doubtful and known(ARGV[from])
+    local id, answer = ARGV[from], doubtful and accepted_before(ARGV[from])
     local guard = guards[id]
-    if guard and not answer then answer = meet(guard, ARGV[from + 1], way) end
+    if guard and not answer then
+      lane = lane or fresh_lane(lanes, key, member, priority, name, group)
+      answer = meet(guard, ARGV[from + 1], lane)
+    end
     if answer then
+      if skipped == NONE then skipped = {} end
       skipped[id] = true
     else
       tick, accepted, answer = tick + 1, accepted + 1, run_at
@@ -76,6 +66,7 @@ for _ = 1, runs do
         fresh[#fresh + 1] = stamp .. id
         records[r + 2] = stamp .. ARGV[from + 1]
       else
+        if due == NONE then due = {} end
         due[#due + 1] = run_at
         due[#due + 1] = id
         records[r + 2] = stamp .. with_run_at(ARGV[from + 1], run_at)
@@ -92,11 +83,12 @@ if (all_or_none and refused > 0) or (accepted == 0 and not has_guarded_writes())
 reply[3] = ready
 plan_guarded(records)
 
-local big = {}
+local big = NONE
 for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
   local id = ARGV[from]
   local whose = payload_goes_to[id] or (not skipped[id] and not payload_dropped[id] and id)
   if whose then
+    if big == NONE then big = {} end
     big[#big + 1] = whose
     big[#big + 1] = ARGV[from + 1]
   end

@@ -31,7 +31,10 @@ fn a_repeated_enqueue_is_answered_with_the_same_id_and_says_so() {
     let id = first.expect(201)["id"].clone();
     assert!(!replayed(&first));
     let again = keyed(&api, "k-1", TASKS, r#"{"payload":1}"#);
-    assert_eq!((again.expect(201)["id"].clone(), replayed(&again)), (id.clone(), true));
+    assert_eq!(
+        (again.expect(201)["id"].clone(), replayed(&again)),
+        (id.clone(), true)
+    );
     assert_eq!(again.expect(201)["duplicate"], false);
     assert_eq!(again.header("location"), first.header("location"));
     for other in [r#"{"payload":2}"#, r#"{"payload": 1}"#, "{}"] {
@@ -43,11 +46,22 @@ fn a_repeated_enqueue_is_answered_with_the_same_id_and_says_so() {
     let held = api.lease_one();
     api.settle(&held, "ack", r#"{"result":"sent"}"#).expect(200);
     let late = keyed(&api, "k-1", TASKS, r#"{"payload":1}"#).expect(201);
-    assert_eq!((&late["id"], &late["state"], &late["result"]), (&id, &json!("completed"), &json!("sent")));
-    assert_ne!(keyed(&api, "k-2", TASKS, r#"{"payload":1}"#).expect(201)["id"], id);
+    assert_eq!(
+        (&late["id"], &late["state"], &late["result"]),
+        (&id, &json!("completed"), &json!("sent"))
+    );
+    assert_ne!(
+        keyed(&api, "k-2", TASKS, r#"{"payload":1}"#).expect(201)["id"],
+        id
+    );
     assert_eq!(api.get("/v1/queues/q/stats").expect(200)["accepted_total"], 2);
     // A key is its queue's.
-    assert!(!replayed(&keyed(&api, "k-1", "/v1/queues/p/tasks", r#"{"payload":1}"#)));
+    assert!(!replayed(&keyed(
+        &api,
+        "k-1",
+        "/v1/queues/p/tasks",
+        r#"{"payload":1}"#
+    )));
 }
 
 /// I15, over chunks; I1 for what was missing.
@@ -92,19 +106,30 @@ fn a_refused_request_is_not_remembered() {
     assert_eq!((accepted.status, replayed(&accepted)), (201, false));
     // The same answer as to the first, though the key is held now: by the very task.
     let again = keyed(&api, "k", TASKS, reject);
-    assert_eq!((again.expect(201)["id"].clone(), replayed(&again)), (accepted.expect(201)["id"].clone(), true));
+    assert_eq!(
+        (again.expect(201)["id"].clone(), replayed(&again)),
+        (accepted.expect(201)["id"].clone(), true)
+    );
 }
 
 #[test]
 fn a_key_that_is_none_is_refused_by_name() {
     let (_service, api, _dir) = served();
     let long = "k".repeat(256);
-    for headers in ["idempotency-key: \r\n", &format!("idempotency-key: {long}\r\n"), "idempotency-key: a\r\nidempotency-key: a\r\n"] {
-        let problem = api.send("POST", TASKS, headers, "{}").problem(422, "validation_failed");
+    for headers in [
+        "idempotency-key: \r\n",
+        &format!("idempotency-key: {long}\r\n"),
+        "idempotency-key: a\r\nidempotency-key: a\r\n",
+    ] {
+        let problem = api
+            .send("POST", TASKS, headers, "{}")
+            .problem(422, "validation_failed");
         assert_eq!(problem["errors"][0]["pointer"], "header:Idempotency-Key");
     }
     let config = r#"{"idempotency_seconds":0,"idempotency_max":10}"#;
-    let problem = api.send("PUT", "/v1/queues/q", "", config).problem(422, "validation_failed");
+    let problem = api
+        .send("PUT", "/v1/queues/q", "", config)
+        .problem(422, "validation_failed");
     let pointers = each(problem["errors"].as_array().unwrap(), "pointer");
     assert_eq!(pointers, ["/idempotency_seconds", "/idempotency_max"]);
     let config = r#"{"idempotency_seconds":60,"idempotency_max":5000}"#;
@@ -118,7 +143,10 @@ fn a_key_that_is_none_is_refused_by_name() {
 fn a_hundred_callers_with_one_request_make_it_once_also_while_redis_restarts() {
     let send = |api: &Api| {
         let headers = "idempotency-key: k\r\n";
-        Answer::try_read(api.try_open("POST", BATCH, headers, r#"{"tasks":[{},{"payload":1},{}]}"#).ok()?)
+        Answer::try_read(
+            api.try_open("POST", BATCH, headers, r#"{"tasks":[{},{"payload":1},{}]}"#)
+                .ok()?,
+        )
     };
     let (answers, stats) = a_hundred_callers_and_a_restart(send);
     let ids: BTreeSet<Vec<String>> = answers

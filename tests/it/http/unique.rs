@@ -23,7 +23,10 @@ fn a_duplicate_is_answered_with_the_first_task_its_state_and_its_result() {
     assert_eq!(first["duplicate"], false);
     let again = api.post(TASKS, charge);
     let told = again.expect(200);
-    assert_eq!((&told["id"], &told["state"], &told["duplicate"]), (&first["id"], &json!("ready"), &json!(true)));
+    assert_eq!(
+        (&told["id"], &told["state"], &told["duplicate"]),
+        (&first["id"], &json!("ready"), &json!(true))
+    );
     assert_eq!(told.get("result"), None);
     let path = format!("/v1/queues/q/tasks/{}", first["id"].as_str().unwrap());
     assert_eq!(again.header("location"), Some(&*path));
@@ -32,13 +35,21 @@ fn a_duplicate_is_answered_with_the_first_task_its_state_and_its_result() {
     assert_eq!(held["unique_key"], "charge:1");
     assert_eq!(api.post(TASKS, charge).expect(200)["state"], "leased");
     let receipt = r#"{"receipt":9007199254740993,"lines":[]}"#;
-    api.settle(&held, "ack", &format!(r#"{{"result":{receipt}}}"#)).expect(200);
+    api.settle(&held, "ack", &format!(r#"{{"result":{receipt}}}"#))
+        .expect(200);
     let told = api.post(TASKS, charge);
     assert_eq!(told.expect(200)["state"], "completed");
-    assert!(told.body.contains(&format!(r#""result":{receipt}"#)), "{}", told.body);
+    assert!(
+        told.body.contains(&format!(r#""result":{receipt}"#)),
+        "{}",
+        told.body
+    );
     assert_eq!(api.get(&path).expect(200)["unique_key"], "charge:1");
     let stats = api.get("/v1/queues/q/stats").expect(200);
-    assert_eq!((&stats["accepted_total"], &stats["duplicates_total"]), (&json!(1), &json!(3)));
+    assert_eq!(
+        (&stats["accepted_total"], &stats["duplicates_total"]),
+        (&json!(1), &json!(3))
+    );
 }
 
 /// I16.
@@ -60,12 +71,22 @@ fn a_task_that_waits_may_be_replaced() {
     let first = api.enqueue(r#"{"payload":1,"name":"mail","unique":{"key":"k"}}"#);
     let replace = r#"{"payload":2,"name":"fax","priority":50,"unique":{"key":"k","on_duplicate":"replace"}}"#;
     let told = api.post(TASKS, replace).expect(200);
-    assert_eq!((&told["id"], &told["duplicate"], &told["replaced"]), (&json!(first), &json!(true), &json!(true)));
+    assert_eq!(
+        (&told["id"], &told["duplicate"], &told["replaced"]),
+        (&json!(first), &json!(true), &json!(true))
+    );
     let task = api.task(&first);
-    assert_eq!((&task["payload"], &task["name"], &task["priority"]), (&json!(2), &json!("fax"), &json!(50)));
+    assert_eq!(
+        (&task["payload"], &task["name"], &task["priority"]),
+        (&json!(2), &json!("fax"), &json!(50))
+    );
     assert_eq!(api.lease_one()["payload"], 2);
     let told = api.post(TASKS, &replace.replace('2', "3")).expect(200);
-    assert_eq!((&told["duplicate"], told.get("replaced")), (&json!(true), None), "somebody has it");
+    assert_eq!(
+        (&told["duplicate"], told.get("replaced")),
+        (&json!(true), None),
+        "somebody has it"
+    );
     assert_eq!(api.task(&first)["payload"], 2);
 }
 
@@ -76,7 +97,10 @@ fn of_two_with_one_key_in_a_batch_the_first_is_made() {
     let batch = r#"{"tasks":[{"unique":{"key":"a"}},{"unique":{"key":"a"}},{},
         {"unique":{"key":"a","on_duplicate":"reject"}},{"unique":{"key":""}}]}"#;
     let told = api.post(BATCH, batch).expect(200);
-    assert_eq!([&told["accepted"], &told["duplicates"], &told["rejected"]], [&json!(2), &json!(1), &json!(2)]);
+    assert_eq!(
+        [&told["accepted"], &told["duplicates"], &told["rejected"]],
+        [&json!(2), &json!(1), &json!(2)]
+    );
     let results = told["results"].as_array().unwrap();
     assert_eq!(results[0]["id"], results[1]["id"]);
     assert_eq!(each(&results[..3], "duplicate"), ["false", "true", "false"]);
@@ -100,12 +124,17 @@ fn what_is_wrong_with_a_key_is_named_and_nothing_is_stored() {
         (r#"{"key":7}"#, "/unique/key"),
         (r#"{"key":"k","ttl_seconds":0}"#, "/unique/ttl_seconds"),
         (r#"{"key":"k","ttl_seconds":31536001}"#, "/unique/ttl_seconds"),
-        (r#"{"key":"k","scope":"until_finished","ttl_seconds":5}"#, "/unique/ttl_seconds"),
+        (
+            r#"{"key":"k","scope":"until_finished","ttl_seconds":5}"#,
+            "/unique/ttl_seconds",
+        ),
         (r#"{"key":"k","scope":"forever"}"#, "/unique/scope"),
         (r#"{"key":"k","on_duplicate":"merge"}"#, "/unique/on_duplicate"),
         (r#"{"key":"k","on_duplikate":"reject"}"#, "/unique/on_duplikate"),
     ] {
-        let problem = api.post(TASKS, &format!(r#"{{"unique":{unique}}}"#)).problem(422, "validation_failed");
+        let problem = api
+            .post(TASKS, &format!(r#"{{"unique":{unique}}}"#))
+            .problem(422, "validation_failed");
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{unique}");
     }
     api.get("/v1/queues/q").problem(404, "queue_unknown");
@@ -117,7 +146,9 @@ pub(super) fn answered(api: &Api, ask: impl Fn(&Api) -> Option<Answer>) -> Answe
 }
 
 /// What a hundred callers are answered who ask at once through two replicas, while Redis is killed -9 and comes back.
-pub(super) fn a_hundred_callers_and_a_restart(ask: impl Fn(&Api) -> Option<Answer> + Sync) -> (Vec<Answer>, Value) {
+pub(super) fn a_hundred_callers_and_a_restart(
+    ask: impl Fn(&Api) -> Option<Answer> + Sync,
+) -> (Vec<Answer>, Value) {
     let mut redis = Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let replicas = [(); 2].map(|()| Service::start(&["--redis-url", &redis.url()]));
     let apis = [Api::of(&replicas[0]), Api::of(&replicas[1])];

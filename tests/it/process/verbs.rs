@@ -129,6 +129,85 @@ async fn a_batch_that_may_have_been_taken_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn with_a_key_a_batch_that_may_have_been_taken_goes_out_again_under_the_same_name() {
+    let stub = Stub::start().await;
+    let batch = "/v1/queues/q/tasks/batch";
+    stub.script(batch, 504, &json!({"code": "outcome_unknown", "title": "Outcome unknown", "status": 504, "retry_after_seconds": 0.01}));
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    for _ in 0..1001 {
+        writeln!(file, "{{}}").unwrap();
+    }
+    let mut command = client(
+        &stub,
+        &["enqueue", "q", "--ndjson", "--idempotency-key", "import-7"],
+    );
+    command.stdin(file.reopen().unwrap());
+    let (code, _, told) = run(command).await;
+    assert_eq!(code, 0, "{told}");
+    let keys: Vec<_> = stub
+        .seen(batch)
+        .into_iter()
+        .map(|seen| seen.idempotency_key.unwrap())
+        .collect();
+    assert_eq!(keys, ["import-7/1", "import-7/1", "import-7/2"]);
+}
+
+#[tokio::test]
+async fn enqueue_says_what_makes_the_task_the_only_one() {
+    let stub = Stub::start().await;
+    let path = "/v1/queues/q/tasks";
+    let found = json!({"id": "x", "queue": "q", "state": "completed", "duplicate": true, "result": {"n": 1}});
+    stub.script(path, 200, &found);
+    let told = run(client(
+        &stub,
+        &[
+            "enqueue",
+            "q",
+            "--unique-key",
+            "charge:1",
+            "--idempotency-key",
+            "k",
+        ],
+    ))
+    .await;
+    assert_eq!(
+        (told.0, told.1.as_str()),
+        (
+            0,
+            "task\tx\nqueue\tq\nstate\tcompleted\nduplicate\tyes\nresult\t{\"n\":1}\n"
+        )
+    );
+    let all = [
+        "--unique-scope",
+        "ttl",
+        "--unique-ttl",
+        "2h",
+        "--on-duplicate",
+        "replace",
+    ];
+    let command = client(
+        &stub,
+        &[&["enqueue", "q", "--unique-key", "a"][..], &all].concat(),
+    );
+    assert_eq!(run(command).await.0, 0);
+    let seen = stub.seen(path);
+    assert_eq!(seen[0].body, r#"{"unique":{"key":"charge:1"}}"#);
+    assert_eq!(seen[0].idempotency_key.as_deref(), Some("k"));
+    assert_eq!(
+        seen[1].body,
+        r#"{"unique":{"key":"a","ttl_seconds":7200.0,"scope":"ttl","on_duplicate":"replace"}}"#
+    );
+    assert_eq!(seen[1].idempotency_key, None);
+    for wrong in [
+        &["--unique-ttl", "1h"][..],
+        &["--unique-key", "a", "--unique-scope", "ever"],
+    ] {
+        let (code, _, _) = run(client(&stub, &[&["enqueue", "q"][..], wrong].concat())).await;
+        assert_eq!(code, 2, "{wrong:?}");
+    }
+}
+
+#[tokio::test]
 async fn lease_and_settle_by_hand() {
     let stub = Stub::start().await;
     stub.task("welcome", r#"{"to":"a"}"#, 30.0);

@@ -66,7 +66,10 @@ async fn every_combination_of_optional_fields_reads_back_whole() {
             assert_eq!((&task.name, &task.group), (&new.name, &new.group));
             assert_eq!((task.priority, &*task.meta), (new.priority, &new.meta));
             assert_eq!(task.payload.bytes(), new.payload.bytes());
-            assert_eq!(task.unique_key, new.unique.as_ref().map(|unique| unique.key.clone()));
+            assert_eq!(
+                task.unique_key,
+                new.unique.as_ref().map(|unique| unique.key.clone())
+            );
             assert_eq!(held.lease.holds_key, new.unique.is_some());
             assert_eq!(task.max_attempts, new.max_attempts.unwrap_or(5));
             assert_eq!(task.lease_ms, new.lease_ms.unwrap_or(30_000));

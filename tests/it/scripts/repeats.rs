@@ -29,7 +29,9 @@ fn tasks_of(request: Repeatable, like: &[NewTask]) -> Vec<NewTask> {
 }
 
 async fn send(queue: &Queue, request: Repeatable, like: &[NewTask]) -> Vec<Outcome> {
-    queue.told(&queue.enqueue_op(&tasks_of(request, like), false)).await
+    queue
+        .told(&queue.enqueue_op(&tasks_of(request, like), false))
+        .await
 }
 
 /// As told to a repeat.
@@ -58,7 +60,11 @@ async fn a_repeat_is_answered_with_the_first_tasks_and_makes_none() {
     let later = send(&queue, request("r", "b"), &batch).await;
     let states: Vec<_> = later.iter().flatten().map(|told| told.state).collect();
     let ready = Some(TaskState::Ready);
-    assert_eq!(states, [Some(TaskState::Completed), ready, ready], "as they are now");
+    assert_eq!(
+        states,
+        [Some(TaskState::Completed), ready, ready],
+        "as they are now"
+    );
     assert_eq!(queue.overview().await.accepted_total, 3);
     send(&queue, request("other", "b"), &batch).await;
     assert_eq!(queue.overview().await.accepted_total, 6);
@@ -71,7 +77,10 @@ async fn another_body_is_refused_as_a_whole_and_changes_nothing() {
     send(&queue, request("r", "b"), &[task(), task()]).await;
     let before = queue.snapshot();
     let many = [task(), task(), task(), unique("k", UniqueScope::UntilFinished)];
-    assert_eq!(send(&queue, request("r", "c"), &many).await, vec![Err(NotEnqueued::Mismatch); 4]);
+    assert_eq!(
+        send(&queue, request("r", "c"), &many).await,
+        vec![Err(NotEnqueued::Mismatch); 4]
+    );
     assert_eq!(queue.snapshot(), before);
     // Only what comes behind the first chunk: those have no marks of their own yet.
     let tail = &tasks_of(request("r", "c"), &many)[2..];
@@ -92,7 +101,15 @@ async fn a_repeat_of_a_batch_that_was_applied_in_part_completes_it() {
     assert_eq!(told[2..4], replayed(&middle));
     let new: Vec<_> = told.iter().flatten().map(Enqueued::is_new).collect();
     assert_eq!(new, [true, true, false, false, true, true]);
-    assert_eq!(send(&queue, request("r", "b"), &batch).await.iter().flatten().filter(|told| told.replayed).count(), 6);
+    assert_eq!(
+        send(&queue, request("r", "b"), &batch)
+            .await
+            .iter()
+            .flatten()
+            .filter(|told| told.replayed)
+            .count(),
+        6
+    );
     assert_eq!(queue.overview().await.accepted_total, 6);
 }
 
@@ -106,7 +123,10 @@ async fn repeats_that_share_a_call_are_one() {
     }
     let told = queue.told(&queue.enqueue_op(&together, false)).await;
     assert_eq!(told[2..4], replayed(&told[..2]));
-    assert_eq!(told[4..6], [Err(NotEnqueued::Mismatch), Err(NotEnqueued::Mismatch)]);
+    assert_eq!(
+        told[4..6],
+        [Err(NotEnqueued::Mismatch), Err(NotEnqueued::Mismatch)]
+    );
     assert_eq!(told[6..8], replayed(&told[..2]));
     assert_eq!(queue.overview().await.accepted_total, 2);
 }
@@ -123,7 +143,10 @@ async fn a_refused_task_is_not_remembered() {
     queue.ack(&held.lease).await;
     let accepted = send(&queue, request("r", "b"), &reject).await;
     assert!(accepted[0].as_ref().unwrap().is_new());
-    assert_eq!(send(&queue, request("r", "b"), &reject).await, replayed(&accepted));
+    assert_eq!(
+        send(&queue, request("r", "b"), &reject).await,
+        replayed(&accepted)
+    );
 }
 
 /// I15: a repeat is told what the first was, duplicate or replacement, and replaces nothing again.
@@ -143,7 +166,12 @@ async fn a_repeat_of_a_duplicate_is_told_of_the_same_task() {
         let first = send(&queue, request, &like).await;
         let told = first[0].as_ref().unwrap();
         assert_eq!((told.id, told.made, told.replayed), (id, made, false));
-        queue.told(&queue.enqueue_op(&[or_else(OnDuplicate::Replace, "k", UniqueScope::UntilFinished)], false)).await;
+        queue
+            .told(&queue.enqueue_op(
+                &[or_else(OnDuplicate::Replace, "k", UniqueScope::UntilFinished)],
+                false,
+            ))
+            .await;
         assert_eq!(send(&queue, request, &like).await, replayed(&first));
         assert_eq!(queue.see(id).await.max_attempts, 5, "the later replacement stays");
     }
@@ -164,12 +192,16 @@ async fn a_request_is_forgotten_when_its_time_is_over() {
         queue.at(ms);
         let second = send(&queue, request("r", "c"), &[task()]).await;
         assert!(second[0].as_ref().unwrap().is_new());
-        assert_eq!(send(&queue, request("r", "c"), &[task()]).await, replayed(&second));
+        assert_eq!(
+            send(&queue, request("r", "c"), &[task()]).await,
+            replayed(&second)
+        );
     }
 }
 
 fn marks(queue: &Queue) -> (usize, usize) {
-    let count = |command: &str, role: &str| -> usize { queue.redis.command(cmd(command).arg(queue.key(role))) };
+    let count =
+        |command: &str, role: &str| -> usize { queue.redis.command(cmd(command).arg(queue.key(role))) };
     (count("HLEN", "idem"), count("LLEN", "idem_at"))
 }
 
@@ -195,7 +227,10 @@ async fn no_more_requests_are_remembered_than_the_queue_may_have() {
         assert_eq!(again, replayed(&first[n]));
     }
     let dropped = send(&queue, request("r0", "c"), &batch).await;
-    assert!(dropped.iter().flatten().all(Enqueued::is_new), "it is not known any more");
+    assert!(
+        dropped.iter().flatten().all(Enqueued::is_new),
+        "it is not known any more"
+    );
 }
 
 /// I28: what came again after its time is remembered once, and forgotten once.
@@ -221,7 +256,11 @@ async fn old_marks_go_with_new_ones_and_with_sweeps() {
     };
     while queue.call(&sweep).await.unwrap().more {}
     assert_eq!(marks(&queue), (201, 201));
-    assert_eq!(queue.overview().await.idempotency_dropped_total, 0, "they had their time");
+    assert_eq!(
+        queue.overview().await.idempotency_dropped_total,
+        0,
+        "they had their time"
+    );
     queue.at(2_000);
     while queue.call(&sweep).await.unwrap().more {}
     assert_eq!(marks(&queue), (0, 0));

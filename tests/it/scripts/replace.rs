@@ -29,7 +29,11 @@ fn other(bytes: usize) -> NewTask {
 }
 
 async fn replace(queue: &Queue, with: &NewTask) -> (TaskId, Made, Option<TaskState>, Option<Millis>) {
-    let told = queue.told(&queue.enqueue_op(std::slice::from_ref(with), false)).await.remove(0).unwrap();
+    let told = queue
+        .told(&queue.enqueue_op(std::slice::from_ref(with), false))
+        .await
+        .remove(0)
+        .unwrap();
     (told.id, told.made, told.state, told.run_at)
 }
 
@@ -37,12 +41,17 @@ async fn replace(queue: &Queue, with: &NewTask) -> (TaskId, Made, Option<TaskSta
 async fn assert_replaced(queue: &Queue, id: TaskId, with: &NewTask) {
     let shown = queue.see(id).await;
     assert_eq!((&shown.name, &shown.group), (&with.name, &with.group));
-    assert_eq!((shown.priority, shown.max_attempts, shown.lease_ms), (with.priority, 9, 90_000));
+    assert_eq!(
+        (shown.priority, shown.max_attempts, shown.lease_ms),
+        (with.priority, 9, 90_000)
+    );
     assert_eq!(shown.payload, with.payload);
     assert_eq!((shown.enqueued_at, shown.grant), (Millis::new(T0), 0));
     assert_eq!(shown.unique_key.unwrap().as_str(), "k");
     queue.at(60_000); // The scope of the replacement would be over.
-    let told = queue.told(&queue.enqueue_op(&[unique("k", FINISHED)], false)).await;
+    let told = queue
+        .told(&queue.enqueue_op(&[unique("k", FINISHED)], false))
+        .await;
     assert_eq!(told[0].as_ref().unwrap().id, id);
 }
 
@@ -50,7 +59,10 @@ async fn assert_replaced(queue: &Queue, id: TaskId, with: &NewTask) {
 #[tokio::test]
 async fn a_task_that_waits_gets_another_payload_and_other_options_and_keeps_its_place() {
     for (from, to) in [(2, 2), (2, 3_000), (3_000, 2), (3_000, 4_000)] {
-        for (start, due) in [(Start::Now, None), (Start::After(500), Some(Millis::new(T0 + 500)))] {
+        for (start, due) in [
+            (Start::Now, None),
+            (Start::After(500), Some(Millis::new(T0 + 500))),
+        ] {
             for came_due in [false, true] {
                 let queue = Queue::start().await;
                 let first = NewTask {
@@ -67,7 +79,11 @@ async fn a_task_that_waits_gets_another_payload_and_other_options_and_keeps_its_
                 let due = due.filter(|_| !came_due);
                 let before = queue.see(id).await.ready_at;
                 let with = other(to);
-                let state = if due.is_some() { TaskState::Scheduled } else { TaskState::Ready };
+                let state = if due.is_some() {
+                    TaskState::Scheduled
+                } else {
+                    TaskState::Ready
+                };
                 let told = replace(&queue, &with).await;
                 assert_eq!(told, (id, Made::Replacement, Some(state), due));
                 assert_eq!(queue.see(id).await.ready_at, before);
@@ -102,9 +118,18 @@ async fn a_replaced_task_keeps_its_place_among_others() {
     // There and back again, the same task.
     replace(&queue, &or_else(OnDuplicate::Replace, "k", FINISHED)).await;
     replace(&queue, &with).await;
-    let order: Vec<_> = queue.lease_names(9, &["report"]).await.iter().map(|held| held.task.id).collect();
+    let order: Vec<_> = queue
+        .lease_names(9, &["report"])
+        .await
+        .iter()
+        .map(|held| held.task.id)
+        .collect();
     assert_eq!(order, [first, replaced, last]);
-    assert_eq!(queue.lease(9).await.len(), 0, "nothing of it is left in its old lane");
+    assert_eq!(
+        queue.lease(9).await.len(),
+        0,
+        "nothing of it is left in its old lane"
+    );
 }
 
 /// I2: what a worker has seen is not changed behind its back.
@@ -150,14 +175,27 @@ async fn a_task_made_by_the_same_call_is_replaced_too() {
                 id: task().id,
                 ..report.clone()
             };
-            let batch = [task(), first, report.clone(), other(one), task(), later.clone(), other(two)];
+            let batch = [
+                task(),
+                first,
+                report.clone(),
+                other(one),
+                task(),
+                later.clone(),
+                other(two),
+            ];
             let told = queue.told(&queue.enqueue_op(&batch, false)).await;
             assert!(told.iter().all(Result::is_ok), "{told:?}");
             assert_eq!(queue.overview().await.accepted_total, 5);
             assert_replaced(&queue, id, &batch[6]).await;
             queue.at(500);
             queue.sweep().await;
-            let order: Vec<_> = queue.lease_names(9, &["report"]).await.iter().map(|held| held.task.id).collect();
+            let order: Vec<_> = queue
+                .lease_names(9, &["report"])
+                .await
+                .iter()
+                .map(|held| held.task.id)
+                .collect();
             let expected = match start {
                 Start::Now => [id, report.id, later.id],
                 _ => [report.id, later.id, id],

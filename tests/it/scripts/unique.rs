@@ -26,7 +26,10 @@ async fn told(queue: &Queue, scope: UniqueScope) -> Enqueued {
 
 /// The task that holds "k", and its state; `None` when the key is free. Takes nothing.
 async fn holder(queue: &Queue) -> Option<(TaskId, Option<TaskState>)> {
-    let asking = [or_else(OnDuplicate::Reject, "k", FINISHED), or_else(OnDuplicate::Reject, "other", FINISHED)];
+    let asking = [
+        or_else(OnDuplicate::Reject, "k", FINISHED),
+        or_else(OnDuplicate::Reject, "other", FINISHED),
+    ];
     let mut op = queue.enqueue_op(&asking, false);
     op.all_or_none = true;
     // All or none: "other" is refused, so that the question leaves nothing, whatever the answer to the first is.
@@ -59,10 +62,23 @@ async fn one_key_makes_one_task_and_all_others_are_told_of_it() {
     let queue = Queue::start().await;
     let batch: Vec<_> = ["a", "b", "a", "a", "b"].map(|key| unique(key, TTL)).into();
     let outcomes = queue.told(&queue.enqueue_op(&batch, false)).await;
-    let seen: Vec<_> = outcomes.iter().flatten().map(|task| (task.id, task.made)).collect();
+    let seen: Vec<_> = outcomes
+        .iter()
+        .flatten()
+        .map(|task| (task.id, task.made))
+        .collect();
     let (a, b) = (batch[0].id, batch[1].id);
     let (made, duplicate) = (Made::Task, Made::Duplicate);
-    assert_eq!(seen, [(a, made), (b, made), (a, duplicate), (a, duplicate), (b, duplicate)]);
+    assert_eq!(
+        seen,
+        [
+            (a, made),
+            (b, made),
+            (a, duplicate),
+            (a, duplicate),
+            (b, duplicate)
+        ]
+    );
     for key in ["a", "b"] {
         let later = queue.told(&queue.enqueue_op(&[unique(key, LEASED)], false)).await;
         let expected = Enqueued {
@@ -95,7 +111,10 @@ async fn a_duplicate_is_told_the_present_state_of_the_first() {
         assert_eq!((told.id, told.made), (id, Made::Duplicate));
         (told.state, told.run_at)
     };
-    assert_eq!(state().await, (Some(TaskState::Scheduled), Some(Millis::new(T0 + 500))));
+    assert_eq!(
+        state().await,
+        (Some(TaskState::Scheduled), Some(Millis::new(T0 + 500)))
+    );
     queue.at(500);
     queue.sweep().await;
     assert_eq!(state().await, (Some(TaskState::Ready), None));
@@ -103,7 +122,10 @@ async fn a_duplicate_is_told_the_present_state_of_the_first() {
     assert_eq!(held.task.unique_key.as_ref().unwrap().as_str(), "k");
     assert_eq!(state().await.0, Some(TaskState::Leased));
     queue.nack_with(&held.lease, failure_after(500)).await;
-    assert_eq!(state().await, (Some(TaskState::Scheduled), Some(Millis::new(T0 + 1_000))));
+    assert_eq!(
+        state().await,
+        (Some(TaskState::Scheduled), Some(Millis::new(T0 + 1_000)))
+    );
     queue.at(1_000);
     queue.sweep().await;
     let held = queue.lease_one().await;
@@ -202,7 +224,9 @@ async fn cancel_when_released(queue: &Queue) {
     let (key, id) = (queue.key("mut"), held.task.id);
     let mut mutable: Vec<u8> = queue.redis.command(cmd("HGET").arg(&key).arg(id.as_bytes()));
     mutable[8] |= 1;
-    let _: () = queue.redis.command(cmd("HSET").arg(&key).arg(id.as_bytes()).arg(mutable));
+    let _: () = queue
+        .redis
+        .command(cmd("HSET").arg(&key).arg(id.as_bytes()).arg(mutable));
     queue.release(&held.lease, RetryAfter::None).await;
     assert_eq!(queue.see(id).await.state, TaskState::Cancelled);
 }
@@ -210,9 +234,21 @@ async fn cancel_when_released(queue: &Queue) {
 /// I15: whatever ends the task frees the key, with that.
 #[tokio::test]
 async fn until_finished_ends_with_every_end_of_the_task_and_with_nothing_else() {
-    for end in ["ack", "late ack", "late ack after a sweep", "rejection", "last attempt", "expiry", "cancel"] {
+    for end in [
+        "ack",
+        "late ack",
+        "late ack after a sweep",
+        "rejection",
+        "last attempt",
+        "expiry",
+        "cancel",
+    ] {
         let config = QueueConfig {
-            max_attempts: Some(if ["last attempt", "expiry"].contains(&end) { 1 } else { 3 }),
+            max_attempts: Some(if ["last attempt", "expiry"].contains(&end) {
+                1
+            } else {
+                3
+            }),
             ..QueueConfig::default()
         };
         let queue = with(config).await;
@@ -354,7 +390,10 @@ async fn lapsed_keys_do_not_pile_up() {
         sweeps += 1;
         assert!(sweeps < 20);
     }
-    assert_eq!((count(&queue, "uniq", "HLEN"), count(&queue, "uniq_at", "ZCARD")), (200, 200));
+    assert_eq!(
+        (count(&queue, "uniq", "HLEN"), count(&queue, "uniq_at", "ZCARD")),
+        (200, 200)
+    );
 }
 
 /// I28: who has no key pays for none.
@@ -365,8 +404,14 @@ async fn ordinary_tasks_send_no_command_for_the_keys_of_others() {
         let info: String = queue.redis.command(cmd("INFO").arg("commandstats"));
         let mut lines: Vec<_> = info
             .lines()
-            .filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(",usec").map(|(calls, _)| calls.to_owned()))
-            .filter(|line| !line.starts_with("info") && !line.starts_with("config") && !line.starts_with("dump"))
+            .filter_map(|line| {
+                line.strip_prefix("cmdstat_")?
+                    .split_once(",usec")
+                    .map(|(calls, _)| calls.to_owned())
+            })
+            .filter(|line| {
+                !line.starts_with("info") && !line.starts_with("config") && !line.starts_with("dump")
+            })
             .collect();
         lines.sort();
         let _: () = queue.redis.command(cmd("CONFIG").arg("RESETSTAT"));
@@ -382,7 +427,12 @@ async fn ordinary_tasks_send_no_command_for_the_keys_of_others() {
     commands();
     cycle().await;
     let without = commands();
-    queue.enqueue(&[NewTask { start: Start::After(HOUR), ..unique("k", FINISHED) }]).await;
+    queue
+        .enqueue(&[NewTask {
+            start: Start::After(HOUR),
+            ..unique("k", FINISHED)
+        }])
+        .await;
     commands();
     cycle().await;
     assert_eq!(commands(), without);

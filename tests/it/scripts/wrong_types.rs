@@ -18,7 +18,8 @@ use leaseq::store::ops::sweep::SweepOp;
 use leaseq::store::{QueueKeys, StoreError};
 
 use crate::support::queue::{
-    HALF, Queue, REPLICA, delayed, failure, failure_after, grouped, or_else, rejection, task, task_name, unique,
+    HALF, Queue, REPLICA, delayed, failure, failure_after, grouped, or_else, rejection, task, task_name,
+    unique,
 };
 
 /// Keys that scripts name from lanes: of the one lane that all tests here use.
@@ -151,7 +152,14 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         Call::EnqueueDuplicate => enqueue(&[unique("leased", UniqueScope::UntilLeased)], false).await,
         Call::EnqueueRepeatable => {
             let repeat_mark = Some(Repeatable::new("", "key", "task", b"{}").mark());
-            enqueue(&[NewTask { repeat_mark, ..task() }], false).await
+            enqueue(
+                &[NewTask {
+                    repeat_mark,
+                    ..task()
+                }],
+                false,
+            )
+            .await
         }
         Call::Replace => {
             let with = NewTask {

@@ -9,7 +9,10 @@ pub fn check(raw: &Raw, problems: &mut Problems) {
         if hold.expires > 0 {
             let listed = raw.hold_ends.get(key).copied();
             problems.check(listed == Some(ms(hold.expires)), || {
-                format!("I28: key {key:?} expires at {}, listed at {listed:?}", hold.expires)
+                format!(
+                    "I28: key {key:?} expires at {}, listed at {listed:?}",
+                    hold.expires
+                )
             });
         } else {
             let task = raw.tasks.get(&hold.holder);
@@ -36,7 +39,10 @@ pub fn check(raw: &Raw, problems: &mut Problems) {
         }
     }
     for (field, expires) in &raw.repeats {
-        let listed = raw.repeat_ends.iter().filter(|(at, listed)| at == expires && listed == field);
+        let listed = raw
+            .repeat_ends
+            .iter()
+            .filter(|(at, listed)| at == expires && listed == field);
         let count = listed.count();
         problems.check(count == 1, || {
             format!("I28: the mark {field:02x?} is listed {count} times to be forgotten at {expires}")

@@ -168,7 +168,12 @@ impl Raw {
         let key = |role: &str| format!("{root}{role}");
         let mut guards = pipe();
         guards.cmd("HGETALL").arg(key("uniq"));
-        guards.cmd("ZRANGE").arg(key("uniq_at")).arg(0).arg(-1).arg("WITHSCORES");
+        guards
+            .cmd("ZRANGE")
+            .arg(key("uniq_at"))
+            .arg(0)
+            .arg(-1)
+            .arg("WITHSCORES");
         guards.cmd("HGETALL").arg(key("idem"));
         guards.cmd("LRANGE").arg(key("idem_at")).arg(0).arg(-1);
         let (holds, hold_ends, repeats, repeat_ends): (BTreeMap<String, Bytes>, _, Hash, Vec<Bytes>) =
@@ -177,9 +182,15 @@ impl Raw {
             holder: task_id(&bytes[..14]),
             expires: number(&bytes[14..20]),
         };
-        self.holds = holds.iter().map(|(key, bytes)| (key.clone(), hold(bytes))).collect();
+        self.holds = holds
+            .iter()
+            .map(|(key, bytes)| (key.clone(), hold(bytes)))
+            .collect();
         self.hold_ends = hold_ends;
-        self.repeats = repeats.into_iter().map(|(field, bytes)| (field, number(&bytes[16..22]))).collect();
+        self.repeats = repeats
+            .into_iter()
+            .map(|(field, bytes)| (field, number(&bytes[16..22])))
+            .collect();
         let entry = |bytes: &Bytes| (number(&bytes[..6]), bytes[6..].to_vec());
         self.repeat_ends = repeat_ends.iter().map(entry).collect();
     }
@@ -301,7 +312,8 @@ fn task(bytes: &[u8]) -> Task {
     } else {
         (text(&bytes[short(name_end)]), short(name_end).end)
     };
-    let unique = (flags & 64 != 0).then(|| (char::from(bytes[group_end]), text(&bytes[short(group_end + 1)])));
+    let unique =
+        (flags & 64 != 0).then(|| (char::from(bytes[group_end]), text(&bytes[short(group_end + 1)])));
     Task {
         tick: number(&bytes[..7]),
         big: flags & 32 != 0,

@@ -188,7 +188,7 @@ async fn a_key_that_nobody_frees_and_one_that_nobody_holds_are_seen() {
     let orphan = [[7; 14].as_slice(), &[0; 6]].concat();
     let _: () = queue
         .redis
-        .command(cmd("HSET").arg(key("uniq")).arg("k").arg(orphan));
+        .command(cmd("HSET").arg(key("uniq")).arg("k").arg(&orphan[..]));
     assert_named(&audit(&queue.redis, "emails"), "I15");
     queue.restore(&held);
 }

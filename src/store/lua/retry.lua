@@ -50,9 +50,14 @@ local function fail(id, m, task, rec, attempt, how)
     cancel_now(id, m, rec)
     return 'x', 0
   end
-  if how.reject or m.failed >= task.max_attempts then
-    free_unique(id, rec)
-    bury(id, m, how.reject and 'rejected' or 'attempts_exhausted')
+  local over = how.reject or m.failed >= task.max_attempts
+  if over then free_unique(id, rec) end
+  if how.reject then
+    bury(id, m, 'rejected')
+    return 'd', 0
+  end
+  if m.failed >= task.max_attempts then
+    bury(id, m, 'attempts_exhausted')
     return 'd', 0
   end
   local run_at = how.run_at or NOW + backoff(m.failed, how.chance)

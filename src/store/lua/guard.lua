@@ -88,6 +88,7 @@ end
 local function has_guarded_writes() return duplicates > 0 or #new_repeats > 0 end
 
 local function plan_guarded(records)
+  if guards == NONE then return end
   if has_guarded_writes() then call('HLEN', Q) end
   plan_swaps(records)
   if #taken_keys > 0 then plan_old_keys(#taken_keys + 16) end
@@ -95,6 +96,7 @@ local function plan_guarded(records)
 end
 
 local function write_guarded()
+  if guards == NONE then return end
   write_swaps()
   write_keys()
   write_repeats()

@@ -1,5 +1,8 @@
 //! Requests with an `Idempotency-Key`: the same body is answered with the same tasks, another changes nothing.
 
+// A panic is how a test fails.
+#![allow(clippy::unwrap_used)]
+
 use deadpool_redis::redis::cmd;
 use leaseq::domain::idempotency::Repeatable;
 use leaseq::domain::queue::QueueConfig;

@@ -1,5 +1,8 @@
 //! `on_duplicate: replace`: another payload and other options for a task that nobody was granted yet.
 
+// A panic is how a test fails.
+#![allow(clippy::unwrap_used)]
+
 use deadpool_redis::redis::cmd;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{Json, Made};

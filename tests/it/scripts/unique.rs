@@ -1,5 +1,8 @@
 //! Unique keys: one task for each, for as long as its scope says.
 
+// A panic is how a test fails.
+#![allow(clippy::unwrap_used)]
+
 use deadpool_redis::redis::cmd;
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::RetryAfter;

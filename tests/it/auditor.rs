@@ -185,7 +185,7 @@ async fn a_key_that_nobody_frees_and_one_that_nobody_holds_are_seen() {
     }
     let queue = Queue::start().await;
     let held = queue.snapshot();
-    let orphan = [[7; 14].as_slice(), &[0; 6]].concat();
+    let orphan = [[7u8; 14].as_slice(), &[0; 6]].concat();
     let _: () = queue
         .redis
         .command(cmd("HSET").arg(key("uniq")).arg("k").arg(&orphan[..]));

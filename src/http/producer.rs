@@ -44,6 +44,7 @@ impl Producer {
             headers: Default::default(),
             traceparent: self.traceparent.clone(),
             tracestate: self.tracestate.clone(),
+            replayed_from: None,
         }
     }
 

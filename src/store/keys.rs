@@ -20,6 +20,7 @@
 //! | `…:uniq_at` | zset | unique key → when it expires, of those that do | then |
 //! | `…:idem` | hash | request \[index\] → body, when it is forgotten, task (`lua/repeats.lua`) | after `idempotency_seconds`, or dropped |
 //! | `…:idem_at` | list | when it is forgotten, request \[index\] | with the mark |
+//! | `…:stale` | hash | lane → entries of its list whose tasks left otherwise than by a grant (`lua/waiting.lua`) | they are dropped |
 //! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
 //! | `…:back:<lane>` | zset | tick, task id → place | the lane is empty |
 //! | `…:heads:<group>` | zset | `priority/name` → order score of the lane's head | the group has nothing ready |
@@ -27,7 +28,7 @@
 //! | `lq:1:queues` | hash | queue → when it was made | the queue is deleted |
 //! | `lq:1:hints` | zset | queue → when a sweep is due | swept |
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
-//! | `lq:1:wake` | channel | queue, ready tasks, replica | |
+//! | `lq:1:wake` | channel | queue, ready tasks, replica; or `lq:1:secret` when that is a new one | |
 //!
 //! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
 //! most commands do; they carry the same hash tag, so a cluster keeps them together.
@@ -48,10 +49,10 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 20;
+    pub const COUNT: usize = 21;
     pub const ROLES: [&'static str; Self::COUNT] = [
         "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark",
-        "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at",
+        "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

@@ -31,6 +31,15 @@ const REASON: u8 = 16;
 pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
     let payload = task.payload.bytes();
     let big = payload.len() > INLINE_PAYLOAD_MAX;
+    let mut out = head(task, policy, big);
+    if !big {
+        out.extend_from_slice(payload);
+    }
+    (out, big.then(|| payload.clone()))
+}
+
+/// What stands before the payload; for a `big` one, which lies apart, that is the whole record.
+pub fn head(task: &NewTask, policy: Policy, big: bool) -> Vec<u8> {
     let meta = (!task.meta.is_empty()).then(|| serde_json::to_vec(&task.meta).expect("strings become JSON"));
     let mut flags = 0;
     for (bit, set) in [
@@ -43,7 +52,8 @@ pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
     ] {
         flags |= if set { bit } else { 0 };
     }
-    let mut out = Vec::with_capacity(32 + task.name.as_str().len() + if big { 0 } else { payload.len() });
+    let payload_bytes = if big { 0 } else { task.payload.bytes().len() };
+    let mut out = Vec::with_capacity(32 + task.name.as_str().len() + payload_bytes);
     out.extend_from_slice(&flags.to_be_bytes());
     if flags & MAX_ATTEMPTS != 0 {
         out.extend_from_slice(&policy.max_attempts.to_be_bytes());
@@ -66,10 +76,7 @@ pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
         out.extend_from_slice(&bytes.to_be_bytes());
         out.extend_from_slice(meta);
     }
-    if !big {
-        out.extend_from_slice(payload);
-    }
-    (out, big.then(|| payload.clone()))
+    out
 }
 
 /// How a scope is written, in records and for the scripts.
@@ -97,8 +104,8 @@ pub struct Record {
     pub name: TaskName,
     pub group: Option<Group>,
     pub unique_key: Option<UniqueKey>,
-    /// It holds that key until it is finished.
-    pub holds_key: bool,
+    /// For how long it holds that key; of `ttl` not how many ms, which stand with the key.
+    pub unique_scope: Option<UniqueScope>,
     pub meta: Meta,
     pub payload: Json,
     /// Bytes of record and payload.
@@ -155,10 +162,15 @@ pub fn read(mut record: Bytes, apart: Bytes) -> Result<Record, BadReply> {
     } else {
         Some(short(&mut record)?)
     };
-    let (mut unique_key, mut holds_key) = (None, false);
+    let (mut unique_key, mut unique_scope) = (None, None);
     if flags & UNIQUE != 0 {
         need(&record, 1)?;
-        holds_key = record.get_u8() == b'f';
+        unique_scope = Some(match record.get_u8() {
+            b't' => UniqueScope::Ttl(0),
+            b'l' => UniqueScope::UntilLeased,
+            b'f' => UniqueScope::UntilFinished,
+            _ => return Err(bad),
+        });
         unique_key = Some(UniqueKey::parse(&short(&mut record)?).map_err(|_| bad.clone())?);
     }
     let mut meta = Meta::default();
@@ -181,7 +193,7 @@ pub fn read(mut record: Bytes, apart: Bytes) -> Result<Record, BadReply> {
             .transpose()
             .map_err(|_| bad.clone())?,
         unique_key,
-        holds_key,
+        unique_scope,
         meta,
         payload: Json::from_checked(if payload.is_empty() {
             Bytes::from_static(b"null")

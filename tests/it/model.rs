@@ -10,11 +10,15 @@
 //! it belongs into [`promises`], under the name of what it broke.
 
 mod answer;
+mod dead;
 mod grant;
 mod history;
 mod housekeeping;
+mod live;
 mod look;
 mod marks;
+mod operate;
+mod operated;
 mod promises;
 mod queue;
 mod repeats;

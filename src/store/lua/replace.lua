@@ -1,10 +1,10 @@
 -- replace: a task that was never granted gets another payload and other options. Its id, its place, its due time and
 -- its key stay.
--- Uses   task lanes
+-- Uses   task lanes waiting
 
 local swaps, swapped = NONE, NONE -- per call
 local payload_goes_to, payload_dropped = NONE, NONE -- per call
-local swap_muts, swap_payloads, swap_leaves = NONE, NONE, NONE -- per call
+local swap_muts, swap_payloads = NONE, NONE -- per call
 
 -- Notes that `item`, an enqueue with this body and lane, is to be the task `id`, which is in `state`; `made` is where that lies
 -- if it was made by this very call. Says whether it can be.
@@ -15,7 +15,7 @@ local function swap(id, state, made, item, body, way)
     if (state ~= 'r' and state ~= 's') or (mut and read_mut(mut).grants > 0) then return false end
     if swaps == NONE then
       swaps, swapped, payload_goes_to, payload_dropped = {}, {}, {}, {}
-      swap_muts, swap_payloads, swap_leaves = {}, {}, {}
+      swap_muts, swap_payloads = {}, {}
     end
     s = { id = id, state = state, made = made, mut = mut }
     swaps[id], swapped[#swapped + 1] = s, s
@@ -50,14 +50,12 @@ local function move_made(s, old)
   s.made.lane = s.way
 end
 
--- Of one that waits already a fresh entry stays where it is, stale by the mutable part.
+-- One that waits already leaves its lane as if it were cancelled, and arrives in the other at the place it had.
 local function move_stored(s, old, m)
   local entry = entry_of(old.tick, s.id)
   local priority, place = m and m.priority or old.priority, m and m.place or old.place
   if s.way.priority == priority and s.way.name == old.name and s.way.group == old.group then return end
-  if check_return(priority, old.name, old.group, entry) then
-    swap_leaves[#swap_leaves + 1] = { priority, old.name, old.group, entry }
-  end
+  depart({ id = s.id, state = s.state, task = old, bytes = s.mut })
   if not m then
     m = first_mut(old, 0)
     m.grants = 0
@@ -93,12 +91,13 @@ local function plan_swaps(records)
   call('HLEN', PAY)
   call('HLEN', MUT)
   check_arrivals()
+  check_departures()
 end
 
--- Behind everything else that enters lanes: what these are left with is looked at again.
+-- Behind everything else that enters lanes: what these are left with is looked at again. In this order groups keep their turn.
 local function write_swaps()
   many('HDEL', PAY, swap_payloads)
   many('HSET', MUT, swap_muts)
   apply_arrivals()
-  for _, left in ipairs(swap_leaves) do take_return(unpack(left)) end
+  apply_departures()
 end

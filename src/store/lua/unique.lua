@@ -8,16 +8,20 @@
 local UNTIL_LEASED, UNTIL_FINISHED = 'l', 'f'
 
 local holders, lapsed_keys, taken_keys, timed_keys = NONE, NONE, NONE, NONE -- per call
-local untimed_keys, freed_keys, old_keys = NONE, NONE, NONE -- per call
+local untimed_keys, freed_keys, old_keys, held_until = NONE, NONE, NONE, NONE -- per call
 
--- Who holds which of these keys: `holders` by key.
+-- Who holds which of these keys: `holders` by key, and in `held_until` until when those that expire.
 local function read_key_holders(keys)
   if #keys == 0 then return end
-  holders, lapsed_keys, taken_keys, timed_keys, untimed_keys = {}, {}, {}, {}, {}
+  holders, lapsed_keys, taken_keys, timed_keys, untimed_keys, held_until = {}, {}, {}, {}, {}, {}
   for i, value in ipairs(call('HMGET', UNIQ, unpack(keys))) do
     if value then
       local expires = unpack_bytes('>I6', value, 15)
-      if expires == 0 or expires > NOW then holders[keys[i]] = sub(value, 1, 14) else lapsed_keys[keys[i]] = true end
+      if expires == 0 or expires > NOW then
+        holders[keys[i]], held_until[keys[i]] = sub(value, 1, 14), expires
+      else
+        lapsed_keys[keys[i]] = true
+      end
     end
   end
 end

@@ -5,10 +5,13 @@
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I25 I28. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   unique repeats retry
+-- Uses   unique repeats retry clear
 -- Flags  allow-oom
 
-if not read_queue() then return { 'absent' } end
+if not read_queue() then
+  clear_lanes(CLEAR_LANES) -- what a deletion that was interrupted left behind
+  return { 'absent' }
+end
 local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)

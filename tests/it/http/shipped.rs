@@ -59,6 +59,14 @@ fn an_order_is_charged_once_and_an_alert_is_sent_once_an_hour() {
     }
 }
 
+#[test]
+fn dead_letters_are_inspected_replayed_and_purged_as_the_example_shows() {
+    let (service, _api, _dir) = served();
+    run(Command::new("bash")
+        .arg("openapi/examples/curl/dead-letters.sh")
+        .env("LEASEQ_URL", &service.url));
+}
+
 /// I1, I2, I3: killed workers of four languages and a killed service lose nothing and repeat only what an expired
 /// lease explains.
 #[test]

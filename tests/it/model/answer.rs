@@ -1,6 +1,7 @@
 //! What callers are told, and what a reader sees: the two things in which model and scripts must agree.
 
 use bytes::Bytes;
+use leaseq::domain::change::{Cancelled, Changed, NotChanged};
 use leaseq::domain::task::{DeadReason, Enqueued, Made, NotEnqueued};
 use leaseq::domain::{Millis, TaskId, TaskState};
 
@@ -22,10 +23,27 @@ pub enum Answer {
         recalled: Vec<(usize, Vec<Grant>)>,
     },
     Settled(Vec<Told>),
+    Replayed {
+        ready: u64,
+        /// Each dead letter, and when its new task is due or who holds its key.
+        moved: Vec<(TaskId, Result<Option<Millis>, TaskId>)>,
+    },
+    DeadPurged(Vec<TaskId>),
     Swept {
         next_at: Option<Millis>,
         expired: u64,
         came_due: u64,
+    },
+    Cancelled(Vec<Result<Cancelled, NotChanged>>),
+    Changed(Result<Changed, NotChanged>),
+    Purged {
+        purged: u64,
+        cancel_requested: u64,
+    },
+    /// And made anew, with this version.
+    Deleted {
+        tasks: u64,
+        version: u64,
     },
 }
 
@@ -69,6 +87,7 @@ pub enum Told {
     },
     Extended {
         until: Millis,
+        cancel_requested: bool,
     },
     Released {
         state: TaskState,
@@ -94,7 +113,15 @@ impl Told {
                 state: TaskState::Ready,
                 ..
             } => "nacked ready",
+            Self::Nacked {
+                state: TaskState::Cancelled,
+                ..
+            } => "nacked cancelled",
             Self::Nacked { .. } => "nacked scheduled",
+            Self::Extended {
+                cancel_requested: true,
+                ..
+            } => "extended and told to end",
             Self::Extended { .. } => "extended",
             Self::Released { already: true, .. } => "released already",
             Self::Released {
@@ -105,6 +132,10 @@ impl Told {
                 state: TaskState::Ready,
                 ..
             } => "released ready",
+            Self::Released {
+                state: TaskState::Cancelled,
+                ..
+            } => "released cancelled",
             Self::Released { .. } => "released scheduled",
             Self::Lost => "lost",
             Self::Unknown => "unknown",
@@ -158,6 +189,12 @@ impl Answer {
                 }));
             }
             Self::Settled(told) => words.extend(told.iter().map(Told::word)),
+            Self::Replayed { moved, .. } => words.extend(moved.iter().map(|(_, run_at)| match run_at {
+                Ok(Some(_)) => "replayed scheduled",
+                Ok(None) => "replayed ready",
+                Err(_) => "not replayed",
+            })),
+            Self::DeadPurged(ids) => words.extend(ids.iter().map(|_| "purged dead")),
             Self::Swept {
                 expired, came_due, ..
             } => {
@@ -177,6 +214,19 @@ impl Answer {
                     },
                 }));
             }
+            Self::Cancelled(told) => words.extend(told.iter().map(|told| match told {
+                Ok(Cancelled::Done) => "cancelled",
+                Ok(Cancelled::Requested) => "cancel requested",
+                Err(NotChanged::State(_)) => "cancel refused",
+                Err(NotChanged::Unknown) => "cancel of nothing",
+            })),
+            Self::Changed(told) => words.push(match told {
+                Ok(changed) if changed.state == TaskState::Scheduled => "changed, scheduled",
+                Ok(_) => "changed, ready",
+                Err(_) => "change refused",
+            }),
+            Self::Purged { purged, .. } => words.extend((*purged > 0).then_some("purged")),
+            Self::Deleted { tasks, .. } => words.extend((*tasks > 0).then_some("deleted")),
             Self::Nothing | Self::Configured { .. } => {}
         }
         words
@@ -203,7 +253,10 @@ pub struct Counts {
     pub oldest_ready_at: Option<Millis>,
     pub accepted_total: u64,
     pub completed_total: u64,
+    pub cancelled_total: u64,
+    pub purged_total: u64,
     pub dead_evicted_total: u64,
+    pub replayed_total: u64,
     pub leases_expired_total: u64,
     pub duplicates_total: u64,
 }
@@ -224,6 +277,7 @@ pub struct SeenTask {
     pub enqueued_at: Millis,
     pub ready_at: Option<Millis>,
     pub lease_expires_at: Option<Millis>,
+    pub cancel_requested: bool,
     pub worker: Option<String>,
     pub progress: Option<Bytes>,
     pub finished_at: Option<Millis>,

@@ -16,7 +16,10 @@ impl Queue {
         let came_due = self.due(limit, self.now);
         for id in &came_due {
             let task = self.tasks.get_mut(id).expect("it was scheduled");
-            task.state = State::Ready { ran_out: None };
+            let State::Scheduled { ran_out, .. } = task.state else {
+                unreachable!("it was scheduled")
+            };
+            task.state = State::Ready { ran_out };
             effects.arrived.push(*id);
         }
         let ran_out = self.ran_out(limit, self.now);
@@ -25,7 +28,10 @@ impl Queue {
         }
         self.arrive(&effects.arrived);
         self.evict_dead_letters();
-        self.trim_finished(limit);
+        match effects.finished.is_empty() {
+            true => self.trim_finished(limit),
+            false => self.keep_finished(effects.finished),
+        }
         self.totals.leases_expired += ran_out.len() as u64;
         Answer::Swept {
             next_at: self.next_at(),
@@ -37,7 +43,7 @@ impl Queue {
     /// Scheduled tasks that are due by `now`, the longest due first.
     pub fn due(&self, limit: usize, now: Millis) -> Vec<TaskId> {
         let due = |id: &TaskId| match self.tasks[id].state {
-            State::Scheduled { due } => Some(due).filter(|due| *due <= now),
+            State::Scheduled { due, .. } => Some(due).filter(|due| *due <= now),
             _ => None,
         };
         self.first(limit, due)
@@ -128,8 +134,8 @@ impl Queue {
             let Some(oldest) = self.finished.first().copied() else {
                 return;
             };
-            let State::Completed { at, .. } = self.tasks[&oldest].state else {
-                unreachable!("finished tasks are completed")
+            let (State::Completed { at, .. } | State::Cancelled { at }) = self.tasks[&oldest].state else {
+                unreachable!("finished tasks are completed or cancelled")
             };
             if self.finished.len() <= max && at.plus(keep_ms) > self.now {
                 return;

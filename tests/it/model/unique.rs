@@ -55,7 +55,7 @@ impl Queue {
             id,
             state: task.map(|task| task.state_word()),
             run_at: task.and_then(|task| match task.state {
-                State::Scheduled { due } => Some(due),
+                State::Scheduled { due, .. } => Some(due),
                 _ => None,
             }),
             made,
@@ -74,6 +74,7 @@ impl Queue {
             return false;
         }
         task.payload = new.payload.bytes().clone();
+        task.priority = new.priority.get();
         (task.max_attempts, task.lease_ms) = (policy.max_attempts, policy.lease_ms);
         true
     }
@@ -85,6 +86,27 @@ impl Queue {
             since: self.now,
         };
         self.keys.insert(unique.key.as_str().to_owned(), hold);
+    }
+
+    /// What a dead letter's key allows a task to be made of it: what this one then holds, if anything; or who holds the key instead.
+    pub(super) fn key_of_replay(&self, old: TaskId, key: Option<&Unique>) -> Result<Option<Hold>, TaskId> {
+        let Some(unique) = key else { return Ok(None) };
+        match self.holder(unique.key.as_str()) {
+            Some(holder) if holder == old => Ok(self.keys.get(unique.key.as_str()).cloned()),
+            Some(holder) => Err(holder),
+            // Its time is over.
+            None if matches!(unique.scope, UniqueScope::Ttl(_)) => Ok(None),
+            None => Ok(Some(Hold {
+                holder: old,
+                scope: unique.scope,
+                since: self.now,
+            })),
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, key: &Unique, hold: Hold, to: TaskId) {
+        let hold = Hold { holder: to, ..hold };
+        self.keys.insert(key.key.as_str().to_owned(), hold);
     }
 
     /// The task was granted.

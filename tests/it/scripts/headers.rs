@@ -55,6 +55,7 @@ fn known(operation: &str) -> BTreeSet<String> {
         ("already(", "ops/nack", "already"),
         ("recalled(", "ops/lease", "recalled"),
         ("enqueued(", "ops/enqueue", "enqueued"),
+        ("verified(", "ops/verify", "verified"),
     ] {
         if outcome.contains(helper) {
             known.extend(words(function(&rust_of(file), name), '"'));

@@ -207,6 +207,7 @@ impl Queue {
             seed: self.seed.get(),
             names,
             wishes,
+            not_after: None,
         }
     }
 

@@ -75,6 +75,8 @@ pub struct Raw {
     pub repeats: BTreeMap<Bytes, u64>,
     pub repeat_ends: Vec<(u64, Bytes)>,
     pub turn: BTreeMap<String, f64>,
+    /// How many entries of a lane's list are counted as left behind.
+    pub stale: BTreeMap<Lane, u64>,
     pub fresh: BTreeMap<Lane, Vec<Entry>>,
     pub back: BTreeMap<Lane, Vec<Entry>>,
     /// Group, then `priority/name`.
@@ -102,6 +104,7 @@ impl Raw {
             && self.fresh.is_empty()
             && self.back.is_empty()
             && self.turn.is_empty()
+            && self.stale.is_empty()
     }
 
     /// A counter or live setting, 0 if absent.
@@ -159,6 +162,11 @@ impl Raw {
             turn,
             ..Self::default()
         };
+        let stale: BTreeMap<String, u64> = redis.command(cmd("HGETALL").arg(key("stale")));
+        raw.stale = stale
+            .into_iter()
+            .map(|(key, count)| (lane(&key), count))
+            .collect();
         raw.read_lanes(redis, &root, &all, &keys);
         raw.read_guards(redis, &root);
         raw

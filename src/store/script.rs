@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use deadpool_redis::redis;
 
 use super::keys::{self, QueueKeys};
+use super::literals::{Literals, written_out};
 use super::state;
 use crate::domain::limits;
 use crate::domain::queue::{Keep, Order, defaults};
@@ -187,8 +188,9 @@ fn operation(name: &'static str, source: &str) -> Vec<(&'static str, String)> {
 fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'static str, String)> {
     let &(name, source) = source;
     let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
-    pieces.extend(foundation(clock));
-    pieces.extend(operation(name, source));
+    let mut known = Literals::new();
+    pieces.extend(written_out(&mut known, foundation(clock)));
+    pieces.extend(written_out(&mut known, operation(name, source)));
     // A plain script may not say that it is wanted on a full store; one whose first write frees is let through.
     let frees = if named(source, "Flags").contains(&"allow-oom") {
         "call('HDEL', Q, '') "
@@ -203,14 +205,15 @@ fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'s
 /// of Lua 5.1 has 200 local names at most.
 fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
     let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
-    pieces.extend(foundation(clock));
+    let mut known = Literals::new();
+    pieces.extend(written_out(&mut known, foundation(clock)));
     for &(name, source) in SOURCES {
         let flags: Vec<_> = named(source, "Flags")
             .iter()
             .map(|flag| format!("'{flag}'"))
             .collect();
         pieces.push(("do", "do\n".to_owned()));
-        pieces.extend(operation(name, source));
+        pieces.extend(written_out(&mut known.clone(), operation(name, source)));
         pieces.push((
             "register",
             format!(

@@ -21,6 +21,7 @@ mod settle;
 mod stale;
 mod turns;
 mod unique;
+mod unique_operations;
 mod wrong_types;
 
 use bytes::Bytes;

@@ -196,9 +196,9 @@ async fn until_leased_ends_with_the_first_grant_for_good() {
         let held = queue.lease_one().await;
         assert_eq!(holder(&queue).await, None);
         match back {
-            0 => drop(queue.give_back(&held.lease).await),
-            1 => drop(queue.release(&held.lease, RetryAfter::None).await),
-            2 => drop(queue.nack_with(&held.lease, failure_after(0)).await),
+            0 => _ = queue.give_back(&held.lease).await,
+            1 => _ = queue.release(&held.lease, RetryAfter::None).await,
+            2 => _ = queue.nack_with(&held.lease, failure_after(0)).await,
             _ => {
                 queue.at(30_000);
                 queue.sweep().await;
@@ -262,8 +262,8 @@ async fn until_finished_ends_with_every_end_of_the_task_and_with_nothing_else() 
             let held = queue.lease_one().await;
             assert_eq!(holder(&queue).await, Some((first, Some(TaskState::Leased))));
             match end {
-                "rejection" => drop(queue.nack_with(&held.lease, rejection()).await),
-                "last attempt" => drop(queue.nack(&held.lease).await),
+                "rejection" => _ = queue.nack_with(&held.lease, rejection()).await,
+                "last attempt" => _ = queue.nack(&held.lease).await,
                 "ack" => assert_eq!(queue.ack(&held.lease).await, Answer::Done(Acked::Done)),
                 _ => {
                     queue.at(30_000);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use super::api::{Answer, Api, each, served};
+use super::dead_letters::die;
 use crate::process::running::until;
 use crate::process::service::Service;
 use crate::support::audit::assert_sound;
@@ -179,6 +180,31 @@ pub(super) fn a_hundred_callers_and_a_restart(
     });
     assert_sound(&redis, "q");
     (answers, stats)
+}
+
+/// I15: a replay takes the key along, unless another task has it by now.
+#[test]
+fn a_dead_letter_whose_key_another_task_holds_is_not_replayed() {
+    let (_service, api, _dir) = served();
+    let body = r#"{"unique":{"key":"k","scope":"until_finished"}}"#.to_owned();
+    let dead = die(&api, std::slice::from_ref(&body), r#""e""#).remove(0);
+    let holder = api.enqueue(&body);
+    let one = format!("/v1/queues/q/dlq/{dead}/replay");
+    let refused = api.post(&one, "").problem(409, "duplicate_task");
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains(&holder), "{detail}");
+    let told = api.post("/v1/queues/q/dlq/replay", "{}").expect(200);
+    assert_eq!(
+        (&told["matched"], &told["replayed"], &told["skipped"]),
+        (&json!(1), &json!(0), &json!(1))
+    );
+    api.get(&format!("/v1/queues/q/dlq/{dead}")).expect(200);
+
+    // A cancel frees it.
+    api.post(&format!("/v1/queues/q/tasks/{holder}/cancel"), "")
+        .expect(200);
+    let new = api.post(&one, "").expect(201)["id"].clone();
+    assert_eq!(api.post(TASKS, &body).expect(200)["id"], new);
 }
 
 /// I15.

@@ -208,3 +208,22 @@ async fn a_task_made_by_the_same_call_is_replaced_too() {
         }
     }
 }
+
+/// I4: as of a cancelled task, so that a list whose tasks are replaced over and over does not grow.
+#[tokio::test]
+async fn what_a_replaced_task_leaves_in_a_long_lane_is_counted() {
+    let queue = Queue::start().await;
+    let id = queue.put(unique("k", FINISHED)).await;
+    for _ in 0..2 {
+        let many: Vec<NewTask> = (0..500).map(|_| task()).collect();
+        queue.enqueue(&many).await;
+    }
+    replace(&queue, &other(2)).await;
+    let stale: Option<u32> = queue
+        .redis
+        .command(cmd("HGET").arg(queue.key("stale")).arg("10/default/"));
+    assert_eq!(stale, Some(1));
+    let held = queue.lease(1_000).await;
+    let once = held.iter().filter(|held| held.task.id == id).count();
+    assert_eq!(once, 1);
+}

@@ -3,6 +3,7 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used)]
 
+use deadpool_redis::redis::cmd;
 use std::time::Duration;
 
 use leaseq::domain::explain::{Ahead, WaitReason, Waiting};
@@ -103,6 +104,15 @@ async fn what_is_ahead_in_the_lane_is_counted_without_what_is_stale() {
     assert_eq!(ahead(0).await, exactly(0));
     assert_eq!(ahead(1).await, exactly(1));
     assert_eq!(ahead(5).await, exactly(4));
+    // The record goes, its entry in the list stays.
+    let _: () = queue
+        .redis
+        .command(cmd("HDEL").arg(queue.key("rec")).arg(tasks[3].id.as_bytes()));
+    let _: () = queue
+        .redis
+        .command(cmd("HINCRBY").arg(queue.key("q")).arg("purged_total").arg(1));
+    queue.redis.add_to_state("emails", "ready", -1.0);
+    assert_eq!(ahead(5).await, exactly(3));
     // Of another priority, name or group: another lane.
     for other in [prioritised(11), named("other"), grouped("acme")] {
         let id = queue.put(other).await;

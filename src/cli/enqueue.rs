@@ -1,5 +1,6 @@
 //! `leaseq enqueue`.
 
+mod retry;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -42,12 +43,21 @@ pub(super) struct Enqueue {
     /// How long a worker's lease lasts; the queue decides by default
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
+    #[command(flatten)]
+    retry: retry::Retry,
+    /// Become a dead letter if it still waits after this long
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "expires_at")]
+    expires_in: Option<Duration>,
+    /// Become a dead letter if it still waits at this time, such as 2027-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
+    expires_at: Option<Millis>,
     /// Header to go with the task; may be repeated
     #[arg(long = "header", value_name = "KEY=VALUE", value_parser = input::header)]
     headers: Vec<(String, String)>,
     /// Read one task object per line, with the fields of the API, and send them in batches
     #[arg(long, conflicts_with_all = [
-        "name", "priority", "delay", "run_at", "group", "max_attempts", "lease", "headers",
+        "name", "priority", "delay", "run_at", "group", "max_attempts", "lease", "Retry", "expires_in", "expires_at",
+        "headers",
     ])]
     ndjson: bool,
     /// Print the API's answer as it is; with --ndjson one per batch
@@ -75,6 +85,12 @@ struct Body<'a> {
     max_attempts: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<retry::Body>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Millis>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'a str, &'a str>,
 }
@@ -109,6 +125,9 @@ impl Enqueue {
             run_at: self.run_at,
             max_attempts: self.max_attempts,
             lease_seconds: self.lease.map(|lease| lease.as_secs_f64()),
+            retry: self.retry.body(),
+            expires_in_seconds: self.expires_in.map(|after| after.as_secs_f64()),
+            expires_at: self.expires_at,
             headers: self
                 .headers
                 .iter()

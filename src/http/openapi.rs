@@ -11,7 +11,7 @@ use utoipa::openapi::{
 };
 
 use super::problem::{Code, ProblemDocument, Retry};
-use super::{batch, queues, samples, settle, tasks, wire};
+use super::{batch, queues, retry, samples, settle, tasks, wire};
 
 /// Rises with the API, not with each release: otherwise every release would change the document.
 pub const API_VERSION: &str = "1.0.0";
@@ -118,7 +118,7 @@ fn header_ref(name: &str) -> Ref {
     ),
     components(schemas(
         ProblemDocument, super::problem::FieldError,
-        tasks::new_task::NewTaskRequest, batch::BatchRequest,
+        tasks::new_task::NewTaskRequest, retry::RetryRequest, batch::BatchRequest,
         settle::error::ErrorRequest,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use deadpool_redis::redis;
 
 use super::keys;
+use crate::domain::RetryPolicy;
 use crate::domain::limits;
 use crate::domain::queue::defaults;
 
@@ -85,6 +86,7 @@ fn reach(source: &str) -> BTreeSet<&'static str> {
 
 /// The facts that Lua takes from Rust, so that each is written once.
 fn constants(clock: Clock) -> String {
+    const RETRY: RetryPolicy = RetryPolicy::DEFAULT;
     let now = match clock {
         Clock::Redis => {
             "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)".to_owned()
@@ -93,15 +95,17 @@ fn constants(clock: Clock) -> String {
     };
     format!(
         "local DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS = {}, {}\n\
-         local RETRY_BASE_MS, RETRY_FACTOR, RETRY_MAX_MS = {}, {}, {}\n\
+         local DEFAULT_RETRY = {{ strategy = {}, base_ms = {}, factor = {}, max_ms = {}, jitter = {} }}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
          local HINTS = '{}'\n\
          local function clock() {now} end\n",
         defaults::LEASE_MS,
         defaults::MAX_ATTEMPTS,
-        defaults::RETRY_BASE_MS,
-        defaults::RETRY_FACTOR,
-        defaults::RETRY_MAX_MS,
+        RETRY.strategy as u8,
+        RETRY.base_ms,
+        f64::from(RETRY.factor.0) / 1000.0,
+        RETRY.max_ms,
+        RETRY.jitter as u8,
         limits::HISTORY_ATTEMPTS_MAX,
         limits::HISTORY_BYTES_MAX,
         keys::WAKE,

@@ -13,5 +13,6 @@ mod outage;
 mod queues;
 mod refused;
 mod replicas;
+mod retry;
 mod settle;
 mod shipped;

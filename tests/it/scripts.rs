@@ -1,8 +1,10 @@
 //! Each operation's script against a private Redis on a set clock: these keys, this call, these keys after.
 
+mod backoff;
 mod connection;
 mod cost;
 mod enqueue;
+mod expiry;
 mod extend;
 mod full_store;
 mod headers;

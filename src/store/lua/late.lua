@@ -1,5 +1,5 @@
 -- late: acks that are not simply the current lease's.
--- Uses   settle lanes
+-- Uses   settle lanes expiry
 
 local late_returns = {} -- per call
 
@@ -7,7 +7,7 @@ local late_returns = {} -- per call
 local function may_be_late(id, m)
   local task = read_record(call('HGET', REC, id))
   local failed, flags = m and m.failed or 0, m and m.flags or 0
-  return failed + 1 < task.max_attempts and not has(flags, CANCEL)
+  return failed + 1 < task.max_attempts and not has(flags, CANCEL) and not has_expired(task)
 end
 
 local function judge_ack(id, score, bytes, grant, nonce)
@@ -22,7 +22,9 @@ local function judge_ack(id, score, bytes, grant, nonce)
     -- Swept, but granted to nobody since: it waits in its lane.
     local task = read_record(call('HGET', REC, id))
     local entry = entry_of(task.tick, id)
-    if check_return(m.priority, task.name, task.group, entry) then
+    if not has_expired(task) and check_return(m.priority, task.name, task.group, entry) then
+      if task.expires_at then cannot_expire(id) end
+      check_expiry()
       late_returns[#late_returns + 1] = { m.priority, task.name, task.group, entry }
       return 'late'
     end
@@ -37,4 +39,5 @@ end
 
 local function take_late()
   for _, r in ipairs(late_returns) do take_return(unpack(r)) end
+  write_expiry()
 end

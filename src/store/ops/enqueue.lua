@@ -1,7 +1,7 @@
 -- enqueue: accepts tasks, in order.
 --
 -- ARGV   1 config version they were resolved with  2 replica  3 "1" when an earlier try may have been applied
---        4 #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
+--        4 #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms), expiry ('' never | '+' ms | '@' ms),
 --          #tasks, then per task: id, record without its tick
 --        #big  then per payload above 2 KiB: id, payload
 -- Reply  "accepted", now, how many are ready, then per task: run_at or 0
@@ -9,7 +9,7 @@
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
 -- Keeps  I1 I2 I3 I4 I5 I17
--- Uses   rotation task marks
+-- Uses   rotation lanes task marks
 
 local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry', 'tick', 'accepted_total', 'ready', 'retried_at')
 if not state[1] then return { 'absent' } end
@@ -31,25 +31,27 @@ local function known(id)
   end
 end
 
+-- The moment that a run says, if any: an instant or ms from now.
+local function moment(text)
+  if text ~= '' then return tonumber(sub(text, 2)) + (byte(text) == 43 and NOW or 0) end
+end
+
 -- Ticks rise with every task. They follow the clock, and run on where it stands still or steps back a little.
 local tick = tonumber(state[5])
 if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
 
-local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}
+local reply, replied, records, r, due, expiring, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}, {}
 local lanes, accepted, ready, at = {}, 0, 0, 5
 for _ = 1, tonumber(ARGV[4]) do
-  local priority, name, group, when, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+  local priority, name, group, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 5])
+  local run_at, expires_at = moment(ARGV[at + 3]) or 0, moment(ARGV[at + 4])
   local member = priority .. '/' .. name
   local key = member .. '/' .. group
-  at = at + 5
+  at = at + 6
+  if run_at <= NOW then run_at = 0 end
 
-  local run_at = 0
-  if when ~= '' then
-    run_at = tonumber(sub(when, 2)) + (byte(when) == 43 and NOW or 0)
-    if run_at <= NOW then run_at = 0 end
-  end
   local lane = lanes[key]
-  if not lane and run_at == 0 then
+  if not lane and run_at == 0 and not expires_at then
     lane = { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
     lanes[key] = lane
   end
@@ -61,17 +63,27 @@ for _ = 1, tonumber(ARGV[4]) do
     else
       tick, accepted, answer = tick + 1, accepted + 1, run_at
       local stamp = pack('>I7', tick)
-      records[r + 1] = id
-      if run_at == 0 then
-        ready = ready + 1
+      records[r + 1], records[r + 2] = id, stamp .. ARGV[from + 1]
+      if run_at == 0 then ready = ready + 1 end
+      if run_at == 0 and not expires_at then
         lane.lowest = lane.lowest or tick
         fresh[#fresh + 1] = stamp .. id
-        records[r + 2] = stamp .. ARGV[from + 1]
       else
-        due[#due + 1] = run_at
-        due[#due + 1] = id
-        local flags = unpack_bytes('>I2', ARGV[from + 1])
-        records[r + 2] = stamp .. pack('>I2I6', flags + 1, run_at) .. sub(ARGV[from + 1], 3) -- 1 is RUN_AT, which the sender cannot know
+        -- Times that the sender cannot know.
+        local flags, times = unpack_bytes('>I2', ARGV[from + 1]), ''
+        if run_at > 0 then
+          due[#due + 1] = run_at
+          due[#due + 1] = id
+          flags, times = flags + RUN_AT, pack('>I6', run_at)
+        end
+        if expires_at then
+          expiring[#expiring + 1] = expires_at
+          expiring[#expiring + 1] = id
+          flags, times = flags + EXPIRES, times .. pack('>I6', expires_at)
+          -- A list cannot forget an element in its middle, so what may expire stands where it can be taken out.
+          if run_at == 0 then arrive(tonumber(priority), name, group, tick, stamp .. id) end
+        end
+        records[r + 2] = stamp .. pack('>I2', flags) .. times .. sub(ARGV[from + 1], 3)
       end
       r = r + 2
     end
@@ -92,6 +104,7 @@ for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
 end
 if #big > 0 then call('HLEN', PAY) end
 if #due > 0 then call('ZCARD', DUE) end
+if #expiring > 0 then call('ZCARD', EXPIRY) end
 for key, l in pairs(lanes) do
   -- A lane with fresh entries is in rotation already: appending moves no head.
   if l.lowest and call('LLEN', ROOT .. 'fresh:' .. key) == 0 then
@@ -103,6 +116,7 @@ end
 many('HSET', REC, records)
 many('HSET', PAY, big)
 many('ZADD', DUE, due)
+many('ZADD', EXPIRY, expiring)
 for key, l in pairs(lanes) do
   many('RPUSH', ROOT .. 'fresh:' .. key, l.fresh)
   if l.enters then enter_rotation(l) end

@@ -8,7 +8,7 @@
 --        "absent" when the queue does not exist
 -- Moves  ready -> leased
 -- Keeps  I4 I6 I7 I10 I12 I17 I18 I19
--- Uses   grant several
+-- Uses   grant several expiry
 -- Flags  allow-oom
 
 local me, told, look, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -59,12 +59,7 @@ if not ids then
   ids, records, muts, take, more = several(names, want, bytes_max)
 end
 
-local next_at = 0
-if look or #ids < want then
-  local due, expiring = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
-  next_at = min(tonumber(due) or math.huge, expiring and floor(tonumber(expiring) / PLACES) or math.huge)
-  if next_at == math.huge then next_at = 0 end
-end
+local next_at = (look or #ids < want) and next_look() or 0
 
 local given, reply = {}, { 'leased', NOW, next_at, recalled, more, {}, extras }
 grant(ids, records, muts, seed, reply)

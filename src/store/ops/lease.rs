@@ -249,6 +249,7 @@ impl Grant {
             server_time,
             enqueued_at: record.enqueued_at,
             ready_at: Millis::new(mutable.place / record::PLACES),
+            expires_at: record.expires_at,
             meta: record.meta.into(),
             last_error,
         };

@@ -1,11 +1,11 @@
--- sweep: takes back leases that ran out, makes due tasks ready, and drops what retention no longer covers.
+-- sweep: takes back leases that ran out, makes due tasks ready, buries those past their expiry, and drops what retention no longer covers.
 --
 -- ARGV   1 replica  2 how many of each at most
 -- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due
 --        "absent" when the queue does not exist
--- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
+-- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   retry
+-- Uses   retry overdue
 -- Flags  allow-oom
 
 local state, kept = read_state()
@@ -15,16 +15,20 @@ local me, limit = ARGV[1], tonumber(ARGV[2])
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
 local over = call('ZRANGEBYSCORE', LEASED, '-inf', format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
 
-local came_due, ran_out, ids_due = {}, {}, {}
+local came_due, left_due, ran_out, ids_due = 0, {}, {}, {}
+local buried_scheduled = bury_overdue(limit)
+for id in pairs(buried_scheduled) do left_due[#left_due + 1] = id end
 for i = 1, #due, 2 do ids_due[#ids_due + 1] = due[i] end
 if #ids_due > 0 then
   local recs, changed = call('HMGET', REC, unpack(ids_due)), call('HMGET', MUT, unpack(ids_due))
   for i, id in ipairs(ids_due) do
-    came_due[i] = id
-    if recs[i] then
-      local task = read_record(recs[i])
+    local task = recs[i] and not buried_scheduled[id] and read_record(recs[i])
+    left_due[#left_due + 1] = id
+    if task and has_expired(task) then
+      bury_waiting(id, task, changed[i], true)
+    elseif task then
       local priority = changed[i] and read_mut(changed[i]).priority or task.priority
-      returning = returning + 1
+      came_due, returning = came_due + 1, returning + 1
       arrive(priority, task.name, task.group, place_at(tonumber(due[i * 2]), task.tick), entry_of(task.tick, id))
     end
   end
@@ -46,11 +50,9 @@ for i = 1, #over, 2 do
 end
 check_writes(kept, limit)
 
-many('ZREM', DUE, came_due)
+many('ZREM', DUE, left_due)
 write_decisions(state, me, ran_out)
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 evict_dead(state[8]) -- max_size may have been lowered
 
-local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
-local next_at = min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)
-return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due }
+return { 'swept', NOW, next_look(), #ran_out, came_due }

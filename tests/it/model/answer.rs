@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use leaseq::domain::task::DeadReason;
-use leaseq::domain::{Millis, TaskId, TaskState};
+use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
 
 use super::task::{Attempt, Nonce};
 
@@ -48,6 +48,7 @@ pub struct Grant {
     pub expires_at: Millis,
     pub lease_ms: u64,
     pub ready_at: Millis,
+    pub expires_at: Option<Millis>,
     pub payload: Bytes,
     /// Type of the error that the attempt before ended with.
     pub last_error: Option<String>,
@@ -207,7 +208,9 @@ pub struct SeenTask {
     pub deferrals: u16,
     pub grant: u32,
     pub lease_ms: u64,
+    pub retry: RetryPolicy,
     pub enqueued_at: Millis,
+    pub expires_at: Option<Millis>,
     pub ready_at: Option<Millis>,
     pub lease_expires_at: Option<Millis>,
     pub worker: Option<String>,

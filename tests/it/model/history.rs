@@ -30,6 +30,8 @@ enum Deed {
     Enqueue(Vec<NewTask>),
     EnqueueAgain(Vec<NewTask>),
     Lease(Vec<TaskName>, Vec<Wish>, u16),
+    /// What is overdue is swept before, as the service does it.
+    SweptLease(Vec<TaskName>, Vec<Wish>, u16),
     Ack(Vec<Proof>, Option<Bytes>),
     Nack(Vec<Proof>, After, u32),
     Extend(Vec<Proof>, Option<u64>, Option<Bytes>),
@@ -39,6 +41,9 @@ enum Deed {
     Sweep(usize),
     Flush,
 }
+
+/// More than a history enqueues.
+const SWEPT: usize = 400;
 
 /// The model, and what it did last.
 #[derive(Clone)]
@@ -83,7 +88,11 @@ impl History {
                 let names = names
                     .iter()
                     .map(|name| TaskName::parse(name).expect("a valid name"));
-                Deed::Lease(names.collect(), wishes.clone(), *seed)
+                // The turn of a group whose task turns out to have expired goes to whoever is next: groups without
+                // that bad luck are what the model tells of.
+                let swept = self.queue.turns.len() > 1 && self.queue.holds_overdue();
+                let lease = if swept { Deed::SweptLease } else { Deed::Lease };
+                lease(names.collect(), wishes.clone(), *seed)
             }
             Step::Ack { whose, result } => Deed::Ack(self.proofs(whose), result.map(Bytes::from)),
             Step::Nack { whose, after, chance } => Deed::Nack(self.proofs(whose), *after, *chance),
@@ -148,6 +157,10 @@ impl History {
                 Answer::Accepted(vec![queue.enqueue(first), queue.enqueue(tasks)])
             }
             Deed::Lease(names, wishes, seed) => queue.lease(names, wishes, *seed),
+            Deed::SweptLease(names, wishes, seed) => {
+                queue.sweep(SWEPT);
+                queue.lease(names, wishes, *seed)
+            }
             Deed::Ack(proofs, result) => queue.ack(proofs, result.as_ref()),
             Deed::Nack(proofs, after, chance) => queue.nack(proofs, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => queue.extend(proofs, *lease_ms, progress.as_ref()),
@@ -180,6 +193,10 @@ impl World {
                 Answer::Accepted(vec![first, self.enqueue(tasks, true)])
             }
             Deed::Lease(names, wishes, seed) => self.lease(names, wishes, *seed),
+            Deed::SweptLease(names, wishes, seed) => {
+                self.sweep(SWEPT);
+                self.lease(names, wishes, *seed)
+            }
             // A settle of nothing is not sent.
             Deed::Ack(proofs, ..)
             | Deed::Nack(proofs, ..)

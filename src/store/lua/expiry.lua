@@ -1,0 +1,44 @@
+-- expiry: tasks that wait, and may do so only until their expires_at.
+--
+--   EXPIRY  zset  expires_at -> id, of waiting tasks alone: a grant takes a task out, its way back puts it in again.
+--
+-- From expires_at on a task that waits counts as dead, whether or not the sweep has moved it.
+-- Uses   task
+
+local expiring, unexpiring = NONE, NONE -- per call
+
+local function has_expired(task) return task.expires_at ~= nil and task.expires_at <= NOW end
+
+-- The task waits now.
+local function may_expire(id, task)
+  if not task.expires_at then return end
+  if expiring == NONE then expiring = {} end
+  expiring[#expiring + 1] = task.expires_at
+  expiring[#expiring + 1] = id
+end
+
+-- The task waits no more.
+local function cannot_expire(id)
+  if unexpiring == NONE then unexpiring = {} end
+  unexpiring[#unexpiring + 1] = id
+end
+
+local function check_expiry()
+  if #expiring + #unexpiring > 0 then call('ZCARD', EXPIRY) end
+end
+
+local function write_expiry()
+  many('ZREM', EXPIRY, unexpiring)
+  many('ZADD', EXPIRY, expiring)
+end
+
+-- When a sweep has something to do again, or 0: a task is due or expires, or a lease runs out.
+local function next_look()
+  local at = math.huge
+  for _, key in ipairs({ DUE, EXPIRY }) do
+    at = min(at, tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or at)
+  end
+  local lease_ends = call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
+  if lease_ends then at = min(at, (read_score(lease_ends))) end
+  return at == math.huge and 0 or at
+end

@@ -12,6 +12,7 @@ pub mod record;
 pub mod registry;
 pub mod reply;
 pub mod script;
+pub mod state;
 
 pub use conn::{Batch, Conn, Store, StoreSettings};
 pub use error::StoreError;

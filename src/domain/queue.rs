@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::NewTask;
 use super::retry::{RetryConfig, RetryPolicy};
 
-/// Which task of a group is next.
+/// Which task of a group is next. Redis keeps the place in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
@@ -30,7 +30,7 @@ impl Order {
     }
 }
 
-/// What stays readable of a finished task.
+/// What stays readable of a finished task. Redis keeps the place in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {

@@ -147,7 +147,7 @@ impl Batch {
     pub fn push<O: Op>(&mut self, keys: &QueueKeys, op: &O) {
         let script = script::script(self.clock, O::SCRIPT);
         let mut cmd = opening(script, self.plain);
-        cmd.arg(QueueKeys::COUNT).arg(keys.all());
+        cmd.arg(1).arg(keys.declared());
         op.args(&mut cmd);
         self.pipeline.add_command(cmd);
         self.scripts.push(script);
@@ -180,6 +180,9 @@ impl Conn {
         }
         if let Err(error) = self.load_scripts(batch.clock).await {
             tracing::error!(%error, "the scripts cannot be loaded into Redis");
+            for i in forgotten {
+                answers[i] = Err(error.clone());
+            }
         } else {
             let plain = self.store.plain.load(Ordering::Relaxed);
             let sent: Vec<_> = batch.pipeline.cmd_iter().collect();

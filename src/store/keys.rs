@@ -2,7 +2,8 @@
 //!
 //! | Key | Type | Field or member → value or score | Gone when |
 //! |---|---|---|---|
-//! | `lq:1:{queue}:q` | hash | version, document, live settings, tick, counters, `hungry` replicas | the queue is deleted |
+//! | `lq:1:{queue}:state` | string | counters, live settings, replicas that are `hungry` (`store/state.rs`) | the queue is deleted |
+//! | `…:q` | hash | document, when it was made, rare totals | the queue is deleted |
 //! | `…:rec` | hash | task id → record (`lua/task.lua`) | the task is forgotten |
 //! | `…:pay` | hash | task id → payload above 2 KiB | with the record |
 //! | `…:mut` | hash | task id → mutable part | with the record |
@@ -10,6 +11,7 @@
 //! | `…:due` | zset | task id → due ms | it is due |
 //! | `…:leased` | zset | task id → expiry ms × 2048 + nonce | settled or run out |
 //! | `…:dead` | zset | task id → died ms | replayed, purged, evicted |
+//! | `…:expiry` | zset | id of a waiting task → when it expires, ms | it is granted or dies |
 //! | `…:done` | list | finished ms, bytes, task id | retention ends |
 //! | `…:res` | hash | task id → state, finished ms, grant, result | retention ends |
 //! | `…:turn` | zset | group → pass | the group has nothing ready |
@@ -24,8 +26,8 @@
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
 //! | `lq:1:wake` | channel | queue, ready tasks, replica | |
 //!
-//! The last four lane keys are named in the scripts from the lane, so they cannot be declared; they carry the
-//! queue's hash tag like all others.
+//! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
+//! most commands do; they carry the same hash tag, so a cluster keeps them together.
 
 use crate::domain::QueueName;
 
@@ -38,15 +40,15 @@ pub const WAKE: &str = "lq:1:wake";
 /// Tests set the clock here, in milliseconds; nothing else reads it.
 pub const TEST_CLOCK: &str = "lq:1:clock";
 
-/// The declared keys of one queue, in the order of `KEYS` in `lua/prelude.lua`.
+/// The keys of one queue, in the order of `lua/prelude.lua`.
 #[derive(Debug, Clone)]
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 17;
     pub const ROLES: [&'static str; Self::COUNT] = [
-        "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark", "mark_old",
-        "req", "req_at",
+        "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "expiry", "done", "res", "turn",
+        "mark", "mark_old", "req", "req_at",
     ];
 
     pub fn new(queue: &QueueName) -> Self {
@@ -55,6 +57,17 @@ impl QueueKeys {
 
     pub fn all(&self) -> &[String] {
         &self.0
+    }
+
+    /// The one that scripts are told; they make the others from it.
+    pub fn declared(&self) -> &str {
+        &self.0[0]
+    }
+
+    /// Makes the others in Lua, behind what they all begin with.
+    pub(super) fn lua() -> String {
+        let names = Self::ROLES.map(|role| format!("root .. '{role}'")).join(", ");
+        format!("local function name_keys(root) return {{ root, {names} }} end\n")
     }
 }
 
@@ -67,8 +80,8 @@ mod tests {
         let names = include_str!("lua/prelude.lua")
             .lines()
             .find_map(|line| {
-                line.strip_prefix("local ")?
-                    .strip_suffix(" = unpack(KEYS) -- per call")
+                line.strip_prefix("local ROOT, ")?
+                    .strip_suffix(" = keys_of(keys[1]) -- per call")
             })
             .unwrap();
         assert_eq!(names.to_lowercase(), QueueKeys::ROLES.join(", "));

@@ -9,10 +9,11 @@ use std::sync::LazyLock;
 
 use deadpool_redis::redis;
 
-use super::keys;
+use super::keys::{self, QueueKeys};
+use super::state;
 use crate::domain::RetryPolicy;
 use crate::domain::limits;
-use crate::domain::queue::defaults;
+use crate::domain::queue::{Keep, Order, defaults};
 
 /// What ends the lines that are run again with every call.
 const PER_CALL: &str = " -- per call";
@@ -56,7 +57,7 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes history requests grant draw several marks settle finish bury retry late);
+files!(PARTS, "lua/": rotation task lanes history requests expiry grant draw several marks settle finish bury retry overdue late);
 files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
@@ -97,7 +98,10 @@ fn constants(clock: Clock) -> String {
         "local DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS = {}, {}\n\
          local DEFAULT_RETRY = {{ strategy = {}, base_ms = {}, factor = {}, max_ms = {}, jitter = {} }}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
+         local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local HINTS = '{}'\n\
+         local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
+         {}\
          local function clock() {now} end\n",
         defaults::LEASE_MS,
         defaults::MAX_ATTEMPTS,
@@ -108,7 +112,12 @@ fn constants(clock: Clock) -> String {
         RETRY.jitter as u8,
         limits::HISTORY_ATTEMPTS_MAX,
         limits::HISTORY_BYTES_MAX,
+        Order::Aged as u8,
+        Order::Fifo as u8,
+        Keep::Results as u8,
+        Keep::None as u8,
         keys::WAKE,
+        QueueKeys::lua(),
     )
 }
 
@@ -131,26 +140,40 @@ fn declared(text: &str) -> String {
     out
 }
 
-/// Prelude, constants and the parts that `wanted` takes, as files with their texts.
-fn foundation(clock: Clock, wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
-    let mut pieces = vec![("constants", constants(clock)), ("prelude", declared(PRELUDE))];
-    let parts = PARTS.iter().filter(|(part, _)| wanted(part));
-    pieces.extend(parts.map(|&(part, text)| (part, declared(text))));
+/// Constants and prelude, as files with their texts.
+fn foundation(clock: Clock) -> Vec<(&'static str, String)> {
+    let mut pieces = vec![
+        ("constants", constants(clock)),
+        ("prelude", declared(PRELUDE)),
+        ("state", state::lua()),
+    ];
+    pieces.push(("begin", beginning()));
     pieces
+}
+
+/// The parts of those names, each after those that it uses.
+fn parts(reached: &BTreeSet<&'static str>) -> Vec<(&'static str, String)> {
+    let wanted = PARTS.iter().filter(|(part, _)| reached.contains(part));
+    wanted.map(|&(part, text)| (part, declared(text))).collect()
+}
+
+/// What every call begins with. Apart from what the parts add, for a function of Lua 5.1 knows 60 outer names at most.
+fn beginning() -> String {
+    format!(
+        "local function begin_call(keys, argv) if not call then{} end{} end\n",
+        assignments(PRELUDE, ONCE),
+        assignments(PRELUDE, PER_CALL)
+    )
 }
 
 /// What each call of an operation begins with, and the operation as `run()`.
 fn operation(source: &str) -> (String, String) {
     let reached = reach(source);
-    let mut begin = format!(
-        "local function begin(keys, argv) if not call then{} end{}",
-        assignments(PRELUDE, ONCE),
-        assignments(PRELUDE, PER_CALL)
+    let used = PARTS.iter().filter(|(part, _)| reached.contains(part));
+    let resets: String = used.map(|(_, text)| assignments(text, PER_CALL)).collect();
+    let begin = format!(
+        "local function begin(keys, argv) begin_call(keys, argv){resets} end\nlocal function run()\n"
     );
-    for (_, text) in PARTS.iter().filter(|(part, _)| reached.contains(part)) {
-        begin.push_str(&assignments(text, PER_CALL));
-    }
-    begin.push_str(" end\nlocal function run()\n");
     (begin, format!("{source}end\n"))
 }
 
@@ -159,7 +182,8 @@ fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'s
     let &(name, source) = source;
     let reached = reach(source);
     let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
-    pieces.extend(foundation(clock, |part| reached.contains(part)));
+    pieces.extend(foundation(clock));
+    pieces.extend(parts(&reached));
     let (begin, body) = operation(source);
     // A plain script may not say that it is wanted on a full store; one whose first write frees is let through.
     let frees = if named(source, "Flags").contains(&"allow-oom") {
@@ -176,14 +200,17 @@ fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'s
 /// The files the library is made of, in order, as they stand in it.
 fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
     let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
-    pieces.extend(foundation(clock, |_| true));
+    pieces.extend(foundation(clock));
     for &(name, source) in SOURCES {
         let (begin, body) = operation(source);
         let flags: Vec<_> = named(source, "Flags")
             .iter()
             .map(|flag| format!("'{flag}'"))
             .collect();
-        pieces.push(("begin", format!("do {begin}")));
+        // Each operation has its own copy of the parts that it uses: a function of Lua 5.1 knows 200 locals at most.
+        pieces.push(("operation", "do\n".to_owned()));
+        pieces.extend(parts(&reach(source)));
+        pieces.push(("begin", begin));
         pieces.push((name, body));
         pieces.push((
             "register",

@@ -395,10 +395,8 @@ mod tests {
 
     #[test]
     fn what_comes_later_is_refused_and_never_ignored() {
-        for field in ["unique"] {
-            let body = format!("{{\"{field}\":{{}}}}");
-            assert_eq!(refused(&body), (Code::NotAvailable, vec![format!("/{field}")]));
-        }
+        let unique = refused(r#"{"unique":{}}"#);
+        assert_eq!(unique, (Code::NotAvailable, vec!["/unique".to_owned()]));
         let with_typo = refused(r#"{"unique":{},"nmae":"x"}"#);
         assert_eq!(with_typo.0, Code::ValidationFailed);
         assert_eq!(with_typo.1.len(), 2);

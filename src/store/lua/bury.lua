@@ -14,8 +14,8 @@ local function bury(id, m, reason)
 end
 
 -- At most `max_size` stay; the oldest go, counted.
-local function evict_dead(max_size)
-  local over = call('ZCARD', DEAD) - tonumber(max_size)
+local function evict_dead()
+  local over = call('ZCARD', DEAD) - queue.dead_max_size
   if over <= 0 then return end
   local oldest, page = {}, call('ZPOPMIN', DEAD, min(over, 400))
   for i = 1, #page, 2 do oldest[#oldest + 1] = page[i] end
@@ -23,8 +23,8 @@ local function evict_dead(max_size)
   call('HINCRBY', Q, 'dead_evicted_total', #oldest)
 end
 
-local function write_buried(max_size)
+local function write_buried()
   if #buried == 0 then return end
   many('ZADD', DEAD, buried)
-  evict_dead(max_size)
+  evict_dead()
 end

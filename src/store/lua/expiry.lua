@@ -9,11 +9,11 @@ local expiring, unexpiring = NONE, NONE -- per call
 
 local function has_expired(task) return task.expires_at ~= nil and task.expires_at <= NOW end
 
--- The task waits now.
-local function may_expire(id, task)
-  if not task.expires_at then return end
+-- The task waits now. `expires_at` may be nil.
+local function may_expire(id, expires_at)
+  if not expires_at then return end
   if expiring == NONE then expiring = {} end
-  expiring[#expiring + 1] = task.expires_at
+  expiring[#expiring + 1] = expires_at
   expiring[#expiring + 1] = id
 end
 

@@ -4,15 +4,15 @@
 --   DONE  list  finished_at 6 | bytes 4 | id 14, oldest first
 -- Uses   task
 
-local FINISH_FIELDS = { 'keep', 'completed_ms', 'completed_max', 'completed_bytes', 'done_bytes' }
 local ENTRY_COST = 200 -- what Redis spends on a kept task beside its own bytes, so that completed_bytes means memory
 local COMPLETED, CANCELLED = 'c', 'x'
 
-local finishes, finished, results, leaving, finished_bytes = 0, {}, {}, {}, 0 -- per call
+local finishes, finished, results, leaving, finished_bytes = 0, NONE, NONE, NONE, 0 -- per call
 local stamp = pack('>I6', NOW) -- per call
 
 -- `sized` is bytes (4) .. id (14), `grant` 4 bytes.
 local function finish(state, sized, grant, result)
+  if finishes == 0 then finished, results, leaving = {}, {}, {} end
   local id, bytes = sub(sized, 5), unpack_bytes('>I4', sized) + #result
   if result ~= '' then sized = pack('>I4', bytes) .. id end
   local n = finishes * 2
@@ -33,8 +33,9 @@ local function forget(ids)
 end
 
 -- Without its payload a record keeps name, group and times: records so cut, and whose payload lay apart.
-local cut, apart = {}, {} -- per call
+local cut, apart = NONE, NONE -- per call
 local function cut_payloads()
+  cut, apart = {}, {}
   for i, id in ipairs(leaving) do
     local rec = call('HGET', REC, id)
     if rec then
@@ -54,21 +55,26 @@ end
 
 -- What the retention no longer covers once the new ones are in: the oldest kept ones, and should that
 -- not be enough the first `dropped` of the new ones. Reads only.
-local gone, dropped, done_bytes = {}, 0, 0 -- per call
+local gone, dropped, done_bytes, done_since = NONE, 0, 0, 0 -- per call
 
-local function plan_trim(kept, limit)
-  local keep_ms, keep_max, keep_bytes = tonumber(kept[2]), tonumber(kept[3]), tonumber(kept[4])
+local function plan_trim(limit)
   local length = call('LLEN', DONE)
   local left = length + finishes
-  local function over(at) return left > keep_max or done_bytes + left * ENTRY_COST > keep_bytes or at + keep_ms <= NOW end
+  local function over(at)
+    return left > queue.completed_max or done_bytes + left * ENTRY_COST > queue.completed_bytes or at + queue.completed_ms <= NOW
+  end
   local function drop(entry)
-    if not over((unpack_bytes('>I6', entry))) then return false end
+    local at = unpack_bytes('>I6', entry)
+    if not over(at) then
+      done_since = at
+      return false
+    end
     left, done_bytes = left - 1, done_bytes - unpack_bytes('>I4', entry, 7)
     return true
   end
-  local oldest = call('LINDEX', DONE, 0)
-  if oldest and not over((unpack_bytes('>I6', oldest))) then return end
-  for _, entry in ipairs(oldest and call('LRANGE', DONE, 0, limit - 1) or {}) do
+  if length == 0 then done_since = NOW elseif not over(done_since) then return end
+  gone = {}
+  for _, entry in ipairs(call('LRANGE', DONE, 0, limit - 1)) do
     if not drop(entry) then return end
     gone[#gone + 1] = sub(entry, 11)
   end
@@ -76,25 +82,27 @@ local function plan_trim(kept, limit)
   while dropped < finishes and drop(finished[dropped + 1]) do dropped = dropped + 1 end
 end
 
--- `kept` holds FINISH_FIELDS, in their order. A sweep trims though nothing finished: up to `sweeping` tasks.
-local function check_finish(kept, sweeping)
+-- A sweep trims though nothing finished: up to `sweeping` tasks.
+local function check_finish(sweeping)
   if finishes == 0 and not sweeping then return end
   call('HLEN', RES)
-  if kept[1] == 'results' then cut_payloads() end
-  done_bytes = tonumber(kept[5]) + finished_bytes
-  if kept[1] == 'none' and finishes > 0 then
-    dropped, done_bytes = finishes, tonumber(kept[5])
+  if queue.keep == KEEP_RESULTS then cut_payloads() end
+  done_bytes, done_since = queue.done_bytes + finished_bytes, queue.done_since
+  if queue.keep == KEEP_NONE and finishes > 0 then
+    dropped, done_bytes = finishes, queue.done_bytes
     call('LLEN', DONE)
   else
-    plan_trim(kept, finishes == 0 and sweeping or 2 * finishes + 8)
+    plan_trim(finishes == 0 and sweeping or 2 * finishes + 8)
   end
   if #gone + dropped > 0 then
     for _, key in ipairs({ REC, PAY, MUT, HIST }) do call('HLEN', key) end
   end
 end
 
--- Writes also the fields of Q in `...`, which change with it.
-local function write_finished(...)
+-- The caller writes the queue.
+local function write_finished()
+  if finishes == 0 and #gone == 0 then return end
+  if dropped > 0 and gone == NONE then gone = {} end
   for i = 1, dropped do gone[#gone + 1] = leaving[i] end
   if #gone > dropped then call('LTRIM', DONE, #gone - dropped, -1) end
   many('HSET', REC, cut)
@@ -106,9 +114,5 @@ local function write_finished(...)
   end
   many('HSET', RES, results)
   many('RPUSH', DONE, finished)
-  if #gone > 0 or #finished > 0 then
-    call('HSET', Q, 'done_bytes', done_bytes, ...)
-  else
-    call('HSET', Q, ...)
-  end
+  queue.done_bytes, queue.done_since = done_bytes, done_since
 end

@@ -73,7 +73,7 @@ local function write_grants(count)
   many('ZADD', LEASED, scores)
   many('HSET', MUT, granted)
   write_expiry()
-  call('HINCRBY', Q, 'ready', -count)
+  queue.ready = queue.ready - count
   for _, r in ipairs(requests) do
     if r.grants then remember_request(r) end
   end

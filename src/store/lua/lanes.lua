@@ -14,9 +14,10 @@ local function head_place(lane)
 end
 
 -- Tasks on their way into lanes: arrive() gathers, check_arrivals() reads, apply_arrivals() writes.
-local arrivals, arriving = {}, {} -- per call
+local arrivals, arriving = NONE, NONE -- per call
 
 local function arrive(priority, name, group, place, entry)
+  if arrivals == NONE then arrivals, arriving = {}, {} end
   local member = format('%d/%s', priority, name)
   local lane = member .. '/' .. group
   local a = arriving[lane]

@@ -1,7 +1,7 @@
 -- late: acks that are not simply the current lease's.
 -- Uses   settle lanes expiry
 
-local late_returns = {} -- per call
+local late_returns = NONE -- per call
 
 -- A lease that ran out may still be acked while nothing was decided about the task since.
 local function may_be_late(id, m)
@@ -25,16 +25,12 @@ local function judge_ack(id, score, bytes, grant, nonce)
     if not has_expired(task) and check_return(m.priority, task.name, task.group, entry) then
       if task.expires_at then cannot_expire(id) end
       check_expiry()
+      if late_returns == NONE then late_returns = {} end
       late_returns[#late_returns + 1] = { m.priority, task.name, task.group, entry }
       return 'late'
     end
   end
   return judge(id, 'a', grant, nonce)
-end
-
-local function check_late()
-  local state = call('HMGET', Q, 'order', 'aging_ms')
-  use_order(state[1], state[2])
 end
 
 local function take_late()

@@ -6,22 +6,23 @@
 
 local MARKS_MS, MARKS_MAX, MARKS_TTL = 300000, 500000, 660
 
-local marks, marks_size = {}, 0 -- per call
+local marks, marks_size = NONE, 0 -- per call
 
 local function check_marks() marks_size = call('HLEN', MARK) end
 
 local function mark(key, value)
+  if marks == NONE then marks = {} end
   local n = #marks
   marks[n + 1], marks[n + 2] = key, value
 end
 
-local function write_marks(marks_at)
+local function write_marks()
   if #marks == 0 then return end
   local size = marks_size
-  if NOW - tonumber(marks_at) >= MARKS_MS or size >= MARKS_MAX then
+  if NOW - queue.marks_at >= MARKS_MS or size >= MARKS_MAX then
     call('UNLINK', MARK_OLD)
     if size > 0 then call('RENAME', MARK, MARK_OLD) end
-    call('HSET', Q, 'marks_at', NOW)
+    queue.marks_at = NOW
     size = 0
   end
   many('HSET', MARK, marks)

@@ -1,5 +1,5 @@
--- prelude: stands before every operation. Names the queue's keys, reads the clock once, and holds
--- what every script needs. The order of KEYS is the order of `store/keys.rs`.
+-- prelude: stands before every operation. Names the queue's keys, in the order of `store/keys.rs`, reads the
+-- clock once, and holds what every script needs.
 --
 -- House rules for everything below and behind it:
 --   read -> decide -> write -> reply. A script is atomic for readers, but it does not roll back:
@@ -17,9 +17,20 @@ local floor, min, max, sub, byte, format = math.floor, math.min, math.max, strin
 local pack, unpack_bytes = struct.pack, struct.unpack -- once
 local call = redis.call -- once
 
-local KEYS, ARGV = keys, argv -- per call
-local Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT = unpack(KEYS) -- per call
-local ROOT = sub(Q, 1, -2) -- per call
+-- A queue's key names. One is declared, the others have its hash tag and follow from it; a library remembers them.
+local known, known_count = {}, 0
+local function keys_of(declared)
+  local names = known[declared]
+  if not names then
+    if known_count >= 1000 then known, known_count = {}, 0 end
+    names = name_keys(sub(declared, 1, -6))
+    known[declared], known_count = names, known_count + 1
+  end
+  return unpack(names)
+end
+
+local ARGV = argv -- per call
+local ROOT, STATE, Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, EXPIRY, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT = keys_of(keys[1]) -- per call
 
 -- A millisecond has 2,048 places: room for ties in order of acceptance, and for a lease's nonce.
 -- ms * 2048 stays below 2^53, where doubles are exact, until the year 2109.

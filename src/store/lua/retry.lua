@@ -35,7 +35,7 @@ local function wait_until(id, m, task, run_at)
   m.place = place_at(run_at, task.tick)
   waiting[#waiting + 1] = run_at
   waiting[#waiting + 1] = id
-  may_expire(id, task)
+  may_expire(id, task.expires_at)
 end
 
 local returning = 0 -- per call
@@ -43,7 +43,7 @@ local function ready_at(id, m, task, place)
   m.place = place
   returning = returning + 1
   arrive(m.priority, task.name, task.group, place, entry_of(task.tick, id))
-  may_expire(id, task)
+  may_expire(id, task.expires_at)
 end
 
 local function cancel_now(id, m, rec)
@@ -82,33 +82,26 @@ local function fail(id, m, task, rec, attempt, how)
   return 'r', how.place or NOW
 end
 
-local RETRY_FIELDS = { 'version', 'order', 'aging_ms', 'ready', 'hungry', 'cancelled_total', 'marks_at', 'dead_max_size', 'max_deferrals' }
-
-local function read_state()
-  local state = call('HMGET', Q, unpack(RETRY_FIELDS))
-  if state[1] then use_order(state[2], state[3]) end
-  return state, call('HMGET', Q, unpack(FINISH_FIELDS))
-end
-
-local function check_writes(kept, sweeping)
+local function check_writes(sweeping)
   check_arrivals()
   check_expiry()
-  check_finish(kept, sweeping)
+  check_finish(sweeping)
   call('LLEN', DONE)
   call('ZCARD', DEAD)
   call('ZCARD', DUE)
-  for _, key in ipairs({ REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
+  for _, key in ipairs({ Q, REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
 end
 
--- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones.
-local function write_decisions(state, me, ended)
+-- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones. The caller writes the queue.
+local function write_decisions(me, ended)
   many('ZREM', LEASED, ended)
   many('HSET', MUT, changes)
   many('HSET', HIST, histories)
   many('ZADD', DUE, waiting)
   write_expiry()
   apply_arrivals()
-  write_buried(state[8])
-  write_finished('ready', state[4] + returning, 'cancelled_total', state[6] + cancelled)
-  wake(state[5], me, returning)
+  write_buried()
+  write_finished()
+  queue.ready, queue.cancelled_total = queue.ready + returning, queue.cancelled_total + cancelled
+  wake(me, returning)
 end

@@ -9,15 +9,9 @@
 -- <lane> is "<priority>/<name>/<group>"; an entry is tick (7 bytes) .. id (14), so that ties sort by
 -- acceptance. All four exist only while the lane has entries.
 
-local order, aging
-
-local function use_order(word, aging_ms)
-  order, aging = word, tonumber(aging_ms) * PLACES
-end
-
 local function order_score(priority, place)
-  if order == 'aged' then return place - priority * aging end
-  if order == 'fifo' then return place end
+  if queue.order == AGED then return place - priority * queue.aging_ms * PLACES end
+  if queue.order == FIFO then return place end
   return (1000 - priority) * 8796093022208 + floor(place / PLACES) -- strict: 2^43 ms per priority
 end
 
@@ -53,9 +47,11 @@ local function enter_rotation(a)
   end
 end
 
--- Replicas with waiting leases write their names into `hungry`; whoever makes tasks ready tells them once.
-local function wake(hungry, me, ready)
-  if ready == 0 or not hungry or hungry == '' or hungry == me then return end
+-- Replicas with waiting leases write their names into `hungry`; whoever makes tasks ready tells them once, as the last
+-- thing before write_queue().
+local function wake(me, ready)
+  local hungry = queue.hungry
+  if ready == 0 or hungry == '' or hungry == me then return end
   call('PUBLISH', HINTS, string.match(Q, '{(.-)}') .. ' ' .. ready .. ' ' .. me)
-  call('HSET', Q, 'hungry', string.find(hungry, me, 1, true) and me or '')
+  queue.hungry = string.find(hungry, me, 1, true) and me or ''
 end

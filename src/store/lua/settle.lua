@@ -2,10 +2,11 @@
 -- The ids of one call are distinct: the caller sends a second operation on one task in a later call.
 -- Uses   task marks
 
-local held_ids, held_scores, held_muts = {}, {}, {} -- per call
+local held_ids, held_scores, held_muts = NONE, NONE, NONE -- per call
 
 -- Reads what `count` items of `width` arguments, the first being the task's id, need to be judged.
 local function read_holders(from, count, width)
+  held_ids = {}
   for i = 1, count do held_ids[i] = ARGV[from + (i - 1) * width] end
   held_scores = call('ZMSCORE', LEASED, unpack(held_ids))
   held_muts = call('HMGET', MUT, unpack(held_ids))

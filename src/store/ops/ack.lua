@@ -9,9 +9,7 @@
 -- Uses   marks finish late
 -- Flags  allow-oom
 
-local state = call('HMGET', Q, 'version', 'completed_total', 'marks_at', unpack(FINISH_FIELDS))
-if not state[1] then return { 'absent' } end
-local kept = { unpack(state, 4) }
+if not read_queue() then return { 'absent' } end
 
 local last = 2 * tonumber(ARGV[1])
 local ids, n = {}, 0
@@ -43,15 +41,16 @@ for i = 1, n do
   reply[2 + i] = word
 end
 if finishes == 0 then return reply end
-check_finish(kept)
+check_finish()
 check_marks()
-if #returned > 0 then check_late() end
 
 many('ZREM', LEASED, leased)
 if #returned > 0 then
   take_late()
-  call('HINCRBY', Q, 'ready', -#returned)
+  queue.ready = queue.ready - #returned
 end
-write_finished('completed_total', state[2] + finishes)
-write_marks(state[3])
+write_finished()
+write_marks()
+queue.completed_total = queue.completed_total + finishes
+write_queue()
 return reply

@@ -60,8 +60,8 @@ impl Op for ConfigureOp<'_> {
             "completed_bytes",
             c.completed_bytes.unwrap_or(defaults::COMPLETED_BYTES),
         );
-        cmd.arg("order").arg(c.order.unwrap_or(defaults::ORDER).word());
-        cmd.arg("keep").arg(c.keep.unwrap_or(defaults::KEEP).word());
+        live("order", c.order.unwrap_or(defaults::ORDER) as u64);
+        live("keep", c.keep.unwrap_or(defaults::KEEP) as u64);
     }
 
     fn outcome(&self, mut reply: Reply) -> Result<Configured, BadReply> {

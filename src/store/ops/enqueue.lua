@@ -1,24 +1,22 @@
 -- enqueue: accepts tasks, in order.
 --
 -- ARGV   1 config version they were resolved with  2 replica  3 "1" when an earlier try may have been applied
---        4 #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms), expiry ('' never | '+' ms | '@' ms),
---          #tasks, then per task: id, record without its tick
+--        4 #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
+--          expiry ('' never | '+' ms | '@' ms), #tasks, then per task: id, record without its tick
 --        #big  then per payload above 2 KiB: id, payload
 -- Reply  "accepted", now, how many are ready, then per task: run_at or 0
 --        "config", version, document when the config has changed since (nothing written)
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
 -- Keeps  I1 I2 I3 I4 I5 I17
--- Uses   rotation lanes task marks
+-- Uses   rotation lanes task expiry marks
 
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry', 'tick', 'accepted_total', 'ready', 'retried_at')
-if not state[1] then return { 'absent' } end
-if state[1] ~= ARGV[1] then return { 'config', state[1], call('HGET', Q, 'doc') } end
-use_order(state[2], state[3])
+if not read_queue() then return { 'absent' } end
+if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, call('HGET', Q, 'doc') } end
 
 -- A first try may linger in some buffer and come after its repeat, so for a while after one nobody is believed to be new.
 local me, repeated = ARGV[2], ARGV[3] == '1'
-local doubtful = repeated or NOW - (state[8] or 0) < MARKS_MS
+local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
 -- An earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first grant.
 local function known(id)
@@ -37,10 +35,10 @@ local function moment(text)
 end
 
 -- Ticks rise with every task. They follow the clock, and run on where it stands still or steps back a little.
-local tick = tonumber(state[5])
+local tick = queue.tick
 if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
 
-local reply, replied, records, r, due, expiring, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}, {}
+local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}
 local lanes, accepted, ready, at = {}, 0, 0, 5
 for _ = 1, tonumber(ARGV[4]) do
   local priority, name, group, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 5])
@@ -77,8 +75,7 @@ for _ = 1, tonumber(ARGV[4]) do
           flags, times = flags + RUN_AT, pack('>I6', run_at)
         end
         if expires_at then
-          expiring[#expiring + 1] = expires_at
-          expiring[#expiring + 1] = id
+          may_expire(id, expires_at)
           flags, times = flags + EXPIRES, times .. pack('>I6', expires_at)
           -- A list cannot forget an element in its middle, so what may expire stands where it can be taken out.
           if run_at == 0 then arrive(tonumber(priority), name, group, tick, stamp .. id) end
@@ -104,7 +101,8 @@ for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
 end
 if #big > 0 then call('HLEN', PAY) end
 if #due > 0 then call('ZCARD', DUE) end
-if #expiring > 0 then call('ZCARD', EXPIRY) end
+check_expiry()
+check_arrivals()
 for key, l in pairs(lanes) do
   -- A lane with fresh entries is in rotation already: appending moves no head.
   if l.lowest and call('LLEN', ROOT .. 'fresh:' .. key) == 0 then
@@ -116,12 +114,14 @@ end
 many('HSET', REC, records)
 many('HSET', PAY, big)
 many('ZADD', DUE, due)
-many('ZADD', EXPIRY, expiring)
+write_expiry()
 for key, l in pairs(lanes) do
   many('RPUSH', ROOT .. 'fresh:' .. key, l.fresh)
   if l.enters then enter_rotation(l) end
 end
-call('HSET', Q, 'tick', tick, 'accepted_total', state[6] + accepted, 'ready', state[7] + ready)
-if repeated then call('HSET', Q, 'retried_at', NOW) end
-wake(state[4], me, ready)
+apply_arrivals()
+queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + accepted, queue.ready + ready
+if repeated then queue.retried_at = NOW end
+wake(me, ready)
+write_queue()
 return reply

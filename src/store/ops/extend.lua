@@ -7,9 +7,8 @@
 -- Uses   task settle
 -- Flags  allow-oom
 
-local state = call('HMGET', Q, 'version', 'max_lease_ms')
-if not state[1] then return { 'absent' } end
-local max_lease_ms, count = tonumber(state[2]), tonumber(ARGV[1])
+if not read_queue() then return { 'absent' } end
+local count = tonumber(ARGV[1])
 read_holders(2, count, 5)
 
 local reply, leases, changed = { 'settled', NOW }, {}, {}
@@ -25,7 +24,7 @@ for i = 1, count do
     local stated = ARGV[at + 3] ~= '' and NOW + tonumber(ARGV[at + 3])
     local until_ms = stated
     if not stated or stated > expires then
-      until_ms = max(expires, min(stated or NOW + m.slot, m.granted_at + max_lease_ms))
+      until_ms = max(expires, min(stated or NOW + m.slot, m.granted_at + queue.max_lease_ms))
     end
     if ARGV[at + 4] ~= '' then m.progress = ARGV[at + 4] end
     leases[#leases + 1] = until_ms * PLACES + nonce

@@ -14,9 +14,7 @@
 local me, told, look, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {}
 for i = 1, tonumber(ARGV[6]) do names[i] = ARGV[6 + i] end
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms', 'hungry')
-if not state[1] then return { 'absent' } end
-use_order(state[2], state[3])
+if not read_queue() then return { 'absent' } end
 read_requests(7 + #names)
 
 -- The usual queue: one group, one lane, nothing returned, nothing stale, nothing large. Nil for any other.
@@ -68,7 +66,7 @@ reply[6] = given
 
 take()
 if #ids > 0 then write_grants(#ids) end
-if #ids < want and told and not string.find(state[4], me, 1, true) then
-  call('HSET', Q, 'hungry', state[4] .. me)
-end
+local joins = told and #ids < want and not string.find(queue.hungry, me, 1, true)
+if joins then queue.hungry = queue.hungry .. me end
+if joins or #ids > 0 then write_queue() end
 return reply

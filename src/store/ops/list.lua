@@ -8,7 +8,7 @@
 -- Keeps  I28
 -- Flags  no-writes
 
-if call('EXISTS', Q) == 0 then return { 'absent' } end
+if call('EXISTS', STATE) == 0 then return { 'absent' } end
 local wanted, limit, cursor = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local ids, next_cursor, LOOK_MAX = {}, '', 1000
 

@@ -11,8 +11,7 @@
 -- Uses   settle retry
 -- Flags  allow-oom
 
-local state, kept = read_state()
-if not state[1] then return { 'absent' } end
+if not read_queue() then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
 read_holders(3, count, 10)
 
@@ -43,9 +42,10 @@ for i = 1, count do
   end
 end
 if #ended == 0 then return reply end
-check_writes(kept)
+check_writes()
 check_marks()
 
-write_decisions(state, me, ended)
-write_marks(state[7])
+write_decisions(me, ended)
+write_marks()
+write_queue()
 return reply

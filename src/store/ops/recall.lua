@@ -7,7 +7,7 @@
 -- Uses   task history
 -- Flags  no-writes
 
-if call('EXISTS', Q) == 0 then return { 'absent' } end
+if call('EXISTS', STATE) == 0 then return { 'absent' } end
 local reply = { 'recalled', NOW }
 local grants = call('HGET', REQ, ARGV[1]) or ''
 for at = 1, #grants, 18 do

@@ -11,9 +11,8 @@
 -- Uses   settle retry
 -- Flags  allow-oom
 
-local state, kept = read_state()
-if not state[1] then return { 'absent' } end
-local me, count, max_deferrals = ARGV[1], tonumber(ARGV[2]), tonumber(state[9])
+if not read_queue() then return { 'absent' } end
+local me, count = ARGV[1], tonumber(ARGV[2])
 read_holders(3, count, 5)
 
 local reply, ended = { 'settled', NOW }, {}
@@ -39,7 +38,7 @@ for i = 1, count do
     else
       run_at = tonumber(sub(how, 2)) + (byte(how) == 43 and NOW or 0)
       m.deferrals = m.deferrals + 1
-      if m.deferrals > max_deferrals then
+      if m.deferrals > queue.max_deferrals then
         local attempt = { number = m.failed + 1, grant = grant, started = m.granted_at, ended = NOW, outcome = DEFERRALS_EXHAUSTED,
           worker = m.worker, kind = 'deferrals_exhausted', message = 'released more often than max_deferrals allows', stack = '', cut = 0 }
         run_at = max(run_at, NOW + backoff(task.retry, m.failed + 1, tonumber(ARGV[at + 4]) / 1000000))
@@ -70,9 +69,10 @@ for i = 1, count do
   end
 end
 if #ended == 0 then return reply end
-check_writes(kept)
+check_writes()
 check_marks()
 
-write_decisions(state, me, ended)
-write_marks(state[7])
+write_decisions(me, ended)
+write_marks()
+write_queue()
 return reply

@@ -9,9 +9,7 @@
 
 local LANES_MAX = 1000
 
-local state = call('HMGET', Q, 'version', 'order', 'aging_ms')
-if not state[1] then return { 'absent' } end
-use_order(state[2], state[3])
+if not read_queue() then return { 'absent' } end
 
 -- Behind the cursor of the groups there is, amidst a group, that of its heads and its name.
 local scan, inner, amidst = string.match(ARGV[1], '^(%d+) (%d+) (.*)$')

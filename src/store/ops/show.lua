@@ -7,7 +7,7 @@
 -- Keeps  I24
 -- Flags  no-writes
 
-if call('EXISTS', Q) == 0 then return { 'absent' } end
+if call('EXISTS', STATE) == 0 then return { 'absent' } end
 local reply = { 'shown', NOW }
 for _, id in ipairs(ARGV) do
   local n = #reply

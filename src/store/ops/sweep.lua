@@ -1,4 +1,4 @@
--- sweep: takes back leases that ran out, makes due tasks ready, buries those past their expiry, and drops what retention no longer covers.
+-- sweep: takes back leases that ran out, makes due tasks ready, buries those past their expiry, drops what retention no longer covers.
 --
 -- ARGV   1 replica  2 how many of each at most
 -- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due
@@ -8,27 +8,27 @@
 -- Uses   retry overdue
 -- Flags  allow-oom
 
-local state, kept = read_state()
-if not state[1] then return { 'absent' } end
+if not read_queue() then return { 'absent' } end
 local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
 local over = call('ZRANGEBYSCORE', LEASED, '-inf', format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
 
-local came_due, left_due, ran_out, ids_due = 0, {}, {}, {}
-local buried_scheduled = bury_overdue(limit)
-for id in pairs(buried_scheduled) do left_due[#left_due + 1] = id end
+local overdue = bury_overdue(limit)
+local came_due, ran_out, ids_due = {}, {}, {}
 for i = 1, #due, 2 do ids_due[#ids_due + 1] = due[i] end
 if #ids_due > 0 then
   local recs, changed = call('HMGET', REC, unpack(ids_due)), call('HMGET', MUT, unpack(ids_due))
   for i, id in ipairs(ids_due) do
-    local task = recs[i] and not buried_scheduled[id] and read_record(recs[i])
-    left_due[#left_due + 1] = id
+    local task = not overdue[id] and recs[i] and read_record(recs[i])
     if task and has_expired(task) then
-      bury_waiting(id, task, changed[i], true)
-    elseif task then
+      bury_waiting({ id = id, task = task, bytes = changed[i], state = 's' })
+    elseif not overdue[id] then
+      came_due[#came_due + 1] = id
+    end
+    if task and not has_expired(task) then
       local priority = changed[i] and read_mut(changed[i]).priority or task.priority
-      came_due, returning = came_due + 1, returning + 1
+      returning = returning + 1
       arrive(priority, task.name, task.group, place_at(tonumber(due[i * 2]), task.tick), entry_of(task.tick, id))
     end
   end
@@ -48,11 +48,15 @@ for i = 1, #over, 2 do
     remember(id, m)
   end
 end
-check_writes(kept, limit)
+check_writes(limit)
+check_departures()
 
-many('ZREM', DUE, left_due)
-write_decisions(state, me, ran_out)
+many('ZREM', DUE, came_due)
+write_decisions(me, ran_out)
+apply_departures()
+queue.ready = queue.ready - departed
+if #came_due + #ran_out + #gone + departed > 0 then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
-evict_dead(state[8]) -- max_size may have been lowered
+evict_dead() -- max_size may have been lowered
 
-return { 'swept', NOW, next_look(), #ran_out, came_due }
+return { 'swept', NOW, next_look(), #ran_out, #came_due }

@@ -48,7 +48,7 @@ pub struct Grant {
     pub expires_at: Millis,
     pub lease_ms: u64,
     pub ready_at: Millis,
-    pub expires_at: Option<Millis>,
+    pub task_expires_at: Option<Millis>,
     pub payload: Bytes,
     /// Type of the error that the attempt before ended with.
     pub last_error: Option<String>,

@@ -126,7 +126,7 @@ fn seen_grant(wish: usize, task: &Task) -> Grant {
         expires_at: lease.expires_at,
         lease_ms: lease.lease_ms,
         ready_at: Millis::new(task.place / super::task::PLACES),
-        expires_at: task.expires_at,
+        task_expires_at: task.expires_at,
         payload: task.payload.clone(),
         last_error: task.attempts.last().map(|attempt| attempt.error_type.clone()),
     }

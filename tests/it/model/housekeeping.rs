@@ -154,7 +154,7 @@ impl Queue {
 
     /// When the task that waits longest became ready.
     pub fn oldest_ready_at(&self) -> Option<Millis> {
-        let ready = self.tasks.values().filter(|task| task.is_ready());
+        let ready = self.tasks.values().filter(|task| task.is_in_lane());
         ready.map(|task| Millis::new(task.place / PLACES)).min()
     }
 }

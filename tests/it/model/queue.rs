@@ -79,7 +79,6 @@ impl Queue {
         Accepted {
             ready: ready.len() as u64,
             run_at,
-            expires_at,
         }
     }
 
@@ -105,6 +104,7 @@ impl Queue {
             retry: policy.retry,
             accepted: self.accepted,
             run_at,
+            expires_at,
             place: self.accepted,
             state: State::READY,
             grants: 0,

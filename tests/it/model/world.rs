@@ -193,7 +193,7 @@ impl World {
                 expires_at: task.lease_expires_at,
                 lease_ms: task.lease_ms,
                 ready_at: task.ready_at,
-                expires_at: task.expires_at,
+                task_expires_at: task.expires_at,
                 payload: task.payload.bytes().clone(),
                 last_error: task.last_error.map(|error| error.kind),
             });

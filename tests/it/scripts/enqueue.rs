@@ -204,7 +204,7 @@ async fn waiting_replicas_are_told_once_of_tasks_that_became_ready() {
         tasks: 1,
         ..Default::default()
     }];
-    let hungry = || -> String { queue.redis.command(cmd("HGET").arg(queue.key("q")).arg("hungry")) };
+    let hungry = || queue.redis.state("emails").unwrap().1;
     for replica in ["bbbbbbbb,", "cccccccc,", "bbbbbbbb,", REPLICA] {
         let mut op = queue.lease_op(&[], &wishes);
         (op.tell_me, op.replica) = (true, replica);

@@ -100,7 +100,7 @@ async fn a_full_store_still_notes_who_waits() {
     let mut op = queue.lease_op(&[], &wishes);
     op.tell_me = true;
     queue.call(&op).await;
-    let hungry: String = queue.redis.command(cmd("HGET").arg(queue.key("q")).arg("hungry"));
+    let (_, hungry) = queue.redis.state("emails").unwrap();
     assert_eq!(hungry, op.replica);
 }
 

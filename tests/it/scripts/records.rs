@@ -121,6 +121,14 @@ async fn a_plain_ready_task_is_a_record_and_a_list_entry() {
     roles.sort();
     assert_eq!(
         roles,
-        ["fresh:10/default/", "heads:", "names:default", "q", "rec", "turn"]
+        [
+            "fresh:10/default/",
+            "heads:",
+            "names:default",
+            "q",
+            "rec",
+            "state",
+            "turn"
+        ]
     );
 }

@@ -18,14 +18,14 @@ fn purge(queue: &Queue, ids: &[TaskId]) {
     for id in ids {
         purge.cmd("HDEL").arg(queue.key("rec")).arg(id.as_bytes());
     }
-    let count = ids.len() as i64;
+    let count = i32::try_from(ids.len()).expect("a few tasks");
     purge
         .cmd("HINCRBY")
         .arg(queue.key("q"))
         .arg("purged_total")
         .arg(count);
-    purge.cmd("HINCRBY").arg(queue.key("q")).arg("ready").arg(-count);
     let _: () = queue.redis.pipeline(&purge);
+    queue.redis.add_to_state("emails", "ready", -f64::from(count));
 }
 
 async fn put(queue: &Queue, tasks: usize, like: impl Fn() -> NewTask) -> Vec<TaskId> {

@@ -4,7 +4,7 @@ use deadpool_redis::redis::cmd;
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::Json;
-use leaseq::domain::{Lease, NewTask};
+use leaseq::domain::{Expiry, Lease, NewTask};
 use leaseq::store::ops::ack::AckOp;
 use leaseq::store::ops::configure::ConfigureOp;
 use leaseq::store::ops::extend::ExtendOp;
@@ -27,6 +27,7 @@ const LANE_KEYS: [&str; 4] = ["fresh:10/default/", "back:10/default/", "heads:",
 enum Call {
     Enqueue,
     EnqueueToNewLane,
+    EnqueueToExpire,
     EnqueueAgain,
     Lease,
     LeaseByName,
@@ -45,7 +46,7 @@ enum Call {
     Reorder,
 }
 
-/// A queue with a task in every state, and retention so small that every ending makes room.
+/// A queue with a task in every state, some that expire and one that has, and retention so small that every ending makes room.
 struct Scene {
     leased: Lease,
     /// Ran out and was taken back, but granted to nobody since.
@@ -61,7 +62,17 @@ async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
     };
     queue.reset(config).await;
     queue
-        .enqueue(&[big(), big(), big(), big(), big(), task(), task(), delayed(2_000)])
+        .enqueue(&[
+            big(),
+            big(),
+            expiring(100_000, big()),
+            expiring(100_000, big()),
+            big(),
+            expiring(2_000, task()),
+            task(),
+            task(),
+            delayed(2_000),
+        ])
         .await;
     let held = queue.lease_as(wish(2, 60_000), &[]).await;
     queue.ack(&held[0].lease).await;
@@ -86,6 +97,13 @@ fn wish(tasks: usize, lease_ms: u64) -> Wish {
 
 fn big() -> NewTask {
     NewTask::new(Json::from_checked(format!("\"{}\"", "x".repeat(3_000)).into()))
+}
+
+fn expiring(ms: u64, task: NewTask) -> NewTask {
+    NewTask {
+        expiry: Some(Expiry::After(ms)),
+        ..task
+    }
 }
 
 async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError> {
@@ -124,6 +142,7 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
     match call {
         Call::Enqueue => enqueue(&[task(), big(), delayed(500)], false).await,
         Call::EnqueueToNewLane => enqueue(&[grouped("acme")], false).await,
+        Call::EnqueueToExpire => enqueue(&[expiring(9, task()), expiring(9, delayed(500))], false).await,
         Call::EnqueueAgain => enqueue(&[task()], true).await,
         Call::Lease => lease(any(9), &[]).await,
         Call::LeaseByName => lease(any(1), &["default"]).await,
@@ -170,9 +189,13 @@ async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static 
     let mut needed = Vec::new();
     for role in QueueKeys::ROLES.into_iter().chain(LANE_KEYS) {
         let scene = scene(queue, keep).await;
+        let key = queue.key(role);
+        let _: () = queue.redis.command(cmd("DEL").arg(&key));
+        // No key of a queue but its state is a string, and none is a stream.
+        let mut wrong = cmd("XADD");
         let _: () = queue
             .redis
-            .command(cmd("SET").arg(queue.key(role)).arg("of the wrong type"));
+            .command(wrong.arg(&key).arg("*").arg("of").arg("the wrong type"));
         let before = queue.snapshot();
         match make(call, queue, &scene).await {
             Ok(()) => continue,
@@ -201,57 +224,58 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
     let mut queue = Queue::start().await;
     let mut wrong = Vec::new();
     for (call, expected) in [
-        (Call::Enqueue, "q rec pay due fresh"),
-        (Call::EnqueueToNewLane, "q rec turn names"),
-        (Call::EnqueueAgain, "q rec mark mark_old fresh"),
+        (Call::Enqueue, "state rec pay due fresh"),
+        (Call::EnqueueToNewLane, "state rec turn names"),
+        (Call::EnqueueToExpire, "state rec due expiry turn back heads"),
+        (Call::EnqueueAgain, "state rec mark mark_old fresh"),
         (
             Call::Lease,
-            "q rec pay mut hist due leased turn fresh back heads names",
+            "state rec pay mut hist due leased expiry turn fresh back heads names",
         ),
         (
             Call::LeaseByName,
-            "q rec mut due leased turn fresh back heads names",
+            "state rec mut due leased expiry turn fresh back heads names",
         ),
         (
             Call::LeaseForRequest,
-            "q rec mut due leased turn req req_at fresh back heads",
+            "state rec mut due leased expiry turn req req_at fresh back heads",
         ),
-        (Call::Ack, "q rec pay mut hist leased done res mark"),
+        (Call::Ack, "state rec pay mut hist leased done res mark"),
         (
             Call::AckLate,
-            "q rec pay mut hist leased done res turn mark fresh back heads names",
+            "state rec pay mut hist leased expiry done res turn mark fresh back heads names",
         ),
         (
             Call::NackForLater,
-            "q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead expiry done res mark",
         ),
         (
             Call::NackForNow,
-            "q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
         ),
         (
             Call::NackForGood,
-            "q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead done res mark",
         ),
         (
             Call::Release,
-            "q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
         ),
         (
             Call::ReleaseForLater,
-            "q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead expiry done res mark",
         ),
         (
             Call::GiveBack,
-            "q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
         ),
-        (Call::Extend, "q mut leased"),
+        (Call::Extend, "state mut leased"),
         (
             Call::Sweep,
-            "q rec pay mut hist due leased dead done res turn back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn fresh back heads names",
         ),
-        (Call::Configure, "q"),
-        (Call::Reorder, "q turn fresh back heads"),
+        (Call::Configure, "state q"),
+        (Call::Reorder, "state turn fresh back heads"),
     ] {
         for keep in [Keep::All, Keep::Results, Keep::None] {
             let needed = keys_needed(&mut queue, keep, call).await;

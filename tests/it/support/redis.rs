@@ -1,5 +1,6 @@
 //! A private redis-server on a unix socket in its own directory, ended with the test by its own pid.
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +12,7 @@ use leaseq::domain::QueueName;
 use leaseq::store::conn::StoreSettings;
 use leaseq::store::keys::TEST_CLOCK;
 use leaseq::store::script::Clock;
+use leaseq::store::state;
 use leaseq::store::{QueueKeys, Store};
 
 pub struct Redis {
@@ -104,6 +106,27 @@ impl Redis {
     /// As [`Self::command`], of a Redis that may not answer.
     pub fn try_command<T: FromRedisValue>(&self, cmd: &Cmd) -> RedisResult<T> {
         self.beside(|connection| cmd.query(connection))
+    }
+
+    /// What the queue's packed state says, and who is hungry.
+    pub fn state(&self, queue: &str) -> Option<(BTreeMap<&'static str, f64>, String)> {
+        let bytes: Option<Vec<u8>> = self.command(cmd("GET").arg(format!("lq:1:{{{queue}}}:state")));
+        bytes.map(|bytes| {
+            let (numbers, hungry) = state::read(&bytes).expect("a state of this layout");
+            (numbers, String::from_utf8_lossy(hungry).into_owned())
+        })
+    }
+
+    /// Changes a counter by hand.
+    pub fn add_to_state(&self, queue: &str, field: &str, by: f64) {
+        let (numbers, _) = self.state(queue).expect("there is such a queue");
+        let place = state::FIELDS
+            .iter()
+            .position(|found| *found == field)
+            .expect("a field");
+        let changed = (numbers[field] + by).to_le_bytes();
+        let key = format!("lq:1:{{{queue}}}:state");
+        let _: () = self.command(cmd("SETRANGE").arg(key).arg(place * 8).arg(&changed[..]));
     }
 
     /// Many commands in one round trip; with `atomic()` a snapshot.

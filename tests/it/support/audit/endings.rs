@@ -35,6 +35,10 @@ pub fn check(raw: &Raw, problems: &mut Problems) {
     problems.check(counted == bytes, || {
         format!("I25: {bytes} bytes are kept, {counted} counted")
     });
+    let (since, oldest) = (raw.number("done_since"), raw.done.first().map(|done| done.at));
+    problems.check(oldest.is_none_or(|oldest| since <= oldest), || {
+        format!("I25: nothing is looked at until {since} has aged, but {oldest:?} is kept")
+    });
 
     let requests: BTreeSet<_> = raw.requests.iter().collect();
     let ends: BTreeSet<_> = raw.request_ends.keys().collect();

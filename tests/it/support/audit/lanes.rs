@@ -83,10 +83,10 @@ fn check_head(raw: &Raw, lane: &Lane, problems: &mut Problems) {
 /// What `spec` calls `ready_at - priority * aging`, in 2,048ths of a millisecond.
 #[allow(clippy::cast_precision_loss)] // All below 2^53.
 fn order_score(raw: &Raw, priority: u64, place: f64) -> f64 {
-    match raw.settings.get("order").map(String::as_str) {
-        Some("aged") => place - (priority * raw.number("aging_ms") * 2048) as f64,
-        Some("fifo") => place,
-        Some("strict") => (1000 - priority) as f64 * 2f64.powi(43) + (place / 2048.0).floor(),
+    match raw.number("order") {
+        0 => place - (priority * raw.number("aging_ms") * 2048) as f64,
+        2 => place,
+        1 => (1000 - priority) as f64 * 2f64.powi(43) + (place / 2048.0).floor(),
         other => panic!("order {other:?}"),
     }
 }

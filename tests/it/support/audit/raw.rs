@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use deadpool_redis::redis::{cmd, pipe};
 use leaseq::domain::TaskId;
 use leaseq::store::QueueKeys;
+use leaseq::store::keys::TEST_CLOCK;
 
 use crate::support::redis::{Redis, queue};
 
@@ -19,6 +20,7 @@ pub struct Lane {
 pub struct Task {
     pub tick: u64,
     pub big: bool,
+    pub expires_at: Option<u64>,
     pub lane: Lane,
 }
 
@@ -43,7 +45,8 @@ pub struct Done {
 
 #[derive(Default)]
 pub struct Raw {
-    pub settings: BTreeMap<String, String>,
+    /// Counters and live settings, rare totals among them.
+    pub numbers: BTreeMap<String, f64>,
     pub tasks: BTreeMap<TaskId, Task>,
     pub payloads: BTreeMap<TaskId, usize>,
     pub mutables: BTreeMap<TaskId, Mutable>,
@@ -52,6 +55,10 @@ pub struct Raw {
     pub due: BTreeMap<TaskId, f64>,
     pub leased: BTreeMap<TaskId, f64>,
     pub dead: BTreeMap<TaskId, f64>,
+    /// Of tasks that wait: when they expire.
+    pub expiry: BTreeMap<TaskId, f64>,
+    /// The time, as scripts read it.
+    pub now: u64,
     pub done: Vec<Done>,
     /// State letter and when it ended.
     pub results: BTreeMap<TaskId, (char, u64)>,
@@ -74,7 +81,7 @@ type Scores<K> = BTreeMap<K, f64>;
 
 impl Raw {
     pub fn exists(&self) -> bool {
-        !self.settings.is_empty()
+        !self.numbers.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -85,12 +92,15 @@ impl Raw {
             && self.fresh.is_empty()
             && self.back.is_empty()
             && self.turn.is_empty()
+            && self.expiry.is_empty()
     }
 
     /// A counter or live setting, 0 if absent.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Just asserted.
     pub fn number(&self, field: &str) -> u64 {
-        let text = self.settings.get(field).map_or("0", String::as_str);
-        text.parse().unwrap_or_else(|_| panic!("{field} is {text:?}"))
+        let number = self.numbers.get(field).copied().unwrap_or(0.0);
+        assert!(number >= 0.0 && number.fract() == 0.0, "{field} is {number}");
+        number as u64
     }
 
     pub fn read(redis: &Redis, name: &str) -> Self {
@@ -119,8 +129,13 @@ impl Raw {
             (Vec<Bytes>, Vec<String>, Vec<String>),
         ) = nested(redis, &first);
 
+        let state = redis.state(name).into_iter().flat_map(|(numbers, _)| numbers);
+        let state = state.map(|(field, number)| (field.to_owned(), number));
+        let rare = q
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, text.parse().ok()?)));
         let mut raw = Self {
-            settings: q,
+            numbers: state.chain(rare).collect(),
             tasks: by_id(rec, |bytes| task(&bytes)),
             payloads: by_id(pay, |bytes| bytes.len()),
             mutables: by_id(muts, |bytes| mutable(&bytes)),
@@ -133,6 +148,12 @@ impl Raw {
             requests,
             request_ends,
             turn,
+            expiry: redis
+                .command::<Scores<Bytes>>(cmd("ZRANGE").arg(key("expiry")).arg(0).arg(-1).arg("WITHSCORES"))
+                .into_iter()
+                .map(|(id, at)| (task_id(&id), at))
+                .collect(),
+            now: now(redis),
             ..Self::default()
         };
         raw.read_lanes(redis, &root, &all, &keys);
@@ -198,6 +219,15 @@ fn by_id<V, T>(map: BTreeMap<Bytes, V>, read: impl Fn(V) -> T) -> BTreeMap<TaskI
         .collect()
 }
 
+/// Tests may have set it.
+fn now(redis: &Redis) -> u64 {
+    let set: Option<u64> = redis.command(cmd("GET").arg(TEST_CLOCK));
+    set.unwrap_or_else(|| {
+        let (seconds, micros): (u64, u64) = redis.command(&cmd("TIME"));
+        seconds * 1000 + micros / 1000
+    })
+}
+
 fn task_id(bytes: &[u8]) -> TaskId {
     TaskId::from_slice(bytes).expect("indexes hold task ids")
 }
@@ -243,12 +273,13 @@ fn finished(bytes: &[u8]) -> Done {
 /// The layout of a record is told at the top of `lua/task.lua`.
 fn task(bytes: &[u8]) -> Task {
     let flags = number(&bytes[7..9]);
-    let skipped: usize = [(1, 6), (2, 2), (4, 4)]
-        .iter()
-        .filter(|(bit, _)| flags & bit != 0)
-        .map(|(_, width)| width)
-        .sum();
-    let at = 9 + skipped;
+    let (mut at, mut expires_at) = (9, None);
+    for (bit, width) in [(1, 6), (64, 6), (2, 2), (4, 4), (256, 14)] {
+        if flags & bit != 0 {
+            expires_at = expires_at.or((bit == 64).then(|| number(&bytes[at..at + width])));
+            at += width;
+        }
+    }
     let name_end = at + 3 + usize::from(bytes[at + 2]);
     let group = if flags & 8 == 0 {
         String::new()
@@ -258,6 +289,7 @@ fn task(bytes: &[u8]) -> Task {
     Task {
         tick: number(&bytes[..7]),
         big: flags & 32 != 0,
+        expires_at,
         lane: Lane {
             priority: number(&bytes[at..at + 2]),
             name: text(&bytes[at + 3..name_end]),

@@ -1,0 +1,63 @@
+//! A queue's counters and live settings: one packed string, read and written whole by the scripts that need it.
+//!
+//! A hash costs a search per field and a conversion per number, with every call of every script; this costs one copy.
+//! Behind the numbers stand the replicas that want to be told of new tasks.
+
+use std::collections::BTreeMap;
+
+/// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places (`lua/prelude.lua`).
+pub const FIELDS: [&str; 19] = [
+    "version",
+    "order",
+    "aging_ms",
+    "tick",
+    "ready",
+    "accepted_total",
+    "completed_total",
+    "cancelled_total",
+    "done_bytes",
+    "done_since",
+    "marks_at",
+    "retried_at",
+    "keep",
+    "completed_ms",
+    "completed_max",
+    "completed_bytes",
+    "max_lease_ms",
+    "max_deferrals",
+    "dead_max_size",
+];
+
+const WIDTH: usize = size_of::<f64>();
+
+/// The Lua twin: the table `queue`, and how it is read and written.
+pub(super) fn lua() -> String {
+    let fields = FIELDS.map(|field| format!("queue.{field}")).join(", ");
+    let format = format!("<{}", "d".repeat(FIELDS.len()));
+    let names = FIELDS.map(|field| format!("'{field}'")).join(", ");
+    format!(
+        "-- state: counters and live settings of the queue, as `store/state.rs` lists them.\n\
+         -- Every operation begins with read_queue(), which says whether the queue exists; whoever changed a number ends with write_queue().\n\
+         local queue, QUEUE_FIELDS = {{}}, {{ {names} }}\n\
+         local function read_queue()\n\
+         \x20 local bytes = call('GET', STATE)\n\
+         \x20 if not bytes then return false end\n\
+         \x20 {fields} = unpack_bytes('{format}', bytes)\n\
+         \x20 queue.hungry = sub(bytes, {})\n\
+         \x20 return true\n\
+         end\n\
+         local function write_queue() call('SET', STATE, pack('{format}', {fields}) .. queue.hungry) end\n",
+        FIELDS.len() * WIDTH + 1,
+    )
+}
+
+/// What the string says, by name; `hungry` apart. `None` for a string of another layout.
+pub fn read(bytes: &[u8]) -> Option<(BTreeMap<&'static str, f64>, &[u8])> {
+    let (numbers, hungry) = bytes.split_at_checked(FIELDS.len() * WIDTH)?;
+    let numbers = numbers
+        .chunks_exact(WIDTH)
+        .map(|number| number.try_into().map(f64::from_le_bytes));
+    let named = FIELDS.into_iter().zip(numbers);
+    let named = named.map(|(field, number)| Some((field, number.ok()?)));
+    Some((named.collect::<Option<_>>()?, hungry))
+}

@@ -47,6 +47,15 @@ local function read_record(rec)
   return task
 end
 
+-- A record as its sender wrote it, without its tick, with the times that only Redis's clock tells: a run_at of 0 and an
+-- expires_at of nil are none.
+local function timed(rec, run_at, expires_at)
+  local flags, times = unpack_bytes('>I2', rec), ''
+  if run_at > 0 then flags, times = flags + RUN_AT, pack('>I6', run_at) end
+  if expires_at then flags, times = flags + EXPIRES, times .. pack('>I6', expires_at) end
+  return pack('>I2', flags) .. times .. sub(rec, 3)
+end
+
 -- When the task of a record expires, or nil: cheaper than reading all of it.
 local function expiry_of(rec)
   local flags = byte(rec, 9)

@@ -18,27 +18,11 @@ if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, cal
 local me, repeated = ARGV[2], ARGV[3] == '1'
 local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
--- An earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first grant.
-local function known(id)
-  local rec = call('HGET', REC, id)
-  if rec then
-    return read_record(rec).run_at or 0
-  end
-  for _, left in ipairs({ id, id .. pack('>I4', 1) }) do
-    if call('HEXISTS', MARK, left) == 1 or call('HEXISTS', MARK_OLD, left) == 1 then return 0 end
-  end
-end
-
--- The moment that a run says, if any: an instant or ms from now.
-local function moment(text)
-  if text ~= '' then return tonumber(sub(text, 2)) + (byte(text) == 43 and NOW or 0) end
-end
-
 -- Ticks rise with every task. They follow the clock, and run on where it stands still or steps back a little.
 local tick = queue.tick
 if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
 
-local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}
+local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, NONE, NONE
 local lanes, accepted, ready, at = {}, 0, 0, 5
 for _ = 1, tonumber(ARGV[4]) do
   local priority, name, group, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 5])
@@ -55,8 +39,9 @@ for _ = 1, tonumber(ARGV[4]) do
   end
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
-    local id, answer = ARGV[from], doubtful and known(ARGV[from])
+    local id, answer = ARGV[from], doubtful and accepted_before(ARGV[from])
     if answer then
+      if skipped == NONE then skipped = {} end
       skipped[id] = true
     else
       tick, accepted, answer = tick + 1, accepted + 1, run_at
@@ -67,20 +52,16 @@ for _ = 1, tonumber(ARGV[4]) do
         lane.lowest = lane.lowest or tick
         fresh[#fresh + 1] = stamp .. id
       else
-        -- Times that the sender cannot know.
-        local flags, times = unpack_bytes('>I2', ARGV[from + 1]), ''
         if run_at > 0 then
+          if due == NONE then due = {} end
           due[#due + 1] = run_at
           due[#due + 1] = id
-          flags, times = flags + RUN_AT, pack('>I6', run_at)
-        end
-        if expires_at then
-          may_expire(id, expires_at)
-          flags, times = flags + EXPIRES, times .. pack('>I6', expires_at)
+        else
           -- A list cannot forget an element in its middle, so what may expire stands where it can be taken out.
-          if run_at == 0 then arrive(tonumber(priority), name, group, tick, stamp .. id) end
+          arrive(tonumber(priority), name, group, tick, stamp .. id)
         end
-        records[r + 2] = stamp .. pack('>I2', flags) .. times .. sub(ARGV[from + 1], 3)
+        may_expire(id, expires_at)
+        records[r + 2] = stamp .. timed(ARGV[from + 1], run_at, expires_at)
       end
       r = r + 2
     end
@@ -92,9 +73,10 @@ end
 if accepted == 0 then return reply end
 reply[3] = ready
 
-local big = {}
+local big = NONE
 for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
   if not skipped[ARGV[from]] then
+    if big == NONE then big = {} end
     big[#big + 1] = ARGV[from]
     big[#big + 1] = ARGV[from + 1]
   end

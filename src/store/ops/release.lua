@@ -36,7 +36,7 @@ for i = 1, count do
         ready_at(id, m, task, m.place)
       end
     else
-      run_at = tonumber(sub(how, 2)) + (byte(how) == 43 and NOW or 0)
+      run_at = moment(how)
       m.deferrals = m.deferrals + 1
       if m.deferrals > queue.max_deferrals then
         local attempt = { number = m.failed + 1, grant = grant, started = m.granted_at, ended = NOW, outcome = DEFERRALS_EXHAUSTED,

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use bytes::Bytes;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::task::DeadReason;
 use leaseq::domain::{Millis, NewTask, TaskId, TaskName};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -307,7 +308,12 @@ impl StateMachineTest for Scripts {
             );
             let problems = audit(&world.redis, QUEUE);
             assert!(problems.is_empty(), "after {deed:?}: {problems:#?}");
-            for word in answer.words() {
+            let expired = seen
+                .tasks
+                .iter()
+                .flatten()
+                .filter(|task| task.reason == Some(DeadReason::Expired));
+            for word in answer.words().into_iter().chain(expired.map(|_| "expired")) {
                 *world.met.entry(word).or_default() += 1;
             }
         });
@@ -393,6 +399,7 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "released already",
         "lost",
         "took back",
+        "expired",
         "came due",
     ];
     let missed: Vec<_> = expected.iter().filter(|word| !met.contains_key(*word)).collect();

@@ -113,6 +113,26 @@ async fn a_task_that_is_due_and_expired_at_once_is_never_ready() {
     assert_expired(&queue, id, 0).await;
 }
 
+/// I19, from the other side: whatever a sweep is too busy to bury does not become ready on the way.
+#[tokio::test]
+async fn a_sweep_makes_nothing_ready_that_has_expired_already() {
+    let queue = Queue::start().await;
+    let scheduled = NewTask {
+        start: Start::After(1_000),
+        ..expiring(2_000)
+    };
+    let id = scheduled.id;
+    queue.enqueue(&[expiring(1_500), scheduled]).await;
+    queue.at(2_000);
+    let op = SweepOp {
+        replica: REPLICA,
+        limit: 1,
+    };
+    assert_eq!(queue.call(&op).await.unwrap().came_due, 0);
+    assert_eq!(queue.see(id).await.reason, Some(DeadReason::Expired));
+    assert_eq!(queue.overview().await.dead, 2);
+}
+
 /// Those that have expired are in nobody's way, though no sweep came by.
 #[tokio::test]
 async fn expired_tasks_do_not_hold_up_those_behind_them() {

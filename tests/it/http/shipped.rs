@@ -48,6 +48,15 @@ fn the_quickstart_runs_from_top_to_bottom() {
         .env("LEASEQ_URL", &service.url));
 }
 
+/// I12, I13
+#[test]
+fn the_example_of_backoff_runs_from_top_to_bottom() {
+    let (service, _api, _dir) = served();
+    run(Command::new("bash")
+        .arg("openapi/examples/curl/backoff.sh")
+        .env("LEASEQ_URL", &service.url));
+}
+
 /// I1, I2, I3: killed workers of four languages and a killed service lose nothing and repeat only what an expired
 /// lease explains.
 #[test]

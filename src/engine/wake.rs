@@ -35,7 +35,11 @@ pub(super) async fn listen(
             }
             let mut messages = pubsub.on_message();
             while let Some(message) = messages.next().await {
-                hint(message.get_payload_bytes(), &replica, &routes);
+                if message.get_payload_bytes() != keys::SECRET.as_bytes() {
+                    hint(message.get_payload_bytes(), &replica, &routes);
+                } else if let Err(error) = store.agree_on_lease_key().await {
+                    tracing::debug!(%error, "a new lease key is not known yet");
+                }
             }
             redis::RedisResult::Ok(())
         };

@@ -5,10 +5,13 @@
 
 pub(crate) mod api;
 mod crash;
+pub(crate) mod dead_letters;
 mod durability;
 mod enqueue;
+mod explain;
 mod lease;
 mod leave;
+mod operate;
 mod outage;
 mod queues;
 mod refused;

@@ -23,6 +23,17 @@ local function evict_dead()
   call('HINCRBY', Q, 'dead_evicted_total', #oldest)
 end
 
+-- Dead letters leave otherwise: replayed or purged. The caller has seen that they are there, and counts them.
+local function check_leave()
+  call('ZCARD', DEAD)
+  for _, key in ipairs({ REC, RES, PAY, MUT, HIST }) do call('HLEN', key) end
+end
+
+local function leave_dead(ids)
+  many('ZREM', DEAD, ids)
+  forget(ids)
+end
+
 local function write_buried()
   if #buried == 0 then return end
   many('ZADD', DEAD, buried)

@@ -32,13 +32,11 @@ local function write_expiry()
   many('ZADD', EXPIRY, expiring)
 end
 
--- When a sweep has something to do again, or 0: a task is due or expires, or a lease runs out.
+-- When a sweep has something to do again, or 0: a task is due or expires, or a lease runs out. And when the first task is due, or nil.
 local function next_look()
-  local at = math.huge
-  for _, key in ipairs({ DUE, EXPIRY }) do
-    at = min(at, tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or at)
-  end
+  local due = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
+  local at = min(tonumber(due) or math.huge, tonumber(call('ZRANGE', EXPIRY, 0, 0, 'WITHSCORES')[2]) or math.huge)
   local lease_ends = call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
   if lease_ends then at = min(at, (read_score(lease_ends))) end
-  return at == math.huge and 0 or at
+  return at == math.huge and 0 or at, due
 end

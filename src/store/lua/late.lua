@@ -1,7 +1,7 @@
 -- late: acks that are not simply the current lease's.
 -- Uses   settle lanes expiry
 
-local late_returns = NONE -- per call
+local late_returns, put_off = NONE, NONE -- per call
 
 -- A lease that ran out may still be acked while nothing was decided about the task since.
 local function may_be_late(id, m)
@@ -19,14 +19,23 @@ local function judge_ack(id, score, bytes, grant, nonce)
       return may_be_late(id, m) and 'late' or 'lost'
     end
   elseif m and m.grants == grant and m.slot == nonce and has(m.flags, EXPIRED) then
-    -- Swept, but granted to nobody since: it waits in its lane.
+    -- Swept, but granted to nobody since: it waits in its lane, or was put off.
     local task = read_record(call('HGET', REC, id))
     local entry = entry_of(task.tick, id)
-    if not has_expired(task) and check_return(m.priority, task.name, task.group, entry) then
-      if task.expires_at then cannot_expire(id) end
+    local returned = not has_expired(task) and check_return(m.priority, task.name, task.group, entry)
+    local postponed = not has_expired(task) and not returned and call('ZSCORE', DUE, id)
+    if task.expires_at and (returned or postponed) then
+      cannot_expire(id)
       check_expiry()
+    end
+    if returned then
       if late_returns == NONE then late_returns = {} end
       late_returns[#late_returns + 1] = { m.priority, task.name, task.group, entry }
+      return 'late'
+    end
+    if postponed then
+      if put_off == NONE then put_off = {} end
+      put_off[#put_off + 1] = id
       return 'late'
     end
   end
@@ -34,6 +43,7 @@ local function judge_ack(id, score, bytes, grant, nonce)
 end
 
 local function take_late()
+  many('ZREM', DUE, put_off)
   for _, r in ipairs(late_returns) do take_return(unpack(r)) end
   write_expiry()
 end

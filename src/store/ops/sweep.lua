@@ -5,10 +5,13 @@
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   retry overdue
+-- Uses   retry overdue clear
 -- Flags  allow-oom
 
-if not read_queue() then return { 'absent' } end
+if not read_queue() then
+  clear_lanes(CLEAR_LANES) -- what a deletion that was interrupted left behind
+  return { 'absent' }
+end
 local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
@@ -59,4 +62,4 @@ if #came_due + #ran_out + #gone + departed > 0 then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 evict_dead() -- max_size may have been lowered
 
-return { 'swept', NOW, next_look(), #ran_out, #came_due }
+return { 'swept', NOW, (next_look()), #ran_out, #came_due }

@@ -1,6 +1,7 @@
 //! What callers are told, and what a reader sees: the two things in which model and scripts must agree.
 
 use bytes::Bytes;
+use leaseq::domain::change::{Cancelled, Changed, NotChanged};
 use leaseq::domain::task::DeadReason;
 use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
 
@@ -22,10 +23,27 @@ pub enum Answer {
         recalled: Vec<(usize, Vec<Grant>)>,
     },
     Settled(Vec<Told>),
+    Replayed {
+        ready: u64,
+        /// Each dead letter, and when its new task is due.
+        moved: Vec<(TaskId, Option<Millis>)>,
+    },
+    DeadPurged(Vec<TaskId>),
     Swept {
         next_at: Option<Millis>,
         expired: u64,
         came_due: u64,
+    },
+    Cancelled(Vec<Result<Cancelled, NotChanged>>),
+    Changed(Result<Changed, NotChanged>),
+    Purged {
+        purged: u64,
+        cancel_requested: u64,
+    },
+    /// And made anew, with this version.
+    Deleted {
+        tasks: u64,
+        version: u64,
     },
 }
 
@@ -70,6 +88,7 @@ pub enum Told {
     },
     Extended {
         until: Millis,
+        cancel_requested: bool,
     },
     Released {
         state: TaskState,
@@ -95,7 +114,15 @@ impl Told {
                 state: TaskState::Ready,
                 ..
             } => "nacked ready",
+            Self::Nacked {
+                state: TaskState::Cancelled,
+                ..
+            } => "nacked cancelled",
             Self::Nacked { .. } => "nacked scheduled",
+            Self::Extended {
+                cancel_requested: true,
+                ..
+            } => "extended and told to end",
             Self::Extended { .. } => "extended",
             Self::Released { already: true, .. } => "released already",
             Self::Released {
@@ -106,6 +133,10 @@ impl Told {
                 state: TaskState::Ready,
                 ..
             } => "released ready",
+            Self::Released {
+                state: TaskState::Cancelled,
+                ..
+            } => "released cancelled",
             Self::Released { .. } => "released scheduled",
             Self::Lost => "lost",
             Self::Unknown => "unknown",
@@ -159,12 +190,30 @@ impl Answer {
                 }));
             }
             Self::Settled(told) => words.extend(told.iter().map(Told::word)),
+            Self::Replayed { moved, .. } => words.extend(moved.iter().map(|(_, run_at)| match run_at {
+                Some(_) => "replayed scheduled",
+                None => "replayed ready",
+            })),
+            Self::DeadPurged(ids) => words.extend(ids.iter().map(|_| "purged dead")),
             Self::Swept {
                 expired, came_due, ..
             } => {
                 words.extend((*expired > 0).then_some("took back"));
                 words.extend((*came_due > 0).then_some("came due"));
             }
+            Self::Cancelled(told) => words.extend(told.iter().map(|told| match told {
+                Ok(Cancelled::Done) => "cancelled",
+                Ok(Cancelled::Requested) => "cancel requested",
+                Err(NotChanged::State(_)) => "cancel refused",
+                Err(NotChanged::Unknown) => "cancel of nothing",
+            })),
+            Self::Changed(told) => words.push(match told {
+                Ok(changed) if changed.state == TaskState::Scheduled => "changed, scheduled",
+                Ok(_) => "changed, ready",
+                Err(_) => "change refused",
+            }),
+            Self::Purged { purged, .. } => words.extend((*purged > 0).then_some("purged")),
+            Self::Deleted { tasks, .. } => words.extend((*tasks > 0).then_some("deleted")),
             Self::Nothing | Self::Configured { .. } | Self::Accepted(_) => {}
         }
         words
@@ -191,7 +240,10 @@ pub struct Counts {
     pub oldest_ready_at: Option<Millis>,
     pub accepted_total: u64,
     pub completed_total: u64,
+    pub cancelled_total: u64,
+    pub purged_total: u64,
     pub dead_evicted_total: u64,
+    pub replayed_total: u64,
     pub leases_expired_total: u64,
 }
 
@@ -213,6 +265,7 @@ pub struct SeenTask {
     pub expires_at: Option<Millis>,
     pub ready_at: Option<Millis>,
     pub lease_expires_at: Option<Millis>,
+    pub cancel_requested: bool,
     pub worker: Option<String>,
     pub progress: Option<Bytes>,
     pub finished_at: Option<Millis>,

@@ -11,6 +11,14 @@ impl Task {
     pub fn has_expired(&self, now: Millis) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
+
+    /// From its expiry on what waits is dead, whether or not a sweep has buried it.
+    pub fn counts_as(&self, now: Millis) -> TaskState {
+        if self.is_waiting() && self.has_expired(now) {
+            return TaskState::Dead;
+        }
+        self.state_word()
+    }
 }
 
 impl Queue {

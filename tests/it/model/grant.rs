@@ -76,6 +76,7 @@ impl Queue {
         let task = self.tasks.get_mut(&id).expect("chosen among the tasks");
         let lease_ms = wish.lease_ms.unwrap_or(task.lease_ms);
         task.grants += 1;
+        task.nonce = Some(nonce);
         task.worker.clone_from(&wish.worker);
         task.state = State::Leased(Lease {
             nonce,
@@ -99,7 +100,7 @@ impl Queue {
     /// When something is due, a lease runs out, or a task that waits expires.
     pub fn next_at(&self) -> Option<Millis> {
         let at = |task: &Task| match &task.state {
-            State::Scheduled { due } => Some(task.expires_at.map_or(*due, |at| at.min(*due))),
+            State::Scheduled { due, .. } => Some(task.expires_at.map_or(*due, |at| at.min(*due))),
             State::Ready { .. } => task.expires_at,
             State::Leased(lease) => Some(lease.expires_at),
             _ => None,

@@ -20,11 +20,17 @@ impl Queue {
         let mut came_due = 0;
         for id in due.iter().filter(|id| !overdue.contains(id)) {
             let task = self.tasks.get_mut(id).expect("it was scheduled");
+            let State::Scheduled { ran_out, .. } = task.state else {
+                unreachable!("it was scheduled")
+            };
             if task.has_expired(self.now) {
                 self.expire(*id, &mut effects);
                 continue;
             }
-            task.state = State::READY;
+            task.state = State::Ready {
+                ran_out,
+                in_lane: true,
+            };
             effects.arrived.push(*id);
             came_due += 1;
         }
@@ -37,7 +43,10 @@ impl Queue {
             self.depart(group);
         }
         self.evict_dead_letters();
-        self.trim_finished(limit);
+        match effects.finished.is_empty() {
+            true => self.trim_finished(limit),
+            false => self.keep_finished(effects.finished),
+        }
         self.totals.leases_expired += ran_out.len() as u64;
         Answer::Swept {
             next_at: self.next_at(),
@@ -49,7 +58,7 @@ impl Queue {
     /// Scheduled tasks that are due by `now`, the longest due first.
     pub fn due(&self, limit: usize, now: Millis) -> Vec<TaskId> {
         let due = |id: &TaskId| match self.tasks[id].state {
-            State::Scheduled { due } => Some(due).filter(|due| *due <= now),
+            State::Scheduled { due, .. } => Some(due).filter(|due| *due <= now),
             _ => None,
         };
         self.first(limit, due)
@@ -141,8 +150,8 @@ impl Queue {
             let Some(oldest) = self.finished.first().copied() else {
                 return;
             };
-            let State::Completed { at, .. } = self.tasks[&oldest].state else {
-                unreachable!("finished tasks are completed")
+            let (State::Completed { at, .. } | State::Cancelled { at }) = self.tasks[&oldest].state else {
+                unreachable!("finished tasks are completed or cancelled")
             };
             if self.finished.len() <= max && at.plus(keep_ms) > self.now {
                 return;

@@ -40,7 +40,10 @@ impl World {
             oldest_ready_at: overview.oldest_ready_at,
             accepted_total: overview.accepted_total,
             completed_total: overview.completed_total,
+            cancelled_total: overview.cancelled_total,
+            purged_total: overview.purged_total,
             dead_evicted_total: overview.dead_evicted_total,
+            replayed_total: overview.replayed_total,
             leases_expired_total: overview.leases_expired_total,
         }
     }
@@ -86,6 +89,7 @@ fn seen_task(view: TaskView) -> SeenTask {
         expires_at: view.expires_at,
         ready_at: view.ready_at,
         lease_expires_at: view.lease_expires_at,
+        cancel_requested: view.cancel_requested,
         worker: view.worker,
         progress: view.progress.map(bytes),
         finished_at: view.finished_at,

@@ -35,7 +35,7 @@ pub struct World {
     pub keys: QueueKeys,
     conn: Conn,
     config: QueueConfig,
-    version: u64,
+    pub(super) version: u64,
     /// What the `lease_id`s say, by what they prove.
     leases: BTreeMap<(TaskId, u32), Lease>,
     /// How often what happened.
@@ -93,8 +93,12 @@ impl World {
             create: true,
             config,
         };
-        let Configured::Done { version, reorder, .. } = self.call(&op) else {
-            panic!("the version is known")
+        let (version, reorder) = loop {
+            match self.call(&op) {
+                Configured::Done { version, reorder, .. } => break (version, reorder),
+                Configured::Clearing => {}
+                Configured::Mismatch { .. } => panic!("the version is known"),
+            }
         };
         let mut cursor = if reorder { "0".to_owned() } else { String::new() };
         while !cursor.is_empty() {
@@ -136,6 +140,7 @@ impl World {
             seed,
             names,
             wishes: &asked,
+            not_after: None,
         };
         let mut granted = self.call(&op);
         // Who got nothing but has more to look at asks again, as the service does.
@@ -259,6 +264,7 @@ impl World {
         let items = self.items(proofs, Extend { lease_ms, progress });
         settled(self.call(&ExtendOp(&items)), |extended| Told::Extended {
             until: extended.lease_expires_at,
+            cancel_requested: extended.cancel_requested,
         })
     }
 

@@ -5,6 +5,7 @@ mod connection;
 mod cost;
 mod dead_letters;
 mod enqueue;
+mod expired;
 mod expiry;
 mod extend;
 mod full_store;

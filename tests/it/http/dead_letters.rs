@@ -225,7 +225,7 @@ fn an_export_is_accepted_again_as_it_is() {
             &tasks[0]["group"],
             &tasks[0]["max_attempts"],
             &tasks[0]["lease_seconds"],
-            &tasks[0]["headers"]
+            &tasks[0]["headers"],
         ],
         [
             &json!("a"),
@@ -239,6 +239,12 @@ fn an_export_is_accepted_again_as_it_is() {
     assert!(
         others.contains(&&json!([1, "two\nlines"])) && others.contains(&&Value::Null),
         "{others:?}"
+    );
+    let id = tasks[0]["id"].as_str().unwrap();
+    let policy = &api.get(&format!("/v1/queues/q/tasks/{id}")).expect(200)["retry"];
+    assert_eq!(
+        (&policy["strategy"], &policy["base_seconds"], &policy["jitter"]),
+        (&json!("linear"), &json!(7), &json!("none"))
     );
     // Filtered, and of a queue without any.
     assert_eq!(export(&api, "?name=nobody"), "");

@@ -13,6 +13,7 @@ use leaseq::store::ops::explain::{ExplainOp, Explained};
 use leaseq::store::ops::patch::PatchOp;
 use leaseq::store::ops::purge::{PurgeOp, Purged};
 use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
+use leaseq::store::ops::verify_tasks::VerifyTasksOp;
 
 use crate::support::audit::assert_sound;
 use crate::support::queue::{Queue, REPLICA, T0, delayed, task};
@@ -125,6 +126,20 @@ async fn past_its_expiry_a_task_counts_as_dead_for_whoever_would_cancel_or_chang
     queue.sweep().await;
     let overview = queue.overview().await;
     assert_eq!((overview.ready, overview.scheduled, overview.dead), (0, 0, 3));
+}
+
+/// I4
+#[tokio::test]
+async fn an_audit_does_not_miss_in_its_lane_what_a_lease_met_past_its_expiry() {
+    let queue = Queue::start().await;
+    let overdue = overdue(&queue).await;
+    for ids in overdue.chunks(1) {
+        let tasks = queue.call(&VerifyTasksOp::These(ids)).await.unwrap();
+        assert_eq!(tasks.page.problems, []);
+    }
+    // The one that was met is in no lane, and so nobody's claim; nor are the others, which can be looked up.
+    let all = queue.call(&VerifyTasksOp::These(&overdue)).await.unwrap();
+    assert!(all.claims.is_empty(), "{:?}", all.claims);
 }
 
 /// I3 I4

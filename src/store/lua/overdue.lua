@@ -1,7 +1,8 @@
 -- overdue: tasks that waited past their expires_at become dead letters.
 -- Uses   waiting bury expiry retry
 
-local departed = 0 -- per call: ready tasks among the buried
+-- Ready tasks among the buried.
+local departed = 0 -- per call
 
 -- `t` has id, task, bytes (its mutable part or false) and state (r ready, s scheduled).
 local function bury_waiting(t)

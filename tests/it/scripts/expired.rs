@@ -117,7 +117,7 @@ async fn past_its_expiry_a_task_counts_as_dead_for_whoever_would_cancel_or_chang
             priority: Priority::new(50),
             when: When::Now,
         };
-        assert_eq!(cancel(&queue, id).await, Err(dead.clone()));
+        assert_eq!(cancel(&queue, id).await, Err(dead));
         assert_eq!(change(&queue, id, run_now).await, Err(dead));
         assert_eq!(purge(&queue, Some(TaskState::Ready), id).await.purged, 0);
         assert_eq!(queue.call(&ExplainOp(id)).await.unwrap(), Explained::Other);

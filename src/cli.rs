@@ -8,6 +8,7 @@ mod bench;
 mod client;
 mod config;
 mod connect;
+mod dlq;
 mod duration;
 mod enqueue;
 mod exit;
@@ -53,6 +54,7 @@ enum Command {
     Release(release::Release),
     Work(work::Work),
     Stats(stats::Stats),
+    Dlq(dlq::Dlq),
     Bench(bench::Args),
     Config(config::Config),
     Openapi(openapi::Openapi),
@@ -105,6 +107,7 @@ impl Command {
             Self::Release(verb) => on_one_thread(verb.run(env)),
             Self::Work(verb) => on_one_thread(verb.run(env)),
             Self::Stats(verb) => on_one_thread(verb.run(env)),
+            Self::Dlq(verb) => on_one_thread(verb.run(env)),
             Self::Bench(args) => on_one_thread(bench::run(args)),
         }
     }

@@ -1,6 +1,7 @@
 //! What words mean. Pure: knows no Redis, no tokio, no HTTP.
 
 pub mod durability;
+pub mod fingerprint;
 pub mod id;
 pub mod lease;
 pub mod limits;

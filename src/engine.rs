@@ -1,7 +1,6 @@
 //! What this process remembers: requests on their way, waiting leases, timers. Nothing that a crash may not lose.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::RngCore;
@@ -12,10 +11,13 @@ use tokio_util::task::TaskTracker;
 
 mod command;
 mod committer;
+mod dead_groups;
 mod durability;
 mod enqueue;
 mod failure;
 mod flush;
+mod follow;
+mod followers;
 mod granted;
 mod housekeeper;
 mod lease;
@@ -35,6 +37,7 @@ pub use settle::SettleOutcome;
 use self::command::Command;
 use self::committer::Committer;
 use self::durability::Durability;
+use self::follow::{Attendant, Follow};
 use self::routes::Routes;
 use self::waiting::Waiting;
 use crate::domain::durability::Level;
@@ -95,8 +98,10 @@ struct Inner {
     settings: Arc<EngineSettings>,
     routes: Routes,
     waiting: Waiting,
+    follow: mpsc::Sender<Follow>,
+    following: Waiting,
     durability: Arc<Durability>,
-    draining: AtomicBool,
+    draining: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -206,11 +211,22 @@ impl Engine {
         if settings.durability_is_watched && settings.durability == Level::Fsync {
             tasks.spawn(durability.clone().watch(store.clone(), stop.clone()));
         }
+        let (follow, follows) = mpsc::channel(COMMANDS_MAX);
+        let attendant = Attendant {
+            store: store.clone(),
+            conn: store.conn(),
+            commands: follows,
+            metrics: settings.metrics.clone(),
+            routes: routes.clone(),
+            stop: stop.clone(),
+        };
+        tasks.spawn(attendant.run());
         let (hears, heard) = oneshot::channel();
         tasks.spawn(wake::listen(
             store.clone(),
             settings.replica.clone(),
             routes.clone(),
+            follow.clone(),
             hears,
             stop.clone(),
         ));
@@ -220,7 +236,6 @@ impl Engine {
                 "no wake-ups from other replicas for now: tasks that they accept are found within a second"
             );
         }
-        let draining = AtomicBool::new(false);
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
@@ -228,8 +243,10 @@ impl Engine {
                 settings,
                 routes,
                 waiting,
+                follow,
+                following: Waiting::default(),
                 durability,
-                draining,
+                draining: CancellationToken::new(),
                 stop,
                 tasks,
             }),
@@ -247,7 +264,7 @@ impl Engine {
     pub async fn health(&self) -> Health {
         Health {
             store: self.store().probe().await.map_err(|error| error.to_string()),
-            draining: self.inner.draining.load(Ordering::Relaxed),
+            draining: self.is_draining(),
             durability: self.durability(),
         }
     }
@@ -262,9 +279,13 @@ impl Engine {
         self.inner.waiting.calls()
     }
 
-    /// Answers waiting leases (empty) and lets none wait any more; everything else goes on. Idempotent.
+    fn is_draining(&self) -> bool {
+        self.inner.draining.is_cancelled()
+    }
+
+    /// Answers waiting leases (empty) and reads that wait, and lets none wait any more; everything else goes on. Idempotent.
     pub async fn drain(&self) {
-        self.inner.draining.store(true, Ordering::Relaxed);
+        self.inner.draining.cancel();
         for home in self.inner.routes.all() {
             let _ = home.send(Command::Drain).await;
         }

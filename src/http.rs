@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 
 mod batch;
 mod body;
+mod dlq;
 mod docs;
 mod edge;
 mod failure;
@@ -111,6 +112,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues::list))
         .routes(routes!(queues::get, queues::put, queues::patch))
         .routes(routes!(queues::stats::stats))
+        .routes(routes!(dlq::groups::groups))
         // The service itself.
         .routes(routes!(service::limits))
         .routes(routes!(service::livez))

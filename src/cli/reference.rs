@@ -36,17 +36,20 @@ fn markdown() -> String {
     );
     for verb in verbs {
         describe(verb, &mut text);
+        for verb in verb.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            describe(verb, &mut text);
+        }
     }
     text
 }
 
 fn describe(verb: &Command, text: &mut String) {
-    let name = verb.get_name();
+    let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name());
     let about = verb.get_long_about().or_else(|| verb.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();
     let usage = verb.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
-    writeln!(text, "\n## leaseq {name}\n\n{about}\n\n```\n{usage}\n```\n").unwrap();
+    writeln!(text, "\n## {name}\n\n{about}\n\n```\n{usage}\n```\n").unwrap();
     let args: Vec<&Arg> = verb
         .get_arguments()
         .filter(|arg| !arg.is_hide_set() && arg.get_id() != "help")

@@ -9,6 +9,9 @@ pub enum Failure {
     QueueUnknown,
     #[error("the service has as many queues as it may have")]
     QueuesFull,
+    /// Its dead letters are full, and its config says that nothing is accepted then.
+    #[error("the queue takes no tasks while its dead letters are full")]
+    QueueFull,
     /// Nothing was written; retry freely.
     #[error("the store did not take the operation: {0}")]
     NotApplied(&'static str),

@@ -273,11 +273,25 @@ impl Committer {
             tasks: &tasks,
         };
         match outcome(&op, answer) {
-            Ok(Accepted::Tasks { now, ready, run_at }) => {
+            Ok(Accepted::Tasks {
+                now,
+                ready,
+                refused,
+                run_at,
+            }) => {
                 self.line(queue).fresh += usize::try_from(ready).unwrap_or(usize::MAX);
                 self.due_at(queue, run_at.iter().flatten().min().copied(), now);
                 let mut run_at = run_at.into_iter();
+                let mut first = 0;
                 for job in jobs {
+                    let mine = first..first + job.tasks.len();
+                    first = mine.end;
+                    // All of a job or none: only a repeat knows tasks already, and then all of them.
+                    if refused.iter().any(|index| mine.contains(index)) {
+                        run_at.by_ref().take(mine.len()).for_each(drop);
+                        let _ = job.reply.send(Err(Failure::QueueFull));
+                        continue;
+                    }
                     let accepted = job
                         .tasks
                         .iter()
@@ -430,9 +444,15 @@ impl Committer {
             Ok(Ok(swept)) => {
                 self.line(queue).fresh +=
                     usize::try_from(swept.expired + swept.came_due).unwrap_or(usize::MAX);
+                self.settings.metrics.dead_letters(
+                    queue,
+                    swept.dead,
+                    swept.dead_evicted_total,
+                    swept.dead_aged_total,
+                );
                 self.due_at(queue, swept.next_at, swept.now);
             }
-            Ok(Err(Absent)) => {}
+            Ok(Err(Absent)) => self.settings.metrics.dead_letters(queue, 0, 0, 0),
             Err(error) => {
                 tracing::warn!(%queue, %error, "a sweep failed; it is tried again");
                 self.look_at(

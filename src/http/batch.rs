@@ -83,7 +83,7 @@ struct Batch {
 
 problem_set! {
     BatchProblems: ALWAYS, WRITE, BODY,
-        &[Code::QueueUnknown, Code::QueuesFull, Code::PayloadTooLarge, Code::BatchTooLarge, Code::StoreFull]
+        &[Code::QueueUnknown, Code::QueuesFull, Code::QueueFull, Code::PayloadTooLarge, Code::BatchTooLarge, Code::StoreFull]
 }
 
 /// Enqueue many tasks.

@@ -9,6 +9,7 @@ impl From<Failure> for Problem {
         match failure {
             Failure::QueueUnknown => Code::QueueUnknown.problem(),
             Failure::QueuesFull => Code::QueuesFull.problem(),
+            Failure::QueueFull => Code::QueueFull.problem(),
             Failure::NotApplied(why) => Code::StoreUnavailable.problem().caused_by(why),
             Failure::Unknown => Code::OutcomeUnknown
                 .problem()

@@ -114,6 +114,7 @@ fn header_ref(name: &str) -> Ref {
         (name = "tasks", description = "For producers, and for whoever looks at tasks."),
         (name = "leases", description = "For workers."),
         (name = "queues", description = "For operators."),
+        (name = "dead letters", description = "For operators: tasks that used up their attempts, were rejected or expired."),
         (name = "service", description = "The service itself."),
     ),
     components(schemas(

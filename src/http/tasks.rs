@@ -1,5 +1,7 @@
 //! Tasks: enqueue one, read one, list one state.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::{At, Field, Parsed, Wrong, shape};
+use super::field::{At, Field, Parsed, Seconds, Wrong, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::path::{InQueue, InTask, QueuePath, TaskPath};
@@ -18,7 +20,7 @@ use super::problem::{Code, Problem};
 use super::producer::Producer;
 use super::query::{QueryFields, query_parameters, whole_number};
 use super::wire;
-use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX, WAIT_SECONDS_MAX};
 use crate::domain::task::Enqueued;
 use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::TaskFilter;
@@ -58,7 +60,7 @@ impl<'a> EnqueueAnswer<'a> {
     }
 }
 
-problem_set! { EnqueueProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::QueuesFull, Code::PayloadTooLarge, Code::StoreFull] }
+problem_set! { EnqueueProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::QueuesFull, Code::QueueFull, Code::PayloadTooLarge, Code::StoreFull] }
 
 /// Enqueue one task.
 ///
@@ -91,19 +93,43 @@ pub(super) async fn enqueue(
     Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
 }
 
+const WAIT: Field<Parsed<Duration>> = Field::new(
+    "wait_seconds",
+    Parsed {
+        parse: |text| {
+            let seconds = Seconds {
+                min_ms: 0,
+                max_ms: WAIT_SECONDS_MAX * 1000,
+            };
+            Ok(Duration::from_millis(seconds.parse(text)?))
+        },
+        schema: wire::wait_schema,
+    },
+    "How long to wait for the task to finish: to be completed, cancelled or dead.",
+);
+
 shape! {
-    /// No parameters yet.
-    TaskQuery: ; later "wait_seconds"
+    /// How to read a task.
+    TaskQuery: WAIT
 }
 
-problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown, Code::NotAvailable] }
+impl utoipa::IntoParams for TaskQuery {
+    fn into_params(
+        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+    ) -> Vec<utoipa::openapi::path::Parameter> {
+        query_parameters(Self::SHAPE)
+    }
+}
 
-/// Read one task.
+problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }
+
+/// Read one task, or wait for its end.
 ///
-/// Finished tasks stay readable as long as the queue's `retention` says.
+/// Finished tasks stay readable as long as the queue's `retention` says. Who waits with `wait_seconds` is told the end
+/// in any case: the answer comes at once when the task has finished, and else after that time with the task as it is then.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/tasks/{id}", operation_id = "task", tag = "tasks",
-    params(TaskPath),
+    params(TaskPath, TaskQuery),
     responses((status = 200, description = "The whole task", body = TaskAnswer), TaskProblems),
 )]
 pub(super) async fn task(
@@ -111,11 +137,13 @@ pub(super) async fn task(
     InTask { queue, id }: InTask,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    QueryFields::open(&uri, TaskQuery::SHAPE)?.finish()?;
+    let mut query = QueryFields::open(&uri, TaskQuery::SHAPE)?;
+    let wait = query.take(&WAIT).unwrap_or_default();
+    query.finish()?;
 
     let task = api
         .engine()?
-        .task(&queue, id)
+        .task_when_finished(&queue, id, wait)
         .await?
         .ok_or_else(|| Code::TaskUnknown.problem())?;
     Ok(Json(TaskAnswer::of(&queue, &task)).into_response())

@@ -7,8 +7,10 @@ use crate::domain::Millis;
 
 pub mod ack;
 pub mod configure;
+pub mod dead_groups;
 pub mod enqueue;
 pub mod extend;
+pub mod follow;
 pub mod lease;
 pub mod list;
 pub mod nack;

@@ -12,7 +12,7 @@ use deadpool_redis::redis;
 use super::keys::{self, QueueKeys};
 use super::state;
 use crate::domain::limits;
-use crate::domain::queue::{Keep, Order, defaults};
+use crate::domain::queue::{Keep, OnFull, Order, defaults};
 
 /// What ends the lines that are run again with every call.
 const PER_CALL: &str = " -- per call";
@@ -56,8 +56,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes history requests grant draw several marks settle finish bury retry late);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list);
+files!(PARTS, "lua/": rotation task lanes history requests grant draw several marks settle followed finish deaths bury retry late);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list follow dead_groups);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -99,6 +99,7 @@ fn constants(clock: Clock) -> String {
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local HINTS = '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
+         local DEAD_GROUPS_MAX, FOLLOWED_MAX, REJECT_ENQUEUE, ENDED = {}, {}, {}, '{}'\n\
          {}\
          local function clock() {now} end\n",
         defaults::LEASE_MS,
@@ -113,6 +114,10 @@ fn constants(clock: Clock) -> String {
         Keep::Results as u8,
         Keep::None as u8,
         keys::WAKE,
+        limits::DEAD_GROUPS_MAX,
+        limits::FOLLOWED_MAX,
+        OnFull::RejectEnqueue as u8,
+        keys::ENDED,
         QueueKeys::lua(),
     )
 }
@@ -136,17 +141,21 @@ fn declared(text: &str) -> String {
     out
 }
 
-/// Prelude, constants and the parts that `wanted` takes, as files with their texts.
-fn foundation(clock: Clock, wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
+/// Constants and prelude, as files with their texts.
+fn foundation(clock: Clock) -> Vec<(&'static str, String)> {
     let mut pieces = vec![
         ("constants", constants(clock)),
         ("prelude", declared(PRELUDE)),
         ("state", state::lua()),
     ];
-    let parts = PARTS.iter().filter(|(part, _)| wanted(part));
-    pieces.extend(parts.map(|&(part, text)| (part, declared(text))));
     pieces.push(("begin", beginning()));
     pieces
+}
+
+/// The parts of those names, each after those that it uses.
+fn parts(reached: &BTreeSet<&'static str>) -> Vec<(&'static str, String)> {
+    let wanted = PARTS.iter().filter(|(part, _)| reached.contains(part));
+    wanted.map(|&(part, text)| (part, declared(text))).collect()
 }
 
 /// What every call begins with. Apart from what the parts add, for a function of Lua 5.1 knows 60 outer names at most.
@@ -161,8 +170,8 @@ fn beginning() -> String {
 /// What each call of an operation begins with, and the operation as `run()`.
 fn operation(source: &str) -> (String, String) {
     let reached = reach(source);
-    let parts = PARTS.iter().filter(|(part, _)| reached.contains(part));
-    let resets: String = parts.map(|(_, text)| assignments(text, PER_CALL)).collect();
+    let used = PARTS.iter().filter(|(part, _)| reached.contains(part));
+    let resets: String = used.map(|(_, text)| assignments(text, PER_CALL)).collect();
     let begin = format!(
         "local function begin(keys, argv) begin_call(keys, argv){resets} end\nlocal function run()\n"
     );
@@ -174,7 +183,8 @@ fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'s
     let &(name, source) = source;
     let reached = reach(source);
     let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
-    pieces.extend(foundation(clock, |part| reached.contains(part)));
+    pieces.extend(foundation(clock));
+    pieces.extend(parts(&reached));
     let (begin, body) = operation(source);
     // A plain script may not say that it is wanted on a full store; one whose first write frees is let through.
     let frees = if named(source, "Flags").contains(&"allow-oom") {
@@ -191,14 +201,17 @@ fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'s
 /// The files the library is made of, in order, as they stand in it.
 fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
     let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
-    pieces.extend(foundation(clock, |_| true));
+    pieces.extend(foundation(clock));
     for &(name, source) in SOURCES {
         let (begin, body) = operation(source);
         let flags: Vec<_> = named(source, "Flags")
             .iter()
             .map(|flag| format!("'{flag}'"))
             .collect();
-        pieces.push(("begin", format!("do {begin}")));
+        // Each operation has its own copy of the parts that it uses: a function of Lua 5.1 knows 200 locals at most.
+        pieces.push(("operation", "do\n".to_owned()));
+        pieces.extend(parts(&reach(source)));
+        pieces.push(("begin", begin));
         pieces.push((name, body));
         pieces.push((
             "register",

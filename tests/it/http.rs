@@ -5,6 +5,7 @@
 
 pub(crate) mod api;
 mod crash;
+mod dead_letters;
 mod durability;
 mod enqueue;
 mod lease;
@@ -13,5 +14,6 @@ mod outage;
 mod queues;
 mod refused;
 mod replicas;
+mod results;
 mod settle;
 mod shipped;

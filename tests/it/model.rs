@@ -9,6 +9,7 @@
 //! it belongs into [`promises`], under the name of what it broke.
 
 mod answer;
+mod follow;
 mod grant;
 mod history;
 mod housekeeping;

@@ -2,8 +2,10 @@
 
 mod connection;
 mod cost;
+mod dead_letters;
 mod enqueue;
 mod extend;
+mod follow;
 mod full_store;
 mod headers;
 mod history;

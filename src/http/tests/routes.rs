@@ -147,11 +147,6 @@ async fn what_comes_later_is_refused_and_never_ignored() {
         (Code::NotAvailable, vec!["header:Idempotency-Key".to_owned()])
     );
 
-    let answer = read("/v1/queues/q/tasks/00000000000000000000000?wait_seconds=5").await;
-    assert_eq!(
-        (answer.code(), answer.pointers()),
-        (Code::NotAvailable, vec!["query:wait_seconds".to_owned()])
-    );
     assert_eq!(
         post("/v1/leases/x/release", r#"{"hold":"name"}"#)
             .await

@@ -50,11 +50,11 @@ local function fail(id, m, task, rec, attempt, how)
     return 'x', 0
   end
   if how.reject then
-    bury(id, m, 'rejected')
+    bury(id, m, 'rejected', task.name, attempt)
     return 'd', 0
   end
   if m.failed >= task.max_attempts then
-    bury(id, m, 'attempts_exhausted')
+    bury(id, m, 'attempts_exhausted', task.name, attempt)
     return 'd', 0
   end
   local run_at = how.run_at or NOW + backoff(m.failed, how.chance)
@@ -69,6 +69,10 @@ end
 local function check_writes(sweeping)
   check_arrivals()
   check_finish(sweeping)
+  if #buried > 0 or sweeping then
+    check_leave()
+    check_followed()
+  end
   call('LLEN', DONE)
   call('ZCARD', DEAD)
   call('ZCARD', DUE)

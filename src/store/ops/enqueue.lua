@@ -4,12 +4,12 @@
 --        4 #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
 --          #tasks, then per task: id, record without its tick
 --        #big  then per payload above 2 KiB: id, payload
--- Reply  "accepted", now, how many are ready, then per task: run_at or 0
+-- Reply  "accepted", now, how many are ready, refused tasks (list of indexes; dead letters are full), then per task: run_at or 0
 --        "config", version, document when the config has changed since (nothing written)
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
 -- Keeps  I1 I2 I3 I4 I5 I17
--- Uses   rotation task marks
+-- Uses   rotation task marks deaths
 
 if not read_queue() then return { 'absent' } end
 if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, call('HGET', Q, 'doc') } end
@@ -33,7 +33,8 @@ end
 local tick = queue.tick
 if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
 
-local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, {}, {}
+local refuses, refused = refuses_for_dead(), {}
+local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0, refused }, 4, {}, 0, {}, {}
 local lanes, accepted, ready, at = {}, 0, 0, 5
 for _ = 1, tonumber(ARGV[4]) do
   local priority, name, group, when, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
@@ -56,6 +57,9 @@ for _ = 1, tonumber(ARGV[4]) do
     local id, answer = ARGV[from], doubtful and known(ARGV[from])
     if answer then
       skipped[id] = true
+    elseif refuses then
+      skipped[id], answer = true, 0
+      refused[#refused + 1] = replied - 4
     else
       tick, accepted, answer = tick + 1, accepted + 1, run_at
       local stamp = pack('>I7', tick)

@@ -25,6 +25,8 @@ pub enum Accepted {
         now: Millis,
         /// How many became ready at once.
         ready: u64,
+        /// Indexes of tasks that were not accepted, because dead letters are full and the config says so.
+        refused: Vec<usize>,
         /// Per task: when it is due, `None` for a ready one.
         run_at: Vec<Option<Millis>>,
     },
@@ -79,6 +81,7 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
             "accepted" => Accepted::Tasks {
                 now: reply.millis()?,
                 ready: reply.number()?,
+                refused: indexes(reply.array()?)?,
                 run_at: (0..self.tasks.len())
                     .map(|_| reply.some_millis())
                     .collect::<Result<_, _>>()?,
@@ -91,6 +94,14 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
             _ => return Err(BadReply("an enqueue's word")),
         })
     }
+}
+
+fn indexes(mut list: Reply) -> Result<Vec<usize>, BadReply> {
+    let mut indexes = Vec::new();
+    while !list.is_empty() {
+        indexes.push(list.small()?);
+    }
+    Ok(indexes)
 }
 
 /// The lane and the start of a task.

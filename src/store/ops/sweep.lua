@@ -1,9 +1,11 @@
--- sweep: takes back leases that ran out, makes due tasks ready, and drops what retention no longer covers.
+-- sweep: takes back leases that ran out, makes due tasks ready, and drops what retention and the bounds of dead letters no
+-- longer cover.
 --
 -- ARGV   1 replica  2 how many of each at most
--- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due
+-- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back, tasks made ready by coming due,
+--          dead letters, and how many of them were ever evicted and aged out
 --        "absent" when the queue does not exist
--- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
+-- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled, dead -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
 -- Uses   retry
 -- Flags  allow-oom
@@ -13,6 +15,7 @@ local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
 local over = call('ZRANGEBYSCORE', LEASED, '-inf', format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
+local seen = call('ZRANGEBYSCORE', LINGER, '-inf', NOW, 'LIMIT', 0, limit)
 
 local came_due, ran_out, ids_due = {}, {}, {}
 for i = 1, #due, 2 do ids_due[#ids_due + 1] = due[i] end
@@ -44,13 +47,19 @@ for i = 1, #over, 2 do
   end
 end
 check_writes(limit)
+local more = #gone >= limit or #seen >= limit
 
 many('ZREM', DUE, came_due)
 write_decisions(me, ran_out)
 if #came_due + #ran_out + #gone > 0 then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
-evict_dead() -- max_size may have been lowered
+many('ZREM', LINGER, seen)
+forget(seen)
+more = age_dead() or more
+more = evict_dead() or more -- bounds may have been lowered
 
 local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
 local next_at = min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)
-return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due }
+if more then next_at = NOW end
+local totals = call('HMGET', Q, 'dead_evicted_total', 'dead_aged_total')
+return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due, call('ZCARD', DEAD), totals[1] or 0, totals[2] or 0 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use leaseq::domain::task::DeadReason;
 use leaseq::domain::{Millis, TaskId, TaskState};
+use leaseq::store::ops::follow::Followed;
 
 use super::task::{Attempt, Nonce};
 
@@ -22,6 +23,7 @@ pub enum Answer {
         recalled: Vec<(usize, Vec<Grant>)>,
     },
     Settled(Vec<Told>),
+    Followed(Vec<Followed>),
     Swept {
         next_at: Option<Millis>,
         expired: u64,
@@ -33,6 +35,8 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     pub ready: u64,
+    /// Indexes of those for which there is no room among the dead letters.
+    pub refused: Vec<usize>,
     pub run_at: Vec<Option<Millis>>,
 }
 
@@ -164,7 +168,16 @@ impl Answer {
                 words.extend((*expired > 0).then_some("took back"));
                 words.extend((*came_due > 0).then_some("came due"));
             }
-            Self::Nothing | Self::Configured { .. } | Self::Accepted(_) => {}
+            Self::Accepted(calls) => {
+                let refused = calls.iter().any(|call| !call.refused.is_empty());
+                words.extend(refused.then_some("refused"));
+            }
+            Self::Followed(told) => words.extend(told.iter().map(|told| match told {
+                Followed::Waiting => "followed",
+                Followed::Ended => "ended before",
+                Followed::Gone => "gone before",
+            })),
+            Self::Nothing | Self::Configured { .. } => {}
         }
         words
     }
@@ -178,6 +191,21 @@ pub struct Seen {
     pub tasks: Vec<Option<SeenTask>>,
     /// Ids by state, in the order of the lists; ready ones sorted by id.
     pub lists: Vec<(TaskState, Vec<TaskId>)>,
+    /// Dead letters by what killed them.
+    pub groups: Vec<SeenGroup>,
+}
+
+/// Ordered by what is in it, for fingerprints are known to the scripts alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeenGroup {
+    pub name: String,
+    pub error_type: String,
+    /// Masked.
+    pub message: String,
+    pub count: u64,
+    pub first_at: Millis,
+    pub last_at: Millis,
+    pub sample: TaskId,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +219,7 @@ pub struct Counts {
     pub accepted_total: u64,
     pub completed_total: u64,
     pub dead_evicted_total: u64,
+    pub dead_aged_total: u64,
     pub leases_expired_total: u64,
 }
 
@@ -234,6 +263,7 @@ impl Seen {
         for (seen, expected) in self.lists.iter().zip(&expected.lists) {
             compare(format!("{seen:?}"), format!("{expected:?}"));
         }
+        compare(format!("{:?}", self.groups), format!("{:?}", expected.groups));
         differences
     }
 }

@@ -17,7 +17,7 @@ use super::grant::Wish;
 use super::queue::Queue;
 use super::settle::After;
 use super::step::{self, Draft, Step, Whose, any_step};
-use super::task::Proof;
+use super::task::{Fault, Proof};
 use super::world::{QUEUE, World};
 use crate::support::audit::audit;
 use crate::support::queue::T0;
@@ -31,10 +31,11 @@ enum Deed {
     EnqueueAgain(Vec<NewTask>),
     Lease(Vec<TaskName>, Vec<Wish>, u16),
     Ack(Vec<Proof>, Option<Bytes>),
-    Nack(Vec<Proof>, After, u32),
+    Nack(Vec<Proof>, Fault, After, u32),
     Extend(Vec<Proof>, Option<u64>, Option<Bytes>),
     Release(Vec<Proof>, RetryAfter, u32),
     GiveBack(Vec<Proof>),
+    Follow(Vec<TaskId>, u64),
     Clock(Millis),
     Sweep(usize),
     Flush,
@@ -86,7 +87,12 @@ impl History {
                 Deed::Lease(names.collect(), wishes.clone(), *seed)
             }
             Step::Ack { whose, result } => Deed::Ack(self.proofs(whose), result.map(Bytes::from)),
-            Step::Nack { whose, after, chance } => Deed::Nack(self.proofs(whose), *after, *chance),
+            Step::Nack {
+                whose,
+                fault,
+                after,
+                chance,
+            } => Deed::Nack(self.proofs(whose), *fault, *after, *chance),
             Step::Extend {
                 whose,
                 lease_ms,
@@ -98,6 +104,7 @@ impl History {
                 chance,
             } => Deed::Release(self.proofs(whose), retry_after.retry_after(now), *chance),
             Step::GiveBack { whose } => Deed::GiveBack(self.proofs(whose)),
+            Step::Follow { latest, ms } => Deed::Follow(self.latest(latest), *ms),
             Step::Advance(ms) => Deed::Clock(now.plus(*ms)),
             Step::Sweep { limit } => Deed::Sweep(*limit),
             Step::Flush => Deed::Flush,
@@ -112,6 +119,15 @@ impl History {
             .collect();
         self.ever.extend(tasks.iter().map(|task| task.id));
         tasks
+    }
+
+    /// Distinct, as far as there are that many.
+    fn latest(&self, latest: &[usize]) -> Vec<TaskId> {
+        let ids: std::collections::BTreeSet<_> = latest
+            .iter()
+            .filter_map(|n| self.ever.iter().rev().nth(*n))
+            .collect();
+        ids.into_iter().copied().collect()
     }
 
     /// One per task: a second operation on one task comes in a later call.
@@ -149,10 +165,11 @@ impl History {
             }
             Deed::Lease(names, wishes, seed) => queue.lease(names, wishes, *seed),
             Deed::Ack(proofs, result) => queue.ack(proofs, result.as_ref()),
-            Deed::Nack(proofs, after, chance) => queue.nack(proofs, *after, *chance),
+            Deed::Nack(proofs, fault, after, chance) => queue.nack(proofs, *fault, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => queue.extend(proofs, *lease_ms, progress.as_ref()),
             Deed::Release(proofs, retry_after, chance) => queue.release(proofs, *retry_after, *chance),
             Deed::GiveBack(proofs) => queue.give_back(proofs),
+            Deed::Follow(ids, ms) => queue.follow(ids, *ms),
             Deed::Clock(now) => {
                 queue.now = *now;
                 Answer::Nothing
@@ -173,6 +190,7 @@ impl World {
                 let first = match first {
                     [] => Accepted {
                         ready: 0,
+                        refused: Vec::new(),
                         run_at: Vec::new(),
                     },
                     first => self.enqueue(first, false),
@@ -191,10 +209,11 @@ impl World {
                 Answer::Settled(Vec::new())
             }
             Deed::Ack(proofs, result) => self.ack(proofs, result.as_ref()),
-            Deed::Nack(proofs, after, chance) => self.nack(proofs, *after, *chance),
+            Deed::Nack(proofs, fault, after, chance) => self.nack(proofs, *fault, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => self.extend(proofs, *lease_ms, progress.as_ref()),
             Deed::Release(proofs, retry_after, chance) => self.release(proofs, *retry_after, *chance),
             Deed::GiveBack(proofs) => self.give_back(proofs),
+            Deed::Follow(ids, ms) => self.follow(ids, *ms),
             Deed::Clock(now) => {
                 self.redis.set_clock(now.get());
                 Answer::Nothing
@@ -375,6 +394,10 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "released dead",
         "released already",
         "lost",
+        "refused",
+        "followed",
+        "ended before",
+        "gone before",
         "took back",
         "came due",
     ];

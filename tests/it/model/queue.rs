@@ -24,6 +24,10 @@ pub struct Queue {
     pub requests: Requests,
     /// Finished tasks that are kept, oldest first.
     pub finished: Vec<TaskId>,
+    /// Until when somebody waits for the end of a task.
+    pub followed: BTreeMap<TaskId, Millis>,
+    /// Ended tasks that nothing else keeps, shown until the wait is over. Counted and listed nowhere.
+    pub lingering: BTreeMap<TaskId, Millis>,
     pub totals: Totals,
 }
 
@@ -32,6 +36,7 @@ pub struct Totals {
     pub accepted: u64,
     pub completed: u64,
     pub dead_evicted: u64,
+    pub dead_aged: u64,
     pub leases_expired: u64,
 }
 
@@ -47,6 +52,8 @@ impl Queue {
             marks: Marks::default(),
             requests: Requests::default(),
             finished: Vec::new(),
+            followed: BTreeMap::new(),
+            lingering: BTreeMap::new(),
             totals: Totals::default(),
         }
     }
@@ -63,9 +70,15 @@ impl Queue {
     pub fn enqueue(&mut self, batch: &[NewTask]) -> Accepted {
         let mut run_at = Vec::new();
         let mut ready = Vec::new();
-        for new in batch {
+        let (refuses, mut refused) = (self.refuses(), Vec::new());
+        for (index, new) in batch.iter().enumerate() {
             if let Some(known) = self.tasks.get(&new.id) {
                 run_at.push(known.run_at);
+                continue;
+            }
+            if refuses {
+                refused.push(index);
+                run_at.push(None);
                 continue;
             }
             let task = self.accept(new);
@@ -78,6 +91,7 @@ impl Queue {
         self.arrive(&ready);
         Accepted {
             ready: ready.len() as u64,
+            refused,
             run_at,
         }
     }

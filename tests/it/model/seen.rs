@@ -72,6 +72,7 @@ impl Queue {
                 .iter()
                 .map(|state| (*state, self.listed(*state)))
                 .collect(),
+            groups: self.groups(),
         }
     }
 
@@ -79,7 +80,7 @@ impl Queue {
         let count = |state| {
             self.tasks
                 .values()
-                .filter(|task| task.state_word() == state)
+                .filter(|task| task.state_word() == state && !self.lingering.contains_key(&task.id))
                 .count() as u64
         };
         Counts {
@@ -92,6 +93,7 @@ impl Queue {
             accepted_total: self.totals.accepted,
             completed_total: self.totals.completed,
             dead_evicted_total: self.totals.dead_evicted,
+            dead_aged_total: self.totals.dead_aged,
             leases_expired_total: self.totals.leases_expired,
         }
     }

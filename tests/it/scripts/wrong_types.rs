@@ -8,6 +8,7 @@ use leaseq::domain::{Lease, NewTask};
 use leaseq::store::ops::ack::AckOp;
 use leaseq::store::ops::configure::ConfigureOp;
 use leaseq::store::ops::extend::ExtendOp;
+use leaseq::store::ops::follow::FollowOp;
 use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::nack::NackOp;
 use leaseq::store::ops::release::{How, ReleaseOp};
@@ -41,6 +42,9 @@ enum Call {
     GiveBack,
     Extend,
     Sweep,
+    Follow,
+    AckFollowed,
+    NackFollowedForGood,
     Configure,
     Reorder,
 }
@@ -128,11 +132,11 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         Call::Lease => lease(any(9), &[]).await,
         Call::LeaseByName => lease(any(1), &["default"]).await,
         Call::LeaseForRequest => lease(wish(1, 5_000), &[]).await,
-        Call::Ack => ack(&scene.leased).await,
+        Call::Ack | Call::AckFollowed => ack(&scene.leased).await,
         Call::AckLate => ack(&scene.swept).await,
         Call::NackForLater => nack(failure()).await,
         Call::NackForNow => nack(failure_after(0)).await,
-        Call::NackForGood => nack(rejection()).await,
+        Call::NackForGood | Call::NackFollowedForGood => nack(rejection()).await,
         Call::Release => release(How::Release(RetryAfter::None)).await,
         Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500))).await,
         Call::GiveBack => release(How::GiveBack).await,
@@ -145,6 +149,10 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
                 replica: REPLICA,
                 limit: 10,
             };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::Follow => {
+            let op = FollowOp(&[(scene.leased.task, 5_000)]);
             queue.try_call(&op).await.map(drop)
         }
         Call::Configure => {
@@ -170,6 +178,9 @@ async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static 
     let mut needed = Vec::new();
     for role in QueueKeys::ROLES.into_iter().chain(LANE_KEYS) {
         let scene = scene(queue, keep).await;
+        if matches!(call, Call::AckFollowed | Call::NackFollowedForGood) {
+            make(Call::Follow, queue, &scene).await.expect("all keys are right yet");
+        }
         let key = queue.key(role);
         let _: () = queue.redis.command(cmd("DEL").arg(&key));
         // No key of a queue but its state is a string, and none is a stream.
@@ -235,7 +246,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::NackForGood,
-            "state q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead done res mark letter alike print",
         ),
         (
             Call::Release,
@@ -252,7 +263,16 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         (Call::Extend, "state mut leased"),
         (
             Call::Sweep,
-            "state q rec pay mut hist due leased dead done res turn back heads",
+            "state q rec pay mut hist due leased dead done res turn letter alike print linger back heads",
+        ),
+        (Call::Follow, "state rec due leased dead res followed"),
+        (
+            Call::AckFollowed,
+            "state rec pay mut hist leased done res mark followed linger",
+        ),
+        (
+            Call::NackFollowedForGood,
+            "state q rec pay mut hist due leased dead done res mark letter alike print followed linger",
         ),
         (Call::Configure, "state q"),
         (Call::Reorder, "state turn fresh back heads"),

@@ -6,6 +6,7 @@
 
 use crate::support::redis::Redis;
 
+mod deaths;
 mod endings;
 mod lanes;
 mod raw;
@@ -25,6 +26,7 @@ pub fn audit(redis: &Redis, queue: &str) -> Vec<String> {
     }
     states::check(&raw, &mut problems);
     lanes::check(&raw, &mut problems);
+    deaths::check(&raw, &mut problems);
     endings::check(&raw, &mut problems);
     problems.0
 }

@@ -1,0 +1,3 @@
+//! Dead letters, for operators.
+
+pub(super) mod groups;

@@ -7,6 +7,7 @@ pub mod conn;
 pub mod embedded;
 pub mod error;
 pub mod keys;
+mod literals;
 pub mod ops;
 pub mod record;
 pub mod registry;

@@ -86,7 +86,7 @@ mod tests {
             .lines()
             .find_map(|line| {
                 line.strip_prefix("local ROOT, ")?
-                    .strip_suffix(" = keys_of(keys[1]) -- per call")
+                    .strip_suffix(" = keys_of(declared) -- per queue")
             })
             .unwrap();
         assert_eq!(names.to_lowercase(), QueueKeys::ROLES.join(", "));

@@ -10,12 +10,15 @@ use std::sync::LazyLock;
 use deadpool_redis::redis;
 
 use super::keys::{self, QueueKeys};
+use super::literals::{Literals, written_out};
 use super::state;
 use crate::domain::limits;
 use crate::domain::queue::{Keep, OnFull, Order, defaults};
 
 /// What ends the lines that are run again with every call.
 const PER_CALL: &str = " -- per call";
+/// What ends the lines that are run again when a call is on another queue than the one before.
+const PER_QUEUE: &str = " -- per queue";
 /// What ends the lines that are run by the first call.
 const ONCE: &str = " -- once";
 
@@ -56,7 +59,7 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes history requests grant draw several marks settle followed finish deaths bury retry late);
+files!(PARTS, "lua/": rotation task lanes history requests grant plain draw several marks settle followed finish deaths bury retry late);
 files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list follow dead_groups);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
@@ -134,85 +137,83 @@ fn assignments(text: &str, mark: &str) -> String {
 fn declared(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
-        let later = line.strip_suffix(PER_CALL).or(line.strip_suffix(ONCE));
+        let later = [PER_CALL, PER_QUEUE, ONCE]
+            .into_iter()
+            .find_map(|mark| line.strip_suffix(mark));
         out.push_str(later.and_then(|line| line.split(" = ").next()).unwrap_or(line));
         out.push('\n');
     }
     out
 }
 
-/// Constants and prelude, as files with their texts.
-fn foundation(clock: Clock) -> Vec<(&'static str, String)> {
-    let mut pieces = vec![
+/// What all operations stand on, as files with their texts.
+fn foundation(clock: Clock) -> [(&'static str, String); 4] {
+    [
         ("constants", constants(clock)),
         ("prelude", declared(PRELUDE)),
         ("state", state::lua()),
-    ];
-    pieces.push(("begin", beginning()));
-    pieces
-}
-
-/// The parts of those names, each after those that it uses.
-fn parts(reached: &BTreeSet<&'static str>) -> Vec<(&'static str, String)> {
-    let wanted = PARTS.iter().filter(|(part, _)| reached.contains(part));
-    wanted.map(|&(part, text)| (part, declared(text))).collect()
+        ("begin", beginning()),
+    ]
 }
 
 /// What every call begins with. Apart from what the parts add, for a function of Lua 5.1 knows 60 outer names at most.
 fn beginning() -> String {
     format!(
-        "local function begin_call(keys, argv) if not call then{} end{} end\n",
+        "local declared\n\
+         local function begin_call(keys, argv) if not call then{} end \
+         if keys[1] ~= declared then declared = keys[1]{} end{} end\n",
         assignments(PRELUDE, ONCE),
+        assignments(PRELUDE, PER_QUEUE),
         assignments(PRELUDE, PER_CALL)
     )
 }
 
-/// What each call of an operation begins with, and the operation as `run()`.
-fn operation(source: &str) -> (String, String) {
+/// The parts that an operation reaches, what each call of it begins with, and itself as `run()`.
+fn operation(name: &'static str, source: &str) -> Vec<(&'static str, String)> {
     let reached = reach(source);
-    let used = PARTS.iter().filter(|(part, _)| reached.contains(part));
-    let resets: String = used.map(|(_, text)| assignments(text, PER_CALL)).collect();
-    let begin = format!(
-        "local function begin(keys, argv) begin_call(keys, argv){resets} end\nlocal function run()\n"
-    );
-    (begin, format!("{source}end\n"))
+    let parts = || PARTS.iter().filter(|(part, _)| reached.contains(part));
+    let resets: String = parts().map(|(_, text)| assignments(text, PER_CALL)).collect();
+    let mut pieces: Vec<_> = parts().map(|&(part, text)| (part, declared(text))).collect();
+    pieces.push((
+        "begin",
+        format!(
+            "local function begin(keys, argv) begin_call(keys, argv){resets} end\nlocal function run()\n"
+        ),
+    ));
+    pieces.push((name, format!("{source}end\n")));
+    pieces
 }
 
 /// The files a plain script is made of, in order, as they stand in it.
 fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'static str, String)> {
     let &(name, source) = source;
-    let reached = reach(source);
     let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
-    pieces.extend(foundation(clock));
-    pieces.extend(parts(&reached));
-    let (begin, body) = operation(source);
+    let mut known = Literals::new();
+    pieces.extend(written_out(&mut known, foundation(clock)));
+    pieces.extend(written_out(&mut known, operation(name, source)));
     // A plain script may not say that it is wanted on a full store; one whose first write frees is let through.
     let frees = if named(source, "Flags").contains(&"allow-oom") {
         "call('HDEL', Q, '') "
     } else {
         ""
     };
-    pieces.push(("begin", begin));
-    pieces.push((name, body));
     pieces.push(("call", format!("begin(keys, argv) {frees}return run()\n")));
     pieces
 }
 
-/// The files the library is made of, in order, as they stand in it.
+/// The files the library is made of, in order, as they stand in it. Each operation has parts of its own, for a function
+/// of Lua 5.1 has 200 local names at most.
 fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
     let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
-    pieces.extend(foundation(clock));
+    let mut known = Literals::new();
+    pieces.extend(written_out(&mut known, foundation(clock)));
     for &(name, source) in SOURCES {
-        let (begin, body) = operation(source);
         let flags: Vec<_> = named(source, "Flags")
             .iter()
             .map(|flag| format!("'{flag}'"))
             .collect();
-        // Each operation has its own copy of the parts that it uses: a function of Lua 5.1 knows 200 locals at most.
-        pieces.push(("operation", "do\n".to_owned()));
-        pieces.extend(parts(&reach(source)));
-        pieces.push(("begin", begin));
-        pieces.push((name, body));
+        pieces.push(("do", "do\n".to_owned()));
+        pieces.extend(written_out(&mut known.clone(), operation(name, source)));
         pieces.push((
             "register",
             format!(

@@ -94,9 +94,10 @@ local function best_lane(g)
 end
 
 -- What was chosen, in the order of granting: parallel lists, for there can be 256 of them.
-local picked, pick_entry, pick_lane, pick_returned = 0, {}, {}, {} -- per call
+local picked, pick_entry, pick_lane, pick_returned = 0, NONE, NONE, NONE -- per call
 
 local function pick(l, entry, returned)
+  if picked == 0 then pick_entry, pick_lane, pick_returned = {}, {}, {} end
   picked = picked + 1
   pick_entry[picked], pick_lane[picked], pick_returned[picked] = entry, l, returned
 end
@@ -148,7 +149,7 @@ local function insert_by_pass(line, first, g)
 end
 
 -- Lanes whose scores under names:<name> lag behind their group's pass; the caller writes what was read here.
-local lagging = {} -- per call
+local lagging = NONE -- per call
 local LANES_MAX = 1000
 
 -- The groups with one of `names`, the next first. Scores are lower bounds of passes, so reading stops where
@@ -167,7 +168,10 @@ local function groups_with(names, want)
           known[group] = g
           if g.pass then found[#found + 1] = g end
         end
-        if g.pass and tonumber(page[i + 1]) < g.pass then lagging[#lagging + 1] = { names_of(name), g.pass, page[i] } end
+        if g.pass and tonumber(page[i + 1]) < g.pass then
+          if lagging == NONE then lagging = {} end
+          lagging[#lagging + 1] = { names_of(name), g.pass, page[i] }
+        end
       end
       from, looked, enough = from + size, looked + #page / 2, 0
       for _, g in ipairs(found) do

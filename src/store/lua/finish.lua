@@ -64,21 +64,25 @@ end
 -- not be enough the first `dropped` of the new ones. Reads only.
 local gone, dropped, done_bytes, done_since = NONE, 0, 0, 0 -- per call
 
+local staying = 0 -- per call
+
+local function over(at)
+  return staying > queue.completed_max or done_bytes + staying * ENTRY_COST > queue.completed_bytes or at + queue.completed_ms <= NOW
+end
+
+local function drop(entry)
+  local at = unpack_bytes('>I6', entry)
+  if not over(at) then
+    done_since = at
+    return false
+  end
+  staying, done_bytes = staying - 1, done_bytes - unpack_bytes('>I4', entry, 7)
+  return true
+end
+
 local function plan_trim(limit)
   local length = call('LLEN', DONE)
-  local left = length + finishes
-  local function over(at)
-    return left > queue.completed_max or done_bytes + left * ENTRY_COST > queue.completed_bytes or at + queue.completed_ms <= NOW
-  end
-  local function drop(entry)
-    local at = unpack_bytes('>I6', entry)
-    if not over(at) then
-      done_since = at
-      return false
-    end
-    left, done_bytes = left - 1, done_bytes - unpack_bytes('>I4', entry, 7)
-    return true
-  end
+  staying = length + finishes
   if length == 0 then done_since = NOW elseif not over(done_since) then return end
   gone = {}
   for _, entry in ipairs(call('LRANGE', DONE, 0, limit - 1)) do

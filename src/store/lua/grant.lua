@@ -1,13 +1,14 @@
 -- grant: what a lease call asks for, and how chosen tasks are handed out.
 -- Uses   rotation task history requests
 
-local requests, recalled, want = {}, {}, 0 -- per call
+local requests, recalled, want = {}, NONE, 0 -- per call
 
 local function read_requests(at)
   for i = 1, tonumber(ARGV[at]) do
     local r = { tasks = tonumber(ARGV[at + 1]), lease_ms = tonumber(ARGV[at + 2]), worker = ARGV[at + 3], key = ARGV[at + 4], given = 0 }
     at = at + 4
     if r.key ~= '' and is_repeated(r.key) then
+      if recalled == NONE then recalled = {} end
       recalled[#recalled + 1] = i
       r.tasks = 0
     end
@@ -18,7 +19,7 @@ end
 
 -- Writes the leases of the tasks in `ids`, whose records and mutable parts (or false) stand beside them, and puts them into
 -- the reply. The n-th nonce of a call is (seed + n * 797) % PLACES, which the caller knows as well.
-local scores, granted, extras = {}, {}, {} -- per call
+local scores, granted, extras = {}, NONE, {} -- per call
 
 local function grant(ids, records, muts, seed, reply)
   local n, s, at, request, left = #reply, 0, 0, nil, 0
@@ -47,6 +48,7 @@ local function grant(ids, records, muts, seed, reply)
       if m then
         m.granted_at, m.slot, m.worker, m.flags = NOW, lease_ms, request.worker, without(m.flags, EXPIRED)
         mut = write_mut(m)
+        if granted == NONE then granted = {} end
         granted[#granted + 1] = id
         granted[#granted + 1] = mut
         if m.failed > 0 then last = last_attempt(call('HGET', HIST, id)) end

@@ -3,8 +3,21 @@
 --   MARK, MARK_OLD  hash  two generations, swapped every MARKS_MS or MARKS_MAX marks
 --     id             -> the ack that completed the task:         'a' | grant 4 | nonce 2
 --     id .. grant 4  -> the nack or release that ended a grant:  op 1 | grant 4 | nonce 2 | state 1 | attempt 2 | attempts left 2 | next_at 6
+-- Uses   task
 
 local MARKS_MS, MARKS_MAX, MARKS_TTL = 300000, 500000, 660
+
+-- Whether an earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first
+-- grant. When it runs, 0 for at once.
+local function accepted_before(id)
+  local rec = call('HGET', REC, id)
+  if rec then
+    return read_record(rec).run_at or 0
+  end
+  for _, left in ipairs({ id, id .. pack('>I4', 1) }) do
+    if call('HEXISTS', MARK, left) == 1 or call('HEXISTS', MARK_OLD, left) == 1 then return 0 end
+  end
+end
 
 local marks, marks_size = NONE, 0 -- per call
 

@@ -8,7 +8,8 @@
 --   Payload bytes are never decoded here: cjson damages `[]` and numbers above 2^53.
 --   All files are one library, whose functions Redis makes once. What belongs to one call stands in lines that end in
 --   `-- per call`; they are run at the beginning of each call of an operation whose `Uses` reaches their file. Lines
---   that end in `-- once` are run by the first call, because Redis lets nobody see anything while a library is loaded.
+--   that end in `-- once` are run by the first call, because Redis lets nobody see anything while a library is loaded,
+--   and lines that end in `-- per queue` by a call on another queue than the one before.
 --   Numbers go into commands as numbers (sent with 17 digits) or by format('%d'), which is quicker; `..` would cut them at 14.
 
 local function globals() return ipairs, tonumber, unpack end
@@ -30,7 +31,7 @@ local function keys_of(declared)
 end
 
 local ARGV = argv -- per call
-local ROOT, STATE, Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT, LETTER, ALIKE, PRINT, FOLLOWED, LINGER = keys_of(keys[1]) -- per call
+local ROOT, STATE, Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT, LETTER, ALIKE, PRINT, FOLLOWED, LINGER = keys_of(declared) -- per queue
 
 -- A millisecond has 2,048 places: room for ties in order of acceptance, and for a lease's nonce.
 -- ms * 2048 stays below 2^53, where doubles are exact, until the year 2109.

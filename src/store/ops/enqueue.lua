@@ -18,23 +18,12 @@ if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, cal
 local me, repeated = ARGV[2], ARGV[3] == '1'
 local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
--- An earlier try made the task: it lies there, or is gone and left a mark of its ack or of what ended its first grant.
-local function known(id)
-  local rec = call('HGET', REC, id)
-  if rec then
-    return read_record(rec).run_at or 0
-  end
-  for _, left in ipairs({ id, id .. pack('>I4', 1) }) do
-    if call('HEXISTS', MARK, left) == 1 or call('HEXISTS', MARK_OLD, left) == 1 then return 0 end
-  end
-end
-
 -- Ticks rise with every task. They follow the clock, and run on where it stands still or steps back a little.
 local tick = queue.tick
 if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
 
-local refuses, refused = refuses_for_dead(), {}
-local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0, refused }, 4, {}, 0, {}, {}
+local refuses, refused = refuses_for_dead(), NONE
+local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0, NONE }, 4, {}, 0, NONE, NONE
 local lanes, accepted, ready, at = {}, 0, 0, 5
 for _ = 1, tonumber(ARGV[4]) do
   local priority, name, group, when, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
@@ -54,12 +43,17 @@ for _ = 1, tonumber(ARGV[4]) do
   end
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
-    local id, answer = ARGV[from], doubtful and known(ARGV[from])
+    local id, answer = ARGV[from], doubtful and accepted_before(ARGV[from])
     if answer then
+      if skipped == NONE then skipped = {} end
       skipped[id] = true
     elseif refuses then
-      skipped[id], answer = true, 0
+      if refused == NONE then
+        refused = {}
+        reply[4] = refused
+      end
       refused[#refused + 1] = replied - 4
+      answer = 0
     else
       tick, accepted, answer = tick + 1, accepted + 1, run_at
       local stamp = pack('>I7', tick)
@@ -70,6 +64,7 @@ for _ = 1, tonumber(ARGV[4]) do
         fresh[#fresh + 1] = stamp .. id
         records[r + 2] = stamp .. ARGV[from + 1]
       else
+        if due == NONE then due = {} end
         due[#due + 1] = run_at
         due[#due + 1] = id
         local flags = unpack_bytes('>I2', ARGV[from + 1])
@@ -85,9 +80,10 @@ end
 if accepted == 0 then return reply end
 reply[3] = ready
 
-local big = {}
+local big = NONE
 for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
   if not skipped[ARGV[from]] then
+    if big == NONE then big = {} end
     big[#big + 1] = ARGV[from]
     big[#big + 1] = ARGV[from + 1]
   end

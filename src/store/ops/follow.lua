@@ -28,7 +28,8 @@ for i = 1, #ARGV, 2 do
   ids[n] = id
 end
 
-local known, size, added = followed_among(ids), call('ZCARD', FOLLOWED), {}
+local over = call('ZRANGEBYSCORE', FOLLOWED, '-inf', NOW, 'LIMIT', 0, 100)
+local known, size, added = followed_among(ids), call('ZCARD', FOLLOWED) - #over, {}
 for _, wait in ipairs(waits) do
   local id, until_ms = wait[1], wait[2]
   -- Those that look again each second are noted already, and cost no write.
@@ -42,7 +43,7 @@ for _, wait in ipairs(waits) do
 end
 if #added == 0 then return reply end
 
-for _, id in ipairs(call('ZRANGEBYSCORE', FOLLOWED, '-inf', NOW, 'LIMIT', 0, 100)) do call('ZREM', FOLLOWED, id) end
+many('ZREM', FOLLOWED, over)
 many('ZADD', FOLLOWED, added)
 call('PEXPIRE', FOLLOWED, queue.followed_until - NOW + 60000)
 write_queue()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::api::{Api, each, served};
-use crate::process::running::until;
+use crate::process::running::{leaseq, until};
 
 fn die(api: &Api, body: &str) -> String {
     let id = api.enqueue("{}");
@@ -48,6 +48,37 @@ fn groups_say_what_the_dead_letters_died_of() {
         .get("/v1/queues/q/dlq/groups?limit=1")
         .problem(422, "validation_failed");
     assert_eq!(problem["errors"][0]["pointer"], "query:limit");
+}
+
+#[test]
+fn the_command_line_shows_groups_as_lines_or_as_the_api_answers() {
+    let (service, api, _dir) = served();
+    let run = |args: &[&str]| {
+        let mut verb = leaseq(&["dlq", "groups"]);
+        let output = verb.args(args).env("LEASEQ_URL", &service.url).output().unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    let (code, _) = run(&["q"]);
+    assert_ne!(code, 0, "there is no such queue");
+    let id = die(
+        &api,
+        r#"{"error":{"type":"Timeout","message":"after 30 s"},"retry":false}"#,
+    );
+    let (code, line) = run(&["q"]);
+    let cells: Vec<_> = line.trim_end().split('\t').collect();
+    assert_eq!((code, cells.len()), (0, 8), "{line}");
+    assert_eq!(
+        (&cells[..4], cells[7]),
+        (&["1", "default", "Timeout", "after <n> s"][..], id.as_str())
+    );
+    let (code, json) = run(&["q", "--json"]);
+    assert_eq!(
+        (code, json.trim_end()),
+        (0, api.get("/v1/queues/q/dlq/groups").body.as_str())
+    );
 }
 
 /// I16: what is refused leaves no mark.

@@ -1,6 +1,7 @@
 //! Who waits for the end of a task: noted, told, and shown what nothing else keeps.
 
 use deadpool_redis::redis::cmd;
+use leaseq::domain::limits::FOLLOWED_MAX;
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::DeadReason;
@@ -180,8 +181,14 @@ async fn a_follow_says_when_a_sweep_is_due() {
     let id = queue.put(delayed(1_000)).await;
     for (at, due) in [(999, false), (1_000, true)] {
         queue.at(at);
-        let told = queue.call(&FollowOp(&[(id, 5_000)])).await.expect("the queue exists");
-        assert_eq!((told.sweep_is_due, &told.tasks[..]), (due, &[Followed::Waiting][..]));
+        let told = queue
+            .call(&FollowOp(&[(id, 5_000)]))
+            .await
+            .expect("the queue exists");
+        assert_eq!(
+            (told.sweep_is_due, &told.tasks[..]),
+            (due, &[Followed::Waiting][..])
+        );
     }
     queue.sweep().await;
     let held = queue.lease_one().await;
@@ -190,4 +197,23 @@ async fn a_follow_says_when_a_sweep_is_due() {
         let told = queue.call(&FollowOp(&[(held.task.id, 5_000)])).await;
         assert_eq!(told.expect("the queue exists").sweep_is_due, due);
     }
+}
+
+/// I28: who comes on top is served by looking each second.
+#[tokio::test]
+async fn no_more_waits_are_noted_than_a_queue_may_have() {
+    let queue = Queue::start().await;
+    let tasks: Vec<_> = (0..FOLLOWED_MAX + 5).map(|_| task()).collect();
+    for tasks in tasks.chunks(256) {
+        queue.enqueue(tasks).await;
+        let items: Vec<_> = tasks.iter().map(|task| (task.id, 5_000)).collect();
+        let told = queue.call(&FollowOp(&items)).await.expect("the queue exists");
+        assert!(told.tasks.iter().all(|task| *task == Followed::Waiting));
+    }
+    let noted: usize = queue.redis.command(cmd("ZCARD").arg(queue.key("followed")));
+    assert_eq!(noted, FOLLOWED_MAX);
+    queue.at(10_000);
+    follow(&queue, tasks[FOLLOWED_MAX].id, 5_000).await;
+    let noted: usize = queue.redis.command(cmd("ZCARD").arg(queue.key("followed")));
+    assert!(noted < FOLLOWED_MAX, "those whose time is over make room");
 }

@@ -18,7 +18,7 @@ fn purge(queue: &Queue, ids: &[TaskId]) {
     for id in ids {
         purge.cmd("HDEL").arg(queue.key("rec")).arg(id.as_bytes());
     }
-    let count = i32::try_from(ids.len()).unwrap();
+    let count = i32::try_from(ids.len()).expect("a few tasks");
     purge
         .cmd("HINCRBY")
         .arg(queue.key("q"))

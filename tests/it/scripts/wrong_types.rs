@@ -179,7 +179,9 @@ async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static 
     for role in QueueKeys::ROLES.into_iter().chain(LANE_KEYS) {
         let scene = scene(queue, keep).await;
         if matches!(call, Call::AckFollowed | Call::NackFollowedForGood) {
-            make(Call::Follow, queue, &scene).await.expect("all keys are right yet");
+            make(Call::Follow, queue, &scene)
+                .await
+                .expect("all keys are right yet");
         }
         let key = queue.key(role);
         let _: () = queue.redis.command(cmd("DEL").arg(&key));

@@ -134,6 +134,33 @@ fn a_wait_out_of_its_range_is_refused() {
     assert_eq!(problem["errors"][0]["pointer"], "query:wait_seconds");
 }
 
+/// I25: kept byte for byte up to the limit; beyond it, the task is not acked.
+#[test]
+fn a_result_may_have_256_kib_and_not_a_byte_more() {
+    let (_service, api, _dir) = served();
+    let id = api.enqueue("{}");
+    let task = api.lease_one();
+    let of = |bytes: usize| format!(r#"{{"result":"{}"}}"#, "x".repeat(bytes - 2));
+    let problem = api
+        .settle(&task, "ack", &of(256 * 1024 + 1))
+        .problem(413, "result_too_large");
+    assert_eq!(problem["errors"][0]["pointer"], "/result");
+    for broken in [r#"{"result":}"#, r#"{"result":01}"#, "{\"result\":\"\u{1}\"}"] {
+        api.settle(&task, "ack", broken).problem(400, "malformed_json");
+    }
+    assert_eq!(api.task(&id)["state"], "leased");
+    api.settle(&task, "ack", &of(256 * 1024)).expect(200);
+    let seen = api.get(&path(&id, "60")).expect(200);
+    assert_eq!(seen["result"].as_str().unwrap().len(), 256 * 1024 - 2);
+
+    let id = api.enqueue("{}");
+    let odd = r#"{"a":[], "n":9007199254740993,"a":1}"#;
+    api.settle(&api.lease_one(), "ack", &format!(r#"{{"result":{odd}}}"#))
+        .expect(200);
+    let seen = api.get(&path(&id, "0")).body;
+    assert!(seen.contains(&format!(r#""result":{odd}"#)), "{seen}");
+}
+
 /// If every message is lost, a second later.
 #[test]
 fn a_read_that_waits_is_answered_within_a_second_though_no_message_comes() {

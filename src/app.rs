@@ -6,6 +6,8 @@
 //! leases → flush what was taken (both within `drain_seconds`) → stop the embedded child, which is
 //! needed to the last.
 
+mod process;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,7 +18,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::process::{OTHER_FILES, Process};
 use crate::config::{Config, Durability, Redis, RedisUrl};
+use crate::domain::checkup::{Check, Verdict};
 use crate::engine::{Engine, EngineSettings};
 use crate::http::{self, OriginRule, server};
 use crate::metrics::Metrics;
@@ -44,8 +48,6 @@ pub enum StartError {
     Signals(std::io::Error),
     #[error("{0}")]
     Store(String),
-    #[error("{0} is not available yet; use fsync or memory")]
-    NotYet(&'static str),
     #[error(
         "this Redis does not sync every write, or does not let that be seen: set `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no` there, or choose --durability memory"
     )]
@@ -106,6 +108,13 @@ fn percent_encoded(path: &Path) -> String {
 /// # Errors
 /// When it cannot start, or the embedded Redis is gone for good.
 pub async fn run(mut config: Config) -> Result<(), StartError> {
+    let process = Process {
+        connections_wanted: config.max_connections,
+        data_dir: match &config.redis {
+            Redis::Embedded { data_dir, .. } => Some(data_dir.clone()),
+            Redis::Url(_) => None,
+        },
+    };
     config.max_connections = connections_that_fit(config.max_connections);
     let stop = stop_on_signals()?;
     let listener = listen(config.listen)?;
@@ -142,7 +151,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
             None => std::future::pending().await,
         }
     };
-    let served = serve(&config, listener, endpoint, stop.clone());
+    let served = serve(&config, process, listener, endpoint, stop.clone());
     let mut served = std::pin::pin!(served);
     let outcome = tokio::select! {
         outcome = &mut served => outcome,
@@ -163,16 +172,19 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
 /// The service listens before Redis answers: it is alive then, and says that it is not ready.
 async fn serve(
     config: &Config,
+    process: Process,
     listener: TcpListener,
     endpoint: Endpoint,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    if let Durability::Replicated { .. } = config.durability {
-        return Err(StartError::NotYet("durability replicated"));
-    }
-    let store = Store::new(&StoreSettings::new(endpoint.url())).map_err(StartError::Store)?;
+    let store = Store::new(&StoreSettings {
+        replicas: config.durability.replicas(),
+        ..StoreSettings::new(endpoint.url())
+    });
+    let store = store.map_err(StartError::Store)?;
     let metrics = Arc::new(Metrics::default());
     let api = http::Api::new(Arc::clone(&metrics), OriginRule::of(config.listen));
+    api.looks_after(move || process.checks());
     let settings = server::Settings {
         connections_max: config.max_connections,
         drain_deadline: config.drain,
@@ -251,6 +263,9 @@ async fn start_engine(
                     engine.stop().await;
                     return Err(StartError::NoFsync);
                 }
+                if external {
+                    warn_of(&engine.checkup().await);
+                }
                 return Ok(Some(engine));
             }
             Err(failure) => {
@@ -262,6 +277,18 @@ async fn start_engine(
                 tokio::time::sleep(START_PAUSE).await;
             }
         }
+    }
+}
+
+/// A Redis of somebody else's may lose tasks, and still be what its owner wants: it is said, not refused.
+fn warn_of(checks: &[Check]) {
+    for check in checks.iter().filter(|check| check.verdict != Verdict::Ok) {
+        let advice = check.advice.as_deref().unwrap_or_default();
+        tracing::warn!(
+            check = check.name,
+            seen = check.detail,
+            "this Redis is not as it should be: {advice}"
+        );
     }
 }
 
@@ -308,9 +335,6 @@ fn stop_on_signals() -> Result<CancellationToken, StartError> {
     });
     Ok(stop)
 }
-
-/// Files besides client connections: Redis, logs, the runtime.
-const OTHER_FILES: u64 = 128;
 
 /// Raises the soft limit of open files, which is often 1,024 for no reason but history, and gives
 /// the number of connections that the hard limit leaves room for.

@@ -5,10 +5,12 @@
 
 mod ack;
 mod bench;
+mod bulk;
 mod client;
 mod config;
 mod connect;
 mod dlq;
+mod doctor;
 mod duration;
 mod enqueue;
 mod exit;
@@ -19,11 +21,16 @@ mod leash;
 mod nack;
 mod openapi;
 mod output;
+mod paging;
+mod query;
+mod queues;
 #[cfg(test)]
 mod reference;
 mod release;
 mod serve;
 mod stats;
+mod task;
+mod verify;
 mod version;
 mod work;
 
@@ -55,6 +62,10 @@ enum Command {
     Work(work::Work),
     Stats(stats::Stats),
     Dlq(dlq::Dlq),
+    Verify(verify::Verify),
+    Doctor(doctor::Doctor),
+    Task(task::Task),
+    Queues(queues::Queues),
     Bench(bench::Args),
     Config(config::Config),
     Openapi(openapi::Openapi),
@@ -108,6 +119,10 @@ impl Command {
             Self::Work(verb) => on_one_thread(verb.run(env)),
             Self::Stats(verb) => on_one_thread(verb.run(env)),
             Self::Dlq(verb) => on_one_thread(verb.run(env)),
+            Self::Verify(verb) => on_one_thread(verb.run(env)),
+            Self::Doctor(verb) => on_one_thread(verb.run(env)),
+            Self::Task(verb) => on_one_thread(verb.run(env)),
+            Self::Queues(verb) => on_one_thread(verb.run(env)),
             Self::Bench(args) => on_one_thread(bench::run(args)),
         }
     }

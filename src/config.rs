@@ -77,6 +77,14 @@ impl Durability {
             Self::Replicated { .. } => Level::Replicated,
         }
     }
+
+    /// How many replicas must have a write.
+    pub const fn replicas(self) -> Option<NonZeroU8> {
+        match self {
+            Self::Memory | Self::Fsync => None,
+            Self::Replicated { replicas } => Some(replicas),
+        }
+    }
 }
 
 /// PEM files of the HTTPS listener.

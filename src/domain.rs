@@ -1,6 +1,11 @@
 //! What words mean. Pure: knows no Redis, no tokio, no HTTP.
 
+pub mod audit;
+pub mod change;
+pub mod checkup;
+pub mod dead;
 pub mod durability;
+pub mod explain;
 pub mod fingerprint;
 pub mod id;
 pub mod lease;

@@ -1,6 +1,7 @@
 //! What this process remembers: requests on their way, waiting leases, timers. Nothing that a crash may not lose.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::RngCore;
@@ -9,11 +10,17 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod bulk;
+mod change;
 mod command;
 mod committer;
+mod cursor;
+mod dead;
 mod dead_groups;
+mod delete;
 mod durability;
 mod enqueue;
+mod explain;
 mod failure;
 mod flush;
 mod follow;
@@ -22,17 +29,27 @@ mod granted;
 mod housekeeper;
 mod lease;
 mod line;
+mod looks;
+mod outcomes;
 mod queues;
+mod redis_clock;
 mod routes;
+mod sent;
 mod settle;
+mod verify;
 mod waiting;
 mod waitlist;
 mod wake;
 
+pub use bulk::{CancelFilter, Progress};
+pub use dead::{Bulk, DeadOrder, Handled, NotBegun, Pace};
 pub use failure::Failure;
 pub use granted::Granted;
 pub use lease::{EmptyReason, LeaseFrom, LeaseRequest, Leased};
 pub use settle::SettleOutcome;
+pub use verify::Verified;
+
+pub use crate::store::ops::delete::Deleted;
 
 use self::command::Command;
 use self::committer::Committer;
@@ -40,9 +57,10 @@ use self::durability::Durability;
 use self::follow::{Attendant, Follow};
 use self::routes::Routes;
 use self::waiting::Waiting;
+use crate::domain::checkup::Check;
 use crate::domain::durability::Level;
 use crate::domain::queue::QueueConfig;
-use crate::domain::{LeaseKey, Millis, QueueName, TaskName, TaskState, limits};
+use crate::domain::{Millis, QueueName, TaskName, TaskState, limits};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -94,13 +112,14 @@ pub struct Engine {
 
 struct Inner {
     store: Store,
-    key: LeaseKey,
     settings: Arc<EngineSettings>,
     routes: Routes,
     waiting: Waiting,
     follow: mpsc::Sender<Follow>,
     following: Waiting,
     durability: Arc<Durability>,
+    /// Queues that are being audited through this process.
+    verifying: Mutex<HashSet<QueueName>>,
     draining: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -186,7 +205,7 @@ impl Engine {
     /// # Errors
     /// When the deployment's lease key can be neither read nor made.
     pub async fn start(store: Store, settings: EngineSettings) -> Result<Self, Failure> {
-        let key = store.lease_key().await?;
+        store.agree_on_lease_key().await?;
         let settings = Arc::new(settings);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let waiting = Waiting::default();
@@ -202,6 +221,7 @@ impl Engine {
         let routes = Routes::new(homes);
         let housekeeper = housekeeper::Housekeeper {
             conn: store.conn(),
+            store: store.clone(),
             routes: routes.clone(),
             hints: hinted,
             stop: stop.clone(),
@@ -239,13 +259,13 @@ impl Engine {
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
-                key,
                 settings,
                 routes,
                 waiting,
                 follow,
                 following: Waiting::default(),
                 durability,
+                verifying: Mutex::default(),
                 draining: CancellationToken::new(),
                 stop,
                 tasks,
@@ -267,6 +287,24 @@ impl Engine {
             draining: self.is_draining(),
             durability: self.durability(),
         }
+    }
+
+    /// What Redis is like, and whether it keeps what write answers say.
+    pub async fn checkup(&self) -> Vec<Check> {
+        let asked = self.settings().durability;
+        let mut checks = self.store().checkup(Some(asked)).await;
+        let level = self.durability();
+        let shown = format!("answers name {}", level.word());
+        checks.push(if level == asked {
+            Check::ok("durability", shown)
+        } else {
+            Check::warn(
+                "durability",
+                format!("{shown}; {} was asked for", asked.word()),
+                "Set appendonly yes, appendfsync always and no-appendfsync-on-rewrite no; within a second answers say so.",
+            )
+        });
+        checks
     }
 
     /// The level in force: that of the settings, unless Redis is seen not to keep it.

@@ -9,14 +9,16 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::domain::checkup::Check;
 use crate::domain::durability::Level;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 
 mod batch;
 mod body;
-mod dlq;
+mod dead_letters;
 mod docs;
+mod doctor;
 mod edge;
 mod failure;
 mod failure_log;
@@ -54,7 +56,11 @@ struct Shared {
     failure_log: FailureLog,
     /// Redis may take minutes to load: until then the service listens, is alive, and says that it is not ready.
     ready: OnceLock<Engine>,
+    process: OnceLock<ProcessChecks>,
 }
+
+/// What only the process's owner can look at.
+type ProcessChecks = Box<dyn Fn() -> Vec<Check> + Send + Sync>;
 
 impl Api {
     pub fn new(metrics: Arc<Metrics>, origin: OriginRule) -> Self {
@@ -63,12 +69,22 @@ impl Api {
             origin,
             failure_log: FailureLog::new(),
             ready: OnceLock::new(),
+            process: OnceLock::new(),
         }))
     }
 
     /// From now on requests reach the engine. Only the first call counts.
     pub fn open(&self, engine: Engine) {
         let _ = self.0.ready.set(engine);
+    }
+
+    /// The doctor's answer shows these checks, too. Only the first call counts.
+    pub fn looks_after(&self, checks: impl Fn() -> Vec<Check> + Send + Sync + 'static) {
+        let _ = self.0.process.set(Box::new(checks));
+    }
+
+    fn process_checks(&self) -> Vec<Check> {
+        self.0.process.get().map_or_else(Vec::new, |checks| checks())
     }
 
     fn engine(&self) -> Result<&Engine, problem::Problem> {
@@ -99,7 +115,10 @@ fn routes() -> OpenApiRouter<Api> {
         // For producers.
         .routes(routes!(tasks::enqueue, tasks::list))
         .routes(routes!(batch::enqueue_batch))
-        .routes(routes!(tasks::task))
+        .routes(routes!(tasks::task, tasks::change::patch))
+        .routes(routes!(tasks::cancel::cancel))
+        .routes(routes!(tasks::cancel::cancel_many))
+        .routes(routes!(tasks::change::run_now))
         // For workers.
         .routes(routes!(leases::lease))
         .routes(routes!(leases::lease_many))
@@ -110,10 +129,24 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(settle::settle_batch))
         // For operators.
         .routes(routes!(queues::list))
-        .routes(routes!(queues::get, queues::put, queues::patch))
+        .routes(routes!(
+            queues::get,
+            queues::put,
+            queues::patch,
+            queues::delete::delete
+        ))
+        .routes(routes!(queues::purge::purge))
         .routes(routes!(queues::stats::stats))
-        .routes(routes!(dlq::groups::groups))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::groups::groups))
+        .routes(routes!(dead_letters::dead_letter, dead_letters::purge_one))
+        .routes(routes!(dead_letters::export::export))
+        .routes(routes!(dead_letters::replay_one))
+        .routes(routes!(dead_letters::bulk::replay))
+        .routes(routes!(dead_letters::bulk::purge))
+        .routes(routes!(queues::verify::verify))
         // The service itself.
+        .routes(routes!(doctor::doctor))
         .routes(routes!(service::limits))
         .routes(routes!(service::livez))
         .routes(routes!(service::readyz))

@@ -38,6 +38,7 @@ BUDGETS = {
     "latency-p99": Budget("latency", "enqueue to delivery at 200/s, p99", "ms", 3.0, 2.0, True),
     "waiters-commands": Budget("waiters", "Redis commands per second and queue, 10,000 waiters", "/s", 2.0, 1.0, True),
     "waiters-memory": Budget("waiters", "memory per waiter - echo's parked handler", "KiB", 4.0, 2.0, True),
+    "dead-letters": Budget("dead-letters", "p99 of others beside work on 100,000 dead letters / alone", "x", 2.0, 1.5, True),
     "memory-ready": Budget("memory", "bytes per ready task - payload, 1 M tasks", "B", 160, 140, True),
     "memory-scheduled": Budget("memory", "bytes per scheduled task - payload, 1 M tasks", "B", 260, 240, True),
     "memory-leased": Budget("memory", "bytes per leased task - payload, 1 M tasks", "B", 260, 240, True),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import build, results
 from .rounds import ROUNDS_MIN, NotMeasured
-from .rows import memory, peers, redis_time, start, throughput, waiting
+from .rows import dead_letters, memory, peers, redis_time, start, throughput, waiting
 from .stand import Bench
 from .table import Line, text
 
@@ -27,6 +27,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "queues": throughput.queues,
     "latency": waiting.latency,
     "waiters": waiting.waiters,
+    "dead-letters": dead_letters.beside,
     "memory": memory.memory,
     "depth": redis_time.depth,
     "lanes": redis_time.lanes,

@@ -95,7 +95,8 @@ async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
         connections: args.connections as usize + 1,
         ..StoreSettings::new(url)
     })?;
-    let key = store.lease_key().await?;
+    store.agree_on_lease_key().await?;
+    let key = store.lease_key();
     let config = QueueConfig::default();
     let keys = QueueKeys::new(&args.queue);
     let make = ConfigureOp {
@@ -248,6 +249,7 @@ impl Hand {
             seed: rand::rng().random_range(0..SEEDS),
             names: &[],
             wishes: &[wish],
+            not_after: None,
         };
         let Granted::Tasks { now, grants, .. } = self.call(&op).await? else {
             return Err("the queue is gone".into());

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
-use http::{Method, Request, Uri};
+use http::{Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -18,7 +19,7 @@ use super::exit::{Exit, Failure};
 pub(super) use failure::{CallError, Problem};
 
 /// Beyond what a call was asked to wait for.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer is a lease: 8 MiB of payloads, and a thousand tasks around them.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
@@ -98,6 +99,15 @@ impl Api {
             .await
     }
 
+    pub(super) async fn patch(&self, path: &str, json: Vec<u8>) -> Result<Bytes, CallError> {
+        let body = Some(("application/json", json.into()));
+        self.call(Method::PATCH, path, body, Duration::ZERO).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<Bytes, CallError> {
+        self.call(Method::DELETE, path, None, Duration::ZERO).await
+    }
+
     pub(super) async fn post_ndjson(&self, path: &str, lines: Bytes) -> Result<Bytes, CallError> {
         self.call(
             Method::POST,
@@ -108,6 +118,23 @@ impl Api {
         .await
     }
 
+    /// An answer of any length, as it comes; the caller says how long it waits for more.
+    pub(super) async fn stream(&self, path: &str) -> Result<Incoming, CallError> {
+        let request = self.request(Method::GET, path, None)?;
+        let answer = tokio::time::timeout(PATIENCE, self.http.request(request)).await;
+        let response = answer
+            .map_err(|_| self.no_answer(PATIENCE))?
+            .map_err(|error| self.unanswered(&error))?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        Err(self
+            .read(response)
+            .await
+            .err()
+            .unwrap_or_else(|| self.no_answer(PATIENCE)))
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -115,6 +142,19 @@ impl Api {
         body: Option<(&'static str, Bytes)>,
         wait: Duration,
     ) -> Result<Bytes, CallError> {
+        let request = self.request(method, path, body)?;
+        match tokio::time::timeout(wait + PATIENCE, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.no_answer(wait + PATIENCE)),
+        }
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, Bytes)>,
+    ) -> Result<Request<Full<Bytes>>, CallError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
@@ -129,28 +169,35 @@ impl Api {
             }
             None => Bytes::new(),
         };
-        let request = request
+        request
             .body(Full::new(body))
-            .map_err(|error| CallError::Unreachable(error.to_string()))?;
-        match tokio::time::timeout(wait + PATIENCE, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(CallError::NoAnswer(format!(
-                "no answer from {} within {} s",
-                self.base,
-                (wait + PATIENCE).as_secs()
-            ))),
+            .map_err(|error| CallError::Unreachable(error.to_string()))
+    }
+
+    fn no_answer(&self, within: Duration) -> CallError {
+        CallError::NoAnswer(format!(
+            "no answer from {} within {} s",
+            self.base,
+            within.as_secs()
+        ))
+    }
+
+    fn unanswered(&self, error: &hyper_util::client::legacy::Error) -> CallError {
+        let text = format!("{}: {}", self.base, root_cause(error));
+        if error.is_connect() {
+            CallError::Unreachable(text)
+        } else {
+            CallError::NoAnswer(text)
         }
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, CallError> {
-        let response = self.http.request(request).await.map_err(|error| {
-            let text = format!("{}: {}", self.base, root_cause(&error));
-            if error.is_connect() {
-                CallError::Unreachable(text)
-            } else {
-                CallError::NoAnswer(text)
-            }
-        })?;
+        let response = self.http.request(request).await;
+        self.read(response.map_err(|error| self.unanswered(&error))?)
+            .await
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, CallError> {
         let status = response.status();
         let retry_after = response
             .headers()

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::value::RawValue;
 
 use super::exit::Failure;
-use crate::domain::QueueName;
 use crate::domain::limits::BODY_BYTES_MAX;
+use crate::domain::{QueueName, TaskId, TaskState};
 
 /// Where data comes from: `-` is stdin, `@FILE` a file, anything else the text itself.
 pub(super) enum Input<'a> {
@@ -72,6 +72,22 @@ fn bounded(from: impl Read) -> std::io::Result<String> {
 /// For clap: a queue's name.
 pub(super) fn queue(text: &str) -> Result<QueueName, String> {
     QueueName::parse(text).map_err(|error| error.to_string())
+}
+
+/// For clap: a task's id.
+pub(super) fn task_id(text: &str) -> Result<String, String> {
+    match TaskId::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// For clap: a state.
+pub(super) fn state(text: &str) -> Result<TaskState, String> {
+    TaskState::parse(text).ok_or_else(|| {
+        let words = TaskState::ALL.map(TaskState::word).join(", ");
+        format!("must be one of {words}")
+    })
 }
 
 /// For clap: text that can stand in a path as it is, which every `lease_id` can.

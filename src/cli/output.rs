@@ -1,9 +1,14 @@
 //! Data on stdout, everything else on stderr; a closed pipe is never a panic.
 
+use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use comfy_table::{Table, presets};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
+use super::client;
 use super::exit::{Exit, Failure};
 
 /// Writes `bytes` and a newline to stdout.
@@ -60,6 +65,53 @@ pub(super) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
         })
         .collect();
     line(text.as_bytes())
+}
+
+/// An answer of the API that is one object: as it is, or a line per field.
+pub(super) fn answer(answer: &[u8], json: bool) -> Result<(), Failure> {
+    if json {
+        return line(answer);
+    }
+    let Ordered(values) = client::decode(answer)?;
+    let shown: Vec<(&str, String)> = values
+        .iter()
+        .map(|(name, value)| (name.as_str(), plain(value)))
+        .collect();
+    fields(&shown)
+}
+
+/// A value of the API's as a person reads it.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".into(),
+        other => other.to_string(),
+    }
+}
+
+/// An object's fields in the order the service tells them.
+struct Ordered(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Ordered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Ordered;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Ordered(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 fn tab_separated(row: &[String]) -> String {

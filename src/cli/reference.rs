@@ -35,21 +35,21 @@ fn markdown() -> String {
          exactly what the API answered.\n",
     );
     for verb in verbs {
-        describe(verb, &mut text);
-        for verb in verb.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-            describe(verb, &mut text);
-        }
+        describe(verb, verb.get_name(), &mut text);
     }
     text
 }
 
-fn describe(verb: &Command, text: &mut String) {
-    let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name());
+/// A verb, and the verbs under it.
+fn describe(verb: &Command, name: &str, text: &mut String) {
     let about = verb.get_long_about().or_else(|| verb.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();
     let usage = verb.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
-    writeln!(text, "\n## {name}\n\n{about}\n\n```\n{usage}\n```\n").unwrap();
+    writeln!(text, "\n## leaseq {name}\n\n{about}\n\n```\n{usage}\n```\n").unwrap();
+    for inner in verb.get_subcommands().filter(|inner| inner.get_name() != "help") {
+        describe(inner, &format!("{name} {}", inner.get_name()), text);
+    }
     let args: Vec<&Arg> = verb
         .get_arguments()
         .filter(|arg| !arg.is_hide_set() && arg.get_id() != "help")

@@ -1,14 +1,12 @@
 //! `leaseq stats`.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::client::Api;
 use super::connect::Connect;
 use super::exit::Exit;
-use super::{Done, client, input, output};
+use super::{Done, client, input, output, query};
 use crate::config::Env;
 use crate::domain::QueueName;
 
@@ -30,31 +28,6 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-/// An object's fields in the order the service tells them: counts first, totals last.
-struct Ordered(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Ordered {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Ordered;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Ordered(fields))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
 /// Columns of the list, as far as the service tells them.
 const COLUMNS: [&str; 5] = ["ready", "scheduled", "leased", "dead", "oldest_ready_age_seconds"];
 const HEADER: [&str; 6] = [
@@ -71,39 +44,38 @@ impl Stats {
         let api = self.connect.api(env)?;
         if let Some(queue) = &self.queue {
             let answer = api.get(&format!("/v1/queues/{queue}/stats")).await?;
-            if self.json {
-                output::line(&answer)?;
-            } else {
-                let Ordered(stats) = client::decode(&answer)?;
-                let fields: Vec<(&str, String)> = stats
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), plain(value)))
-                    .collect();
-                output::fields(&fields)?;
-            }
+            output::answer(&answer, self.json)?;
             return Ok(Exit::Ok);
         }
-        let mut rows = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let answer = api.get(&format!("/v1/queues?limit=500{cursor}")).await?;
-            let page: Page = client::decode(&answer)?;
-            if self.json {
-                output::line(&answer)?;
-            } else {
-                rows.extend(page.items.iter().map(row));
-            }
-            match page.next_cursor {
-                // A cursor is opaque; what is not plain in a query is escaped.
-                Some(next) => cursor = format!("&cursor={}", escaped(&next)),
-                None => break,
-            }
-        }
-        if !self.json {
-            output::table(&HEADER, rows)?;
-        }
-        Ok(Exit::Ok)
+        list(&api, self.json).await
     }
+}
+
+/// A line for each queue.
+pub(super) async fn list(api: &Api, json: bool) -> Done {
+    let mut rows = Vec::new();
+    let mut cursor = None;
+    loop {
+        let path = query::path(
+            "/v1/queues",
+            &[("limit", Some("500")), ("cursor", cursor.as_deref())],
+        );
+        let answer = api.get(&path).await?;
+        let page: Page = client::decode(&answer)?;
+        if json {
+            output::line(&answer)?;
+        } else {
+            rows.extend(page.items.iter().map(row));
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if !json {
+        output::table(&HEADER, rows)?;
+    }
+    Ok(Exit::Ok)
 }
 
 /// Counts are in the item itself or in its `stats`.
@@ -111,29 +83,10 @@ fn row(item: &Map<String, Value>) -> Vec<String> {
     let find = |name: &str| {
         item.get(name)
             .or_else(|| item.get("stats")?.get(name))
-            .map_or_else(String::new, plain)
+            .map_or_else(String::new, output::plain)
     };
     let queue = item.get("queue").or_else(|| item.get("name"));
-    std::iter::once(queue.map_or_else(String::new, plain))
+    std::iter::once(queue.map_or_else(String::new, output::plain))
         .chain(COLUMNS.map(find))
-        .collect()
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".into(),
-        other => other.to_string(),
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
         .collect()
 }

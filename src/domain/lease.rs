@@ -2,6 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
+use rand::RngCore;
 use sha2::Sha256;
 
 use super::{Millis, QueueName, TaskId};
@@ -24,7 +25,17 @@ pub struct Lease {
 
 /// The deployment's key, kept in Redis so that every replica knows every lease. Debug hides it.
 #[derive(Clone)]
-pub struct LeaseKey(Hmac<Sha256>);
+pub struct LeaseKey {
+    secret: [u8; Self::BYTES],
+    /// Keyed already, which is half of the work of a MAC.
+    mac: Hmac<Sha256>,
+}
+
+impl PartialEq for LeaseKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret == other.secret
+    }
+}
 
 /// Not one of ours: truncated, altered, or made with another key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +56,22 @@ impl LeaseKey {
     pub const BYTES: usize = 32;
 
     pub fn new(secret: &[u8; Self::BYTES]) -> Self {
-        Self(Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"))
+        Self {
+            secret: *secret,
+            mac: Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"),
+        }
+    }
+
+    /// One that nobody can guess.
+    pub fn random() -> Self {
+        let mut secret = [0; Self::BYTES];
+        rand::rng().fill_bytes(&mut secret);
+        Self::new(&secret)
+    }
+
+    /// To be kept where every replica finds it, and nobody else.
+    pub fn secret(&self) -> &[u8; Self::BYTES] {
+        &self.secret
     }
 
     /// The `lease_id` of a grant: base64url of the facts and a 128-bit HMAC-SHA-256 over them.
@@ -61,7 +87,7 @@ impl LeaseKey {
         out.extend_from_slice(&lease.nonce.to_be_bytes());
         out.extend_from_slice(&lease.age_ms.to_be_bytes()[2..]);
         out.extend_from_slice(&lease.size.to_be_bytes());
-        let mac = self.0.clone().chain_update(&out).finalize().into_bytes();
+        let mac = self.mac.clone().chain_update(&out).finalize().into_bytes();
         out.extend_from_slice(&mac[..MAC_BYTES]);
         BASE64URL_NOPAD.encode(&out)
     }
@@ -71,7 +97,7 @@ impl LeaseKey {
     pub fn open(&self, text: &str) -> Result<Lease, ForgedLease> {
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| ForgedLease)?;
         let (facts, mac) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(ForgedLease)?;
-        self.0
+        self.mac
             .clone()
             .chain_update(facts)
             .verify_truncated_left(mac)

@@ -72,8 +72,20 @@ pub const PAGE_DEFAULT: usize = 20;
 pub const PAGE_MAX: usize = 500;
 /// Entries a page looks at before it stops short.
 pub const PAGE_SCAN_MAX: usize = 1000;
+/// Tasks that one call of bulk work handles.
+pub const BULK_TASKS_MAX: usize = 1000;
+/// Bytes of the text that a filter looks for in errors.
+pub const ERROR_FILTER_BYTES_MAX: usize = 256;
 
 /// Names with an entry of their own in one queue's config.
 pub const NAMES_MAX: usize = 1000;
 /// Queues of one service, unless configured.
 pub const QUEUES_MAX_DEFAULT: usize = 10_000;
+
+/// Tasks ahead of a waiting one that are counted exactly.
+pub const AHEAD_MAX: usize = 1000;
+/// Problems of one audit that are told; more are counted.
+pub const PROBLEMS_MAX: usize = 100;
+/// Seconds that one part of an audit may take: default and most.
+pub const VERIFY_SECONDS_DEFAULT: u64 = 20;
+pub const VERIFY_SECONDS_MAX: u64 = 60;

@@ -72,7 +72,7 @@ impl serde::Serialize for Json {
     }
 }
 
-/// What travels beside the payload: the producer's headers and trace context.
+/// What travels beside the payload: the producer's headers and trace context, and where a replayed task comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Meta {
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
@@ -81,6 +81,9 @@ pub struct Meta {
     pub traceparent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<String>,
+    /// The dead letter that this task was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed_from: Option<TaskId>,
 }
 
 impl Meta {
@@ -291,6 +294,12 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
+    pub const ALL: [Self; 3] = [Self::AttemptsExhausted, Self::Rejected, Self::Expired];
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+
     pub const fn word(self) -> &'static str {
         match self {
             Self::AttemptsExhausted => "attempts_exhausted",

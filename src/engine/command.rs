@@ -1,5 +1,7 @@
 //! What callers hand to a committer, and what they get back.
 
+use std::time::Duration;
+
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -24,8 +26,10 @@ pub(super) enum Command {
     Sweep(QueueName),
     /// The queue was made, or could not be.
     Made(QueueName, Result<(), Failure>),
-    /// How many lease calls wait for the queue?
-    CountWaiting(QueueName, oneshot::Sender<usize>),
+    /// How many lease calls wait for the queue, and would take a task of this name?
+    CountWaiting(QueueName, Option<TaskName>, oneshot::Sender<usize>),
+    /// The queue was deleted: what is known of it holds no more.
+    Forget(QueueName),
     /// Answer those who wait, and let nobody wait any more.
     Drain,
     /// Send what was taken, then end.
@@ -64,8 +68,15 @@ pub(super) struct Watch {
 /// the caller left, and the tasks must not wait for their leases to run out.
 pub(super) struct Grants {
     pub(super) queue: QueueName,
+    /// Of Redis, when it answered.
     pub(super) now: Millis,
+    /// When Redis was asked, which is before its `now`: time that passed since may be time of the leases.
+    pub(super) asked_at: Instant,
     pub(super) grants: Vec<Grant>,
+    /// Of an earlier call with the same `request_id`, whose caller may hold them: they are never given back.
+    pub(super) recalled: bool,
+    /// Of an empty answer: when the first scheduled task becomes ready.
+    pub(super) retry_after: Option<Duration>,
     pub(super) home: mpsc::Sender<Command>,
 }
 
@@ -78,7 +89,7 @@ impl Grants {
 
 impl Drop for Grants {
     fn drop(&mut self) {
-        if !self.grants.is_empty() {
+        if !self.grants.is_empty() && !self.recalled {
             let leases = self.grants.iter().map(|grant| grant.lease(&self.queue)).collect();
             give_back(&self.home, self.queue.clone(), leases);
         }

@@ -6,30 +6,27 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::command::{Command, EnqueueJob, Grants, LeaseJob, Watch};
 use super::failure::Failure;
-use super::flush::Sent;
 use super::line::{Ending, Item, Line};
+use super::looks::{FALLBACK, sleep_until};
+use super::redis_clock::RedisClock;
+use super::sent::Sent;
 use super::waiting::{Waiting, Waits};
 use super::waitlist::WaitList;
 use super::{EngineSettings, SettleOutcome};
 use crate::domain::settle::Settle;
 use crate::domain::{Millis, QueueName, TaskName};
-use crate::store::{Conn, Store, StoreError};
+use crate::store::{Answers, Conn, Store, StoreError};
 
-/// Waiters of a queue look at least this often, should every hint be lost.
-const FALLBACK: Duration = Duration::from_secs(1);
 /// Queues of one flush; the others come with the next.
 const FLUSH_QUEUES_MAX: usize = 64;
 /// Commands taken between two flushes.
 const TAKE_MAX: usize = 8192;
-/// Lines kept for queues that are idle.
-const IDLE_LINES_MAX: usize = 16_384;
 
 pub(super) enum Waiter {
     Lease {
@@ -41,7 +38,7 @@ pub(super) enum Waiter {
 }
 
 impl Waiter {
-    fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         match self {
             Self::Lease { job, .. } => !job.reply.is_closed(),
             Self::Watch(watch) => !watch.wake.is_closed(),
@@ -65,11 +62,12 @@ pub(super) struct Committer {
     pub(super) commands: mpsc::Receiver<Command>,
     /// Due times for the registry.
     pub(super) hints: mpsc::Sender<(QueueName, Millis)>,
+    pub(super) redis_clock: RedisClock,
     waiting: Waiting,
     pub(super) lines: HashMap<QueueName, Line>,
     pub(super) waiters: WaitList<QueueName, Vec<TaskName>, Instant, Waiter>,
     dirty: VecDeque<QueueName>,
-    looks: BTreeSet<(Instant, QueueName)>,
+    pub(super) looks: BTreeSet<(Instant, QueueName)>,
     jobs: HashMap<u64, SettleJob>,
     next_job: u64,
     draining: bool,
@@ -91,6 +89,7 @@ impl Committer {
             me: channel.0,
             commands: channel.1,
             hints,
+            redis_clock: RedisClock::default(),
             waiting,
             lines: HashMap::new(),
             waiters: WaitList::new(),
@@ -130,11 +129,6 @@ impl Committer {
         }
     }
 
-    fn next_timer(&self) -> Option<Instant> {
-        let look = self.looks.first().map(|(at, _)| *at);
-        [look, self.waiters.next_deadline()].into_iter().flatten().min()
-    }
-
     fn take(&mut self, command: Command) {
         match command {
             Command::Enqueue(queue, job) => {
@@ -168,7 +162,13 @@ impl Committer {
                 self.soil(&queue);
             }
             Command::Made(queue, result) => self.made(&queue, result),
-            Command::CountWaiting(queue, reply) => drop(reply.send(self.workers_waiting(&queue))),
+            Command::CountWaiting(queue, name, reply) => {
+                let _ = reply.send(self.workers_waiting(&queue, name.as_ref()));
+            }
+            Command::Forget(queue) => {
+                let line = self.line(&queue);
+                (line.config, line.hinted) = ((0, Arc::default()), None);
+            }
             Command::Drain => self.drain(),
             Command::Stop => self.stopping = true,
         }
@@ -206,6 +206,8 @@ impl Committer {
         if self.draining {
             self.answer_empty(&queue, job);
         } else if let Some(deadline) = job.deadline
+            // A named call may have been granted something before, which only Redis knows.
+            && job.wish.request_key.is_none()
             && self.waiters.waits_in_class(&queue, &job.names)
         {
             // Others wait already, so the queue has nothing; behind them, without asking Redis.
@@ -261,70 +263,6 @@ impl Committer {
         }
     }
 
-    /// Deadlines of waiters, and queues to look at.
-    fn timers(&mut self, now: Instant) {
-        for (queue, waiter) in self.waiters.expire(now) {
-            if let Waiter::Lease { job, .. } = waiter {
-                self.answer_empty(&queue, job);
-            }
-        }
-        while let Some((at, queue)) = self.looks.first().cloned()
-            && at <= now
-        {
-            self.looks.pop_first();
-            let due = self.line(&queue).look.take().is_some_and(|(_, due)| due);
-            if due {
-                self.line(&queue).sweep = true;
-                self.soil(&queue);
-            }
-            self.waiters.prune(&queue, Waiter::is_there);
-            if self.waiters.waits(&queue) {
-                self.wake(&queue, 1);
-                self.look_at(&queue, now + FALLBACK, false);
-            }
-        }
-        if self.lines.len() > IDLE_LINES_MAX {
-            let waiters = &self.waiters;
-            self.lines
-                .retain(|queue, line| !line.is_idle() || line.dirty || waiters.waits(queue));
-        }
-    }
-
-    /// Looks at the queue at `at`, or earlier if that was planned already.
-    pub(super) fn look_at(&mut self, queue: &QueueName, at: Instant, due: bool) {
-        let line = self.line(queue);
-        let planned = line.look;
-        let next = match planned {
-            Some((earlier, its_due)) if earlier <= at => (earlier, its_due || (due && earlier == at)),
-            _ => (at, due),
-        };
-        if planned == Some(next) {
-            return;
-        }
-        line.look = Some(next);
-        if let Some((before, _)) = planned {
-            self.looks.remove(&(before, queue.clone()));
-        }
-        self.looks.insert((next.0, queue.clone()));
-    }
-
-    /// Something of the queue is due at `at` of Redis's clock, which reads `now`.
-    pub(super) fn due_at(&mut self, queue: &QueueName, at: Option<Millis>, now: Millis) {
-        let Some(at) = at else { return };
-        if at <= now {
-            self.line(queue).sweep = true;
-            self.soil(queue);
-            return;
-        }
-        self.look_at(queue, Instant::now() + Duration::from_millis(at.since(now)), true);
-        let line = self.line(queue);
-        if line.hinted.is_none_or(|hinted| at < hinted || hinted <= now) {
-            line.hinted = Some(at);
-            // Lost hints are made up for by the slow sweep.
-            let _ = self.hints.try_send((queue.clone(), at));
-        }
-    }
-
     async fn flush(&mut self) {
         let mut batch = self.store.batch();
         let mut sent: Vec<(QueueName, Sent)> = Vec::new();
@@ -342,16 +280,20 @@ impl Committer {
             return;
         }
         let started = Instant::now();
-        let answers = self.conn.send(batch).await;
+        let Answers { replies, confirmed } = self.conn.send(batch).await;
         let seconds = started.elapsed().as_secs_f64();
         let mut woken = Vec::new();
-        for ((queue, call), answer) in sent.into_iter().zip(answers) {
+        for ((queue, call), answer) in sent.into_iter().zip(replies) {
+            let answer = match &confirmed {
+                Ok(()) => answer,
+                Err(error) => answer.and_then(|reply| self.unconfirmed(&queue, &call, reply, error)),
+            };
             let class = answer.as_ref().err().map(StoreError::class);
             self.settings
                 .metrics
                 .store
                 .called(call.script(), call.items(), seconds, class);
-            self.answered(&queue, call, answer);
+            self.answered(&queue, call, answer, started);
             woken.push(queue);
         }
         woken.dedup();
@@ -380,21 +322,30 @@ impl Committer {
     }
 
     pub(super) fn answer_empty(&self, queue: &QueueName, job: LeaseJob) {
-        let _ = job
-            .reply
-            .send(Ok(self.grants(queue, Millis::default(), Vec::new())));
+        let mut grants = self.no_grants(queue);
+        let first_due = self.lines.get(queue).and_then(|line| line.first_due);
+        grants.retry_after = first_due.map(|at| at.saturating_duration_since(Instant::now()));
+        let _ = job.reply.send(Ok(grants));
+    }
+
+    pub(super) fn no_grants(&self, queue: &QueueName) -> Grants {
+        self.grants(queue, Millis::default(), Instant::now(), Vec::new())
     }
 
     pub(super) fn grants(
         &self,
         queue: &QueueName,
         now: Millis,
+        asked_at: Instant,
         grants: Vec<crate::store::ops::lease::Grant>,
     ) -> Grants {
         Grants {
             queue: queue.clone(),
             now,
+            asked_at,
             grants,
+            recalled: false,
+            retry_after: None,
             home: self.me.clone(),
         }
     }
@@ -447,22 +398,16 @@ impl Committer {
     }
 
     /// Those who were woken and have not asked yet wait, too.
-    fn workers_waiting(&self, queue: &QueueName) -> usize {
+    fn workers_waiting(&self, queue: &QueueName, name: Option<&TaskName>) -> usize {
+        let takes = |names: &Vec<TaskName>| name.is_none_or(|name| names.is_empty() || names.contains(name));
         let woken = self.lines.get(queue).into_iter().flat_map(|line| &line.leases);
-        let woken = woken.filter(|job| job.deadline.is_some() && !job.reply.is_closed());
-        woken.count() + self.waiters.count(queue, Waiter::is_there)
+        let woken = woken.filter(|job| job.deadline.is_some() && !job.reply.is_closed() && takes(&job.names));
+        woken.count() + self.waiters.count(queue, takes, Waiter::is_there)
     }
 
     pub(super) fn refuse_enqueues(jobs: Vec<EnqueueJob>, failure: &Failure) {
         for job in jobs {
             let _ = job.reply.send(Err(failure.clone()));
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -10,10 +10,12 @@ use super::command::{EnqueueJob, LeaseJob};
 use super::committer::Committer;
 use super::failure::Failure;
 use super::line::{Ending, Item};
-use crate::domain::settle::{Ack, Extend, Nack, NotSettled, Release, Settle, Settled};
+use super::outcomes::{Next, acked, after, extended, lease_outcome, nacked, outcome, told};
+use super::sent::Sent;
+use crate::domain::settle::{NotSettled, Release, Settle, Settled};
 use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
-use crate::store::ops::ack::{AckOp, Acked};
+use crate::store::ops::ack::AckOp;
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
 use crate::store::ops::extend::ExtendOp;
 use crate::store::ops::lease::{Grant, Granted, LeaseOp, Wish};
@@ -21,56 +23,15 @@ use crate::store::ops::nack::NackOp;
 use crate::store::ops::recall::RecallOp;
 use crate::store::ops::release::{How, ReleaseOp, Released};
 use crate::store::ops::sweep::SweepOp;
-use crate::store::ops::{Absent, Answer, Op, Settles};
+use crate::store::ops::{Absent, Answer, Settles};
 use crate::store::reply::Reply;
-use crate::store::{Batch, StoreError, conn};
+use crate::store::{Batch, StoreError};
 
 /// Due tasks and expired leases moved by one sweep.
 const SWEEP_ITEMS_MAX: usize = 100;
 
 /// How often leases that get all they asked for look for what is due: half of what I19 allows.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// A script call that was sent, with all that is needed to answer its callers.
-pub(super) enum Sent {
-    Enqueue(Vec<EnqueueJob>),
-    Ack(Vec<Item<(Lease, Ack)>>),
-    Nack(Vec<Item<(Lease, Nack)>>),
-    Extend(Vec<Item<(Lease, Extend)>>),
-    Release(Vec<Item<(Lease, How)>>),
-    Sweep,
-    /// With the seed of its nonces.
-    Lease(Vec<LeaseJob>, u16),
-    Recall(LeaseJob),
-}
-
-impl Sent {
-    pub(super) fn script(&self) -> &'static str {
-        match self {
-            Self::Enqueue(_) => "enqueue",
-            Self::Ack(_) => AckOp::SCRIPT,
-            Self::Nack(_) => NackOp::SCRIPT,
-            Self::Extend(_) => ExtendOp::SCRIPT,
-            Self::Release(_) => ReleaseOp::SCRIPT,
-            Self::Sweep => SweepOp::SCRIPT,
-            Self::Lease(..) => LeaseOp::SCRIPT,
-            Self::Recall(_) => RecallOp::SCRIPT,
-        }
-    }
-
-    /// How many callers' items the call carries.
-    pub(super) fn items(&self) -> usize {
-        match self {
-            Self::Enqueue(jobs) => jobs.iter().map(|job| job.tasks.len()).sum(),
-            Self::Ack(items) => items.len(),
-            Self::Nack(items) => items.len(),
-            Self::Extend(items) => items.len(),
-            Self::Release(items) => items.len(),
-            Self::Lease(jobs, _) => jobs.len(),
-            Self::Sweep | Self::Recall(_) => 1,
-        }
-    }
-}
 
 fn chances(count: usize) -> Vec<u32> {
     let mut rng = rand::rng();
@@ -200,12 +161,20 @@ impl Committer {
             seed,
             names: &names,
             wishes: &wishes,
+            not_after: self.redis_clock.after(self.store.response_timeout()),
         };
         batch.push(&keys, &op);
         sent.push(Sent::Lease(jobs, seed));
     }
 
-    pub(super) fn answered(&mut self, queue: &QueueName, sent: Sent, answer: Result<Reply, StoreError>) {
+    /// `asked_at`: when the call was sent.
+    pub(super) fn answered(
+        &mut self,
+        queue: &QueueName,
+        sent: Sent,
+        answer: Result<Reply, StoreError>,
+        asked_at: Instant,
+    ) {
         match sent {
             Sent::Enqueue(jobs) => self.enqueue_answered(queue, jobs, answer),
             Sent::Ack(items) => {
@@ -242,18 +211,44 @@ impl Committer {
                 self.releases_answered(queue, items, outcome);
             }
             Sent::Sweep => self.sweep_answered(queue, answer),
-            Sent::Lease(jobs, seed) => self.lease_answered(queue, jobs, seed, answer),
+            Sent::Lease(jobs, seed) => self.lease_answered(queue, jobs, seed, answer, asked_at),
             Sent::Recall(job) => {
                 let answer = match outcome(&RecallOp(""), answer) {
-                    Ok(Granted::Tasks { now, grants, .. }) => Ok(self.grants(queue, now, grants)),
-                    Ok(Granted::Absent) => Ok(self.grants(queue, Millis::default(), Vec::new())),
+                    Ok(Granted::Tasks { now, grants, .. }) => {
+                        let mut grants = self.grants(queue, now, asked_at, grants);
+                        grants.recalled = true;
+                        Ok(grants)
+                    }
+                    Ok(Granted::Absent | Granted::Late) => Ok(self.no_grants(queue)),
                     Err(error) => Err(error.into()),
                 };
-                // The first caller may hold these leases, so they are not given back when this one left.
-                if let Err(Ok(unwanted)) = job.reply.send(answer) {
-                    unwanted.claim();
-                }
+                let _ = job.reply.send(answer);
             }
+        }
+    }
+
+    /// The call was done, but too few replicas have it: its callers cannot be told that it was. What nobody was to be
+    /// told of goes on as it is.
+    pub(super) fn unconfirmed(
+        &self,
+        queue: &QueueName,
+        sent: &Sent,
+        reply: Reply,
+        error: &StoreError,
+    ) -> Result<Reply, StoreError> {
+        let Sent::Lease(jobs, seed) = sent else {
+            return match sent {
+                Sent::Sweep => Ok(reply),
+                _ => Err(error.clone()),
+            };
+        };
+        match lease_outcome(jobs, *seed, Ok(reply.clone())) {
+            Ok(Granted::Tasks { now, grants, .. }) if !grants.is_empty() => {
+                // Dropped, they are given back: their callers will not know that they have them.
+                drop(self.grants(queue, now, Instant::now(), grants));
+                Err(error.clone())
+            }
+            _ => Ok(reply),
         }
     }
 
@@ -470,30 +465,33 @@ impl Committer {
         jobs: Vec<LeaseJob>,
         seed: u16,
         answer: Result<Reply, StoreError>,
+        asked_at: Instant,
     ) {
-        let wishes: Vec<Wish> = jobs.iter().map(|job| job.wish.clone()).collect();
-        let op = LeaseOp {
-            replica: "",
-            tell_me: false,
-            look: false,
-            bytes_max: 0,
-            seed,
-            names: &[],
-            wishes: &wishes,
-        };
-        let (now, next_at, recalled, again, grants) = match outcome(&op, answer) {
+        let (now, next_at, first_due, recalled, again, grants) = match lease_outcome(&jobs, seed, answer) {
             Ok(Granted::Tasks {
                 now,
                 next_at,
+                first_due,
                 recalled,
                 again,
                 grants,
-            }) => (now, next_at, recalled, again, grants),
+            }) => (now, next_at, first_due, recalled, again, grants),
             Ok(Granted::Absent) => return self.park(queue, jobs),
-            // Nothing was granted, so those who can wait do.
+            // Yet here somebody is: the clocks do not go together as was thought. They ask again, without a limit.
+            Ok(Granted::Late) => {
+                self.redis_clock.forget();
+                let line = self.line(queue);
+                for job in jobs.into_iter().rev() {
+                    line.leases.push_front(job);
+                }
+                return self.soil(queue);
+            }
+            // Nothing was granted, so those who can wait do. A named call may have grants from before: to end its wait with
+            // none would say that it has not.
             Err(StoreError::NotApplied(why)) => {
-                let (waiting, asking): (Vec<_>, Vec<_>) =
-                    jobs.into_iter().partition(|job| job.deadline.is_some());
+                let (waiting, asking): (Vec<_>, Vec<_>) = jobs
+                    .into_iter()
+                    .partition(|job| job.deadline.is_some() && job.wish.request_key.is_none());
                 for job in asking {
                     let _ = job.reply.send(Err(Failure::NotApplied(why)));
                 }
@@ -507,6 +505,7 @@ impl Committer {
                 return;
             }
         };
+        self.redis_clock.told(now, Instant::now());
         let line = self.line(queue);
         line.fresh = line.fresh.saturating_sub(grants.len());
         let due_now = next_at.is_some_and(|at| at <= now);
@@ -524,7 +523,7 @@ impl Committer {
             } else if !mine.is_empty() {
                 satisfied += usize::from(mine.len() == job.wish.tasks);
                 // A caller who left drops the answer, and with it the guard gives the tasks back.
-                let _ = job.reply.send(Ok(self.grants(queue, now, mine)));
+                let _ = job.reply.send(Ok(self.grants(queue, now, asked_at, mine)));
             } else if again || due_now {
                 retried.push(job);
             } else {
@@ -532,9 +531,11 @@ impl Committer {
             }
         }
         let all_satisfied = parked.is_empty() && retried.is_empty();
-        self.due_at(queue, next_at, now);
-        self.due_at(queue, next_end, now);
+        self.due_at(queue, next_at.into_iter().chain(next_end).min(), now);
         let line = self.line(queue);
+        if !parked.is_empty() {
+            line.first_due = first_due.map(|at| Instant::now() + Duration::from_millis(at.since(now)));
+        }
         for job in retried.into_iter().rev() {
             line.leases.push_front(job);
         }
@@ -544,59 +545,5 @@ impl Committer {
         if all_satisfied && satisfied > 0 && self.waiters.waits(queue) {
             self.wake(queue, satisfied * 2);
         }
-    }
-}
-
-enum Next {
-    Again,
-    Fail(Failure),
-}
-
-/// What to do about a call that failed. Once an outcome was unknown, "not applied" is no longer the whole truth.
-fn after(error: &StoreError, again: bool) -> Next {
-    match error {
-        StoreError::Unknown(_) if !again => Next::Again,
-        StoreError::NotApplied(_) if again => Next::Fail(Failure::Unknown),
-        error => Next::Fail(error.clone().into()),
-    }
-}
-
-fn outcome<O: Op>(op: &O, answer: Result<Reply, StoreError>) -> Result<O::Outcome, StoreError> {
-    op.outcome(answer?)
-        .map_err(|bad| conn::bad_reply(O::SCRIPT, &bad))
-}
-
-fn told<A>(answer: Answer<A>, read: impl FnOnce(A) -> Settled) -> Result<Settled, NotSettled> {
-    match answer {
-        Answer::Done(done) => Ok(read(done)),
-        Answer::Lost => Err(NotSettled::Lost),
-        Answer::Unknown => Err(NotSettled::Unknown),
-    }
-}
-
-fn acked(id: TaskId, acked: Acked) -> Settled {
-    Settled::Acked {
-        id,
-        late: acked == Acked::Late,
-        already: acked == Acked::Already,
-    }
-}
-
-fn nacked(id: TaskId, done: crate::store::ops::nack::Nacked) -> Settled {
-    Settled::Nacked {
-        id,
-        state: done.state,
-        attempt: done.attempt,
-        attempts_left: done.attempts_left,
-        next_attempt_at: done.next_at,
-        already: done.already,
-    }
-}
-
-fn extended(id: TaskId, done: crate::store::ops::extend::Extended) -> Settled {
-    Settled::Extended {
-        id,
-        lease_expires_at: done.lease_expires_at,
-        cancel_requested: done.cancel_requested,
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::command::Command;
 use super::routes::Routes;
 use crate::domain::{Millis, QueueName};
-use crate::store::Conn;
+use crate::store::{Conn, Store};
 
 /// A due task is moved within 5 s though its replica died.
 const TAKE_OVER_EVERY: Duration = Duration::from_secs(4);
@@ -22,6 +22,7 @@ const TAKE_OVER_QUEUES_MAX: usize = 200;
 pub(super) struct Housekeeper {
     /// Kept: a pool would ping at every turn.
     pub(super) conn: Conn,
+    pub(super) store: Store,
     pub(super) routes: Routes,
     pub(super) hints: mpsc::Receiver<(QueueName, Millis)>,
     pub(super) stop: CancellationToken,
@@ -61,6 +62,9 @@ impl Housekeeper {
 
     async fn round(&mut self, cursor: u64) -> u64 {
         let started = Instant::now();
+        if let Err(error) = self.store.agree_on_lease_key().await {
+            tracing::debug!(%error, "the lease key could not be compared");
+        }
         let due = self.conn.take_due_hints(TAKE_OVER_QUEUES_MAX).await;
         let scanned = self.conn.scan_queues(cursor, SLOW_SWEEP_QUEUES).await;
         let (next, slow) = match scanned {

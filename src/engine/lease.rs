@@ -11,6 +11,9 @@ use crate::domain::settle::Settle;
 use crate::domain::{QueueName, TaskName, limits};
 use crate::store::ops::lease::Wish;
 
+/// Tasks were granted, and given back because their leases were over when Redis's answer came.
+const LATE: Failure = Failure::NotApplied("Redis answered when the leases were over");
+
 /// What a lease call asks for.
 #[derive(Debug, Clone)]
 pub struct LeaseRequest {
@@ -111,7 +114,30 @@ impl Engine {
         }
     }
 
+    /// Leases of one queue that are not over when they come; asks again while the wait lasts.
     async fn lease_one(
+        &self,
+        queue: &QueueName,
+        request: &LeaseRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Leased, Failure> {
+        loop {
+            let granted = match self.lease_parts(queue, request, deadline).await? {
+                Leased::Tasks(granted) => granted,
+                empty @ Leased::Empty { .. } => return Ok(empty),
+            };
+            if let Some(granted) = granted.in_time() {
+                return Ok(Leased::Tasks(granted));
+            }
+            // Redis remembers what a named request was granted, and would recall it as nothing.
+            if request.request_id.is_some() || deadline.is_none_or(|deadline| deadline <= Instant::now()) {
+                return Err(LATE);
+            }
+        }
+    }
+
+    /// As many script calls as it takes, one after the other, whatever time they take.
+    async fn lease_parts(
         &self,
         queue: &QueueName,
         request: &LeaseRequest,
@@ -119,6 +145,7 @@ impl Engine {
     ) -> Result<Leased, Failure> {
         let items_max = self.settings().script_items;
         let mut granted: Option<Granted> = None;
+        let mut retry_after = None;
         loop {
             let (tasks, bytes) = granted
                 .as_ref()
@@ -143,7 +170,10 @@ impl Engine {
             self.inner.routes.ask(queue, Command::Lease(queue.clone(), job))?;
             let answered = answer.await.unwrap_or(Err(Failure::Draining));
             let more = match (answered, &mut granted) {
-                (Ok(grants), _) => self.open(grants),
+                (Ok(grants), _) => {
+                    retry_after = grants.retry_after;
+                    self.open(grants)
+                }
                 // What was granted before must reach the caller.
                 (Err(_), Some(_)) => None,
                 (Err(failure), None) => return Err(failure),
@@ -164,13 +194,42 @@ impl Engine {
                 break;
             }
         }
-        Ok(granted.map_or(
-            Leased::Empty {
-                reason: EmptyReason::Empty,
-                retry_after: None,
-            },
-            Leased::Tasks,
-        ))
+        let reason = EmptyReason::Empty;
+        Ok(granted.map_or(Leased::Empty { reason, retry_after }, Leased::Tasks))
+    }
+
+    /// What a named call was granted before, by whichever of its queues: a repeat must not get tasks of another.
+    async fn recalled(
+        &self,
+        queues: &[QueueName],
+        request: &LeaseRequest,
+    ) -> Result<Option<Granted>, Failure> {
+        if request.request_id.is_none() {
+            return Ok(None);
+        }
+        let mut answers = Vec::new();
+        for queue in queues {
+            let (reply, answer) = oneshot::channel();
+            let job = LeaseJob {
+                wish: Wish {
+                    request_key: request.request_id.clone(),
+                    ..Wish::default()
+                },
+                bytes_max: limits::LEASE_BYTES_MAX,
+                names: Vec::new(),
+                deadline: None,
+                recall: true,
+                reply,
+            };
+            self.inner.routes.ask(queue, Command::Lease(queue.clone(), job))?;
+            answers.push(answer);
+        }
+        let mut recalled = None;
+        for answer in answers {
+            let grants = answer.await.unwrap_or(Err(Failure::Draining))?;
+            recalled = recalled.or(self.open(grants).and_then(Granted::in_time));
+        }
+        Ok(recalled)
     }
 
     /// Asks the queues in order; waits until one of them may have something, and asks again.
@@ -180,6 +239,9 @@ impl Engine {
         request: &LeaseRequest,
         deadline: Option<Instant>,
     ) -> Result<Leased, Failure> {
+        if let Some(granted) = self.recalled(queues, request).await? {
+            return Ok(Leased::Tasks(granted));
+        }
         let mut woken_by: Option<QueueName> = None;
         loop {
             // Watch before asking, so that nothing slips between.
@@ -197,27 +259,39 @@ impl Engine {
                 }
             }
             drop(wake);
+            let mut soonest = None;
             for queue in queues {
-                if let leased @ Leased::Tasks(_) = self.lease_one(queue, request, None).await? {
-                    if let Some(by) = woken_by.filter(|by| by != queue) {
-                        // This wake was for a task that somebody else may take.
-                        self.inner.routes.tell(&by, Command::Hint(by.clone(), 1));
+                let leased = match self.lease_one(queue, request, None).await {
+                    // What was given back wakes whoever watches.
+                    Err(late) if late == LATE && deadline.is_some() => continue,
+                    leased => leased?,
+                };
+                match leased {
+                    Leased::Tasks(_) => {
+                        if let Some(by) = woken_by.filter(|by| by != queue) {
+                            // This wake was for a task that somebody else may take.
+                            self.inner.routes.tell(&by, Command::Hint(by.clone(), 1));
+                        }
+                        return Ok(leased);
                     }
-                    return Ok(leased);
+                    Leased::Empty { retry_after, .. } => {
+                        soonest = [soonest, retry_after].into_iter().flatten().min();
+                    }
                 }
             }
-            let empty = Leased::Empty {
+            let asked = Instant::now();
+            let empty = || Leased::Empty {
                 reason: EmptyReason::Empty,
-                retry_after: None,
+                retry_after: soonest.map(|after: Duration| after.saturating_sub(asked.elapsed())),
             };
             let Some(deadline) = deadline else {
-                return Ok(empty);
+                return Ok(empty());
             };
             let _waits = self.inner.waiting.begin();
             match tokio::time::timeout_at(deadline, woken.recv()).await {
                 Ok(Some(queue)) => woken_by = Some(queue),
                 // All watches gone: shutting down. Or the wait is over.
-                Ok(None) | Err(_) => return Ok(empty),
+                Ok(None) | Err(_) => return Ok(empty()),
             }
         }
     }

@@ -75,6 +75,8 @@ pub(super) struct Line {
     pub(super) looked: Option<Instant>,
     /// The due time last told to the registry.
     pub(super) hinted: Option<Millis>,
+    /// When the first scheduled task becomes ready, as the last lease that fell short saw it.
+    pub(super) first_due: Option<Instant>,
     /// Tasks that became ready in this flush, less those that were granted in it.
     pub(super) fresh: usize,
 }
@@ -93,6 +95,7 @@ impl Line {
             look: None,
             looked: None,
             hinted: None,
+            first_due: None,
             fresh: 0,
         }
     }

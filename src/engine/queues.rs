@@ -1,19 +1,18 @@
 //! Queues as things: made, configured, looked at, listed.
 
-use data_encoding::BASE64URL_NOPAD;
 use tokio::sync::oneshot;
 
 use super::command::Command;
 use super::{
-    BadCursor, ConfigWrite, Engine, EngineSettings, Failure, Page, QueueInfo, QueueStats, TaskFilter,
+    BadCursor, ConfigWrite, Engine, EngineSettings, Failure, Page, QueueInfo, QueueStats, TaskFilter, cursor,
 };
 use crate::domain::queue::QueueConfig;
 use crate::domain::task::TaskView;
-use crate::domain::{QueueName, TaskId, limits};
+use crate::domain::{QueueName, TaskId, TaskName, limits};
 use crate::store::ops::configure::{ConfigureOp, Configured};
-use crate::store::ops::list::ListOp;
 use crate::store::ops::overview::{Overview, OverviewOp};
 use crate::store::ops::reorder::ReorderOp;
+use crate::store::ops::select::{SelectOp, States};
 use crate::store::ops::show::ShowOp;
 use crate::store::{QueueKeys, Store};
 
@@ -35,10 +34,22 @@ pub(super) async fn make(store: &Store, settings: &EngineSettings, queue: &Queue
         config: &config,
     };
     // A mismatch means that somebody else made it just now.
-    if let Configured::Done { created: true, .. } = store.call(&QueueKeys::new(queue), &op).await? {
+    if let Configured::Done { created: true, .. } = configure(store, queue, &op).await? {
+        store.note(queue).await?;
         store.tell_made(queue, &settings.replica).await;
     }
     Ok(())
+}
+
+/// Clears what a deleted queue of this name left over first; bounded by its lanes.
+async fn configure(store: &Store, queue: &QueueName, op: &ConfigureOp<'_>) -> Result<Configured, Failure> {
+    let keys = QueueKeys::new(queue);
+    loop {
+        match store.call(&keys, op).await? {
+            Configured::Clearing => {}
+            configured => return Ok(configured),
+        }
+    }
 }
 
 impl Engine {
@@ -60,21 +71,18 @@ impl Engine {
             return Err(Failure::QueuesFull);
         }
         let create = if_match.is_none_or(|version| version == 0);
-        let configured = store
-            .call(
-                &keys,
-                &ConfigureOp {
-                    expected: if_match,
-                    create,
-                    config: &config,
-                },
-            )
-            .await?;
-        let (created, reorder) = match configured {
+        let op = ConfigureOp {
+            expected: if_match,
+            create,
+            config: &config,
+        };
+        let (created, reorder) = match configure(store, queue, &op).await? {
             Configured::Done { created, reorder, .. } => (created, reorder),
             Configured::Mismatch { version } => return Ok(ConfigWrite::Mismatch { version }),
+            Configured::Clearing => return Err(Failure::Broken),
         };
         if created {
+            store.note(queue).await?;
             store.tell_made(queue, &self.settings().replica).await;
         }
         if reorder {
@@ -148,7 +156,7 @@ impl Engine {
             leased: overview.leased,
             dead: overview.dead,
             oldest_ready_age_ms: overview.oldest_ready_at.map(|at| overview.now.since(at)),
-            workers_waiting: self.workers_waiting(queue).await? as u64,
+            workers_waiting: self.workers_waiting(queue, None).await? as u64,
             accepted_total: overview.accepted_total,
             completed_total: overview.completed_total,
             cancelled_total: overview.cancelled_total,
@@ -162,11 +170,15 @@ impl Engine {
     }
 
     /// Asked of the committer, which alone knows: between its flushes, so that nobody is missed on the way.
-    async fn workers_waiting(&self, queue: &QueueName) -> Result<usize, Failure> {
+    pub(super) async fn workers_waiting(
+        &self,
+        queue: &QueueName,
+        name: Option<&TaskName>,
+    ) -> Result<usize, Failure> {
         let (reply, answer) = oneshot::channel();
         self.inner
             .routes
-            .ask(queue, Command::CountWaiting(queue.clone(), reply))?;
+            .ask(queue, Command::CountWaiting(queue.clone(), name.cloned(), reply))?;
         answer.await.map_err(|_| Failure::Draining)
     }
 
@@ -220,67 +232,53 @@ impl Engine {
     ) -> Result<Result<Option<Page<TaskView>>, BadCursor>, Failure> {
         let keys = QueueKeys::new(queue);
         let limit = limit.clamp(1, limits::PAGE_MAX);
-        let Some(mut cursor) = cursor.map_or(Some(Vec::new()), |cursor| tasks_cursor(cursor, &filter)) else {
+        let states = States::One(filter.state);
+        let Some(mut cursor) = cursor.map_or(Some(Vec::new()), |text| cursor::read(text, states.word()))
+        else {
             return Ok(Err(BadCursor));
         };
         let mut items = Vec::new();
-        let (mut looked, mut bytes) = (0, 0);
+        let mut bytes = 0;
         loop {
-            let op = ListOp {
-                state: filter.state,
-                limit: (limit - items.len()).min(LIST_CHUNK),
+            let chunk = (limit - items.len()).min(LIST_CHUNK);
+            let op = SelectOp {
+                states,
+                name: filter.name.as_ref().map(TaskName::as_str),
+                group: filter.group.as_deref(),
+                deletes: false,
+                limit: chunk,
                 cursor: &cursor,
             };
             let Ok(listed) = self.store().call(&keys, &op).await? else {
                 return Ok(Ok(None));
             };
-            looked += listed.ids.len().max(1);
             if !listed.ids.is_empty() {
                 let shown = self.store().call(&keys, &ShowOp(&listed.ids)).await?;
-                let matching = shown.unwrap_or_default().into_iter().flatten().filter(|task| {
-                    task.state == filter.state
-                        && filter.name.as_ref().is_none_or(|name| task.name == *name)
-                        && filter
-                            .group
-                            .as_ref()
-                            .is_none_or(|group| task.group.as_ref().is_some_and(|g| g.as_str() == group))
-                });
-                for task in matching {
+                // Some may have moved on since they were listed.
+                let still = |task: &TaskView| task.state == filter.state;
+                for task in shown.unwrap_or_default().into_iter().flatten().filter(still) {
                     bytes += task.payload.bytes().len();
                     items.push(task);
                 }
             }
             cursor = listed.cursor;
+            // A call that came back short has looked at as many entries as a page may look at.
             if cursor.is_empty()
                 || items.len() >= limit
-                || looked >= limits::PAGE_SCAN_MAX
+                || listed.ids.len() < chunk
                 || bytes >= PAGE_BYTES_MAX
             {
                 break;
             }
         }
-        let mut next = vec![
-            filter.state.word().as_bytes()[0],
-            filter.state.word().as_bytes()[1],
-        ];
-        next.extend_from_slice(&cursor);
-        let next_cursor = (!cursor.is_empty()).then(|| BASE64URL_NOPAD.encode(&next));
-        Ok(Ok(Some(Page { items, next_cursor })))
+        Ok(Ok(Some(Page {
+            items,
+            next_cursor: cursor::write(&cursor, states.word()),
+        })))
     }
 }
 
 fn queues_cursor(cursor: &str) -> Option<(u64, usize)> {
     let (at, skip) = cursor.split_once('.')?;
     Some((at.parse().ok()?, skip.parse().ok()?))
-}
-
-/// A cursor names the state it lists by two letters, so that it is not used for another.
-fn tasks_cursor(cursor: &str, filter: &TaskFilter) -> Option<Vec<u8>> {
-    let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
-    let rest = bytes.strip_prefix(&filter.state.word().as_bytes()[..2])?;
-    let numeric = rest.split(|b| *b == b' ').next()?;
-    let sane = !numeric.is_empty()
-        && numeric.len() <= 24
-        && std::str::from_utf8(numeric).ok()?.parse::<f64>().is_ok();
-    (sane && rest.len() <= 64).then(|| rest.to_vec())
 }

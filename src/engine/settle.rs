@@ -15,7 +15,7 @@ pub type SettleOutcome = Result<Result<Settled, NotSettled>, Failure>;
 impl Engine {
     /// Reads a `lease_id`; `None` when this deployment never made it.
     pub fn open_lease(&self, lease_id: &str) -> Option<Lease> {
-        self.inner.key.open(lease_id).ok()
+        self.store().open_lease(lease_id).ok()
     }
 
     /// # Errors

@@ -28,9 +28,19 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         }
     }
 
-    /// Who waits for the queue and is still there.
-    pub(super) fn count(&self, queue: &Q, alive: impl Fn(&T) -> bool) -> usize {
-        let classes = self.lines.get(queue).into_iter().flatten();
+    /// Who waits for the queue in one of some classes and is still there.
+    pub(super) fn count(
+        &self,
+        queue: &Q,
+        in_class: impl Fn(&C) -> bool,
+        alive: impl Fn(&T) -> bool,
+    ) -> usize {
+        let classes = self
+            .lines
+            .get(queue)
+            .into_iter()
+            .flatten()
+            .filter(|(class, _)| in_class(class));
         let waiters = classes
             .flat_map(|(_, line)| line)
             .filter_map(|id| self.live.get(id));
@@ -210,7 +220,7 @@ mod tests {
             list.park("q", "", 10, item);
         }
         assert_eq!(items(list.wake(&"q", 1, |item| *item != 'a')), "b");
-        assert_eq!(list.count(&"q", |_| true), 0);
+        assert_eq!(list.count(&"q", |_| true, |_| true), 0);
     }
 
     #[test]
@@ -233,6 +243,8 @@ mod tests {
         list.park("q", "y", 10, 'c');
         assert_eq!(items(list.wake(&"q", 1, |_| true)), "ac");
         assert!(list.waits_in_class(&"q", &"x") && !list.waits_in_class(&"q", &"y"));
+        assert_eq!(list.count(&"q", |class| *class == "x", |_| true), 1);
+        assert_eq!(list.count(&"q", |class| *class == "y", |_| true), 0);
     }
 
     #[test]
@@ -253,9 +265,9 @@ mod tests {
         for item in ['a', 'b', 'c'] {
             list.park("q", "", 10, item);
         }
-        assert_eq!(list.count(&"q", |item| *item != 'b'), 2);
+        assert_eq!(list.count(&"q", |_| true, |item| *item != 'b'), 2);
         list.prune(&"q", |item| *item != 'b');
-        assert_eq!(list.count(&"q", |_| true), 2);
+        assert_eq!(list.count(&"q", |_| true, |_| true), 2);
         assert_eq!(items(list.wake(&"q", 5, |_| true)), "ac");
     }
 }

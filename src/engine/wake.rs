@@ -37,9 +37,13 @@ pub(super) async fn listen(
             }
             let mut messages = pubsub.on_message();
             while let Some(message) = messages.next().await {
-                match message.get_channel_name() {
-                    keys::ENDED => ended(message.get_payload_bytes(), &follow),
-                    _ => hint(message.get_payload_bytes(), &replica, &routes),
+                let payload = message.get_payload_bytes();
+                if message.get_channel_name() == keys::ENDED {
+                    ended(payload, &follow);
+                } else if payload != keys::SECRET.as_bytes() {
+                    hint(payload, &replica, &routes);
+                } else if let Err(error) = store.agree_on_lease_key().await {
+                    tracing::debug!(%error, "a new lease key is not known yet");
                 }
             }
             redis::RedisResult::Ok(())

@@ -254,14 +254,6 @@ mod tests {
         read_lines(&Bytes::copy_from_slice(body), &PRODUCER)
     }
 
-    fn pointers(problem: &Problem) -> Vec<&str> {
-        problem
-            .errors()
-            .iter()
-            .map(|error| error.pointer.as_str())
-            .collect()
-    }
-
     #[test]
     fn a_bad_task_fails_alone_and_names_its_place() {
         let batch = json_batch(r#"{"tasks":[{"payload":[]},{"priority":-1},7,{"nmae":1},null]}"#).unwrap();
@@ -272,7 +264,7 @@ mod tests {
             (3, "/tasks/3/nmae"),
             (4, "/tasks/4"),
         ] {
-            assert_eq!(pointers(batch.items[index].as_ref().unwrap_err()), [pointer]);
+            assert_eq!(batch.items[index].as_ref().unwrap_err().pointers(), [pointer]);
         }
     }
 
@@ -281,7 +273,7 @@ mod tests {
         let problem = json_batch(r#"{"tasks":[{},{"priority":-1},7],"atomic":true}"#)
             .err()
             .unwrap();
-        assert_eq!(pointers(&problem), ["/tasks/1/priority", "/tasks/2"]);
+        assert_eq!(problem.pointers(), ["/tasks/1/priority", "/tasks/2"]);
     }
 
     #[test]
@@ -321,7 +313,7 @@ mod tests {
             (r#"{"tasks":{}}"#, "/tasks"),
             (r#"{"tasks":[],"all":1}"#, "/all"),
         ] {
-            assert_eq!(pointers(&json_batch(body).err().unwrap()), [pointer], "{body}");
+            assert_eq!(json_batch(body).err().unwrap().pointers(), [pointer], "{body}");
         }
         assert!(json_batch(r#"{"tasks":[]}"#).unwrap().items.is_empty());
     }
@@ -339,7 +331,7 @@ mod tests {
             .collect();
         let (malformed, invalid) = (Some(Code::MalformedJson), Some(Code::ValidationFailed));
         assert_eq!(codes, [None, malformed, malformed, invalid, invalid, None]);
-        assert_eq!(pointers(batch.items[4].as_ref().err().unwrap()), ["/priority"]);
+        assert_eq!(batch.items[4].as_ref().err().unwrap().pointers(), ["/priority"]);
         assert_eq!(batch.items[5].as_ref().unwrap().payload.as_str(), "[ ]");
     }
 

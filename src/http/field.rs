@@ -8,6 +8,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use super::problem::Code;
 
 mod lists;
+mod nested;
 mod numbers;
 mod object;
 mod plain;
@@ -16,6 +17,7 @@ mod texts;
 mod wrong;
 
 pub(super) use lists::{Headers, ListOf, Several};
+pub(super) use nested::{Nested, nested};
 pub(super) use numbers::{Integer, Seconds, number};
 pub(super) use object::Object;
 pub(super) use plain::{Any, Flag, Later};

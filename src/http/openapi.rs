@@ -11,7 +11,7 @@ use utoipa::openapi::{
 };
 
 use super::problem::{Code, ProblemDocument, Retry};
-use super::{batch, queues, samples, settle, tasks, wire};
+use super::{batch, dead_letters, queues, samples, settle, tasks, wire};
 
 /// Rises with the API, not with each release: otherwise every release would change the document.
 pub const API_VERSION: &str = "1.0.0";
@@ -114,13 +114,13 @@ fn header_ref(name: &str) -> Ref {
         (name = "tasks", description = "For producers, and for whoever looks at tasks."),
         (name = "leases", description = "For workers."),
         (name = "queues", description = "For operators."),
-        (name = "dead letters", description = "For operators: tasks that used up their attempts, were rejected or expired."),
+        (name = "dead_letters", description = "For operators: tasks that used up their attempts, were rejected, or expired."),
         (name = "service", description = "The service itself."),
     ),
     components(schemas(
         ProblemDocument, super::problem::FieldError,
-        tasks::new_task::NewTaskRequest, batch::BatchRequest,
-        settle::error::ErrorRequest,
+        tasks::new_task::NewTaskRequest, tasks::cancel::CancelFilterRequest, batch::BatchRequest,
+        settle::error::ErrorRequest, dead_letters::filter::DeadLetterFilter,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,
         queues::config::DeadLetterConfig, queues::config::RetentionConfig, queues::config::NameConfigRequest,

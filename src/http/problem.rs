@@ -66,6 +66,12 @@ impl Problem {
         &self.0.errors
     }
 
+    /// Where something is wrong, in the order of `errors`.
+    #[cfg(test)]
+    pub(super) fn pointers(&self) -> Vec<String> {
+        self.0.errors.iter().map(|error| error.pointer.clone()).collect()
+    }
+
     /// Names what is wrong in the request. `detail` alone is enough for a person where it is one thing.
     pub(super) fn of_fields(code: Code, errors: Vec<FieldError>) -> Self {
         let mut problem = match &errors[..] {

@@ -26,6 +26,7 @@ impl Producer {
             headers: Default::default(),
             traceparent: self.traceparent.clone(),
             tracestate: self.tracestate.clone(),
+            replayed_from: None,
         }
     }
 }

@@ -58,6 +58,11 @@ impl QueryFields {
         }
     }
 
+    /// Notes that a parameter goes together with no other of its kind.
+    pub(super) fn refuse(&mut self, name: &str, detail: &'static str) {
+        self.wrong.add_named("query", name, detail);
+    }
+
     pub(super) fn finish(self) -> Result<(), Problem> {
         self.wrong.into_result()
     }

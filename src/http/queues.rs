@@ -25,10 +25,13 @@ use crate::domain::{Millis, QueueName};
 use crate::engine::{ConfigWrite, QueueInfo};
 
 pub(super) mod config;
+pub(super) mod delete;
 mod merge;
 mod precondition;
+pub(super) mod purge;
 mod shown;
 pub(super) mod stats;
+pub(super) mod verify;
 
 use config::QueueConfigRequest;
 use precondition::{Precondition, PreconditionHeaders};
@@ -307,6 +310,6 @@ mod tests {
             config::read(r#"{"lease_seconds":60}"#).unwrap(),
             r#"{"max_lease_seconds":30}"#,
         );
-        assert_eq!(meets.unwrap_err().errors()[0].pointer, "/lease_seconds");
+        assert_eq!(meets.unwrap_err().pointers(), ["/lease_seconds"]);
     }
 }

@@ -6,19 +6,27 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::batch;
+use super::dead_letters::ReplayedAnswer;
+use super::dead_letters::bulk::BulkReplayAnswer;
+use super::doctor;
 use super::leases;
 use super::problem::Code;
 use super::queues;
 use super::settle::answer::SettleAnswer;
 use super::tasks::EnqueueAnswer;
+use super::tasks::cancel::{CancelAnswer, CancelManyAnswer};
+use super::tasks::change::ChangeAnswer;
 use super::tasks::view::TaskAnswer;
+use crate::domain::audit::{Audit, Disagreement, Kind};
+use crate::domain::change::{Cancelled, Changed};
+use crate::domain::checkup::Check;
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::Settled;
 use crate::domain::task::{
     Attempt, AttemptOutcome, DeadReason, Enqueued, Json, LeasedTask, Meta, Priority, TaskError, TaskView,
 };
 use crate::domain::{Millis, QueueName, TaskId, TaskName, TaskState};
-use crate::engine::{QueueInfo, QueueStats};
+use crate::engine::{Progress, QueueInfo, QueueStats};
 
 const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
 
@@ -86,6 +94,43 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
                 already: false,
             }),
         ),
+        ("dead_letter", "200", json(&TaskAnswer::of(&queue, &dead()))),
+        (
+            "replay_dead_letter",
+            "201",
+            json(&ReplayedAnswer {
+                id: id(),
+                replayed_from: TaskId::parse("068n61q8004v6q1m9k3a5c0").expect("a sound id"),
+            }),
+        ),
+        (
+            "replay_dead_letters",
+            "200",
+            json(&BulkReplayAnswer {
+                matched: 1_000,
+                replayed: 998,
+                skipped: 2,
+                next_cursor: Some("YgAAAaMYV9h4".to_owned()),
+            }),
+        ),
+        ("verify", "200", json(&queues::verify::AuditAnswer::of(&audit()))),
+        ("doctor", "200", json(&doctor::CheckupAnswer::of(&checkup()))),
+        (
+            "cancel",
+            "200",
+            json(&CancelAnswer::of(id(), Cancelled::Requested)),
+        ),
+        (
+            "cancel_many",
+            "200",
+            json(&CancelManyAnswer::from(Progress {
+                matched: 120,
+                done: 118,
+                cancel_requested: 2,
+                next_cursor: None,
+            })),
+        ),
+        ("patch_task", "200", json(&ChangeAnswer::from(changed()))),
         ("queue", "200", json(&queues::QueueAnswer::of(info()))),
         (
             "stats",
@@ -103,12 +148,46 @@ fn id() -> TaskId {
     TaskId::parse("068o8dg2f04v6q1m9k3a5c0").expect("a sound id")
 }
 
+fn audit() -> Audit {
+    Audit {
+        checked: 120,
+        tasks: 120,
+        problems: vec![Disagreement {
+            kind: Kind::Lost,
+            id: Some(id()),
+            detail: "it has a record and is in no state index".to_owned(),
+        }],
+        problems_total: 1,
+        next_cursor: None,
+    }
+}
+
+fn checkup() -> Vec<Check> {
+    vec![
+        Check::ok("version", "Redis 7.0.15"),
+        Check::fail(
+            "eviction",
+            "allkeys-lru",
+            "Set maxmemory-policy noeviction: an evicted key is a lost task.",
+        ),
+    ]
+}
+
 fn payload() -> Json {
     Json::from_checked(r#"{"to":"a@example.com"}"#.into())
 }
 
 fn name() -> TaskName {
     TaskName::parse("welcome").expect("a sound name")
+}
+
+fn changed() -> Changed {
+    Changed {
+        id: id(),
+        state: TaskState::Ready,
+        priority: Priority::new(100).expect("within its limits"),
+        ready_at: ACCEPTED,
+    }
 }
 
 fn nacked() -> Settled {

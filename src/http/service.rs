@@ -90,6 +90,14 @@ limits_answer! {
     history_bytes_max: usize = limits::HISTORY_BYTES_MAX;
     /// Items of a page.
     page_items_max: usize = limits::PAGE_MAX;
+    /// Tasks ahead of a waiting one that are counted exactly.
+    ahead_max: usize = limits::AHEAD_MAX;
+    /// Problems of an audit that are told; more are counted.
+    problems_max: usize = limits::PROBLEMS_MAX;
+    /// That one part of an audit may take.
+    verify_seconds_max: u64 = limits::VERIFY_SECONDS_MAX;
+    /// Tasks that one call of bulk work handles.
+    bulk_tasks_max: usize = limits::BULK_TASKS_MAX;
     /// Names with an entry of their own in one queue's config.
     names_max: usize = limits::NAMES_MAX;
 }

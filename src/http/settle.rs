@@ -299,8 +299,8 @@ mod tests {
             ]
         );
         assert_eq!(
-            results[3].as_ref().unwrap_err().errors()[0].pointer,
-            "/operations/3/result"
+            results[3].as_ref().unwrap_err().pointers(),
+            ["/operations/3/result"]
         );
 
         let shown = serde_json::to_value(answer::items(&results)).unwrap();

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::{At, Field, Parsed, Seconds, Wrong, shape};
+use super::field::{At, Field, Object, Parsed, Seconds, Wrong, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::path::{InQueue, InTask, QueuePath, TaskPath};
@@ -25,6 +25,9 @@ use crate::domain::task::Enqueued;
 use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::TaskFilter;
 
+pub(super) mod cancel;
+pub(super) mod change;
+pub(super) mod explain;
 pub(super) mod new_task;
 pub(super) mod view;
 
@@ -109,6 +112,21 @@ const WAIT: Field<Parsed<Duration>> = Field::new(
 );
 
 shape! {
+    /// No fields: the path says all.
+    EmptyRequest:
+}
+
+impl EmptyRequest {
+    /// What nobody reads is refused.
+    fn check(body: &[u8]) -> Result<(), Problem> {
+        let mut wrong = Wrong::default();
+        let fields = json::open(json::text(body)?, None)?;
+        Object::new(fields, Self::SHAPE, At::Root, &mut wrong);
+        wrong.into_result()
+    }
+}
+
+shape! {
     /// How to read a task.
     TaskQuery: WAIT
 }
@@ -146,7 +164,11 @@ pub(super) async fn task(
         .task_when_finished(&queue, id, wait)
         .await?
         .ok_or_else(|| Code::TaskUnknown.problem())?;
-    Ok(Json(TaskAnswer::of(&queue, &task)).into_response())
+    let waiting = match task.state {
+        TaskState::Scheduled | TaskState::Ready => api.engine()?.explain(&queue, id, &task.name).await?,
+        _ => None,
+    };
+    Ok(Json(TaskAnswer::of(&queue, &task).because(waiting)).into_response())
 }
 
 const STATE: Field<Parsed<TaskState>> = Field::required(

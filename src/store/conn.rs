@@ -1,5 +1,6 @@
 //! The one door to Redis: connections, pipelines of script calls, and what becomes of their errors.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +12,9 @@ use deadpool_redis::redis::{
 };
 use deadpool_redis::{Manager, Pool, PoolError, Runtime};
 
+use super::confirm::Confirm;
 use super::error::StoreError;
+use super::keyring::Keyring;
 use super::keys::QueueKeys;
 use super::ops::Op;
 use super::reply::Reply;
@@ -26,6 +29,8 @@ pub struct StoreSettings {
     pub connections: usize,
     /// How long an answer may take before its outcome counts as unknown.
     pub response_timeout: Duration,
+    /// Replicas that must have a write before it counts as done; more than a second without them makes it unknown.
+    pub replicas: Option<NonZeroU8>,
     pub clock: Clock,
 }
 
@@ -35,6 +40,7 @@ impl StoreSettings {
             url: url.into(),
             connections: 16,
             response_timeout: Duration::from_secs(5),
+            replicas: None,
             clock: Clock::Redis,
         }
     }
@@ -45,7 +51,10 @@ impl StoreSettings {
 pub struct Store {
     pool: Pool,
     clock: Clock,
+    response_timeout: Duration,
+    confirm: Confirm,
     info: Arc<redis::ConnectionInfo>,
+    keyring: Arc<Keyring>,
     /// This Redis has no functions, or does not let us load any.
     plain: Arc<AtomicBool>,
 }
@@ -75,7 +84,10 @@ impl Store {
         Ok(Self {
             pool,
             clock: settings.clock,
+            response_timeout: settings.response_timeout,
+            confirm: Confirm::by(settings.replicas),
             info: Arc::new(info),
+            keyring: Arc::new(Keyring::fresh()),
             plain: Arc::default(),
         })
     }
@@ -83,6 +95,15 @@ impl Store {
     /// Where Redis is, for the connection that listens for wake-ups.
     pub(crate) fn info(&self) -> &redis::ConnectionInfo {
         &self.info
+    }
+
+    /// How long an answer may take before its outcome counts as unknown.
+    pub(crate) fn response_timeout(&self) -> Duration {
+        self.response_timeout
+    }
+
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// A connection to keep; it connects when first used and again after it broke.
@@ -111,9 +132,19 @@ impl Store {
         }
     }
 
+    /// Whether operations go out as plain scripts.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain.load(Ordering::Relaxed)
+    }
+
     /// One command on a connection of the pool. Not for hot paths.
     pub(crate) async fn command<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.conn().command(command).await
+    }
+
+    /// As [`Self::command`], for a write that must outlive what the durability level says.
+    pub(crate) async fn write<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.conn().write(command).await
     }
 }
 
@@ -158,6 +189,14 @@ impl Batch {
     }
 }
 
+/// What became of a batch.
+pub struct Answers {
+    /// In order. Errors are per call: one cannot fail another.
+    pub replies: Vec<Result<Reply, StoreError>>,
+    /// Whether replicas have all of it, where the store asks for that. If not, what was done is done in the primary alone.
+    pub confirmed: Result<(), StoreError>,
+}
+
 /// A connection that one owner keeps while it is busy.
 pub struct Conn {
     store: Store,
@@ -165,12 +204,17 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// Sends all calls and waits for all answers, in order. Errors are per call: one cannot fail another.
-    pub async fn send(&mut self, batch: Batch) -> Vec<Result<Reply, StoreError>> {
-        let mut answers = self.round(&batch.pipeline, &batch.scripts).await;
-        let forgotten: Vec<usize> = (0..answers.len())
+    /// Sends all calls and waits for all answers, and for the replicas.
+    pub async fn send(&mut self, batch: Batch) -> Answers {
+        let confirm = self.store.confirm;
+        self.send_and(confirm, batch).await
+    }
+
+    async fn send_and(&mut self, confirm: Confirm, mut batch: Batch) -> Answers {
+        let mut answers = self.round(&mut batch.pipeline, &batch.scripts, confirm).await;
+        let forgotten: Vec<usize> = (0..answers.replies.len())
             .filter(|&i| {
-                answers[i]
+                answers.replies[i]
                     .as_ref()
                     .is_err_and(|error| *error == StoreError::FORGOTTEN)
             })
@@ -181,7 +225,7 @@ impl Conn {
         if let Err(error) = self.load_scripts(batch.clock).await {
             tracing::error!(%error, "the scripts cannot be loaded into Redis");
             for i in forgotten {
-                answers[i] = Err(error.clone());
+                answers.replies[i] = Err(error.clone());
             }
         } else {
             let plain = self.store.plain.load(Ordering::Relaxed);
@@ -198,38 +242,42 @@ impl Conn {
                 again.add_command(cmd);
                 scripts.push(batch.scripts[i]);
             }
-            for (i, answer) in forgotten.into_iter().zip(self.round(&again, &scripts).await) {
-                answers[i] = answer;
+            let second = self.round(&mut again, &scripts, confirm).await;
+            for (i, answer) in forgotten.into_iter().zip(second.replies) {
+                answers.replies[i] = answer;
             }
+            answers.confirmed = second.confirmed;
         }
         answers
     }
 
     async fn round(
         &mut self,
-        pipeline: &Pipeline,
+        pipeline: &mut Pipeline,
         scripts: &[&'static Script],
-    ) -> Vec<Result<Reply, StoreError>> {
+        confirm: Confirm,
+    ) -> Answers {
+        let failed = |error: StoreError| Answers {
+            replies: vec![Err(error); scripts.len()],
+            confirmed: Ok(()),
+        };
         let connection = match self.connection().await {
             Ok(connection) => connection,
-            Err(error) => return vec![Err(error); scripts.len()],
+            Err(error) => return failed(error),
         };
-        let answered = connection.req_packed_commands(pipeline, 0, scripts.len()).await;
-        let answers = match answered {
-            Ok(values) => values
-                .into_iter()
-                .zip(scripts)
-                .map(|(value, script)| read(value, script))
-                .collect(),
-            Err(error) => vec![Err(StoreError::of_sent(&error)); scripts.len()],
+        let count = scripts.len() + confirm.ask(pipeline);
+        let answers = match connection.req_packed_commands(pipeline, 0, count).await {
+            Ok(values) => {
+                let mut values = values.into_iter();
+                let replies = scripts.iter().zip(values.by_ref());
+                Answers {
+                    replies: replies.map(|(script, value)| read(value, script)).collect(),
+                    confirmed: confirm.read(values.next()),
+                }
+            }
+            Err(error) => failed(StoreError::of_sent(&error)),
         };
-        let spoilt =
-            |answer: &Result<Reply, StoreError>| answer.as_ref().is_err_and(StoreError::spoils_connection);
-        if answers.iter().any(spoilt)
-            && let Some(connection) = self.open.take()
-        {
-            drop(deadpool_redis::Connection::take(connection));
-        }
+        self.discard_spoilt(&answers.replies);
         answers
     }
 
@@ -238,8 +286,16 @@ impl Conn {
     pub async fn call<O: Op>(&mut self, keys: &QueueKeys, op: &O) -> Result<O::Outcome, StoreError> {
         let mut batch = self.store.batch();
         batch.push(keys, op);
-        let answer = self.send(batch).await.pop().expect("one answer per call");
-        op.outcome(answer?).map_err(|bad| bad_reply(O::SCRIPT, &bad))
+        let writes = batch.scripts[0].writes;
+        let confirm = if writes {
+            self.store.confirm
+        } else {
+            Confirm::default()
+        };
+        let mut answers = self.send_and(confirm, batch).await;
+        let answer = answers.replies.pop().expect("one answer per call")?;
+        answers.confirmed?;
+        op.outcome(answer).map_err(|bad| bad_reply(O::SCRIPT, &bad))
     }
 
     pub(crate) async fn command<T: redis::FromRedisValue>(&mut self, command: &Cmd) -> Result<T, StoreError> {
@@ -248,12 +304,38 @@ impl Conn {
             .query_async(connection)
             .await
             .map_err(|error| StoreError::of_sent(&error));
-        if answer.as_ref().is_err_and(StoreError::spoils_connection)
+        self.discard_spoilt(std::slice::from_ref(&answer));
+        answer
+    }
+
+    pub(crate) async fn write<T: redis::FromRedisValue>(&mut self, command: &Cmd) -> Result<T, StoreError> {
+        let confirm = self.store.confirm;
+        let mut pipeline = Pipeline::new();
+        pipeline.add_command(command.clone());
+        let count = 1 + confirm.ask(&mut pipeline);
+        let connection = self.connection().await?;
+        let answered = connection.req_packed_commands(&pipeline, 0, count).await;
+        let answered = answered.and_then(|values| {
+            let mut values = values.into_iter();
+            let first = values.next().unwrap_or(Value::Nil).extract_error()?;
+            Ok((redis::from_redis_value(first)?, values.next()))
+        });
+        let answered = answered.map_err(|error| StoreError::of_sent(&error));
+        self.discard_spoilt(std::slice::from_ref(&answered));
+        let (answer, confirmed) = answered?;
+        confirm.read(confirmed)?;
+        Ok(answer)
+    }
+
+    /// Takes the connection from the pool, which would lend it again, when an answer says that it is of no more use.
+    fn discard_spoilt<T>(&mut self, answers: &[Result<T, StoreError>]) {
+        let spoilt =
+            |answer: &Result<T, StoreError>| answer.as_ref().is_err_and(StoreError::spoils_connection);
+        if answers.iter().any(spoilt)
             && let Some(connection) = self.open.take()
         {
             drop(deadpool_redis::Connection::take(connection));
         }
-        answer
     }
 
     async fn connection(&mut self) -> Result<&mut deadpool_redis::Connection, StoreError> {

@@ -15,6 +15,7 @@
 mod conf;
 mod dir;
 mod find;
+pub mod health;
 mod keeper;
 pub mod leash;
 mod log;

@@ -20,6 +20,7 @@
 //! | `…:turn` | zset | group → pass | the group has nothing ready |
 //! | `…:mark`, `…:mark_old` | hash | task id \[grant\] → how the lease ended (`lua/settle.lua`) | 5 to 11 min |
 //! | `…:req`, `…:req_at` | hash, zset | `request_id` → grants; → when they end | then |
+//! | `…:stale` | hash | lane → entries of its list whose tasks left otherwise than by a grant (`lua/waiting.lua`) | they are dropped |
 //! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
 //! | `…:back:<lane>` | zset | tick, task id → place | the lane is empty |
 //! | `…:heads:<group>` | zset | `priority/name` → order score of the lane's head | the group has nothing ready |
@@ -27,7 +28,7 @@
 //! | `lq:1:queues` | hash | queue → when it was made | the queue is deleted |
 //! | `lq:1:hints` | zset | queue → when a sweep is due | swept |
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
-//! | `lq:1:wake` | channel | queue, ready tasks, replica | |
+//! | `lq:1:wake` | channel | queue, ready tasks, replica; or `lq:1:secret` when that is a new one | |
 //! | `lq:1:ended` | channel | queue, ids of tasks that ended and that somebody follows | |
 //!
 //! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
@@ -50,10 +51,10 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 22;
     pub const ROLES: [&'static str; Self::COUNT] = [
         "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark",
-        "mark_old", "req", "req_at", "letter", "alike", "print", "followed", "linger",
+        "mark_old", "req", "req_at", "stale", "letter", "alike", "print", "followed", "linger",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

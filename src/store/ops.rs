@@ -6,20 +6,36 @@ use super::reply::{BadReply, Reply};
 use crate::domain::Millis;
 
 pub mod ack;
+pub mod cancel;
 pub mod configure;
+pub mod dead;
 pub mod dead_groups;
+pub mod delete;
+pub mod discard;
 pub mod enqueue;
+pub mod explain;
 pub mod extend;
 pub mod follow;
 pub mod lease;
 pub mod list;
 pub mod nack;
 pub mod overview;
+pub mod patch;
+pub mod purge;
+pub mod purge_dead;
 pub mod recall;
 pub mod release;
 pub mod reorder;
+pub mod replay;
+pub mod select;
 pub mod show;
 pub mod sweep;
+pub mod verify;
+pub mod verify_counts;
+pub mod verify_done;
+pub mod verify_index;
+pub mod verify_lane;
+pub mod verify_tasks;
 
 /// A typed script call on one queue.
 pub trait Op {
@@ -81,10 +97,11 @@ fn settled<T>(
 
 /// One letter per state, as the scripts write it.
 fn state(letter: &str) -> Result<crate::domain::TaskState, BadReply> {
-    use crate::domain::TaskState::{Cancelled, Completed, Dead, Ready, Scheduled};
+    use crate::domain::TaskState::{Cancelled, Completed, Dead, Leased, Ready, Scheduled};
     Ok(match letter {
         "r" => Ready,
         "s" => Scheduled,
+        "l" => Leased,
         "d" => Dead,
         "x" => Cancelled,
         "c" => Completed,

@@ -29,6 +29,15 @@ const REASON: u8 = 16;
 pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
     let payload = task.payload.bytes();
     let big = payload.len() > INLINE_PAYLOAD_MAX;
+    let mut out = head(task, policy, big);
+    if !big {
+        out.extend_from_slice(payload);
+    }
+    (out, big.then(|| payload.clone()))
+}
+
+/// What stands before the payload; for a `big` one, which lies apart, that is the whole record.
+pub fn head(task: &NewTask, policy: Policy, big: bool) -> Vec<u8> {
     let meta = (!task.meta.is_empty()).then(|| serde_json::to_vec(&task.meta).expect("strings become JSON"));
     let mut flags = 0;
     for (bit, set) in [
@@ -40,7 +49,8 @@ pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
     ] {
         flags |= if set { bit } else { 0 };
     }
-    let mut out = Vec::with_capacity(32 + task.name.as_str().len() + if big { 0 } else { payload.len() });
+    let payload_bytes = if big { 0 } else { task.payload.bytes().len() };
+    let mut out = Vec::with_capacity(32 + task.name.as_str().len() + payload_bytes);
     out.extend_from_slice(&flags.to_be_bytes());
     if flags & MAX_ATTEMPTS != 0 {
         out.extend_from_slice(&policy.max_attempts.to_be_bytes());
@@ -59,10 +69,7 @@ pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
         out.extend_from_slice(&bytes.to_be_bytes());
         out.extend_from_slice(meta);
     }
-    if !big {
-        out.extend_from_slice(payload);
-    }
-    (out, big.then(|| payload.clone()))
+    out
 }
 
 fn push_short(out: &mut Vec<u8>, text: &str) {

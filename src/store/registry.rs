@@ -1,4 +1,4 @@
-//! What belongs to no queue: which queues there are, when they want a sweep, and the deployment's secret.
+//! What belongs to no queue: which queues there are, and when they want a sweep.
 //!
 //! In a cluster these keys lie in other slots than the queues' own, so they are written beside the scripts: a
 //! queue is registered before its first write, and hints are only hints, repaired by the slow sweep.
@@ -6,12 +6,11 @@
 use std::collections::HashMap;
 
 use deadpool_redis::redis::{self, cmd};
-use rand::RngCore;
 
 use super::conn::{Conn, Store};
 use super::error::StoreError;
 use super::keys;
-use crate::domain::{LeaseKey, Millis, QueueName};
+use crate::domain::{Millis, QueueName};
 
 /// What Redis says of its append-only file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,23 +23,6 @@ pub struct Syncing {
 }
 
 impl Store {
-    /// The key behind every `lease_id`, made by whoever comes first.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub async fn lease_key(&self) -> Result<LeaseKey, StoreError> {
-        let mut fresh = [0u8; LeaseKey::BYTES];
-        rand::rng().fill_bytes(&mut fresh);
-        let _: redis::Value = self
-            .command(cmd("SET").arg(keys::SECRET).arg(&fresh[..]).arg("NX"))
-            .await?;
-        let secret: Vec<u8> = self.command(cmd("GET").arg(keys::SECRET)).await?;
-        let secret = secret
-            .try_into()
-            .map_err(|_| StoreError::Broken("the lease secret has another length".to_owned()))?;
-        Ok(LeaseKey::new(&secret))
-    }
-
     /// Notes a queue; `false` when there are `max` already and this is none of them.
     ///
     /// # Errors
@@ -52,19 +34,44 @@ impl Store {
         if known {
             return Ok(true);
         }
+        // A Redis that lost everything has lost the lease key, too; its first queue is soon leased from.
+        self.agree_on_lease_key().await?;
         let queues: usize = self.command(cmd("HLEN").arg(keys::QUEUES)).await?;
         if queues >= max {
             return Ok(false);
         }
+        self.note(queue).await?;
+        Ok(true)
+    }
+
+    /// Notes a queue that is there: whoever made it does so again afterwards, because a deletion may have struck it off meanwhile.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn note(&self, queue: &QueueName) -> Result<(), StoreError> {
         let _: i64 = self
-            .command(
+            .write(
                 cmd("HSETNX")
                     .arg(keys::QUEUES)
                     .arg(queue.as_str())
                     .arg(Millis::local().get()),
             )
             .await?;
-        Ok(true)
+        Ok(())
+    }
+
+    /// Strikes off a queue that was deleted. Somebody may have made it anew: look afterwards, and [`Self::note`] it then.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn unregister(&self, queue: &QueueName) -> Result<(), StoreError> {
+        let _: i64 = self
+            .command(cmd("HDEL").arg(keys::QUEUES).arg(queue.as_str()))
+            .await?;
+        let _: i64 = self
+            .command(cmd("ZREM").arg(keys::HINTS).arg(queue.as_str()))
+            .await?;
+        Ok(())
     }
 
     /// Wakes those who wait for a queue at other replicas: scripts tell only who asked, and a queue that was not there
@@ -101,13 +108,13 @@ impl Store {
         })
     }
 
-    /// Redis takes a write; also keeps the probe bounded.
+    /// Redis takes a write, and replicas have it where they must; also keeps the probe bounded.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub async fn probe(&self) -> Result<(), StoreError> {
         let _: redis::Value = self
-            .command(cmd("SET").arg("lq:1:probe").arg(1).arg("PX").arg(60_000))
+            .write(cmd("SET").arg("lq:1:probe").arg(1).arg("PX").arg(60_000))
             .await?;
         Ok(())
     }

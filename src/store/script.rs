@@ -28,6 +28,8 @@ pub(crate) const LIBRARY: &str = "leaseq_";
 /// One operation, both ways to call it.
 pub struct Script {
     pub name: &'static str,
+    /// Whether it may change anything.
+    pub(crate) writes: bool,
     /// For `FCALL`.
     pub(crate) function: String,
     /// For `SCRIPT LOAD` and `EVALSHA`.
@@ -59,8 +61,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes history requests grant plain draw several marks settle followed finish deaths bury retry late);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep configure reorder overview show list follow dead_groups);
+files!(PARTS, "lua/": rotation task lanes waiting clear history requests grant plain draw several marks settle followed finish deaths bury retry late examine);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -100,6 +102,7 @@ fn constants(clock: Clock) -> String {
          local RETRY_BASE_MS, RETRY_FACTOR, RETRY_MAX_MS = {}, {}, {}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
+         local LOOK_MAX = {}\n\
          local HINTS = '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
          local DEAD_GROUPS_MAX, FOLLOWED_MAX, REJECT_ENQUEUE, ENDED = {}, {}, {}, '{}'\n\
@@ -116,6 +119,7 @@ fn constants(clock: Clock) -> String {
         Order::Fifo as u8,
         Keep::Results as u8,
         Keep::None as u8,
+        limits::PAGE_SCAN_MAX,
         keys::WAKE,
         limits::DEAD_GROUPS_MAX,
         limits::FOLLOWED_MAX,
@@ -241,6 +245,7 @@ fn assemble(clock: Clock) -> Library {
         let plain = text(plain_pieces(source, clock));
         Script {
             name: source.0,
+            writes: !named(source.1, "Flags").contains(&"no-writes"),
             function: function(source.0, &hash),
             sha: redis::Script::new(&plain).get_hash().to_owned(),
             plain,
@@ -261,6 +266,25 @@ pub fn library(clock: Clock) -> &'static Library {
         Clock::Redis => &ON_REDIS_TIME,
         Clock::Test => &ON_TEST_TIME,
     }
+}
+
+/// The commands that the Lua files send, by name.
+pub(crate) fn commands() -> BTreeSet<&'static str> {
+    let texts = PARTS
+        .iter()
+        .chain(SOURCES)
+        .map(|(_, text)| *text)
+        .chain([PRELUDE]);
+    let sent = texts.flat_map(|text| {
+        ["call(", "many("]
+            .into_iter()
+            .flat_map(|mark| text.split(mark).skip(1))
+    });
+    // Up to the key; an expression may choose between two.
+    sent.filter_map(|rest| rest.split(',').next())
+        .flat_map(|first| first.split('\'').skip(1).step_by(2))
+        .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()))
+        .collect()
 }
 
 pub(crate) fn script(clock: Clock, name: &'static str) -> &'static Script {

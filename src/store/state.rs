@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places (`lua/prelude.lua`).
-pub const FIELDS: [&str; 23] = [
+pub const FIELDS: [&str; 24] = [
     "version",
     "order",
     "aging_ms",
@@ -19,6 +19,7 @@ pub const FIELDS: [&str; 23] = [
     "done_since",
     "marks_at",
     "retried_at",
+    "leased_at",
     "keep",
     "completed_ms",
     "completed_max",

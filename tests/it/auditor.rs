@@ -6,7 +6,7 @@ use crate::support::audit::audit;
 use crate::support::queue::{Queue, T0, delayed, grouped, task};
 
 /// A queue with a task in every state: fresh, returned, scheduled, leased, dead, completed.
-async fn varied() -> Queue {
+pub async fn varied() -> Queue {
     let queue = Queue::start().await;
     queue.enqueue(&[task(), task(), task(), task(), task()]).await;
     let held = queue.lease(4).await;

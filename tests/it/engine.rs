@@ -1,5 +1,7 @@
 //! The engine over a private Redis: group commit, waiting, give-back.
 
+mod dead_letters;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -14,11 +14,12 @@ mod fleet;
 mod history;
 mod phone;
 mod power;
-mod proxy;
+pub(crate) mod proxy;
 mod run;
 
 mod calm;
 mod kills;
+mod late;
 mod outages;
 mod stops;
 mod terminated;

@@ -5,11 +5,14 @@
 
 pub(crate) mod api;
 mod crash;
-mod dead_letters;
+mod dead_bounds;
+pub(crate) mod dead_letters;
 mod durability;
 mod enqueue;
+mod explain;
 mod lease;
 mod leave;
+mod operate;
 mod outage;
 mod queues;
 mod refused;

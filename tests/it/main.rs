@@ -5,9 +5,11 @@
 
 mod auditor;
 mod engine;
+mod explain;
 mod histories;
 mod http;
 mod model;
 mod process;
 mod scripts;
 mod support;
+mod verify;

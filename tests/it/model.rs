@@ -9,12 +9,16 @@
 //! it belongs into [`promises`], under the name of what it broke.
 
 mod answer;
+mod dead;
 mod follow;
 mod grant;
 mod history;
 mod housekeeping;
+mod live;
 mod look;
 mod marks;
+mod operate;
+mod operated;
 mod promises;
 mod queue;
 mod seen;

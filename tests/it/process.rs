@@ -4,7 +4,10 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used)]
 
+mod dlq;
 mod embedded;
+mod manage;
+mod operate;
 pub(crate) mod running;
 mod serve;
 pub(crate) mod service;

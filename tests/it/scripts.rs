@@ -2,6 +2,7 @@
 
 mod connection;
 mod cost;
+mod dead_bounds;
 mod dead_letters;
 mod enqueue;
 mod extend;
@@ -10,6 +11,7 @@ mod full_store;
 mod headers;
 mod history;
 mod marks;
+mod operate;
 mod order;
 mod reads;
 mod records;
@@ -56,7 +58,7 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
     assert_eq!(
         made,
         Configured::Done {
-            version: 1,
+            version: 1_800_000_000_000,
             created: true,
             reorder: false
         }
@@ -67,7 +69,7 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
         .map(|_| NewTask::new(Json::from_checked(Bytes::from_static(payload))))
         .collect();
     let op = EnqueueOp {
-        version: 1,
+        version: 1_800_000_000_000,
         config: &config,
         replica: "aaaaaaaa,",
         again: false,
@@ -91,6 +93,7 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
         seed: 7,
         names: &[],
         wishes: &wishes,
+        not_after: None,
     };
     let Granted::Tasks { grants, now, .. } = store.call(&keys, &op).await.unwrap() else {
         panic!("absent")

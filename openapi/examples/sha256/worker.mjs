@@ -10,8 +10,10 @@ const url = process.env.LEASEQ_URL ?? 'http://127.0.0.1:8080';
 async function post(path, body) {
   const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
   for (;;) {
-    const answer = await fetch(url + path, request).catch(() => null);
-    if (answer && ![429, 503, 504].includes(answer.status)) return answer.json();
+    // An answer may break off in its middle, too.
+    const read = async (answer) => [429, 503, 504].includes(answer.status) ? null : answer.json();
+    const answer = await fetch(url + path, request).then(read).catch(() => null);
+    if (answer) return answer;
     await sleep(1000);
   }
 }

@@ -1,11 +1,11 @@
 //! One connection at work: a producer, a worker, or both in turn.
 
 use super::answers;
-use super::crew::SharedTally;
+use super::crew::{self, SharedTally};
 use super::payload::sent_marks;
 use super::requests::Request;
 use super::stage::Stage;
-use super::tally::{Op, Window};
+use super::tally::{Op, Tally, Window};
 use super::wire::{Answer, Connection};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,8 +34,30 @@ pub(super) struct Hand {
 }
 
 impl Hand {
+    /// Runs `work` on each of `connections`, which it is told the number of, and merges what they saw.
+    ///
+    /// # Errors
+    /// When threads cannot be made.
+    pub(super) fn run_all<W>(
+        stage: &Arc<Stage>,
+        threads: usize,
+        connections: usize,
+        time_max: Duration,
+        work: W,
+    ) -> std::io::Result<Tally>
+    where
+        W: AsyncFn(&mut Self, usize) -> Result<(), Broken> + Copy + Sync + 'static,
+    {
+        crew::run(threads, connections, time_max, |connection, tally| {
+            let stage = Arc::clone(stage);
+            Self::run(stage, tally, async move |hand: &mut Self| {
+                work(hand, connection).await
+            })
+        })
+    }
+
     /// Connects, waits for the others, and works.
-    pub(super) async fn run(
+    async fn run(
         stage: Arc<Stage>,
         tally: SharedTally,
         work: impl AsyncFnOnce(&mut Self) -> Result<(), Broken>,

@@ -1,6 +1,5 @@
 //! An open loop: tasks are enqueued at fixed moments, whatever the answers take, and parked workers wait for them.
 
-use super::crew::{self, SharedTally};
 use super::hand::{Broken, Hand};
 use super::stage::Stage;
 use super::tally::Tally;
@@ -33,19 +32,17 @@ pub(super) fn run(
     connections: usize,
     time_max: Duration,
 ) -> std::io::Result<Tally> {
-    crew::run(
+    Hand::run_all(
+        stage,
         threads,
         connections,
         time_max,
-        |connection, tally: SharedTally| {
-            let stage = Arc::clone(stage);
-            Hand::run(stage, tally, async move |hand: &mut Hand| {
-                if connection < schedule.producers {
-                    produce(hand, connection, schedule).await
-                } else {
-                    work(hand, connection).await
-                }
-            })
+        async move |hand, connection| {
+            if connection < schedule.producers {
+                produce(hand, connection, schedule).await
+            } else {
+                work(hand, connection).await
+            }
         },
     )
 }

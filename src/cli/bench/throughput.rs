@@ -1,6 +1,5 @@
 //! Closed loops: every connection sends its next request when the last one was answered.
 
-use super::crew::{self, SharedTally};
 use super::hand::{Broken, Hand};
 use super::stage::Stage;
 use super::tally::Tally;
@@ -35,20 +34,18 @@ pub(super) fn run(
     connections: usize,
     time_max: Duration,
 ) -> std::io::Result<Tally> {
-    crew::run(
+    Hand::run_all(
+        stage,
         threads,
         connections,
         time_max,
-        |connection, tally: SharedTally| {
-            let stage = Arc::clone(stage);
-            Hand::run(stage, tally, async move |hand: &mut Hand| match what {
-                Loop::Enqueue => enqueue(hand, connection).await,
-                Loop::Lease => lease(hand, connection).await,
-                Loop::Drain => drain(hand, connection, 0).await,
-                Loop::Cycle => cycle(hand, connection).await,
-                Loop::Apart { producers } if connection < producers => produce(hand, connection).await,
-                Loop::Apart { .. } => drain(hand, connection, WAIT_SECONDS).await,
-            })
+        async move |hand, connection| match what {
+            Loop::Enqueue => enqueue(hand, connection).await,
+            Loop::Lease => lease(hand, connection).await,
+            Loop::Drain => drain(hand, connection, 0).await,
+            Loop::Cycle => cycle(hand, connection).await,
+            Loop::Apart { producers } if connection < producers => produce(hand, connection).await,
+            Loop::Apart { .. } => drain(hand, connection, WAIT_SECONDS).await,
         },
     )
 }

@@ -1,6 +1,5 @@
 //! Grants on their way out: the caller's only once their answer is written, given back otherwise.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -39,12 +38,18 @@ pub(super) fn json(body: Body) -> Response {
 }
 
 /// The answer's bytes and the grants that they carry. Dropped before the last frame was taken,
-/// as when the caller has left, it gives the grants back: [`Granted`] does so by itself.
+/// as when the caller has left, it gives the grants back: [`Granted`] does so by itself. So it is where a lease
+/// was over before that: the answer breaks off, for it cannot be unsaid.
 struct GrantedBody {
     rest: Bytes,
     granted: Option<Granted>,
     metrics: Arc<Metrics>,
 }
+
+/// The caller took its answer so slowly that a lease in it ended meanwhile.
+#[derive(Debug, thiserror::Error)]
+#[error("a lease was over before its answer was written")]
+struct LeaseOver;
 
 impl GrantedBody {
     fn deliver(&mut self) {
@@ -64,14 +69,18 @@ impl GrantedBody {
 
 impl http_body::Body for GrantedBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = LeaseOver;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, LeaseOver>>> {
         if self.rest.is_empty() {
             return Poll::Ready(None);
+        }
+        if self.rest.len() <= FRAME_BYTES && self.granted.as_ref().is_some_and(Granted::is_over) {
+            self.granted = None;
+            return Poll::Ready(Some(Err(LeaseOver)));
         }
         let bytes = self.rest.len().min(FRAME_BYTES);
         let frame = self.rest.split_to(bytes);

@@ -84,6 +84,10 @@ problems! {
         "The body could not be read";
         "The connection broke off, or the body is not what its `Content-Encoding` says.";
         "Send the whole body, compressed with the named method or not at all.";
+    ConfirmationRequired = "confirmation_required", 400, NO, None;
+        "Confirm with the queue's name";
+        "The request would delete tasks for good, and `confirm` is not the queue's name. Nothing was deleted.";
+        "Send the queue's name as `confirm`, if that is what you want.";
     OriginRefused = "origin_refused", 403, NO, None;
         "Web pages may not call this service";
         "The service runs without keys. The request came from a web page of another origin, or for a host name that is not a loopback name.";
@@ -116,10 +120,22 @@ problems! {
         "The lease is no longer held";
         "The lease ran out, the task was granted to somebody else since, or another operation has settled the lease.";
         "Stop working on the task and drop its result: somebody else has it or will have it. Extend leases in time, or ask for longer ones.";
+    TaskState = "task_state", 409, NO, None;
+        "The task's state does not allow it";
+        "The task is in a state in which this cannot be done. Nothing changed.";
+        "Read the task: only waiting tasks can be changed, only unfinished ones cancelled.";
+    QueueNotEmpty = "queue_not_empty", 409, NO, None;
+        "The queue has tasks";
+        "The queue would be deleted with its tasks, and nobody confirmed that. Nothing was deleted.";
+        "Purge the queue first, or repeat the request with `?confirm=` and the queue's name.";
     QueuesFull = "queues_full", 409, NO, None;
         "The service has as many queues as it may have";
         "The request would have made a new queue beyond `max_queues`.";
         "Use an existing queue, delete one that is no longer needed, or raise `max_queues`.";
+    VerifyRunning = "verify_running", 409, SOON, None;
+        "The queue is being audited already";
+        "Another call audits this queue through the same process. Two at a time would take twice their share of Redis.";
+        "Wait for the other one, or end it by closing its connection.";
     VersionMismatch = "version_mismatch", 412, NO, None;
         "The config has changed meanwhile";
         "`If-Match` or `If-None-Match` names another version than the present one.";
@@ -187,11 +203,11 @@ problems! {
     OutcomeUnknown = "outcome_unknown", 504, SOON, UNKNOWN;
         "It is not known whether the operation happened";
         "The store did not answer in time. The operation may or may not have happened.";
-        "Repeat ack, nack, extend and release with the same lease: that is safe. A repeated enqueue may make a second task.";
+        "Repeat ack, nack, extend and release with the same lease: that is safe. So is repeating a cancel, a change, a purge or a deletion. A repeated enqueue may make a second task.";
     StoreFull = "store_full", 507, LATER, NOT_APPLIED;
         "The store is full";
-        "Redis has no memory left for new tasks. Lease, ack, nack and release still work.";
-        "Slow producers down and let workers catch up, or give Redis more memory.";
+        "Redis has no memory left for new tasks. Lease, ack, nack, release, cancel and purge still work.";
+        "Slow producers down and let workers catch up, purge what is not needed, or give Redis more memory.";
 }
 
 impl Code {

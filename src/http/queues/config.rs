@@ -10,7 +10,7 @@ use crate::domain::TaskName;
 use crate::domain::limits::{ATTEMPTS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
 use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
 use crate::http::field::{
-    At, Described, Field, Integer, Kind, Object, Refusal, Seconds, Shape, Word, Wrong, shape,
+    At, Described, Field, Integer, Kind, Nested, Object, Refusal, Seconds, Word, Wrong, nested, shape,
 };
 use crate::http::json::{self, Fields, Value};
 use crate::http::problem::Problem;
@@ -304,45 +304,8 @@ fn check_leases(config: &QueueConfig, wrong: &mut Wrong) {
     }
 }
 
-fn nested<'a, 'p>(
-    object: &mut Object<'a, '_>,
-    field: &Field<Nested>,
-    shape: &'static Shape,
-    at: At<'p>,
-    wrong: &mut Wrong,
-) -> Option<Object<'a, 'p>> {
-    let fields = json::open(object.take(field, wrong)?.get(), None);
-    match fields {
-        Ok(fields) => Some(Object::new(fields, shape, at, wrong)),
-        Err(_) => {
-            wrong.add(at, "must be an object");
-            None
-        }
-    }
-}
-
 fn small(value: Option<u64>) -> Option<u16> {
     value.and_then(|value| u16::try_from(value).ok())
-}
-
-/// An object with a shape of its own.
-#[derive(Debug)]
-struct Nested {
-    of: &'static str,
-}
-
-impl Kind for Nested {
-    type Value<'a> = &'a RawValue;
-
-    fn read<'a>(&self, text: &'a RawValue) -> Result<&'a RawValue, Refusal> {
-        Ok(text)
-    }
-}
-
-impl Described for Nested {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        Some(Ref::from_schema_name(self.of).into())
-    }
 }
 
 /// What holds by task name.
@@ -381,14 +344,7 @@ mod tests {
 
     fn refused(text: &str) -> (Code, Vec<String>) {
         let problem = read(text).unwrap_err();
-        (
-            problem.code(),
-            problem
-                .errors()
-                .iter()
-                .map(|error| error.pointer.clone())
-                .collect(),
-        )
+        (problem.code(), problem.pointers())
     }
 
     #[test]

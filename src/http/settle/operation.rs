@@ -1,26 +1,27 @@
 //! What workers say of their leases, read from bodies.
 
 use std::borrow::Cow;
-use std::slice::from_ref;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{RefOr, Schema};
 
-use super::error::{self, ErrorKind, Text};
-use super::retry_after::RetryAfterKind;
+use super::error;
 use crate::domain::Lease;
-use crate::domain::limits::{
-    DELAY_MS_MAX, ERROR_TYPE_BYTES_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PROGRESS_BYTES_MAX, RESULT_BYTES_MAX,
-};
 use crate::domain::settle::{Ack, Extend, Nack, Release, Settle};
 use crate::domain::task::Json;
-use crate::http::field::{
-    Any, At, Described, Field, Flag, Kind, Label, Later, Object, Refusal, Seconds, Word, Wrong, shape, string,
-};
+use crate::http::field::{At, Kind, Object, Wrong};
 use crate::http::json::{self, Fields};
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::Problem;
+
+mod fields;
+
+pub(in crate::http) use fields::{
+    AckOperation, AckRequest, ExtendOperation, ExtendRequest, NackOperation, NackRequest, ReleaseOperation,
+    ReleaseRequest,
+};
+use fields::{
+    AnyOperation, DELAY, ERROR, HOLD, LEASE, LEASE_ID, OP, PROGRESS, REASON, RESULT, RETRY, RETRY_AFTER,
+};
 
 /// The operations that end or prolong a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,119 +30,6 @@ pub(in crate::http) enum Verb {
     Nack,
     Extend,
     Release,
-}
-
-static WORDS: [(&str, Verb); 4] = [
-    ("ack", Verb::Ack),
-    ("nack", Verb::Nack),
-    ("extend", Verb::Extend),
-    ("release", Verb::Release),
-];
-
-const fn op(words: &'static [(&'static str, Verb)]) -> Field<Word<Verb>> {
-    Field::required("op", Word { words }, "Which operation it is.")
-}
-
-const OP: Field<Word<Verb>> = op(&WORDS);
-// One word each, so that the schema of an operation tells it from the others.
-const OP_ACK: Field<Word<Verb>> = op(from_ref(&WORDS[0]));
-const OP_NACK: Field<Word<Verb>> = op(from_ref(&WORDS[1]));
-const OP_EXTEND: Field<Word<Verb>> = op(from_ref(&WORDS[2]));
-const OP_RELEASE: Field<Word<Verb>> = op(from_ref(&WORDS[3]));
-const LEASE_ID: Field<Text> = Field::required("lease_id", Text, "The lease that it is for.");
-const RESULT: Field<Any> = Field::new(
-    "result",
-    Any {
-        bytes_max: RESULT_BYTES_MAX,
-        too_large: Code::ResultTooLarge,
-    },
-    "Kept with the task as its retention says.",
-);
-const ERROR: Field<ErrorKind> = Field::new("error", ErrorKind, "What went wrong, as text or in parts.");
-const RETRY: Field<Flag> = Field::new(
-    "retry",
-    Flag,
-    "`false` sends the task straight to the dead letters.",
-)
-.or("true");
-const DELAY: Field<Seconds> = Field::new(
-    "delay_seconds",
-    Seconds {
-        min_ms: 0,
-        max_ms: DELAY_MS_MAX,
-    },
-    "Until the next attempt, instead of the policy's backoff.",
-);
-const LEASE: Field<Seconds> = Field::new(
-    "lease_seconds",
-    Seconds {
-        min_ms: LEASE_MS_MIN,
-        max_ms: LEASE_MS_MAX,
-    },
-    "From now on; the length that the lease was granted with unless given.",
-);
-const PROGRESS: Field<Any> = Field::new(
-    "progress",
-    Any {
-        bytes_max: PROGRESS_BYTES_MAX,
-        too_large: Code::ValidationFailed,
-    },
-    "Shown with the task.",
-);
-const RETRY_AFTER: Field<RetryAfterKind> = Field::new(
-    "retry_after",
-    RetryAfterKind,
-    "Seconds or an HTTP date, at most 24 hours ahead, as in the upstream's `Retry-After`. Without it the task is ready at once.",
-);
-const HOLD: Field<Hold> = Field::new(
-    "hold",
-    Hold,
-    "Which siblings wait, too; this version has `none` only.",
-)
-.or("\"none\"");
-const REASON: Field<Label> = Field::new(
-    "reason",
-    Label {
-        bytes_max: ERROR_TYPE_BYTES_MAX,
-    },
-    "For whoever reads the task.",
-);
-
-shape! {
-    /// The task is done.
-    AckRequest: RESULT
-}
-shape! {
-    /// The attempt failed.
-    NackRequest: ERROR, RETRY, DELAY
-}
-shape! {
-    /// The worker needs more time.
-    ExtendRequest: LEASE, PROGRESS
-}
-shape! {
-    /// The worker gives the task back without spending the attempt.
-    ReleaseRequest: RETRY_AFTER, HOLD, REASON
-}
-shape! {
-    /// An ack among other operations.
-    AckOperation: OP_ACK, LEASE_ID, RESULT
-}
-shape! {
-    /// A nack among other operations.
-    NackOperation: OP_NACK, LEASE_ID, ERROR, RETRY, DELAY
-}
-shape! {
-    /// An extend among other operations.
-    ExtendOperation: OP_EXTEND, LEASE_ID, LEASE, PROGRESS
-}
-shape! {
-    /// A release among other operations.
-    ReleaseOperation: OP_RELEASE, LEASE_ID, RETRY_AFTER, HOLD, REASON
-}
-shape! {
-    /// An operation whose `op` cannot be read.
-    AnyOperation: OP, LEASE_ID, RESULT, ERROR, RETRY, DELAY, LEASE, PROGRESS, RETRY_AFTER, HOLD, REASON
 }
 
 /// The schemas of what [`read`] takes.
@@ -252,37 +140,13 @@ fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut 
     }
 }
 
-/// `none`, until siblings can be held.
-#[derive(Debug)]
-struct Hold;
-
-impl Kind for Hold {
-    type Value<'a> = ();
-
-    fn read(&self, text: &RawValue) -> Result<(), Refusal> {
-        match string(text).as_deref() {
-            Some("none") => Ok(()),
-            Some("name" | "group" | "queue") => Err(Later::refusal()),
-            _ => Err("must be none".into()),
-        }
-    }
-}
-
-impl Described for Hold {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        let none = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(["none"]));
-        Some(Schema::from(none).into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::Millis;
-    use crate::domain::limits::ERROR_MESSAGE_BYTES_MAX;
+    use crate::domain::limits::{ERROR_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
     use crate::domain::settle::RetryAfter;
+    use crate::http::problem::Code;
 
     fn one(verb: Verb, body: &str) -> Result<Said, Problem> {
         read_one(verb, &Bytes::copy_from_slice(body.as_bytes()))
@@ -290,14 +154,7 @@ mod tests {
 
     fn refused(verb: Verb, body: &str) -> (Code, Vec<String>) {
         let problem = one(verb, body).unwrap_err();
-        (
-            problem.code(),
-            problem
-                .errors()
-                .iter()
-                .map(|error| error.pointer.clone())
-                .collect(),
-        )
+        (problem.code(), problem.pointers())
     }
 
     fn nack(body: &str) -> Nack {
@@ -428,14 +285,7 @@ mod tests {
                 At::Item(&At::Root, 3),
             )
         };
-        let pointers = |text| {
-            let problem = read(text).unwrap_err();
-            problem
-                .errors()
-                .iter()
-                .map(|error| error.pointer.clone())
-                .collect::<Vec<_>>()
-        };
+        let pointers = |text| read(text).unwrap_err().pointers();
         assert!(matches!(
             read(r#"{"op":"extend","lease_id":"L","lease_seconds":60}"#),
             Ok((

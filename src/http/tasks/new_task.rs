@@ -25,6 +25,25 @@ pub(in crate::http) const GROUP_KIND: Parsed<Group> = Parsed {
     schema: wire::group_schema,
 };
 
+/// A priority.
+pub(super) const PRIORITY_KIND: Integer = Integer {
+    min: 0,
+    max: PRIORITY_MAX as u64,
+};
+
+/// When a task is to run.
+pub(super) const RUN_AT_KIND: Parsed<Millis> = Parsed {
+    parse: |text| Millis::parse(text).map_err(sentence),
+    schema: wire::instant_schema,
+};
+
+pub(super) const TOO_FAR: &str = "must be at most 365 days ahead";
+
+/// The local clock is good enough for a bound of a year; Redis's decides when the task is due.
+pub(super) fn is_too_far(run_at: Millis) -> bool {
+    run_at.since(Millis::local()) > DELAY_MS_MAX
+}
+
 const NAME: Field<Parsed<TaskName>> = Field::new(
     "name",
     TASK_NAME,
@@ -42,10 +61,7 @@ const PAYLOAD: Field<Any> = Field::new(
 .or("null");
 const PRIORITY: Field<Integer> = Field::new(
     "priority",
-    Integer {
-        min: 0,
-        max: PRIORITY_MAX as u64,
-    },
+    PRIORITY_KIND,
     "Higher first: 1 low, 10 normal, 50 high, 100 critical.",
 )
 .or("10");
@@ -64,10 +80,7 @@ const DELAY: Field<Seconds> = Field::new(
 );
 const RUN_AT: Field<Parsed<Millis>> = Field::new(
     "run_at",
-    Parsed {
-        parse: |text| Millis::parse(text).map_err(sentence),
-        schema: wire::instant_schema,
-    },
+    RUN_AT_KIND,
     "Not before this instant, at most 365 days ahead. Not together with `delay_seconds`.",
 );
 const MAX_ATTEMPTS: Field<Integer> = Field::new(
@@ -120,9 +133,8 @@ pub(in crate::http) fn read(
         (None | Some(0), None) => Start::Now,
         (Some(ms), None) => Start::After(ms),
         (None, Some(run_at)) => {
-            // The local clock is good enough for a bound of a year; Redis's decides when the task is due.
-            if run_at.since(now) > DELAY_MS_MAX {
-                wrong.add(At::Field(&at, RUN_AT.name), "must be at most 365 days ahead");
+            if is_too_far(run_at) {
+                wrong.add(At::Field(&at, RUN_AT.name), TOO_FAR);
             }
             Start::At(run_at)
         }
@@ -173,14 +185,7 @@ mod tests {
 
     fn refused(body: &str) -> (Code, Vec<String>) {
         let problem = parse(body).unwrap_err();
-        (
-            problem.code(),
-            problem
-                .errors()
-                .iter()
-                .map(|error| error.pointer.clone())
-                .collect(),
-        )
+        (problem.code(), problem.pointers())
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::explain::WaitingAnswer;
+use crate::domain::explain::Waiting;
 use crate::domain::task::{Attempt, Json, TaskError, TaskView};
 use crate::domain::{Group, LeasedTask, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::BadCursor;
@@ -73,6 +75,10 @@ pub(in crate::http) struct LeasedTaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     last_error: Option<ErrorAnswer<'a>>,
+    /// The dead letter that this task was made from by a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Id>, nullable = false)]
+    replayed_from: Option<TaskId>,
 }
 
 impl<'a> LeasedTaskAnswer<'a> {
@@ -98,6 +104,7 @@ impl<'a> LeasedTaskAnswer<'a> {
             traceparent: task.meta.traceparent.as_deref(),
             tracestate: task.meta.tracestate.as_deref(),
             last_error: task.last_error.as_ref().map(ErrorAnswer::of),
+            replayed_from: task.meta.replayed_from,
         }
     }
 }
@@ -138,6 +145,10 @@ pub(in crate::http) struct TaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     ready_at: Option<Millis>,
+    /// Why it is not running: scheduled and ready tasks, when read by id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    waiting: Option<WaitingAnswer>,
     /// Leased tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
@@ -155,6 +166,10 @@ pub(in crate::http) struct TaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     finished_at: Option<Millis>,
+    /// Dead letters only: the same instant as `finished_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    died_at: Option<Millis>,
     /// Completed tasks whose ack carried one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = wire::Json, required = false)]
@@ -175,6 +190,10 @@ pub(in crate::http) struct TaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tracestate: Option<&'a str>,
+    /// The dead letter that this task was made from by a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Id>, nullable = false)]
+    replayed_from: Option<TaskId>,
 }
 
 impl<'a> TaskAnswer<'a> {
@@ -196,11 +215,13 @@ impl<'a> TaskAnswer<'a> {
             enqueued_at: task.enqueued_at,
             run_at: task.ready_at.filter(|_| scheduled),
             ready_at: task.ready_at.filter(|_| !scheduled),
+            waiting: None,
             lease_expires_at: task.lease_expires_at,
             cancel_requested: task.cancel_requested,
             worker: task.worker.as_deref(),
             progress: task.progress.as_ref(),
             finished_at: task.finished_at,
+            died_at: task.finished_at.filter(|_| task.state == TaskState::Dead),
             result: task.result.as_ref(),
             reason: task.reason.map(|reason| reason.word()),
             last_error: task
@@ -211,7 +232,15 @@ impl<'a> TaskAnswer<'a> {
             headers: &task.meta.headers,
             traceparent: task.meta.traceparent.as_deref(),
             tracestate: task.meta.tracestate.as_deref(),
+            replayed_from: task.meta.replayed_from,
         }
+    }
+}
+
+impl TaskAnswer<'_> {
+    pub(in crate::http) fn because(self, waiting: Option<Waiting>) -> Self {
+        let waiting = waiting.map(WaitingAnswer::from);
+        Self { waiting, ..self }
     }
 }
 

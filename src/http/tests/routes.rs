@@ -41,12 +41,55 @@ async fn what_is_well_formed_reaches_the_engine() {
         ("PUT", "/v1/queues/emails", r#"{"max_attempts":3}"#),
         ("PATCH", "/v1/queues/emails", r#"{"max_attempts":null}"#),
         ("GET", "/v1/queues/emails/stats", ""),
+        ("POST", "/v1/queues/emails/verify", ""),
+        ("POST", "/v1/queues/emails/verify", r#"{"max_seconds":0.5}"#),
         (
             "GET",
             "/v1/queues/emails/tasks?state=dead&name=a&group=M%C3%BCller&limit=1&cursor=x",
             "",
         ),
         ("GET", "/v1/queues/emails/tasks/00000000000000000000000", ""),
+        (
+            "GET",
+            "/v1/queues/emails/dlq?name=a&group=b&reason=expired&error_type=T&error=x&died_after=2027-01-15T08:00:00Z&limit=1",
+            "",
+        ),
+        (
+            "GET",
+            "/v1/queues/emails/dlq/export?died_before=2027-01-15T08:00:00Z",
+            "",
+        ),
+        ("GET", "/v1/queues/emails/dlq/00000000000000000000000", ""),
+        ("DELETE", "/v1/queues/emails/dlq/00000000000000000000000", ""),
+        ("POST", "/v1/queues/emails/dlq/00000000000000000000000/replay", ""),
+        ("POST", "/v1/queues/emails/dlq/replay", ""),
+        ("POST", "/v1/queues/emails/dlq/purge", r#"{"confirm":"emails"}"#),
+        (
+            "PATCH",
+            "/v1/queues/emails/tasks/00000000000000000000000",
+            r#"{"priority":100,"run_at":"2020-01-01T00:00:00Z"}"#,
+        ),
+        (
+            "POST",
+            "/v1/queues/emails/tasks/00000000000000000000000/cancel",
+            "",
+        ),
+        (
+            "POST",
+            "/v1/queues/emails/tasks/00000000000000000000000/run-now",
+            "",
+        ),
+        (
+            "POST",
+            "/v1/queues/emails/tasks/cancel",
+            r#"{"filter":{"state":"ready","name":"a","group":"b"},"dry_run":true,"cursor":"x"}"#,
+        ),
+        (
+            "POST",
+            "/v1/queues/emails/purge",
+            r#"{"state":"scheduled","confirm":"emails","cursor":"x"}"#,
+        ),
+        ("DELETE", "/v1/queues/emails?confirm=emails", ""),
         ("GET", "/readyz", ""),
     ] {
         let answer = send(request(method, path, body.to_owned())).await;
@@ -65,6 +108,8 @@ async fn what_needs_no_engine_is_answered() {
     }
     assert_eq!(read("/v1/limits").await.json()["lease_seconds_max"], 43_200);
     assert_eq!(read("/livez").await.json()["status"], "alive");
+    // Without an engine that is all there is to say, and it is said.
+    assert_eq!(read("/v1/doctor").await.json()["status"], "fail");
     let metrics = read("/metrics").await;
     assert!(
         String::from_utf8(metrics.body)
@@ -84,11 +129,11 @@ async fn a_path_or_method_that_is_not_there_is_a_problem() {
     ] {
         assert_eq!(read(path).await.code(), Code::NotFound, "{path}");
     }
-    let answer = send(request("DELETE", "/v1/queues/emails", "")).await;
+    let answer = send(request("POST", "/v1/queues/emails", "")).await;
     assert_eq!(answer.code(), Code::MethodNotAllowed);
     let allow = answer.headers["allow"].to_str().unwrap();
     assert!(
-        ["GET", "PUT", "PATCH"]
+        ["GET", "PUT", "PATCH", "DELETE"]
             .iter()
             .all(|method| allow.contains(method)),
         "{allow}"
@@ -109,6 +154,8 @@ async fn a_wrong_field_is_named_wherever_it_is() {
         ("/v1/lease", "{}", "/queues"),
         ("/v1/leases/x/ack", r#"{"results":1}"#, "/results"),
         ("/v1/leases/batch", "{}", "/operations"),
+        ("/v1/queues/q/verify", r#"{"max_seconds":61}"#, "/max_seconds"),
+        ("/v1/queues/q/verify", r#"{"wait_seconds":1}"#, "/wait_seconds"),
     ] {
         let answer = post(path, body).await;
         assert_eq!(

@@ -72,7 +72,7 @@ end
 local function write_grants(count)
   many('ZADD', LEASED, scores)
   many('HSET', MUT, granted)
-  queue.ready = queue.ready - count
+  queue.ready, queue.leased_at = queue.ready - count, NOW
   for _, r in ipairs(requests) do
     if r.grants then remember_request(r) end
   end

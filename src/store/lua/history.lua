@@ -16,6 +16,24 @@ local function last_attempt(history)
   return sub(history, -4 - unpack_bytes('>I4', history, #history - 3), -5)
 end
 
+-- Type and message of the latest error, or nil without one.
+local function last_error(history)
+  if not history then return nil end
+  local kind, message = select(8, unpack_bytes('>I2I4I6I6BBBc0Bc0I2c0', last_attempt(history)))
+  return kind, message
+end
+
+-- Whether the grant is remembered as one that ran out. Looks at HISTORY_ATTEMPTS_MAX attempts at most.
+local function ran_out(history, grant)
+  local last = history and #history or 0
+  while last > 0 do
+    local at = last - 3 - unpack_bytes('>I4', history, last - 3)
+    if unpack_bytes('>I4', history, at + 2) == grant then return byte(history, at + 18) == LEASE_EXPIRED end
+    last = at - 1
+  end
+  return false
+end
+
 -- An attempt between the first and the latest gives up its stack and most of its message.
 local function shortened(body)
   local a = {}

@@ -1,7 +1,7 @@
 -- late: acks that are not simply the current lease's.
 -- Uses   settle lanes
 
-local late_returns = NONE -- per call
+local late_returns, put_off = NONE, NONE -- per call
 
 -- A lease that ran out may still be acked while nothing was decided about the task since.
 local function may_be_late(id, m)
@@ -19,7 +19,7 @@ local function judge_ack(id, score, bytes, grant, nonce)
       return may_be_late(id, m) and 'late' or 'lost'
     end
   elseif m and m.grants == grant and m.slot == nonce and has(m.flags, EXPIRED) then
-    -- Swept, but granted to nobody since: it waits in its lane.
+    -- Swept, but granted to nobody since: it waits in its lane, or was put off.
     local task = read_record(call('HGET', REC, id))
     local entry = entry_of(task.tick, id)
     if check_return(m.priority, task.name, task.group, entry) then
@@ -27,10 +27,16 @@ local function judge_ack(id, score, bytes, grant, nonce)
       late_returns[#late_returns + 1] = { m.priority, task.name, task.group, entry }
       return 'late'
     end
+    if call('ZSCORE', DUE, id) then
+      if put_off == NONE then put_off = {} end
+      put_off[#put_off + 1] = id
+      return 'late'
+    end
   end
   return judge(id, 'a', grant, nonce)
 end
 
 local function take_late()
+  many('ZREM', DUE, put_off)
   for _, r in ipairs(late_returns) do take_return(unpack(r)) end
 end

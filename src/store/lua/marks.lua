@@ -2,6 +2,7 @@
 --
 --   MARK, MARK_OLD  hash  two generations, swapped every MARKS_MS or MARKS_MAX marks
 --     id             -> the ack that completed the task:         'a' | grant 4 | nonce 2
+--                       or another way that it left:             op 1 (x cancelled, p purged) | grant 4 | as below, empty
 --     id .. grant 4  -> the nack or release that ended a grant:  op 1 | grant 4 | nonce 2 | state 1 | attempt 2 | attempts left 2 | next_at 6
 -- Uses   task
 
@@ -28,6 +29,9 @@ local function mark(key, value)
   local n = #marks
   marks[n + 1], marks[n + 2] = key, value
 end
+
+-- The task left while it waited.
+local function mark_left(id, op, grants) mark(id, pack('>c1I4I2c1I2I2I6', op, grants, 0, op, 0, 0, 0)) end
 
 local function write_marks()
   if #marks == 0 then return end

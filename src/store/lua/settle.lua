@@ -1,6 +1,6 @@
 -- settle: who holds a task, and what a lease that is not current is told.
 -- The ids of one call are distinct: the caller sends a second operation on one task in a later call.
--- Uses   task marks
+-- Uses   task marks history
 
 local held_ids, held_scores, held_muts = NONE, NONE, NONE -- per call
 
@@ -35,7 +35,8 @@ local function mark_at(key)
   return m
 end
 
--- 'already' with the mark of what it did, 'lost' or 'unknown'.
+-- 'already' with the mark of what it did, 'lost' or 'unknown'. Without a mark a lease is lost when it is known not to have
+-- been settled: it ran out, or is none that this task ever had (Redis lost that one, and grants its number again).
 local function judge(id, op, grant, nonce)
   local step = mark_at(id .. pack('>I4', grant))
   if step and step.nonce == nonce then return step.op == op and 'already' or 'lost', step end
@@ -44,7 +45,11 @@ local function judge(id, op, grant, nonce)
     return op == 'a' and final.grant == grant and final.nonce == nonce and 'already' or 'lost', final
   end
   if call('HEXISTS', REC, id) == 0 or sub(call('HGET', RES, id) or '', 1, 1) == 'c' then return 'unknown' end
-  return 'lost'
+  local bytes = call('HGET', MUT, id)
+  local m = bytes and read_mut(bytes)
+  if not m or grant > m.grants then return 'lost' end
+  if grant == m.grants and (m.slot ~= nonce or call('ZSCORE', LEASED, id)) then return 'lost' end
+  return ran_out(call('HGET', HIST, id), grant) and 'lost' or 'unknown'
 end
 
 local function mark_step(id, op, grant, nonce, state, attempt, left, next_at)

@@ -25,7 +25,9 @@ local function several(names, wanted, bytes_max)
         local n = #ids + 1
         ids[n], records[n], muts[n], chosen[i] = id, rec, mut, true
       else
-        pick_lane[i].g.pass = pick_lane[i].g.pass - 1
+        local l = pick_lane[i]
+        l.g.pass = l.g.pass - 1
+        if not pick_returned[i] then l.stale = (l.stale or 0) + 1 end
       end
     end
     looked = picked
@@ -40,6 +42,7 @@ local function several(names, wanted, bytes_max)
       l.took, l.took_back = 0, 0
       lanes[#lanes + 1] = l
       if not l.place then call('ZCARD', names_of(l.name)) end
+      if l.stale then call('HLEN', STALE) end
     end
     if pick_returned[i] then l.took_back = l.took_back + 1 else l.took = l.took + 1 end
     if not l.g.turns then
@@ -52,6 +55,7 @@ local function several(names, wanted, bytes_max)
   return ids, records, muts, function()
     for _, l in ipairs(lanes) do
       if l.took > 0 then call('LTRIM', ROOT .. 'fresh:' .. l.lane, l.took, -1) end
+      if l.stale and call('HINCRBY', STALE, l.lane, -l.stale) <= 0 then call('HDEL', STALE, l.lane) end
       if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, 0, l.took_back - 1) end
     end
     for _, l in ipairs(lanes) do

@@ -15,6 +15,14 @@ local function has(flags, bit) return flags % (bit * 2) >= bit end
 local function with(flags, bit) return has(flags, bit) and flags or flags + bit end
 local function without(flags, bit) return has(flags, bit) and flags - bit or flags end
 
+-- The tick behind which accepted tasks get theirs. They rise with every task, follow the clock, and run on where it
+-- stands still or steps back a little.
+local function latest_tick()
+  local tick = queue.tick
+  if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then return NOW * PLACES end
+  return tick
+end
+
 -- Where a task stands once it is ready at `ms`: never before its own acceptance, so that within one
 -- millisecond the order of acceptance holds.
 local function place_at(ms, tick) return max(ms * PLACES, tick) end

@@ -4,7 +4,7 @@
 -- Reply  "settled", now, then per item one of
 --          {"acked"} | {"late"} | {"already"} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
--- Moves  leased -> completed; ready -> completed when the lease ran out and nobody was granted the task since
+-- Moves  leased -> completed; ready | scheduled -> completed when the lease ran out and nobody was granted the task since
 -- Keeps  I3 I4 I7 I8 I9 I10 I25
 -- Uses   marks finish late
 -- Flags  allow-oom
@@ -48,7 +48,7 @@ check_marks()
 many('ZREM', LEASED, leased)
 if #returned > 0 then
   take_late()
-  queue.ready = queue.ready - #returned
+  queue.ready = queue.ready - #late_returns
 end
 write_finished()
 write_marks()

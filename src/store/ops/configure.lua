@@ -4,19 +4,23 @@
 --        2 "1" to make the queue when it is absent  3 document  4... pairs of live settings for the scripts
 -- Reply  "configured", version, "1" when the queue is new, "1" when heads must be put in the new order (reorder)
 --        "mismatch", version (0: absent)
--- Keeps  I5 I24. Settings in STATE are what scripts read live; the document is what the owner set.
+--        "clearing": a deleted queue of this name left lanes behind; call again
+-- Keeps  I5 I24. Settings in STATE are what scripts read live; the document is what the owner set. Versions of a queue that was deleted do not
+--          come again: what others remember of it, and an ETag, must not pass for the new one's.
+-- Uses   clear
 
 local present = read_queue()
 local version = present and queue.version or 0
 local wanted = tonumber(ARGV[1])
 if (wanted and wanted ~= version) or (version == 0 and ARGV[2] ~= '1') then return { 'mismatch', version } end
+if not present and not clear_lanes(CLEAR_LANES) then return { 'clearing' } end
 
 if not present then
   for _, field in ipairs(QUEUE_FIELDS) do queue[field] = 0 end
   queue.hungry = ''
 end
 local order, aging_ms = queue.order, queue.aging_ms
-queue.version = version + 1
+queue.version = present and version + 1 or NOW
 for i = 4, #ARGV, 2 do queue[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
 call('HSET', Q, 'doc', ARGV[3])

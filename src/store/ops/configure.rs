@@ -24,6 +24,8 @@ pub enum Configured {
     },
     /// The present version; 0 for an absent queue.
     Mismatch { version: u64 },
+    /// A queue of this name was deleted, and some of its lanes are left: call again.
+    Clearing,
 }
 
 impl Op for ConfigureOp<'_> {
@@ -86,6 +88,7 @@ impl Op for ConfigureOp<'_> {
             "mismatch" => Ok(Configured::Mismatch {
                 version: reply.number()?,
             }),
+            "clearing" => Ok(Configured::Clearing),
             _ => Err(BadReply("a configure's word")),
         }
     }

@@ -18,9 +18,7 @@ if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, cal
 local me, repeated = ARGV[2], ARGV[3] == '1'
 local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
--- Ticks rise with every task. They follow the clock, and run on where it stands still or steps back a little.
-local tick = queue.tick
-if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then tick = NOW * PLACES end
+local tick = latest_tick()
 
 local refuses, refused = refuses_for_dead(), NONE
 local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0, NONE }, 4, {}, 0, NONE, NONE

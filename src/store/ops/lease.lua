@@ -2,10 +2,12 @@
 --
 -- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 "1" to be told next_at in any case
 --        4 payload bytes at most  5 nonce seed  6 #names  names...  7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
--- Reply  "leased", now, next_at or 0 (also when nobody looked), recalled requests (list of indexes), "1" when another call is due (stale entries or the
+--        last  until when somebody waits for the answer, in ms; 0: nobody knows
+-- Reply  "leased", now, next_at or 0 (also when nobody looked), when the first scheduled task is due or 0 (likewise), recalled requests (list of indexes), "1" when another call is due (stale entries or the
 --          byte limit ended this one), tasks given per request (list), extras, then per task: id, record
 --          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of these
 --        "absent" when the queue does not exist
+--        "late" when nobody waits any more: Redis stood still, or the call did on its way
 -- Moves  ready -> leased
 -- Keeps  I4 I6 I7 I10 I12 I17 I18 I19
 -- Uses   plain several
@@ -14,6 +16,8 @@
 local me, told, look, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {}
 for i = 1, tonumber(ARGV[6]) do names[i] = ARGV[6 + i] end
+local not_after = tonumber(ARGV[#ARGV])
+if not_after > 0 and NOW > not_after then return { 'late' } end
 if not read_queue() then return { 'absent' } end
 read_requests(7 + #names)
 
@@ -23,17 +27,18 @@ if not ids then
   ids, records, muts, take, more = several(names, want, bytes_max)
 end
 
-local next_at = 0
+local next_at, due = 0, nil
 if look or #ids < want then
-  local due, expiring = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
+  due = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
+  local expiring = call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
   next_at = min(tonumber(due) or math.huge, expiring and floor(tonumber(expiring) / PLACES) or math.huge)
   if next_at == math.huge then next_at = 0 end
 end
 
-local given, reply = {}, { 'leased', NOW, next_at, recalled, more, {}, extras }
+local given, reply = {}, { 'leased', NOW, next_at, due or 0, recalled, more, {}, extras }
 grant(ids, records, muts, seed, reply)
 for i, r in ipairs(requests) do given[i] = r.given end
-reply[6] = given
+reply[7] = given
 
 take()
 if #ids > 0 then write_grants(#ids) end

@@ -30,6 +30,8 @@ pub struct LeaseOp<'a> {
     pub seed: u16,
     pub names: &'a [TaskName],
     pub wishes: &'a [Wish],
+    /// Of Redis's clock: from then on nobody waits for the answer, so that nothing is to be granted. `None`: that cannot be told.
+    pub not_after: Option<Millis>,
 }
 
 /// A grant as it came from Redis, not yet decoded.
@@ -52,6 +54,8 @@ pub enum Granted {
         now: Millis,
         /// When something is due or a lease of an earlier call runs out, if the call looked.
         next_at: Option<Millis>,
+        /// When the first scheduled task becomes ready, if the call looked.
+        first_due: Option<Millis>,
         /// Wishes, from 0, whose `request_id` was granted before.
         recalled: Vec<usize>,
         /// Stale entries or the byte limit ended the call, not the end of the queue: ask again at once.
@@ -59,6 +63,8 @@ pub enum Granted {
         grants: Vec<Grant>,
     },
     Absent,
+    /// Past [`LeaseOp::not_after`].
+    Late,
 }
 
 impl Op for LeaseOp<'_> {
@@ -81,15 +87,17 @@ impl Op for LeaseOp<'_> {
             cmd.arg(wish.worker.as_deref().unwrap_or_default());
             cmd.arg(wish.request_key.as_deref().unwrap_or_default());
         }
+        cmd.arg(self.not_after.map_or(0, Millis::get));
     }
 
     fn outcome(&self, mut reply: Reply) -> Result<Granted, BadReply> {
         match reply.text()?.as_str() {
             "leased" => {}
             "absent" => return Ok(Granted::Absent),
+            "late" => return Ok(Granted::Late),
             _ => return Err(BadReply("a lease's word")),
         }
-        let (now, next_at) = (reply.millis()?, reply.some_millis()?);
+        let (now, next_at, first_due) = (reply.millis()?, reply.some_millis()?, reply.some_millis()?);
         let mut indexes = reply.array()?;
         let mut recalled = Vec::new();
         while !indexes.is_empty() {
@@ -114,6 +122,7 @@ impl Op for LeaseOp<'_> {
         Ok(Granted::Tasks {
             now,
             next_at,
+            first_due,
             recalled,
             again,
             grants,
@@ -173,6 +182,7 @@ pub(super) fn recalled(mut reply: Reply) -> Result<Granted, BadReply> {
     Ok(Granted::Tasks {
         now,
         next_at: None,
+        first_due: None,
         recalled: Vec::new(),
         again: false,
         grants,

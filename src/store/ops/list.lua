@@ -1,16 +1,26 @@
 -- list: ids of one state, page by page.
 --
--- ARGV   1 state  2 how many at most  3 cursor or ''
+-- ARGV   1 state, or unfinished (scheduled, ready, leased), or live (these and dead)  2 how many at most  3 cursor or ''
+--          4 name or ''  5 group or ''  6 "1": no batch of a scan may be cut
 -- Reply  "listed", cursor of the next page or '', ids...
 --        "absent" when the queue does not exist
--- Order  scheduled by due time, leased by expiry, dead, completed and cancelled newest first, ready as they lie.
---        Looks at 1,000 entries at most: a page may be short, even empty, while a cursor is there.
+-- Order  scheduled by due time, leased by expiry, dead, completed and cancelled newest first, the others as they lie.
+--        Looks at LOOK_MAX entries at most: a page may be short, even empty, while a cursor is there.
 -- Keeps  I28
+-- Uses   task
 -- Flags  no-writes
 
 if call('EXISTS', STATE) == 0 then return { 'absent' } end
-local wanted, limit, cursor = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local ids, next_cursor, LOOK_MAX = {}, '', 1000
+local wanted, limit, cursor, name, group = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] or '', ARGV[5] or ''
+local ids, next_cursor = {}, ''
+local filtered = name ~= '' or group ~= ''
+
+local function matches(rec)
+  if not filtered then return true end
+  if not rec then return false end
+  local task = read_record(rec)
+  return (name == '' or task.name == name) and (group == '' or task.group == group)
+end
 
 -- A sorted set, from behind the entry that the cursor names ("score id"), whether that still exists or not.
 local function by_score(key, newest_first)
@@ -21,9 +31,15 @@ local function by_score(key, newest_first)
     elseif newest_first then from = call('ZCOUNT', key, '(' .. score, '+inf')
     else from = call('ZCOUNT', key, '-inf', '(' .. score) end
   end
-  local page = call(newest_first and 'ZREVRANGE' or 'ZRANGE', key, from, from + limit - 1, 'WITHSCORES')
-  for i = 1, #page, 2 do ids[#ids + 1] = page[i] end
-  if #ids == limit then next_cursor = page[#page] .. ' ' .. page[#page - 1] end
+  local size = filtered and LOOK_MAX or limit
+  local page = call(newest_first and 'ZREVRANGE' or 'ZRANGE', key, from, from + size - 1, 'WITHSCORES')
+  for i = 1, #page, 2 do
+    if matches(filtered and call('HGET', REC, page[i])) then ids[#ids + 1] = page[i] end
+    if #ids == limit or i == 2 * size - 1 then
+      next_cursor = page[i + 1] .. ' ' .. page[i]
+      return
+    end
+  end
 end
 
 -- The finished ones, newest first. The cursor is how many are newer than the entry last seen, and that entry.
@@ -36,7 +52,7 @@ local function by_finish(letter)
     looked = looked + 1
     local id = sub(page[i], 11)
     -- What finished since the last page pushed the seen one further away; if it is gone, so is all behind it.
-    if passed and sub(call('HGET', RES, id) or '', 1, 1) == letter then
+    if passed and sub(call('HGET', RES, id) or '', 1, 1) == letter and matches(filtered and call('HGET', REC, id)) then
       ids[#ids + 1] = id
       if #ids == limit then break end
     end
@@ -48,19 +64,30 @@ local function by_finish(letter)
   end
 end
 
--- Ready tasks are those with a record that no other index knows. The cursor is that of HSCAN, and how many of its batch
--- were looked at: those that were handed out may be no longer ready when the next page is read.
-local function by_record()
+local function is_wanted(id)
+  if call('HEXISTS', RES, id) == 1 or (wanted ~= 'live' and call('ZSCORE', DEAD, id)) then return false end
+  return wanted ~= 'ready' or not (call('ZSCORE', LEASED, id) or call('ZSCORE', DUE, id))
+end
+
+-- Tasks with a record that other indexes do not know, as ready ones are. The cursor is that of HSCAN, and how many of its
+-- batch were looked at: those that were handed out may be no longer wanted when the next page is read. Where they may be
+-- gone by then that number would skip others, so whole batches are handed out.
+local function by_record(whole)
   local scan, skip = string.match(cursor, '^(%d+) (%d+)$')
   scan, skip = scan or '0', tonumber(skip or 0)
   local looked = 0
   repeat
-    local page = call('HSCAN', REC, scan, 'COUNT', limit)
+    local page = call('HSCAN', REC, scan, 'COUNT', min(limit, 250))
+    local before = #ids
     for i = skip * 2 + 1, #page[2], 2 do
       local id = page[2][i]
       looked = looked + 1
-      if not call('ZSCORE', LEASED, id) and not call('ZSCORE', DUE, id) and not call('ZSCORE', DEAD, id) and call('HEXISTS', RES, id) == 0 then
-        if #ids == limit then
+      if matches(page[2][i + 1]) and is_wanted(id) then
+        if #ids >= limit and not (whole and before == 0) then
+          if whole then
+            for n = #ids, before + 1, -1 do ids[n] = nil end
+            i = 1
+          end
           next_cursor = format('%s %d', scan, (i - 1) / 2)
           return
         end
@@ -68,7 +95,7 @@ local function by_record()
       end
     end
     scan, skip = page[1], 0
-  until scan == '0' or looked >= LOOK_MAX or #ids == limit
+  until scan == '0' or looked >= LOOK_MAX or #ids >= limit
   if scan ~= '0' then next_cursor = scan .. ' 0' end
 end
 
@@ -77,5 +104,5 @@ elseif wanted == 'leased' then by_score(LEASED)
 elseif wanted == 'dead' then by_score(DEAD, true)
 elseif wanted == 'completed' then by_finish('c')
 elseif wanted == 'cancelled' then by_finish('x')
-else by_record() end
+else by_record(ARGV[6] == '1') end
 return { 'listed', next_cursor, unpack(ids) }

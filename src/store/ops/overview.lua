@@ -13,13 +13,27 @@ local RARE = { 'purged_total', 'dead_evicted_total', 'dead_aged_total', 'replaye
 if not read_queue() then return { 'absent' } end
 local kept = call('HMGET', Q, 'doc', 'created_at', unpack(RARE))
 
+-- Where entries were left behind the head may be one of them: then the first live one of 100, or the last of them as a bound.
+local stale_lanes = call('EXISTS', STALE) == 1
+local function oldest_place(lane)
+  if not stale_lanes or not call('HGET', STALE, lane) then return head_place(lane) end
+  local back = tonumber(call('ZRANGE', ROOT .. 'back:' .. lane, 0, 0, 'WITHSCORES')[2] or nil)
+  local place
+  for _, entry in ipairs(call('LRANGE', ROOT .. 'fresh:' .. lane, 0, 99)) do
+    place = unpack_bytes('>I7', entry)
+    local id = sub(entry, 8)
+    if call('HEXISTS', MUT, id) == 0 and call('HEXISTS', REC, id) == 1 then break end
+  end
+  return place and back and min(place, back) or place or back
+end
+
 -- The oldest among the first 128 lanes in rotation: exact up to that many, an at-least beyond.
 local oldest, lanes = math.huge, 0
 for _, group in ipairs(call('ZRANGE', TURN, 0, 127)) do
   if lanes >= 128 then break end
   for _, member in ipairs(call('ZRANGE', heads_of(group), 0, 127 - lanes)) do
     lanes = lanes + 1
-    oldest = min(oldest, head_place(member .. '/' .. group) or math.huge)
+    oldest = min(oldest, oldest_place(member .. '/' .. group) or math.huge)
   end
 end
 

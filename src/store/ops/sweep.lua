@@ -7,10 +7,13 @@
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled, dead -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   retry
+-- Uses   retry clear
 -- Flags  allow-oom
 
-if not read_queue() then return { 'absent' } end
+if not read_queue() then
+  clear_lanes(CLEAR_LANES) -- what a deletion that was interrupted left behind
+  return { 'absent' }
+end
 local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)

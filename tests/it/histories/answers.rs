@@ -102,7 +102,7 @@ pub(super) struct LeasedTask<'a> {
 }
 
 impl LeasedTask<'_> {
-    pub(super) fn grant(&self, span: Span, place: usize) -> Grant {
+    pub(super) fn grant(&self, span: Span, place: usize, recalled: bool) -> Grant {
         Grant {
             span,
             place,
@@ -115,6 +115,7 @@ impl LeasedTask<'_> {
             max_attempts: self.max_attempts,
             at_ms: Millis::parse(self.server_time).unwrap().get(),
             expires_ms: Millis::parse(self.lease_expires_at).unwrap().get(),
+            recalled,
         }
     }
 }

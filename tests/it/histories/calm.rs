@@ -33,6 +33,7 @@ fn groups_with_a_backlog_take_turns_whoever_asks_for_how_many() {
     // One group after the other: the order of acceptance helps nobody.
     for (n, group) in GROUPS.into_iter().enumerate() {
         let draft = |nth| Draft {
+            queue: "q",
             tag: format!("{n}.{nth}"),
             name: "send",
             group,
@@ -46,7 +47,7 @@ fn groups_with_a_backlog_take_turns_whoever_asks_for_how_many() {
     // The last turns are not counted: by then a group may have run dry.
     while grants.len() < GROUPS.len() * (EACH - 3) {
         let tasks = phone.rng.random_range(1..12);
-        grants.extend(phone.lease(json!({"max_tasks": tasks, "lease_seconds": 600}), &[]));
+        grants.extend(phone.lease(Some("q"), json!({"max_tasks": tasks, "lease_seconds": 600}), &[]));
     }
     grants.truncate(GROUPS.len() * (EACH - 3));
     let groups: Vec<&str> = grants.iter().map(|grant| grant.group.as_str()).collect();

@@ -9,6 +9,7 @@ mod attempts;
 mod leases;
 mod order;
 mod queue;
+mod requests;
 mod turns;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ const ALWAYS: &[Checker] = &[
     acks::repeats_say_already,
     attempts::bounded,
     order::first_come_first_served,
+    requests::repeats_give_the_same,
 ];
 
 /// Every breach, or none.

@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use serde_json::json;
 
 use super::history::{Grant, History, Verb};
-use super::phone::{Draft, Phone, Plan};
+use super::phone::{Draft, Phone, Plan, QUEUES};
 
 const NAMES: [&str; 2] = ["send", "bill"];
 const GROUPS: [Option<&str>; 3] = [None, Some("acme"), Some("Ωmega")];
@@ -84,8 +84,9 @@ pub(super) fn producer(mut phone: Phone, me: usize, shift: &Arc<Shift>, manners:
         } else {
             phone.rng.random_range(2..20)
         };
+        let queue = *QUEUES.choose(&mut phone.rng).unwrap();
         let drafts: Vec<Draft> = (0..count)
-            .map(|n| draft(&mut phone, format!("{me}.{}", sent + n)))
+            .map(|n| draft(&mut phone, queue, format!("{me}.{}", sent + n)))
             .collect();
         sent += count;
         phone.enqueue(&drafts);
@@ -94,9 +95,10 @@ pub(super) fn producer(mut phone: Phone, me: usize, shift: &Arc<Shift>, manners:
     phone.history
 }
 
-fn draft(phone: &mut Phone, tag: String) -> Draft {
+fn draft(phone: &mut Phone, queue: &'static str, tag: String) -> Draft {
     let rng = &mut phone.rng;
     Draft {
+        queue,
         tag,
         name: NAMES.choose(rng).unwrap(),
         group: *GROUPS.choose(rng).unwrap(),
@@ -117,7 +119,10 @@ struct Desk {
 
 pub(super) fn worker(mut phone: Phone, me: usize, shift: &Arc<Shift>, manners: Manners) -> History {
     let mut desk = Desk::default();
-    while shift.is_on() {
+    for turn in 0.. {
+        if !shift.is_on() {
+            break;
+        }
         patience(&mut phone, manners);
         let mut body = json!({
             "max_tasks": phone.rng.random_range(1..8),
@@ -130,9 +135,33 @@ pub(super) fn worker(mut phone: Phone, me: usize, shift: &Arc<Shift>, manners: M
         if phone.rng.random_ratio(1, 8) {
             body["names"] = json!([NAMES.choose(&mut phone.rng).unwrap()]);
         }
+        let queue = match phone.rng.random_range(0..4) {
+            0 => {
+                body["queues"] = json!(QUEUES);
+                None
+            }
+            1 => {
+                body["queues"] = QUEUES
+                    .iter()
+                    .map(|queue| json!({"queue": queue, "weight": 1}))
+                    .collect();
+                None
+            }
+            _ => Some(*QUEUES.choose(&mut phone.rng).unwrap()),
+        };
+        let named = phone.rng.random_ratio(1, 4);
+        if named {
+            body["request_id"] = format!("{me}-{turn}").into();
+        }
         let plans = std::mem::take(&mut desk.later);
-        let grants = phone.lease(body, &plans);
+        let mut grants = phone.lease(queue, body.clone(), &plans);
         desk.old.extend(plans);
+        if named && phone.may_repeat && phone.rng.random() {
+            // As one would whose answer got lost, and as some were. Who hung up or was told of a failure leaves it: what is on its
+            // way back to the queue may still be recalled.
+            patience(&mut phone, manners);
+            grants.extend(phone.lease(queue, body, &[]));
+        }
         shift.seen(grants.len());
         for grant in &grants {
             work(&mut phone, &mut desk, grant, manners);

@@ -13,6 +13,7 @@ use super::power::Powered;
 use super::proxy::{Proxy, Rule};
 use crate::http::api::Api;
 use crate::process::running::{kill, leaseq, until};
+use crate::support::redis::{Redis, with_port};
 
 /// I27: how soon every replica serves once Redis is healthy.
 const RECOVERY_MAX: Duration = Duration::from_secs(5);
@@ -27,6 +28,8 @@ pub(super) struct Replica {
 
 pub(super) struct Fleet {
     pub(super) powered: Powered,
+    /// Follows it, at level `replicated`.
+    standby: Option<Redis>,
     pub(super) replicas: Vec<Replica>,
     pub(super) doors: Doors,
     /// What replicas complained of that are gone.
@@ -43,8 +46,11 @@ impl Fleet {
         } else {
             "everysec"
         };
+        let is_replicated = durability == "replicated";
+        let powered = Powered::start(appendfsync, &if is_replicated { with_port() } else { Vec::new() });
         let mut fleet = Self {
-            powered: Powered::start(appendfsync),
+            standby: is_replicated.then(|| Redis::start_replica_of(&powered.redis)),
+            powered,
             replicas: Vec::new(),
             doors: Arc::new(Mutex::new(Vec::new())),
             complaints: Vec::new(),
@@ -96,6 +102,18 @@ impl Fleet {
 
     pub(super) fn signal_redis(&self, signal: &str) {
         kill(self.powered.redis.pid(), signal);
+    }
+
+    /// kill -9 of the primary; the standby takes its place, and another follows it. Everything the primary had is gone.
+    pub(super) fn fail_over(&mut self) {
+        self.powered.redis.kill();
+        let primary = self.standby.take().unwrap();
+        let _: () = primary.command(cmd("REPLICAOF").arg("NO").arg("ONE"));
+        for replica in &self.replicas {
+            replica.proxy.lead_to(&primary.socket());
+        }
+        self.standby = Some(Redis::start_replica_of(&primary));
+        self.powered.redis = primary;
     }
 
     /// kill -9; clients find nobody there until it is started again.

@@ -70,6 +70,17 @@ pub(super) struct Grant {
     /// `server_time` and `lease_expires_at`, in milliseconds of Redis's clock.
     pub(super) at_ms: u64,
     pub(super) expires_ms: u64,
+    /// Told to one who asked again: granted before `at_ms`, nobody knows how long.
+    pub(super) recalled: bool,
+}
+
+/// A lease call with a `request_id` that was answered before.
+#[derive(Debug, Clone)]
+pub(super) struct Repeat {
+    pub(super) span: Span,
+    /// What the earlier answers had.
+    pub(super) first: Vec<Grant>,
+    pub(super) again: Vec<Grant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +139,7 @@ pub(super) struct History {
     /// Of which Redis knows nothing any more.
     pub(super) lost_grants: Vec<Grant>,
     pub(super) settles: Vec<Settle>,
+    pub(super) repeats: Vec<Repeat>,
     /// Answers that no client should ever get, in words.
     pub(super) absurd: Vec<String>,
     pub(super) finals: BTreeMap<String, Vec<Final>>,
@@ -139,6 +151,7 @@ impl History {
         self.grants.extend(other.grants);
         self.lost_grants.extend(other.lost_grants);
         self.settles.extend(other.settles);
+        self.repeats.extend(other.repeats);
         self.absurd.extend(other.absurd);
         self.finals.extend(other.finals);
     }
@@ -183,6 +196,8 @@ impl History {
         for settle in self.settles.iter_mut().filter(|settle| lost(settle.span)) {
             settle.outcome = Outcome::Unknown;
         }
+        self.repeats
+            .retain(|repeat| !lost(repeat.span) && !repeat.first.iter().any(|grant| lost(grant.span)));
         self.lost_grants
             .extend(self.grants.extract_if(.., |grant| lost(grant.span)));
     }

@@ -36,3 +36,14 @@ fn a_killed_redis_loses_and_doubles_nothing() {
     });
     run.judge(&history);
 }
+
+/// I1, I27: at `replicated` the primary may be lost with everything it had.
+#[test]
+fn a_lost_primary_takes_nothing_that_was_answered_with_it() {
+    let mut run = Run::start(2, "replicated", Manners::Impatient);
+    let history = run.history(|fleet, _| {
+        fleet.fail_over();
+        fleet.assert_serves();
+    });
+    run.judge(&history);
+}

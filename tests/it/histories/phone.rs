@@ -1,5 +1,6 @@
 //! A client that writes down what it asked and what it was told.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,8 +9,11 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::answers::{Leased, Page, Said, accepted, done, items, outcome};
-use super::history::{Enqueue, Final, Grant, History, Outcome, Settle, Settled, Span, Verb, payload};
+use super::history::{Enqueue, Final, Grant, History, Outcome, Repeat, Settle, Settled, Span, Verb, payload};
 use crate::http::api::{Answer, Api};
+
+/// Where the tasks of the histories are.
+pub(super) const QUEUES: [&str; 2] = ["q", "r"];
 
 /// Where the replicas are at the moment.
 pub(super) type Doors = Arc<Mutex<Vec<Api>>>;
@@ -37,6 +41,8 @@ impl Clock {
 
 /// A task to be sent.
 pub(super) struct Draft {
+    /// The same for all of one request.
+    pub(super) queue: &'static str,
     pub(super) tag: String,
     pub(super) name: &'static str,
     pub(super) group: Option<&'static str>,
@@ -47,7 +53,7 @@ pub(super) struct Draft {
 
 impl Draft {
     fn lane(&self) -> String {
-        format!("{}/{:?}/{}", self.name, self.group, self.priority)
+        format!("{}/{}/{:?}/{}", self.queue, self.name, self.group, self.priority)
     }
 
     /// The payload goes in as it is, byte for byte.
@@ -93,6 +99,10 @@ pub(super) struct Phone {
     pub(super) rng: StdRng,
     /// How long it listens before it hangs up.
     pub(super) patience: Duration,
+    /// What each `request_id` was granted, where that was answered.
+    named: BTreeMap<String, Option<Vec<Grant>>>,
+    /// The last lease call was answered, or its replica died: nobody gives its grants back any more.
+    pub(super) may_repeat: bool,
     pub(super) history: History,
 }
 
@@ -103,19 +113,26 @@ impl Phone {
             clock,
             rng,
             patience: Duration::from_secs(20),
+            named: BTreeMap::new(),
+            may_repeat: false,
             history: History::default(),
         }
     }
 
     /// One request to one replica.
     fn send(&mut self, method: &str, path: &str, body: &str) -> (Span, Said) {
+        self.send_with("", method, path, body)
+    }
+
+    /// `headers` are whole lines with their ends.
+    fn send_with(&mut self, headers: &str, method: &str, path: &str, body: &str) -> (Span, Said) {
         let api = {
             let doors = self.doors.lock().unwrap();
             let any = self.rng.random_range(0..doors.len());
             doors[any].clone()
         };
         let start = self.clock.now_us();
-        let said = match api.try_open(method, path, "", body) {
+        let said = match api.try_open(method, path, headers, body) {
             Ok(stream) => {
                 stream.set_read_timeout(Some(self.patience)).unwrap();
                 match Answer::try_read(stream) {
@@ -147,12 +164,18 @@ impl Phone {
 
     pub(super) fn enqueue(&mut self, drafts: &[Draft]) {
         let tasks: Vec<String> = drafts.iter().map(Draft::json).collect();
+        let path = format!("/v1/queues/{}/tasks", drafts[0].queue);
         let (span, outcomes) = if let [task] = &tasks[..] {
-            let (span, said) = self.send("POST", "/v1/queues/q/tasks", task);
+            let (span, said) = self.send("POST", &path, task);
             (span, vec![outcome(&said).map(|answer| accepted(&answer))])
         } else {
-            let body = format!(r#"{{"tasks":[{}]}}"#, tasks.join(","));
-            let (span, said) = self.send("POST", "/v1/queues/q/tasks/batch", &body);
+            let path = format!("{path}/batch");
+            let (span, said) = if self.rng.random() {
+                const LINES: &str = "content-type: application/x-ndjson\r\n";
+                self.send_with(LINES, "POST", &path, &tasks.join("\n"))
+            } else {
+                self.send("POST", &path, &format!(r#"{{"tasks":[{}]}}"#, tasks.join(",")))
+            };
             (span, items(&outcome(&said), drafts.len(), "results", accepted))
         };
         for (place, (draft, outcome)) in drafts.iter().zip(outcomes).enumerate() {
@@ -166,12 +189,25 @@ impl Phone {
         }
     }
 
-    /// Leases, performing operations on the way; the grants.
-    pub(super) fn lease(&mut self, mut body: Value, settle: &[Plan]) -> Vec<Grant> {
+    /// Leases of one queue or of those in the body, performing operations on the way; the grants that are news.
+    pub(super) fn lease(&mut self, queue: Option<&str>, mut body: Value, settle: &[Plan]) -> Vec<Grant> {
         if !settle.is_empty() {
             body["settle"] = settle.iter().map(Plan::with_op).collect();
         }
-        let (span, said) = self.send("POST", "/v1/queues/q/lease", &body.to_string());
+        let path = queue.map_or("/v1/lease".to_owned(), |queue| {
+            format!("/v1/queues/{queue}/lease")
+        });
+        let name = body["request_id"].as_str().map(str::to_owned);
+        let asked_before = name.as_ref().is_some_and(|name| self.named.contains_key(name));
+        if let Some(name) = &name {
+            self.named.entry(name.clone()).or_default();
+        }
+        let (span, said) = self.send("POST", &path, &body.to_string());
+        self.may_repeat = match said {
+            Said::Answer(status, _) => status == 200,
+            Said::Silence => span.end - span.start < u64::try_from(self.patience.as_micros()).unwrap(),
+            Said::Nobody => false,
+        };
         let settled = match &said {
             // The lease failed; what was settled before stands in the problem.
             Said::Answer(_, body) => match serde_json::from_str::<Value>(body) {
@@ -190,10 +226,32 @@ impl Phone {
             .tasks
             .iter()
             .enumerate()
-            .map(|(place, task)| task.grant(span, place))
+            .map(|(place, task)| task.grant(span, place, asked_before))
             .collect();
-        self.history.grants.extend(grants.iter().cloned());
-        grants
+        let news = match name {
+            Some(name) => self.named_answer(&name, span, grants),
+            None => grants,
+        };
+        self.history.grants.extend(news.iter().cloned());
+        news
+    }
+
+    /// Notes what a named call was told; what of it is news.
+    fn named_answer(&mut self, name: &str, span: Span, grants: Vec<Grant>) -> Vec<Grant> {
+        let known = self.named.get_mut(name).unwrap();
+        let Some(first) = known else {
+            *known = Some(grants.clone());
+            return grants;
+        };
+        self.history.repeats.push(Repeat {
+            span,
+            first: first.clone(),
+            again: grants.clone(),
+        });
+        let is_news = |grant: &Grant| first.iter().all(|known| known.lease_id != grant.lease_id);
+        let news: Vec<Grant> = grants.into_iter().filter(is_news).collect();
+        first.extend(news.iter().cloned());
+        news
     }
 
     /// Performs one operation by its own route, or many in one request.
@@ -224,9 +282,15 @@ impl Phone {
 
     /// All tasks of a state, page by page.
     pub(super) fn list(&mut self, state: &str) {
+        for queue in QUEUES {
+            self.list_of(queue, state);
+        }
+    }
+
+    fn list_of(&mut self, queue: &str, state: &str) {
         let mut cursor = String::new();
         loop {
-            let path = format!("/v1/queues/q/tasks?state={state}&limit=500{cursor}");
+            let path = format!("/v1/queues/{queue}/tasks?state={state}&limit=500{cursor}");
             let (_, said) = self.send("GET", &path, "");
             let Said::Answer(200, body) = &said else {
                 panic!("tasks cannot be listed");

@@ -28,8 +28,8 @@ pub(super) struct Cut {
 }
 
 impl Powered {
-    /// `appendfsync` is Redis's setting.
-    pub(super) fn start(appendfsync: &str) -> Self {
+    /// `appendfsync` is Redis's setting; `args` are more of its arguments.
+    pub(super) fn start(appendfsync: &str, args: &[String]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (library, notes) = (dir.path().join("synced.so"), dir.path().join("notes"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/histories/synced.c");
@@ -44,10 +44,9 @@ impl Powered {
             ("LD_PRELOAD", library.as_path()),
             ("SYNCED_NOTES", notes.as_path()),
         ];
-        let redis = Redis::start_in(
-            &["--appendonly", "yes", "--appendfsync", appendfsync],
-            &environment,
-        );
+        let mut all = vec!["--appendonly", "yes", "--appendfsync", appendfsync];
+        all.extend(args.iter().map(String::as_str));
+        let redis = Redis::start_in(&all, &environment);
         Self {
             redis,
             notes,
@@ -113,7 +112,7 @@ fn a_power_cut_takes_what_was_not_synced_and_nothing_else() {
     use rand::SeedableRng;
     for (appendfsync, kept) in [("always", 100), ("no", 0)] {
         let mut rng = StdRng::seed_from_u64(0);
-        let mut powered = Powered::start(appendfsync);
+        let mut powered = Powered::start(appendfsync, &[]);
         for key in 0..100 {
             let () = powered.redis.command(cmd("SET").arg(key).arg("x".repeat(1000)));
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What happens to bytes that pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     Pass,
     /// Each piece is this late, in both directions.
     Slow(Duration),
@@ -19,24 +19,28 @@ pub(super) enum Rule {
     /// Only the first bytes of the next piece arrive, then the connection is cut. Of a request Redis then does nothing.
     CutRequests,
     CutReplies,
+    /// The next request with these bytes comes to Redis, and its reply is cut. Then all is well again.
+    CutReplyTo(&'static str),
+    CutNextReply,
     /// Requests are kept until [`Proxy::deliver_held`], which may be long after their senders gave up.
     HoldRequests,
     /// New connections are closed at once.
     Refuse,
 }
 
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     socket: PathBuf,
     wire: Arc<Wire>,
 }
 
 struct Wire {
-    redis: PathBuf,
     state: Mutex<State>,
     over: AtomicBool,
 }
 
 struct State {
+    /// Where new connections go.
+    redis: PathBuf,
     rule: Rule,
     /// Both ends of each connection.
     open: Vec<(UnixStream, UnixStream)>,
@@ -50,11 +54,11 @@ enum Way {
 }
 
 impl Proxy {
-    pub(super) fn start(socket: &Path, redis: &Path) -> Self {
+    pub(crate) fn start(socket: &Path, redis: &Path) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
         let wire = Arc::new(Wire {
-            redis: redis.to_owned(),
             state: Mutex::new(State {
+                redis: redis.to_owned(),
                 rule: Rule::Pass,
                 open: Vec::new(),
                 held: Vec::new(),
@@ -70,12 +74,18 @@ impl Proxy {
         }
     }
 
-    pub(super) fn rule(&self, rule: Rule) {
+    pub(crate) fn rule(&self, rule: Rule) {
         self.wire.state().rule = rule;
     }
 
+    /// Leads to another Redis from now on.
+    pub(super) fn lead_to(&self, redis: &Path) {
+        self.wire.state().redis = redis.to_owned();
+        self.cut();
+    }
+
     /// Cuts every connection, at both ends.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for (client, redis) in self.wire.state().open.drain(..) {
             let _ = client.shutdown(Shutdown::Both);
             let _ = redis.shutdown(Shutdown::Both);
@@ -83,19 +93,19 @@ impl Proxy {
     }
 
     /// Cuts every connection at the service's end; what was sent may still come to Redis.
-    pub(super) fn cut_service(&self) {
+    pub(crate) fn cut_service(&self) {
         for (client, _) in self.wire.state().open.drain(..) {
             let _ = client.shutdown(Shutdown::Both);
         }
     }
 
     /// Requests kept so far.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.wire.state().held.len()
     }
 
     /// Gives Redis what was kept, and waits until it has answered, to nobody.
-    pub(super) fn deliver_held(&self) {
+    pub(crate) fn deliver_held(&self) {
         let held = std::mem::take(&mut self.wire.state().held);
         for (mut redis, bytes) in held {
             let _ = redis.write_all(&bytes);
@@ -124,7 +134,8 @@ impl Wire {
             if self.over.load(Ordering::Relaxed) {
                 return;
             }
-            let (Ok(client), Ok(redis)) = (client, UnixStream::connect(&self.redis)) else {
+            let redis = self.state().redis.clone();
+            let (Ok(client), Ok(redis)) = (client, UnixStream::connect(redis)) else {
                 continue;
             };
             let mut state = self.state();
@@ -160,7 +171,16 @@ impl Wire {
             match (rule, way) {
                 (Rule::Slow(delay), _) => std::thread::sleep(delay),
                 (Rule::SwallowReplies, Way::Replies) => continue,
-                (Rule::CutRequests, Way::Requests) | (Rule::CutReplies, Way::Replies) => {
+                (Rule::CutReplyTo(words), Way::Requests)
+                    if bytes.windows(words.len()).any(|found| found == words.as_bytes()) =>
+                {
+                    self.state().rule = Rule::CutNextReply;
+                }
+                (Rule::CutRequests, Way::Requests)
+                | (Rule::CutReplies | Rule::CutNextReply, Way::Replies) => {
+                    if rule == Rule::CutNextReply {
+                        self.state().rule = Rule::Pass;
+                    }
                     let _ = to.write_all(&bytes[..read / 2]);
                     let _ = from.shutdown(Shutdown::Both);
                     break;

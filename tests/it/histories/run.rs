@@ -11,7 +11,7 @@ use super::check;
 use super::crew::{self, Manners, Shift};
 use super::fleet::Fleet;
 use super::history::{History, Verb};
-use super::phone::{Clock, Phone, Plan};
+use super::phone::{Clock, Phone, Plan, QUEUES};
 use crate::process::running::PATIENCE;
 use crate::support::audit::audit;
 
@@ -70,10 +70,12 @@ impl Run {
             "retention": {"completed_max": 1_000_000, "completed_bytes": 1_000_000_000},
         })
         .to_string();
-        run.fleet.replicas[0]
-            .api
-            .send("PUT", "/v1/queues/q", "", &config)
-            .expect(201);
+        for queue in QUEUES {
+            run.fleet.replicas[0]
+                .api
+                .send("PUT", &format!("/v1/queues/{queue}"), "", &config)
+                .expect(201);
+        }
         run
     }
 
@@ -115,14 +117,13 @@ impl Run {
         let mut phone = self.phone(PRODUCERS + WORKERS + 1);
         let deadline = Instant::now() + PATIENCE;
         while !Self::is_empty(&mut phone) {
-            let mut stats = || phone.ask("GET", "/v1/queues/q/stats", "");
-            let audit = || audit(&self.fleet.powered.redis, "q");
-            assert!(
-                Instant::now() < deadline,
-                "not drained: {:?}, {:?}",
-                stats(),
-                audit()
-            );
+            let mut left = || {
+                QUEUES.map(|queue| {
+                    let stats = phone.ask("GET", &format!("/v1/queues/{queue}/stats"), "");
+                    (stats, audit(&self.fleet.powered.redis, queue))
+                })
+            };
+            assert!(Instant::now() < deadline, "not drained: {:?}", left());
         }
         for state in ["ready", "scheduled", "leased", "completed", "cancelled", "dead"] {
             phone.list(state);
@@ -132,9 +133,9 @@ impl Run {
 
     /// Acks what there is to lease; whether nothing is left.
     fn is_empty(phone: &mut Phone) -> bool {
-        let lease = json!({"max_tasks": 100, "wait_seconds": 0.5, "lease_seconds": 30});
+        let lease = json!({"queues": QUEUES, "max_tasks": 100, "wait_seconds": 0.5, "lease_seconds": 30});
         let acks: Vec<Plan> = phone
-            .lease(lease, &[])
+            .lease(None, lease, &[])
             .into_iter()
             .map(|grant| Plan {
                 verb: Verb::Ack,
@@ -146,19 +147,21 @@ impl Run {
         if !acks.is_empty() {
             phone.settle(&acks);
         }
-        let stats = phone
-            .ask("GET", "/v1/queues/q/stats", "")
-            .expect("all replicas serve");
-        ["ready", "scheduled", "leased"]
-            .iter()
-            .all(|state| stats[state] == 0)
+        QUEUES.iter().all(|queue| {
+            let stats = phone
+                .ask("GET", &format!("/v1/queues/{queue}/stats"), "")
+                .expect("all replicas serve");
+            ["ready", "scheduled", "leased"]
+                .iter()
+                .all(|state| stats[state] == 0)
+        })
     }
 
     /// Fails with every breach, of the history and of what lies in Redis.
     #[track_caller]
     pub(super) fn judge(&self, history: &History) {
         let mut breaches = check::breaches(history);
-        for queue in ["q", "probe"] {
+        for queue in QUEUES.into_iter().chain(["probe"]) {
             breaches.extend(audit(&self.fleet.powered.redis, queue));
         }
         breaches.extend(self.fleet.complaints());
@@ -169,7 +172,10 @@ impl Run {
             .iter()
             .filter(|enqueue| enqueue.outcome.done().is_some());
         let (sent, granted, accepted) = (history.enqueues.len(), history.grants.len(), accepted.count());
-        eprintln!("{accepted} of {sent} accepted, {granted} granted, {acked} acked");
+        let repeated = history.repeats.len();
+        eprintln!(
+            "{accepted} of {sent} accepted, {granted} granted, {acked} acked, {repeated} calls repeated"
+        );
         assert!(acked > 50, "a history in which nothing happened shows nothing");
         let shown = breaches.len().min(8);
         assert!(

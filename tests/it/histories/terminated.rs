@@ -26,6 +26,7 @@ fn busy(mut phone: Phone, me: usize, over: &AtomicBool) -> History {
     let mut sent = 0;
     while !over.load(Ordering::Relaxed) {
         let draft = |nth| Draft {
+            queue: "q",
             tag: format!("{me}.{nth}"),
             name: "send",
             group: None,
@@ -38,6 +39,7 @@ fn busy(mut phone: Phone, me: usize, over: &AtomicBool) -> History {
         sent += count;
         let max_tasks = phone.rng.random_range(1..6);
         let grants = phone.lease(
+            Some("q"),
             json!({"max_tasks": max_tasks, "wait_seconds": 0.1, "lease_seconds": 600}),
             &[],
         );

@@ -141,6 +141,33 @@ fn stats_tell_how_many_lease_calls_wait_for_a_queue() {
     });
 }
 
+/// It has no reason to wait behind them.
+#[test]
+fn a_repeated_request_is_answered_at_once_though_others_wait() {
+    let (_service, api, _dir) = served();
+    let id = api.enqueue("{}");
+    let named = r#"{"request_id":"r-1","wait_seconds":5}"#;
+    let first = api.lease(named);
+    assert_eq!(each(&first, "id"), [id]);
+    let waiter = api.waiting("/v1/queues/q/lease", r#"{"wait_seconds":30}"#, 1);
+    assert_eq!(each(&api.lease(named), "lease_id"), each(&first, "lease_id"));
+    let next = api.enqueue("{}");
+    assert_eq!(each(&tasks(&waiter.join().unwrap().expect(200)), "id"), [next]);
+}
+
+#[test]
+fn a_repeated_request_to_many_queues_gives_the_leases_of_the_one_that_had_tasks() {
+    let (_service, api, _dir) = served();
+    api.post("/v1/queues/r/tasks", "{}").expect(201);
+    let request = r#"{"queues":["q","r"],"request_id":"r-1","max_tasks":2,"wait_seconds":0}"#;
+    let lease = || tasks(&api.post("/v1/lease", request).expect(200));
+    let first = lease();
+    assert_eq!(each(&first, "queue"), ["r"]);
+    // By now the queue that is asked first has one, too.
+    api.enqueue("{}");
+    assert_eq!(each(&lease(), "lease_id"), each(&first, "lease_id"));
+}
+
 #[test]
 fn a_repeated_request_id_gives_the_same_leases() {
     let (_service, api, _dir) = served();

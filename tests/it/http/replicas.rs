@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use deadpool_redis::redis::cmd;
+
 use super::api::{Api, each, tasks};
+use crate::process::running::until;
 use crate::process::service::Service;
 use crate::support::redis::Redis;
 
@@ -69,6 +72,38 @@ fn a_lease_that_waits_for_an_unknown_queue_is_woken_when_another_replica_makes_i
         wake(&a, &b, queue, &path, r#"{"wait_seconds":30}"#)
     });
     assert!(time < ONLY_NOTIFIED, "{time:?}");
+}
+
+/// A Redis that lost all its data is an empty one, for all replicas alike: also for one that starts only then.
+#[test]
+fn leases_of_one_replica_are_known_to_the_other_after_redis_lost_everything() {
+    for newcomer_first in [false, true] {
+        let redis = Redis::start();
+        let [(_a, a), (b, _)] = replicas(&redis);
+        drop(b);
+        a.enqueue("{}");
+        let lost = a.lease_one();
+        let () = redis.command(&cmd("FLUSHALL"));
+
+        // Either the older one makes a queue and gives Redis its key back, or the newer one comes with another.
+        if !newcomer_first {
+            a.enqueue("{}");
+        }
+        let service = Service::start(&["--redis-url", &redis.url()]);
+        let b = Api::of(&service);
+        b.enqueue("{}");
+        a.enqueue("{}");
+        // Who knows the other's lease uses the same key from then on.
+        let task = b.lease_one();
+        until("a key for both", || {
+            (a.settle(&task, "ack", "").status == 200).then_some(())
+        });
+        let task = a.lease_one();
+        b.settle(&task, "ack", "").expect(200);
+        for one in [&a, &b] {
+            one.settle(&lost, "ack", "").problem(404, "lease_unknown");
+        }
+    }
 }
 
 /// I24.

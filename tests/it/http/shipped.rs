@@ -48,6 +48,14 @@ fn the_quickstart_runs_from_top_to_bottom() {
         .env("LEASEQ_URL", &service.url));
 }
 
+#[test]
+fn dead_letters_are_inspected_replayed_and_purged_as_the_example_shows() {
+    let (service, _api, _dir) = served();
+    run(Command::new("bash")
+        .arg("openapi/examples/curl/dead-letters.sh")
+        .env("LEASEQ_URL", &service.url));
+}
+
 /// I1, I2, I3: killed workers of four languages and a killed service lose nothing and repeat only what an expired
 /// lease explains.
 #[test]

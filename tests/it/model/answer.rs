@@ -1,6 +1,7 @@
 //! What callers are told, and what a reader sees: the two things in which model and scripts must agree.
 
 use bytes::Bytes;
+use leaseq::domain::change::{Cancelled, Changed, NotChanged};
 use leaseq::domain::task::DeadReason;
 use leaseq::domain::{Millis, TaskId, TaskState};
 use leaseq::store::ops::follow::Followed;
@@ -24,10 +25,27 @@ pub enum Answer {
     },
     Settled(Vec<Told>),
     Followed(Vec<Followed>),
+    Replayed {
+        ready: u64,
+        /// Each dead letter, and when its new task is due.
+        moved: Vec<(TaskId, Option<Millis>)>,
+    },
+    DeadPurged(Vec<TaskId>),
     Swept {
         next_at: Option<Millis>,
         expired: u64,
         came_due: u64,
+    },
+    Cancelled(Vec<Result<Cancelled, NotChanged>>),
+    Changed(Result<Changed, NotChanged>),
+    Purged {
+        purged: u64,
+        cancel_requested: u64,
+    },
+    /// And made anew, with this version.
+    Deleted {
+        tasks: u64,
+        version: u64,
     },
 }
 
@@ -73,6 +91,7 @@ pub enum Told {
     },
     Extended {
         until: Millis,
+        cancel_requested: bool,
     },
     Released {
         state: TaskState,
@@ -98,7 +117,15 @@ impl Told {
                 state: TaskState::Ready,
                 ..
             } => "nacked ready",
+            Self::Nacked {
+                state: TaskState::Cancelled,
+                ..
+            } => "nacked cancelled",
             Self::Nacked { .. } => "nacked scheduled",
+            Self::Extended {
+                cancel_requested: true,
+                ..
+            } => "extended and told to end",
             Self::Extended { .. } => "extended",
             Self::Released { already: true, .. } => "released already",
             Self::Released {
@@ -109,6 +136,10 @@ impl Told {
                 state: TaskState::Ready,
                 ..
             } => "released ready",
+            Self::Released {
+                state: TaskState::Cancelled,
+                ..
+            } => "released cancelled",
             Self::Released { .. } => "released scheduled",
             Self::Lost => "lost",
             Self::Unknown => "unknown",
@@ -162,6 +193,11 @@ impl Answer {
                 }));
             }
             Self::Settled(told) => words.extend(told.iter().map(Told::word)),
+            Self::Replayed { moved, .. } => words.extend(moved.iter().map(|(_, run_at)| match run_at {
+                Some(_) => "replayed scheduled",
+                None => "replayed ready",
+            })),
+            Self::DeadPurged(ids) => words.extend(ids.iter().map(|_| "purged dead")),
             Self::Swept {
                 expired, came_due, ..
             } => {
@@ -177,6 +213,19 @@ impl Answer {
                 Followed::Ended => "ended before",
                 Followed::Gone => "gone before",
             })),
+            Self::Cancelled(told) => words.extend(told.iter().map(|told| match told {
+                Ok(Cancelled::Done) => "cancelled",
+                Ok(Cancelled::Requested) => "cancel requested",
+                Err(NotChanged::State(_)) => "cancel refused",
+                Err(NotChanged::Unknown) => "cancel of nothing",
+            })),
+            Self::Changed(told) => words.push(match told {
+                Ok(changed) if changed.state == TaskState::Scheduled => "changed, scheduled",
+                Ok(_) => "changed, ready",
+                Err(_) => "change refused",
+            }),
+            Self::Purged { purged, .. } => words.extend((*purged > 0).then_some("purged")),
+            Self::Deleted { tasks, .. } => words.extend((*tasks > 0).then_some("deleted")),
             Self::Nothing | Self::Configured { .. } => {}
         }
         words
@@ -218,8 +267,11 @@ pub struct Counts {
     pub oldest_ready_at: Option<Millis>,
     pub accepted_total: u64,
     pub completed_total: u64,
+    pub cancelled_total: u64,
+    pub purged_total: u64,
     pub dead_evicted_total: u64,
     pub dead_aged_total: u64,
+    pub replayed_total: u64,
     pub leases_expired_total: u64,
 }
 
@@ -239,6 +291,7 @@ pub struct SeenTask {
     pub enqueued_at: Millis,
     pub ready_at: Option<Millis>,
     pub lease_expires_at: Option<Millis>,
+    pub cancel_requested: bool,
     pub worker: Option<String>,
     pub progress: Option<Bytes>,
     pub finished_at: Option<Millis>,

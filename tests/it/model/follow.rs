@@ -22,7 +22,7 @@ impl Queue {
         let until = self.now.plus(ms);
         match self.tasks.get(&id).map(|task| &task.state) {
             None => Followed::Gone,
-            Some(State::Completed { .. } | State::Dead { .. }) => Followed::Ended,
+            Some(State::Completed { .. } | State::Cancelled { .. } | State::Dead { .. }) => Followed::Ended,
             Some(_) => {
                 let noted = self.followed.get(&id).copied().filter(|noted| *noted > self.now);
                 if noted.is_none_or(|noted| noted < until) {

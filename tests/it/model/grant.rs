@@ -73,6 +73,7 @@ impl Queue {
         let task = self.tasks.get_mut(&id).expect("chosen among the tasks");
         let lease_ms = wish.lease_ms.unwrap_or(task.lease_ms);
         task.grants += 1;
+        task.nonce = Some(nonce);
         task.worker.clone_from(&wish.worker);
         task.state = State::Leased(Lease {
             nonce,
@@ -96,7 +97,7 @@ impl Queue {
     /// When something is due or a lease runs out.
     pub fn next_at(&self) -> Option<Millis> {
         let at = |task: &Task| match &task.state {
-            State::Scheduled { due } => Some(*due),
+            State::Scheduled { due, .. } => Some(*due),
             State::Leased(lease) => Some(lease.expires_at),
             _ => None,
         };

@@ -5,19 +5,24 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bytes::Bytes;
+use leaseq::domain::change::Change;
+use leaseq::domain::dead::Replay;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
-use leaseq::domain::{Millis, NewTask, TaskId, TaskName};
+use leaseq::domain::task::Json;
+use leaseq::domain::{Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
 use super::answer::{Accepted, Answer, Grant};
+use super::dead::Which;
 use super::grant::Wish;
+use super::operate::Filter;
 use super::queue::Queue;
 use super::settle::After;
 use super::step::{self, Draft, Step, Whose, any_step};
-use super::task::{Fault, Proof};
+use super::task::{Fault, Proof, Task};
 use super::world::{QUEUE, World};
 use crate::support::audit::audit;
 use crate::support::queue::T0;
@@ -36,9 +41,16 @@ enum Deed {
     Release(Vec<Proof>, RetryAfter, u32),
     GiveBack(Vec<Proof>),
     Follow(Vec<TaskId>, u64),
+    Replay(Which, Vec<TaskId>, Replay, Start, bool),
+    PurgeDead(Which),
     Clock(Millis),
     Sweep(usize),
     Flush,
+    Cancel(Vec<TaskId>, Option<TaskState>),
+    CancelMany(Filter),
+    Change(TaskId, Change),
+    Purge(Option<TaskState>, usize),
+    Delete(QueueConfig),
 }
 
 /// The model, and what it did last.
@@ -105,9 +117,40 @@ impl History {
             } => Deed::Release(self.proofs(whose), retry_after.retry_after(now), *chance),
             Step::GiveBack { whose } => Deed::GiveBack(self.proofs(whose)),
             Step::Follow { latest, ms } => Deed::Follow(self.latest(latest), *ms),
+            Step::Replay {
+                which,
+                start,
+                max_attempts,
+                priority,
+                payload_bytes,
+                again,
+            } => {
+                let which = which.at(now);
+                let ids = self.new_ids(self.queue.find_dead(&which).len());
+                let replay = Replay {
+                    max_attempts: *max_attempts,
+                    delay_ms: 0,
+                    priority: priority.and_then(Priority::new),
+                    payload: payload_bytes.map(|bytes| Json::from_checked(step::payload(bytes))),
+                };
+                Deed::Replay(which, ids, replay, start.start(now), *again)
+            }
+            Step::PurgeDead(which) => Deed::PurgeDead(which.at(now)),
             Step::Advance(ms) => Deed::Clock(now.plus(*ms)),
             Step::Sweep { limit } => Deed::Sweep(*limit),
             Step::Flush => Deed::Flush,
+            Step::Cancel { whose, only } => Deed::Cancel(self.ids(whose), *only),
+            Step::CancelMany(filter) => Deed::CancelMany(filter.clone()),
+            Step::Change {
+                whose,
+                priority,
+                when,
+            } => match self.ids(&[*whose]).first() {
+                Some(id) => Deed::Change(*id, when.change(*priority, now)),
+                None => Deed::Flush,
+            },
+            Step::Purge { state, page } => Deed::Purge(*state, *page),
+            Step::Delete(config) => Deed::Delete(config.clone()),
         }
     }
 
@@ -128,6 +171,15 @@ impl History {
             .filter_map(|n| self.ever.iter().rev().nth(*n))
             .collect();
         ids.into_iter().copied().collect()
+    }
+
+    fn new_ids(&mut self, count: usize) -> Vec<TaskId> {
+        let numbers = self.ever.len()..self.ever.len() + count;
+        let ids: Vec<_> = numbers
+            .map(|number| step::id(u32::try_from(number).expect("few")))
+            .collect();
+        self.ever.extend(&ids);
+        ids
     }
 
     /// One per task: a second operation on one task comes in a later call.
@@ -154,6 +206,24 @@ impl History {
         proofs
     }
 
+    /// The n-th latest of those that wait or are leased, or of all there ever were; each once.
+    fn ids(&self, whose: &[Whose]) -> Vec<TaskId> {
+        let unfinished = |id: &&TaskId| self.queue.tasks.get(*id).is_some_and(Task::is_unfinished);
+        let current: Vec<_> = self.ever.iter().filter(unfinished).copied().collect();
+        let mut ids = Vec::new();
+        for whose in whose {
+            let among = if whose.leased { &current } else { &self.ever };
+            let Some(latest) = whose.latest.checked_rem(among.len()) else {
+                continue;
+            };
+            let id = among[among.len() - 1 - latest];
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
     fn take(&mut self, deed: &Deed) -> Answer {
         let queue = &mut self.queue;
         match deed {
@@ -170,12 +240,19 @@ impl History {
             Deed::Release(proofs, retry_after, chance) => queue.release(proofs, *retry_after, *chance),
             Deed::GiveBack(proofs) => queue.give_back(proofs),
             Deed::Follow(ids, ms) => queue.follow(ids, *ms),
+            Deed::Replay(which, ids, replay, start, _) => queue.replay(which, ids, replay, *start),
+            Deed::PurgeDead(which) => queue.purge_dead(which),
             Deed::Clock(now) => {
                 queue.now = *now;
                 Answer::Nothing
             }
             Deed::Sweep(limit) => queue.sweep(*limit),
             Deed::Flush => Answer::Nothing,
+            Deed::Cancel(ids, only) => queue.cancel(ids, *only),
+            Deed::CancelMany(filter) => queue.cancel_many(filter),
+            Deed::Change(id, change) => queue.change(*id, *change),
+            Deed::Purge(state, _) => queue.purge(*state),
+            Deed::Delete(config) => queue.delete(config.clone()),
         }
     }
 }
@@ -214,11 +291,18 @@ impl World {
             Deed::Release(proofs, retry_after, chance) => self.release(proofs, *retry_after, *chance),
             Deed::GiveBack(proofs) => self.give_back(proofs),
             Deed::Follow(ids, ms) => self.follow(ids, *ms),
+            Deed::Replay(which, ids, replay, start, again) => self.replay(which, ids, replay, *start, *again),
+            Deed::PurgeDead(which) => self.purge_dead(which),
             Deed::Clock(now) => {
                 self.redis.set_clock(now.get());
                 Answer::Nothing
             }
             Deed::Sweep(limit) => self.sweep(*limit),
+            Deed::Cancel(ids, only) => self.cancel(ids, *only),
+            Deed::CancelMany(filter) => self.cancel_many(filter),
+            Deed::Change(id, change) => self.change(*id, *change),
+            Deed::Purge(state, page) => self.purge(*state, *page),
+            Deed::Delete(config) => self.delete(config),
             Deed::Flush => {
                 self.flush_scripts();
                 Answer::Nothing
@@ -307,8 +391,15 @@ impl StateMachineTest for Scripts {
                 differences.is_empty(),
                 "after {deed:?} a reader sees {differences:#?}"
             );
+            let peeked = world.peek();
+            let mut dead = history.queue.dead_letters();
+            dead.reverse();
+            assert_eq!(peeked, dead, "dead letters after {deed:?}");
             let problems = audit(&world.redis, QUEUE);
             assert!(problems.is_empty(), "after {deed:?}: {problems:#?}");
+            if history.ever.len().is_multiple_of(LIVE_AUDIT_EVERY) {
+                assert_eq!(world.live_problems(), [], "after {deed:?}");
+            }
             for word in answer.words() {
                 *world.met.entry(word).or_default() += 1;
             }
@@ -322,6 +413,9 @@ pub fn replay(config: QueueConfig, steps: Vec<Step>) {
         Scripts::test_sequential(Config::default(), History::new(config), steps, None)
     });
 }
+
+/// It takes a dozen calls: not after every step.
+const LIVE_AUDIT_EVERY: usize = 4;
 
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES")
@@ -398,8 +492,23 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "followed",
         "ended before",
         "gone before",
+        "replayed ready",
+        "replayed scheduled",
+        "purged dead",
         "took back",
         "came due",
+        "cancelled",
+        "cancel requested",
+        "cancel refused",
+        "cancel of nothing",
+        "nacked cancelled",
+        "released cancelled",
+        "extended and told to end",
+        "changed, scheduled",
+        "changed, ready",
+        "change refused",
+        "purged",
+        "deleted",
     ];
     let missed: Vec<_> = expected.iter().filter(|word| !met.contains_key(*word)).collect();
     assert!(

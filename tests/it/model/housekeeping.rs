@@ -16,7 +16,10 @@ impl Queue {
         let came_due = self.due(limit, self.now);
         for id in &came_due {
             let task = self.tasks.get_mut(id).expect("it was scheduled");
-            task.state = State::Ready { ran_out: None };
+            let State::Scheduled { ran_out, .. } = task.state else {
+                unreachable!("it was scheduled")
+            };
+            task.state = State::Ready { ran_out };
             effects.arrived.push(*id);
         }
         let ran_out = self.ran_out(limit, self.now);
@@ -28,7 +31,10 @@ impl Queue {
         if effects.died {
             self.evict_dead_letters();
         }
-        let trimmed = self.trim_finished(limit);
+        let trimmed = match effects.finished.is_empty() {
+            true => self.trim_finished(limit),
+            false => self.keep_finished(effects.finished),
+        };
         for id in &looked_at {
             self.lingering.remove(id);
             self.tasks.remove(id);
@@ -47,7 +53,7 @@ impl Queue {
     /// Scheduled tasks that are due by `now`, the longest due first.
     pub fn due(&self, limit: usize, now: Millis) -> Vec<TaskId> {
         let due = |id: &TaskId| match self.tasks[id].state {
-            State::Scheduled { due } => Some(due).filter(|due| *due <= now),
+            State::Scheduled { due, .. } => Some(due).filter(|due| *due <= now),
             _ => None,
         };
         self.first(limit, due)
@@ -132,11 +138,12 @@ impl Queue {
         })
     }
 
-    /// Tasks just finished: gone at once, or kept as far as the retention covers.
-    pub(super) fn keep_finished(&mut self, finished: Vec<TaskId>) {
+    /// Tasks just finished: gone at once, or kept as far as the retention covers. Says how many left that were kept before.
+    pub(super) fn keep_finished(&mut self, finished: Vec<TaskId>) -> usize {
         if finished.is_empty() {
-            return;
+            return 0;
         }
+        let kept_before = self.finished.len();
         let keep = self.config.keep.unwrap_or(defaults::KEEP);
         // The work of one call is bounded: it drops two for each that comes, and a few.
         let limit = 2 * finished.len() + 8;
@@ -151,8 +158,9 @@ impl Queue {
             }
             self.finished.push(id);
         }
-        if keep != Keep::None {
-            self.trim_finished(limit);
+        match keep {
+            Keep::None => 0,
+            _ => self.trim_finished(limit).min(kept_before),
         }
     }
 
@@ -164,8 +172,8 @@ impl Queue {
             let Some(oldest) = self.finished.first().copied() else {
                 return trimmed;
             };
-            let State::Completed { at, .. } = self.tasks[&oldest].state else {
-                unreachable!("finished tasks are completed")
+            let (State::Completed { at, .. } | State::Cancelled { at }) = self.tasks[&oldest].state else {
+                unreachable!("finished tasks are completed or cancelled")
             };
             if self.finished.len() <= max && at.plus(keep_ms) > self.now {
                 return trimmed;

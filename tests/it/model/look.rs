@@ -43,8 +43,11 @@ impl World {
             oldest_ready_at: overview.oldest_ready_at,
             accepted_total: overview.accepted_total,
             completed_total: overview.completed_total,
+            cancelled_total: overview.cancelled_total,
+            purged_total: overview.purged_total,
             dead_evicted_total: overview.dead_evicted_total,
             dead_aged_total: overview.dead_aged_total,
+            replayed_total: overview.replayed_total,
             leases_expired_total: overview.leases_expired_total,
         }
     }
@@ -120,6 +123,7 @@ fn seen_task(view: TaskView) -> SeenTask {
         enqueued_at: view.enqueued_at,
         ready_at: view.ready_at,
         lease_expires_at: view.lease_expires_at,
+        cancel_requested: view.cancel_requested,
         worker: view.worker,
         progress: view.progress.map(bytes),
         finished_at: view.finished_at,

@@ -16,6 +16,8 @@ pub enum Op {
     Nack,
     Extend,
     Release,
+    /// It left while it waited: no lease did that.
+    Left,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +49,10 @@ impl Marks {
             self.young_since = now;
         }
         for (op, proof, told) in settled {
-            let ended = (proof.task, (op != Op::Ack).then_some(proof.grant));
+            let ended = (
+                proof.task,
+                (!matches!(op, Op::Ack | Op::Left)).then_some(proof.grant),
+            );
             self.young.insert(ended, Mark { op, proof, told });
         }
     }

@@ -35,8 +35,11 @@ pub struct Queue {
 pub struct Totals {
     pub accepted: u64,
     pub completed: u64,
+    pub cancelled: u64,
+    pub purged: u64,
     pub dead_evicted: u64,
     pub dead_aged: u64,
+    pub replayed: u64,
     pub leases_expired: u64,
 }
 
@@ -45,7 +48,8 @@ impl Queue {
         Self {
             now,
             config,
-            version: 1,
+            // Versions of one name never come again, though its queue was deleted.
+            version: now.get(),
             tasks: BTreeMap::new(),
             accepted: 0,
             turns: Turns::default(),
@@ -96,7 +100,7 @@ impl Queue {
         }
     }
 
-    fn accept(&mut self, new: &NewTask) -> Task {
+    pub(super) fn accept(&mut self, new: &NewTask) -> Task {
         self.accepted = self.accepted.max(self.now.get() * PLACES) + 1;
         self.totals.accepted += 1;
         let due = match new.start {
@@ -119,15 +123,17 @@ impl Queue {
             place: self.accepted,
             state: State::Ready { ran_out: None },
             grants: 0,
+            nonce: None,
             failed: 0,
             deferrals: 0,
             worker: None,
             progress: None,
+            cancel_requested: false,
             attempts: Vec::new(),
         };
         if let Some(due) = run_at {
             task.place = task.place_at(due);
-            task.state = State::Scheduled { due };
+            task.state = State::Scheduled { due, ran_out: None };
         }
         task
     }

@@ -1,6 +1,6 @@
 //! What a reader sees of the model.
 
-use leaseq::domain::{Millis, TaskState};
+use leaseq::domain::{Millis, TaskId, TaskState};
 
 use super::answer::{Counts, Seen, SeenTask};
 use super::queue::Queue;
@@ -13,6 +13,7 @@ impl Task {
             State::Ready { .. } => TaskState::Ready,
             State::Leased(_) => TaskState::Leased,
             State::Completed { .. } => TaskState::Completed,
+            State::Cancelled { .. } => TaskState::Cancelled,
             State::Dead { .. } => TaskState::Dead,
         }
     }
@@ -31,10 +32,11 @@ impl Task {
         let (mut ready_at, mut lease_expires_at, mut finished_at) = (None, None, None);
         let (mut result, mut reason) = (None, None);
         match &self.state {
-            State::Scheduled { due } => ready_at = Some(*due),
+            State::Scheduled { due, .. } => ready_at = Some(*due),
             State::Ready { .. } => ready_at = Some(Millis::new(self.place / PLACES)),
             State::Leased(lease) => lease_expires_at = Some(lease.expires_at),
             State::Completed { at, result: r, .. } => (finished_at, result) = (Some(*at), r.clone()),
+            State::Cancelled { at } => finished_at = Some(*at),
             State::Dead { at, reason: r } => (finished_at, reason) = (Some(*at), Some(*r)),
         }
         SeenTask {
@@ -52,6 +54,7 @@ impl Task {
             enqueued_at: Millis::new(self.accepted / PLACES),
             ready_at,
             lease_expires_at,
+            cancel_requested: self.cancel_requested,
             worker: self.worker.clone(),
             progress: self.progress.clone(),
             finished_at,
@@ -64,7 +67,7 @@ impl Task {
 
 impl Queue {
     /// `ever`: all ids that were enqueued.
-    pub fn seen(&self, ever: &[leaseq::domain::TaskId]) -> Seen {
+    pub fn seen(&self, ever: &[TaskId]) -> Seen {
         Seen {
             counts: self.counts(),
             tasks: ever.iter().map(|id| self.tasks.get(id).map(Task::seen)).collect(),
@@ -88,21 +91,27 @@ impl Queue {
             ready: count(TaskState::Ready),
             leased: count(TaskState::Leased),
             dead: count(TaskState::Dead),
-            kept: count(TaskState::Completed),
+            kept: self.finished.len() as u64,
             oldest_ready_at: self.oldest_ready_at(),
             accepted_total: self.totals.accepted,
             completed_total: self.totals.completed,
+            cancelled_total: self.totals.cancelled,
+            purged_total: self.totals.purged,
             dead_evicted_total: self.totals.dead_evicted,
             dead_aged_total: self.totals.dead_aged,
+            replayed_total: self.totals.replayed,
             leases_expired_total: self.totals.leases_expired,
         }
     }
 
-    fn listed(&self, state: TaskState) -> Vec<leaseq::domain::TaskId> {
+    fn listed(&self, state: TaskState) -> Vec<TaskId> {
         match state {
             TaskState::Scheduled => self.due(usize::MAX, Millis::MAX),
             TaskState::Leased => self.ran_out(usize::MAX, Millis::MAX),
-            TaskState::Completed => self.finished.iter().rev().copied().collect(),
+            TaskState::Completed | TaskState::Cancelled => {
+                let of_state = |id: &&TaskId| self.tasks[*id].state_word() == state;
+                self.finished.iter().rev().filter(of_state).copied().collect()
+            }
             TaskState::Dead => self.dead_letters().into_iter().rev().collect(),
             _ => {
                 let of_state = self.tasks.values().filter(|task| task.state_word() == state);

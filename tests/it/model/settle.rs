@@ -26,7 +26,7 @@ pub enum After {
 pub(super) struct Effects {
     marks: Vec<(Op, Proof, Told)>,
     pub(super) arrived: Vec<TaskId>,
-    finished: Vec<TaskId>,
+    pub(super) finished: Vec<TaskId>,
     pub(super) died: bool,
 }
 
@@ -82,14 +82,13 @@ impl Queue {
         Answer::Settled(told)
     }
 
-    /// What a lease is told that does not hold its task: repeats are answered, strangers are unknown, all else is lost.
+    /// What a lease is told that does not hold its task: repeats are answered, leases that were never settled are lost, and
+    /// all else is unknown: strangers, and what was settled so long ago that nobody remembers.
     fn judge(&self, op: Op, proof: Proof) -> Told {
-        let kept = self
-            .tasks
-            .get(&proof.task)
-            .is_some_and(|task| !task.is_finished());
-        let lost = if kept { Told::Lost } else { Told::Unknown };
-        self.marks.judge(op, proof).unwrap_or(lost)
+        let task = self.tasks.get(&proof.task).filter(|task| !task.is_completed());
+        let lost = task.is_some_and(|task| task.was_never_settled_by(proof));
+        let unmarked = if lost { Told::Lost } else { Told::Unknown };
+        self.marks.judge(op, proof).unwrap_or(unmarked)
     }
 
     /// The lease that this proof is of, if it has not run out.
@@ -111,8 +110,13 @@ impl Queue {
     /// attempt. Whether a sweep came by in between makes no difference (I8).
     fn may_ack_late(&self, proof: Proof) -> bool {
         self.tasks.get(&proof.task).is_some_and(|task| match task.state {
-            State::Ready { ran_out } => ran_out == Some(proof.nonce) && task.grants == proof.grant,
-            _ => task.held_by(proof).is_some() && task.failed + 1 < task.max_attempts,
+            State::Ready { ran_out } | State::Scheduled { ran_out, .. } => {
+                ran_out == Some(proof.nonce) && task.grants == proof.grant
+            }
+            _ => {
+                let last = task.failed + 1 >= task.max_attempts;
+                task.held_by(proof).is_some() && !last && !task.cancel_requested
+            }
         })
     }
 
@@ -126,7 +130,7 @@ impl Queue {
         task.state = State::Completed {
             at: now,
             result: result.cloned(),
-            after_expiry: task.is_ready(),
+            after_expiry: task.is_waiting(),
         };
         let group = task.group.clone();
         self.depart(&group);
@@ -171,7 +175,7 @@ impl Queue {
             } else {
                 task.max_attempts - task.failed
             },
-            next_at: again_at.filter(|_| state != TaskState::Dead),
+            next_at: again_at.filter(|_| !matches!(state, TaskState::Dead | TaskState::Cancelled)),
             already: false,
         };
         effects.marks.push((Op::Nack, proof, told.clone()));
@@ -192,6 +196,9 @@ impl Queue {
         task.failed += 1;
         task.attempts.push(attempt);
         task.worker = None;
+        if task.cancel_requested {
+            return self.cancel_now(id, effects);
+        }
         let reason = match again_at {
             None => DeadReason::Rejected,
             Some(_) if task.failed >= task.max_attempts => DeadReason::AttemptsExhausted,
@@ -208,7 +215,10 @@ impl Queue {
         let task = self.tasks.get_mut(&id).expect("it was leased");
         task.place = task.place_at(at);
         if at > now {
-            task.state = State::Scheduled { due: at };
+            task.state = State::Scheduled {
+                due: at,
+                ran_out: None,
+            };
             return TaskState::Scheduled;
         }
         task.state = State::Ready { ran_out: None };
@@ -230,6 +240,7 @@ impl Queue {
             wanted.min(bound).max(lease.expires_at)
         };
         let task = self.tasks.get_mut(&proof.task).expect("it is leased");
+        let cancel_requested = task.cancel_requested;
         task.state = State::Leased(Lease {
             expires_at: until,
             ..lease
@@ -237,7 +248,10 @@ impl Queue {
         if let Some(progress) = progress {
             task.progress = Some(progress.clone());
         }
-        Told::Extended { until }
+        Told::Extended {
+            until,
+            cancel_requested,
+        }
     }
 
     fn release_one(
@@ -289,9 +303,15 @@ impl Queue {
             );
             let at = at.max(now.plus(backoff(attempt.number, chance)));
             let state = self.fail(id, attempt, Some(at), effects);
-            return (state, Some(at).filter(|_| state != TaskState::Dead));
+            return (
+                state,
+                Some(at).filter(|_| !matches!(state, TaskState::Dead | TaskState::Cancelled)),
+            );
         }
         task.worker = None;
+        if task.cancel_requested {
+            return (self.cancel_now(id, effects), None);
+        }
         let state = self.ready_at(id, at.max(now), effects);
         (state, Some(at).filter(|_| state == TaskState::Scheduled))
     }
@@ -313,9 +333,21 @@ impl Queue {
     fn return_to_old_place(&mut self, id: TaskId, effects: &mut Effects) -> TaskState {
         let task = self.tasks.get_mut(&id).expect("it is leased");
         task.worker = None;
+        if task.cancel_requested {
+            return self.cancel_now(id, effects);
+        }
         task.state = State::Ready { ran_out: None };
         effects.arrived.push(id);
         TaskState::Ready
+    }
+
+    /// It ends with its grant, or while it waits.
+    pub(super) fn cancel_now(&mut self, id: TaskId, effects: &mut Effects) -> TaskState {
+        let task = self.tasks.get_mut(&id).expect("it is there");
+        task.state = State::Cancelled { at: self.now };
+        self.totals.cancelled += 1;
+        effects.finished.push(id);
+        TaskState::Cancelled
     }
 }
 

@@ -1,16 +1,20 @@
 //! One step of a history, and how histories are made up.
 
 use bytes::Bytes;
+use leaseq::domain::change::{Change, When};
+use leaseq::domain::dead::DeadFilter;
 use leaseq::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
-use leaseq::domain::task::Json;
-use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
+use leaseq::domain::task::{DeadReason, Json};
+use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::dead;
 use super::grant::Wish;
+use super::operate::Filter;
 use super::settle::After;
 use super::task::{FAULTS, Fault};
 
@@ -59,12 +63,58 @@ pub enum Step {
         latest: Vec<usize>,
         ms: u64,
     },
+    /// Dead letters become new tasks.
+    Replay {
+        which: Which,
+        start: Retry,
+        max_attempts: Option<u16>,
+        priority: Option<u64>,
+        payload_bytes: Option<usize>,
+        /// The outcome of the first try is unknown.
+        again: bool,
+    },
+    PurgeDead(Which),
     Advance(u64),
     Sweep {
         limit: usize,
     },
     /// Redis forgets the scripts.
     Flush,
+    Cancel {
+        whose: Vec<Whose>,
+        only: Option<TaskState>,
+    },
+    CancelMany(Filter),
+    Change {
+        whose: Whose,
+        priority: Option<u64>,
+        when: Retry,
+    },
+    Purge {
+        state: Option<TaskState>,
+        page: usize,
+    },
+    /// The queue goes, and is made anew.
+    Delete(QueueConfig),
+}
+
+/// Which dead letters: by one of the filters.
+#[derive(Debug, Clone, Copy)]
+pub struct Which {
+    pub by: By,
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum By {
+    All,
+    Name(&'static str),
+    Group(&'static str),
+    Reason(DeadReason),
+    ErrorType(&'static str),
+    /// Died within these ms, or before them.
+    Within(u64),
+    Before(u64),
 }
 
 /// A task to enqueue, before it has an id.
@@ -122,6 +172,19 @@ impl Retry {
         }
     }
 
+    /// `Now` leaves the time as it is; an instant that is past means now.
+    pub fn change(self, priority: Option<u64>, now: Millis) -> Change {
+        Change {
+            priority: priority.and_then(Priority::new),
+            when: match self {
+                Self::Now => When::AsItWas,
+                Self::After(0) => When::Now,
+                Self::After(ms) => When::At(now.plus(ms)),
+                Self::At(_) => When::At(self.instant(now).expect("an instant")),
+            },
+        }
+    }
+
     pub fn retry_after(self, now: Millis) -> RetryAfter {
         match self {
             Self::Now => RetryAfter::None,
@@ -129,6 +192,31 @@ impl Retry {
             Self::At(_) => RetryAfter::At(self.instant(now).expect("an instant")),
         }
     }
+}
+
+impl Which {
+    pub fn at(self, now: Millis) -> dead::Which {
+        let ago = |ms| Some(Millis::new(now.get() - ms));
+        let mut filter = DeadFilter::default();
+        match self.by {
+            By::All => {}
+            By::Name(name) => filter.name = TaskName::parse(name).ok(),
+            By::Group(group) => filter.group = Group::parse(group).ok(),
+            By::Reason(reason) => filter.reason = Some(reason),
+            By::ErrorType(kind) => filter.error_type = Some(kind.to_owned()),
+            By::Within(ms) => filter.died_after = ago(ms),
+            By::Before(ms) => filter.died_before = ago(ms),
+        }
+        dead::Which {
+            filter,
+            limit: self.limit,
+        }
+    }
+}
+
+/// A JSON string of so many bytes.
+pub fn payload(bytes: usize) -> Bytes {
+    format!("\"{}\"", "x".repeat(bytes - 2)).into()
 }
 
 impl Draft {
@@ -154,13 +242,8 @@ impl Draft {
             start: self.start.start(now),
             max_attempts: self.max_attempts,
             lease_ms: self.lease_ms,
-            ..NewTask::new(Json::from_checked(self.payload()))
+            ..NewTask::new(Json::from_checked(payload(self.payload_bytes)))
         }
-    }
-
-    /// A JSON string of so many bytes.
-    fn payload(&self) -> Bytes {
-        format!("\"{}\"", "x".repeat(self.payload_bytes - 2)).into()
     }
 }
 
@@ -189,11 +272,31 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
             .prop_map(|(whose, retry_after, chance)| Step::Release { whose, retry_after, chance }),
         1 => whose().prop_map(|whose| Step::GiveBack { whose }),
         1 => (vec(0..12usize, 1..4), durations()).prop_map(|(latest, ms)| Step::Follow { latest, ms }),
+        2 => replay(),
+        1 => which().prop_map(Step::PurgeDead),
         4 => prop_oneof![6 => durations(), 1 => Just(600_000)].prop_map(Step::Advance),
         4 => select(vec![1, 2, 256]).prop_map(|limit| Step::Sweep { limit }),
         1 => Just(Step::Flush),
+        3 => (whose(), option::weighted(0.2, select(vec![TaskState::Ready, TaskState::Leased])))
+            .prop_map(|(whose, only)| Step::Cancel { whose, only }),
+        1 => filter().prop_map(Step::CancelMany),
+        4 => (whose(), option::weighted(0.6, select(PRIORITIES.to_vec())), retry())
+            .prop_map(|(whose, priority, when)| Step::Change { whose: whose[0], priority, when }),
+        1 => (option::weighted(0.9, select(TaskState::ALL.to_vec())), select(vec![1, 3, 256]))
+            .prop_map(|(state, page)| Step::Purge { state, page }),
+        1 => prop_oneof![2 => Just(Step::Flush), 1 => config().prop_map(Step::Delete)],
     ]
     .boxed()
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let state = option::weighted(
+        0.7,
+        select(vec![TaskState::Scheduled, TaskState::Ready, TaskState::Leased]),
+    );
+    let name = option::of(select(NAMES.to_vec()));
+    let group = option::of(select(GROUPS[1..].to_vec()));
+    (state, name, group).prop_map(|(state, name, group)| Filter { state, name, group })
 }
 
 pub fn config() -> BoxedStrategy<QueueConfig> {
@@ -329,6 +432,41 @@ fn after() -> impl Strategy<Value = After> {
         2 => prop_oneof![Just(0), durations()].prop_map(After::Delay),
         1 => Just(After::Reject),
     ]
+}
+
+fn replay() -> impl Strategy<Value = Step> {
+    (
+        which(),
+        prop_oneof![3 => Just(Retry::Now), 1 => retry()],
+        option::weighted(0.3, 1..4u16),
+        option::weighted(0.3, select(PRIORITIES.to_vec())),
+        option::weighted(0.3, select(vec![2usize, 2_049])),
+        prop::bool::weighted(0.3),
+    )
+        .prop_map(
+            |(which, start, max_attempts, priority, payload_bytes, again)| Step::Replay {
+                which,
+                start,
+                max_attempts,
+                priority,
+                payload_bytes,
+                again,
+            },
+        )
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    let by = prop_oneof![
+        4 => Just(By::All),
+        1 => select(NAMES.to_vec()).prop_map(By::Name),
+        1 => select(GROUPS[1..].to_vec()).prop_map(By::Group),
+        1 => select(DeadReason::ALL.to_vec()).prop_map(By::Reason),
+        1 => select(vec!["error", "lease_expired"]).prop_map(By::ErrorType),
+        1 => durations().prop_map(By::Within),
+        1 => durations().prop_map(By::Before),
+    ];
+    let limit = prop_oneof![1 => Just(1usize), 2 => Just(100)];
+    (by, limit).prop_map(|(by, limit)| Which { by, limit })
 }
 
 fn retry() -> impl Strategy<Value = Retry> {

@@ -26,11 +26,14 @@ pub struct Task {
     pub state: State,
     /// How often it was handed out. Never falls, not even when a grant is given back.
     pub grants: u32,
+    /// Of the latest grant.
+    pub nonce: Option<Nonce>,
     /// Grants that counted and failed. Releases and give-backs are not among them.
     pub failed: u16,
     pub deferrals: u16,
     pub worker: Option<String>,
     pub progress: Option<Bytes>,
+    pub cancel_requested: bool,
     pub attempts: Vec<Attempt>,
 }
 
@@ -38,6 +41,8 @@ pub struct Task {
 pub enum State {
     Scheduled {
         due: Millis,
+        /// As below: it was put off since.
+        ran_out: Option<Nonce>,
     },
     Ready {
         /// The lease that ran out, while nobody was granted the task since: its late ack would still complete it.
@@ -49,6 +54,9 @@ pub enum State {
         result: Option<Bytes>,
         /// By a lease that had run out and was counted as a failed attempt already.
         after_expiry: bool,
+    },
+    Cancelled {
+        at: Millis,
     },
     Dead {
         at: Millis,
@@ -131,7 +139,16 @@ impl Task {
         matches!(self.state, State::Ready { .. })
     }
 
-    pub fn is_finished(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Ready { .. } | State::Scheduled { .. })
+    }
+
+    /// Neither finished nor dead.
+    pub fn is_unfinished(&self) -> bool {
+        self.is_waiting() || self.lease().is_some()
+    }
+
+    pub fn is_completed(&self) -> bool {
         matches!(self.state, State::Completed { .. })
     }
 
@@ -139,6 +156,19 @@ impl Task {
     pub fn held_by(&self, proof: Proof) -> Option<&Lease> {
         self.lease()
             .filter(|lease| lease.nonce == proof.nonce && self.grants == proof.grant)
+    }
+
+    /// The lease is known not to have been settled, though no mark says anything of it: it ran out, or it is of a grant that
+    /// this task has not had.
+    pub fn was_never_settled_by(&self, proof: Proof) -> bool {
+        let is_latest = self.grants == proof.grant;
+        let not_had = proof.grant > self.grants
+            || (is_latest && (self.nonce != Some(proof.nonce) || self.lease().is_some()));
+        let mut attempts = self
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.grant == proof.grant);
+        not_had || attempts.any(|attempt| attempt.outcome == AttemptOutcome::LeaseExpired)
     }
 
     /// Where it will stand once ready at `at`. Nothing is ready before it was accepted: within one

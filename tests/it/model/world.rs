@@ -36,7 +36,7 @@ pub struct World {
     pub keys: QueueKeys,
     conn: Conn,
     config: QueueConfig,
-    version: u64,
+    pub(super) version: u64,
     /// What the `lease_id`s say, by what they prove.
     leases: BTreeMap<(TaskId, u32), Lease>,
     /// How often what happened.
@@ -94,8 +94,12 @@ impl World {
             create: true,
             config,
         };
-        let Configured::Done { version, reorder, .. } = self.call(&op) else {
-            panic!("the version is known")
+        let (version, reorder) = loop {
+            match self.call(&op) {
+                Configured::Done { version, reorder, .. } => break (version, reorder),
+                Configured::Clearing => {}
+                Configured::Mismatch { .. } => panic!("the version is known"),
+            }
         };
         let mut cursor = if reorder { "0".to_owned() } else { String::new() };
         while !cursor.is_empty() {
@@ -146,6 +150,7 @@ impl World {
             seed,
             names,
             wishes: &asked,
+            not_after: None,
         };
         let granted = self.call(&op);
         let Granted::Tasks {
@@ -264,6 +269,7 @@ impl World {
         let items = self.items(proofs, Extend { lease_ms, progress });
         settled(self.call(&ExtendOp(&items)), |extended| Told::Extended {
             until: extended.lease_expires_at,
+            cancel_requested: extended.cancel_requested,
         })
     }
 

@@ -126,7 +126,7 @@ async fn a_batch_keeps_its_order_when_redis_forgot_the_scripts() {
     batch.push(&queue.keys, &lease);
     batch.push(&queue.keys, &OverviewOp);
     forget_scripts(&queue);
-    let mut answers = queue.store.conn().send(batch).await;
+    let mut answers = queue.store.conn().send(batch).await.replies;
     let overview = OverviewOp
         .outcome(answers.pop().unwrap().unwrap())
         .unwrap()
@@ -151,7 +151,7 @@ async fn a_broken_queue_fails_alone_in_a_batch() {
     batch.push(&queue.keys, &OverviewOp);
     batch.push(&broken, &OverviewOp);
     batch.push(&queue.keys, &OverviewOp);
-    let answers = queue.store.conn().send(batch).await;
+    let answers = queue.store.conn().send(batch).await.replies;
     assert!(answers[0].is_ok() && answers[2].is_ok());
     let Err(StoreError::Broken(why)) = &answers[1] else {
         panic!("{:?}", answers[1])

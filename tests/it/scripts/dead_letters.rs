@@ -1,373 +1,525 @@
-//! Dead letters: their bounds, and what they died of.
-
-use std::collections::BTreeMap;
+//! Dead letters: found by what is said of them, replayed once, purged as reported.
 
 use bytes::Bytes;
-use leaseq::domain::fingerprint::DeadGroup;
-use leaseq::domain::limits::DEAD_GROUPS_MAX;
-use leaseq::domain::queue::{OnFull, QueueConfig};
+use deadpool_redis::redis::cmd;
+use leaseq::domain::dead::{DeadFilter, Replay};
+use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::Nack;
-use leaseq::domain::task::{Json, TaskError};
-use leaseq::domain::{Millis, NewTask, TaskId, TaskState};
-use leaseq::store::ops::dead_groups::DeadGroupsOp;
-use leaseq::store::ops::enqueue::Accepted;
+use leaseq::domain::task::{DeadReason, Json, Meta, TaskError};
+use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskState};
+use leaseq::store::ops::Absent;
+use leaseq::store::ops::dead::{DeadLetter, DeadOp, DeadPage, Place};
+use leaseq::store::ops::purge_dead::PurgeDeadOp;
+use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
 
-use crate::support::queue::{HALF, Queue, REPLICA, T0, named, rejection, task};
+use crate::support::queue::{Queue, REPLICA, T0, failure, named, rejection, task, task_name};
+use crate::support::redis::queue as other_queue;
 
-fn error(kind: &str, message: &str) -> Nack {
-    Nack {
-        error: TaskError {
-            kind: kind.to_owned(),
-            message: message.to_owned(),
-            ..TaskError::default()
-        },
-        retry: false,
-        delay_ms: None,
+fn look<'a>(filter: &'a DeadFilter, behind: Option<Place>) -> DeadOp<'a> {
+    DeadOp {
+        filter,
+        only: None,
+        newest_first: false,
+        look: 100,
+        limit: 100,
+        behind,
+        records: true,
     }
 }
 
-async fn die(queue: &Queue, task: NewTask, how: Nack) -> TaskId {
-    let id = queue.put(task).await;
+fn ids(page: &DeadPage) -> Vec<TaskId> {
+    page.letters.iter().map(|letter| letter.place.id).collect()
+}
+
+async fn find(queue: &Queue, filter: DeadFilter) -> Vec<TaskId> {
+    ids(&queue.call(&look(&filter, None)).await.expect("the queue exists"))
+}
+
+async fn letter(queue: &Queue, id: TaskId) -> DeadLetter {
+    let any = DeadFilter::default();
+    let op = DeadOp {
+        only: Some(id),
+        ..look(&any, None)
+    };
+    let mut page = queue.call(&op).await.expect("the queue exists");
+    page.letters.pop().expect("a dead letter")
+}
+
+/// Enqueues a task and sees to it that it dies with this error.
+async fn dies(queue: &Queue, new: NewTask, error: (&str, &str)) -> TaskId {
+    let id = queue.put(new).await;
     let held = queue.lease_one().await;
-    queue.nack_with(&held.lease, how).await;
+    assert_eq!(held.task.id, id);
+    let nack = Nack {
+        error: TaskError {
+            kind: error.0.to_owned(),
+            message: error.1.to_owned(),
+            ..TaskError::default()
+        },
+        ..rejection()
+    };
+    queue.nack_with(&held.lease, nack).await;
     id
 }
 
-fn with_payload(bytes: usize) -> NewTask {
-    let text = format!("\"{}\"", "x".repeat(bytes - 2));
-    NewTask::new(Json::from_checked(Bytes::from(text)))
+async fn died(queue: &Queue) -> TaskId {
+    dies(queue, task(), ("error", "it broke")).await
 }
 
-async fn groups(queue: &Queue) -> Vec<DeadGroup> {
-    let (mut groups, mut after) = (Vec::new(), String::new());
-    loop {
-        // Small pages, so that there are many.
-        let op = DeadGroupsOp {
-            after: &after,
-            limit: 3,
-        };
-        let page = queue.call(&op).await.expect("the queue exists");
-        groups.extend(page.groups);
-        match page.next {
-            Some(next) => after = next,
-            None => return groups,
-        }
-    }
-}
-
-/// How many of each message.
-async fn counts(queue: &Queue) -> BTreeMap<String, u64> {
-    let message = |group: &DeadGroup| {
-        group
-            .error
-            .as_ref()
-            .map_or("other".to_owned(), |error| error.message.clone())
-    };
-    groups(queue)
+async fn replay(queue: &Queue, old: TaskId, replay: &Replay, start: Start) -> TaskId {
+    let letter = letter(queue, old).await;
+    let item = Item::new(&letter, TaskId::new(Millis::new(T0)), start, replay).expect("a record");
+    let id = item.id();
+    let items = [item];
+    let replayed = queue
+        .call(&op(&items, replay, false))
         .await
-        .iter()
-        .map(|group| (message(group), group.count))
-        .collect()
+        .expect("the queue exists");
+    assert!(matches!(replayed.items[..], [Moved::Moved(_)]), "{replayed:?}");
+    id
 }
 
-/// I14: bounded by bytes, of all that is kept of them; the oldest leave, counted.
-#[tokio::test]
-async fn dead_letters_beyond_max_bytes_leave_oldest_first_and_counted() {
-    let config = QueueConfig {
-        dead_max_bytes: Some(20_000),
-        ..QueueConfig::default()
-    };
-    let queue = Queue::with(config).await;
-    let mut ids = Vec::new();
-    for n in 0..8 {
-        queue.at(n);
-        ids.insert(
-            0,
-            die(&queue, with_payload(3_000), error("Timeout", &"m".repeat(1_000))).await,
-        );
-    }
-    let kept = queue.list(TaskState::Dead, 500).await;
-    assert_eq!(
-        kept,
-        ids[..4],
-        "four of 3,000 and 1,000 bytes with what lies beside them"
-    );
-    assert_eq!(queue.overview().await.dead_evicted_total, 4);
-    // One that is larger than all that may be kept drives all out, itself included.
-    queue.at(9);
-    die(&queue, with_payload(30_000), rejection()).await;
-    let overview = queue.overview().await;
-    assert_eq!((overview.dead, overview.dead_evicted_total), (0, 9));
-}
-
-/// I14: they age out by a sweep, not before their time, counted.
-#[tokio::test]
-async fn dead_letters_age_out_counted_and_not_before() {
-    let config = QueueConfig {
-        dead_max_age_ms: Some(60_000),
-        ..QueueConfig::default()
-    };
-    let queue = Queue::with(config).await;
-    let old = die(&queue, with_payload(3_000), rejection()).await;
-    queue.at(1);
-    let young = die(&queue, task(), rejection()).await;
-    queue.at(59_999);
-    queue.sweep().await;
-    assert_eq!(queue.overview().await.dead, 2);
-    queue.at(60_000);
-    queue.sweep().await;
-    assert!(queue.show(old).await.is_none() && queue.show(young).await.is_some());
-    let overview = queue.overview().await;
-    assert_eq!(
-        (
-            overview.dead,
-            overview.dead_aged_total,
-            overview.dead_evicted_total
-        ),
-        (1, 1, 0)
-    );
-}
-
-/// A bound that was lowered a lot is reached in steps, and each sweep says that another is due.
-#[tokio::test]
-async fn sweeps_follow_each_other_while_a_bound_is_exceeded() {
-    let mut queue = Queue::start().await;
-    for n in 0..5 {
-        queue.at(n);
-        let tasks: Vec<_> = (0..200).map(|_| task()).collect();
-        queue.enqueue(&tasks).await;
-        let held = queue.lease(200).await;
-        let items: Vec<_> = held.into_iter().map(|held| (held.lease, rejection())).collect();
-        let op = leaseq::store::ops::nack::NackOp {
-            replica: REPLICA,
-            items: &items,
-            chances: &vec![HALF; items.len()],
-        };
-        queue.call(&op).await.expect("the queue exists");
-    }
-    let config = QueueConfig {
-        dead_max_size: Some(1),
-        ..QueueConfig::default()
-    };
-    queue.configure(config).await;
-    let mut sweeps = 0;
-    while queue.sweep().await.next_at.is_some() {
-        sweeps += 1;
-        assert!(sweeps < 10);
-    }
-    assert!(sweeps > 0, "1,000 are not evicted in one call");
-    let overview = queue.overview().await;
-    assert_eq!((overview.dead, overview.dead_evicted_total), (1, 999));
-}
-
-/// `reject_enqueue`: full by number or by bytes, no task is accepted until there is room; what was accepted goes on.
-#[tokio::test]
-async fn a_queue_that_rejects_accepts_nothing_while_its_dead_letters_are_full() {
-    for (size, bytes) in [(Some(2), None), (None, Some(8_000))] {
-        let config = |on_full| QueueConfig {
-            dead_max_size: size,
-            dead_max_bytes: bytes,
-            dead_on_full: on_full,
-            ..QueueConfig::default()
-        };
-        let mut queue = Queue::with(config(Some(OnFull::RejectEnqueue))).await;
-        queue.put(with_payload(3_000)).await;
-        queue.put(with_payload(3_000)).await;
-        for n in 0..2 {
-            queue.put(task()).await;
-            queue.at(n);
-            let held = queue.lease_one().await;
-            queue.nack_with(&held.lease, rejection()).await;
-        }
-        let before = queue.snapshot();
-        let refused = [task(), task()];
-        let answer = queue.call(&queue.enqueue_op(&refused, false)).await;
-        let Accepted::Tasks { ready, refused, .. } = answer else {
-            panic!("{answer:?}")
-        };
-        assert_eq!((ready, refused), (0, vec![0, 1]));
-        assert_eq!(queue.snapshot(), before, "a refused enqueue leaves no mark");
-        // Those that were accepted before still die, and the bound still holds.
-        queue.at(9);
-        let held = queue.lease_one().await;
-        queue.nack_with(&held.lease, rejection()).await;
-        let dead = queue.overview().await.dead;
-        assert!(size.is_none_or(|size| dead <= size), "{dead}");
-        queue.configure(config(None)).await;
-        assert!(queue.show(queue.put(task()).await).await.is_some());
+fn op<'a>(items: &'a [Item], replay: &'a Replay, again: bool) -> ReplayOp<'a> {
+    ReplayOp {
+        replica: REPLICA,
+        again,
+        replay,
+        items,
     }
 }
 
-/// A repeat of an enqueue whose outcome was unknown is answered as the first try was, full or not.
-#[tokio::test]
-async fn a_repeated_enqueue_is_answered_though_dead_letters_are_full_now() {
-    let config = QueueConfig {
-        dead_max_size: Some(1),
-        dead_on_full: Some(OnFull::RejectEnqueue),
-        ..QueueConfig::default()
-    };
-    let queue = Queue::with(config).await;
-    queue.put(task()).await;
-    let tasks = [task()];
-    queue.enqueue(&tasks).await;
-    let held = queue.lease_one().await;
-    queue.nack_with(&held.lease, rejection()).await;
-    let answer = queue.call(&queue.enqueue_op(&tasks, true)).await;
-    assert!(
-        matches!(&answer, Accepted::Tasks { refused, .. } if refused.is_empty()),
-        "{answer:?}"
-    );
+/// What was moved, by a call that names nothing but ids: `None` for what was gone.
+async fn moved(queue: &Queue, items: &[Item], again: bool) -> Vec<Moved> {
+    let replay = Replay::default();
+    queue
+        .call(&op(items, &replay, again))
+        .await
+        .expect("the queue exists")
+        .items
 }
 
-/// Same failure, same line, whatever the numbers in it; name and type tell failures apart.
+fn item(letter: &DeadLetter) -> Item {
+    let id = TaskId::new(Millis::new(T0));
+    Item::new(letter, id, Start::Now, &Replay::default()).expect("a record")
+}
+
 #[tokio::test]
-async fn dead_letters_are_counted_by_what_killed_them() {
+async fn a_filter_finds_what_it_says_and_nothing_else() {
     let queue = Queue::start().await;
-    let mut last = None;
-    for n in 0..5 {
-        queue.at(n);
-        last = Some(
-            die(
-                &queue,
-                named("mail"),
-                error("Timeout", &format!("no answer from 10.0.0.{n}:25")),
-            )
-            .await,
-        );
+    let of_acme = NewTask {
+        group: Group::parse("acme").ok(),
+        ..named("mail")
+    };
+    let first = dies(&queue, of_acme, ("Timeout", "no answer after 30 s (a+b)")).await;
+    queue.at(10);
+    let second = dies(&queue, named("mail"), ("Refused", "TIMEOUT of the peer")).await;
+    queue.at(20);
+    let third = queue
+        .put(NewTask {
+            max_attempts: Some(1),
+            ..named("report")
+        })
+        .await;
+    queue.lease_one().await;
+    queue.at(40_000);
+    queue.sweep().await;
+
+    let filter = DeadFilter::default;
+    let instant = |ms| Some(Millis::new(T0 + ms));
+    let text = |text: &str| Some(text.to_owned());
+    let cases = [
+        (filter(), vec![first, second, third]),
+        (
+            DeadFilter {
+                name: Some(task_name("mail")),
+                ..filter()
+            },
+            vec![first, second],
+        ),
+        (
+            DeadFilter {
+                group: Group::parse("acme").ok(),
+                ..filter()
+            },
+            vec![first],
+        ),
+        (
+            DeadFilter {
+                reason: Some(DeadReason::Rejected),
+                ..filter()
+            },
+            vec![first, second],
+        ),
+        (
+            DeadFilter {
+                reason: Some(DeadReason::AttemptsExhausted),
+                ..filter()
+            },
+            vec![third],
+        ),
+        (
+            DeadFilter {
+                reason: Some(DeadReason::Expired),
+                ..filter()
+            },
+            vec![],
+        ),
+        (
+            DeadFilter {
+                error_type: text("Timeout"),
+                ..filter()
+            },
+            vec![first],
+        ),
+        (
+            DeadFilter {
+                error_type: text("lease_expired"),
+                ..filter()
+            },
+            vec![third],
+        ),
+        (
+            DeadFilter {
+                error_type: text("Time"),
+                ..filter()
+            },
+            vec![],
+        ),
+        // Text is text: neither a pattern nor without case.
+        (
+            DeadFilter {
+                error: text("(a+b)"),
+                ..filter()
+            },
+            vec![first],
+        ),
+        (
+            DeadFilter {
+                error: text("TIMEOUT"),
+                ..filter()
+            },
+            vec![second],
+        ),
+        (
+            DeadFilter {
+                error: text("n.*s"),
+                ..filter()
+            },
+            vec![],
+        ),
+        (
+            DeadFilter {
+                died_after: instant(10),
+                ..filter()
+            },
+            vec![second, third],
+        ),
+        (
+            DeadFilter {
+                died_before: instant(10),
+                ..filter()
+            },
+            vec![first],
+        ),
+        (
+            DeadFilter {
+                died_after: instant(1),
+                died_before: instant(11),
+                ..filter()
+            },
+            vec![second],
+        ),
+        (
+            DeadFilter {
+                name: Some(task_name("mail")),
+                error: text("peer"),
+                ..filter()
+            },
+            vec![second],
+        ),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(find(&queue, filter.clone()).await, expected, "{filter:?}");
     }
-    queue.at(7);
-    die(
-        &queue,
-        named("mail"),
-        error("Refused", "no answer from 10.0.0.9:25"),
-    )
-    .await;
-    die(
-        &queue,
-        named("report"),
-        error("Timeout", "no answer from 10.0.0.9:25"),
-    )
-    .await;
-    let groups = groups(&queue).await;
-    assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), 7);
-    assert_eq!(groups.len(), 3);
-    let largest = groups.iter().max_by_key(|group| group.count).unwrap();
-    let error = largest.error.as_ref().unwrap();
-    assert_eq!(
-        (error.name.as_str(), error.kind.as_str(), error.message.as_str()),
-        ("mail", "Timeout", "no answer from <n>:<n>")
-    );
-    assert_eq!(largest.count, 5);
-    assert_eq!(
-        (largest.first_at, largest.last_at),
-        (Millis::new(T0), Millis::new(T0 + 4))
-    );
-    assert_eq!(Some(largest.sample), last);
-    let fingerprint = |at: usize| groups[at].fingerprint.len();
-    assert_eq!([fingerprint(0), fingerprint(1), fingerprint(2)], [12; 3]);
 }
 
-/// Whatever ends an attempt for the last time has a fingerprint.
+/// I24 I28: also where many died in one millisecond, and the entry that a page ended with has left since.
 #[tokio::test]
-async fn expired_leases_and_exhausted_deferrals_are_groups_of_their_own() {
-    let config = QueueConfig {
-        max_attempts: Some(1),
-        max_deferrals: Some(0),
-        ..QueueConfig::default()
-    };
-    let queue = Queue::with(config).await;
-    for _ in 0..2 {
-        queue.put(task()).await;
-        queue.put(task()).await;
-        let held = queue.lease_one().await;
-        let later = leaseq::domain::settle::RetryAfter::Ms(1_000);
-        queue.release(&held.lease, later).await;
+async fn pages_meet_each_entry_that_stays_once_whatever_leaves_in_between() {
+    for newest_first in [false, true] {
+        let queue = Queue::start().await;
+        for ms in [0, 0, 0, 0, 0, 0, 7, 7, 7] {
+            queue.at(ms);
+            died(&queue).await;
+        }
+        let everything = DeadFilter::default();
+        let all = find(&queue, everything.clone()).await;
+        assert_eq!(all.len(), 9);
+        let mut expected = all.clone();
+        if newest_first {
+            expected.reverse();
+        }
+        let (mut met, mut behind) = (Vec::new(), None);
+        loop {
+            let op = DeadOp {
+                newest_first,
+                look: 2,
+                ..look(&everything, behind)
+            };
+            let page = queue.call(&op).await.expect("the queue exists");
+            assert!(page.looked <= 2);
+            met.extend(ids(&page));
+            // Each page's last is gone before the next is read.
+            let last = *met.last().unwrap();
+            assert_eq!(queue.call(&PurgeDeadOp(&[last])).await, Ok(1));
+            behind = page.next;
+            if behind.is_none() {
+                break;
+            }
+        }
+        assert_eq!(met, expected);
     }
-    queue.lease(2).await;
-    queue.at(30_000);
-    queue.sweep().await;
-    let mut kinds: Vec<_> = groups(&queue)
+}
+
+/// I28: what matches nothing costs no more than what matches.
+#[tokio::test]
+async fn a_page_looks_at_no_more_than_it_may() {
+    let queue = Queue::start().await;
+    for _ in 0..10 {
+        died(&queue).await;
+    }
+    let nobody = DeadFilter {
+        name: Some(task_name("nobody")),
+        ..DeadFilter::default()
+    };
+    let op = DeadOp {
+        look: 4,
+        ..look(&nobody, None)
+    };
+    let page = queue.call(&op).await.expect("the queue exists");
+    assert_eq!((page.looked, page.letters.len()), (4, 0));
+    let rest = queue
+        .call(&look(&nobody, page.next))
         .await
-        .into_iter()
-        .map(|group| (group.error.unwrap().kind, group.count))
-        .collect();
-    kinds.sort();
-    let expected =
-        [("deferrals_exhausted", 2), ("lease_expired", 2)].map(|(kind, count)| (kind.to_owned(), count));
-    assert_eq!(kinds, expected);
-}
-
-/// Counts go down with each way out, and a group without letters is gone.
-#[tokio::test]
-async fn what_leaves_the_dead_letters_leaves_its_group() {
-    let config = QueueConfig {
-        dead_max_size: Some(3),
-        dead_max_age_ms: Some(60_000),
-        ..QueueConfig::default()
+        .expect("the queue exists");
+    assert_eq!((rest.looked, rest.next), (6, None));
+    let any = DeadFilter::default();
+    let two = DeadOp {
+        limit: 2,
+        ..look(&any, None)
     };
-    let queue = Queue::with(config).await;
-    for (n, message) in ["a", "b", "b", "c"].into_iter().enumerate() {
-        queue.at(n as u64);
-        die(&queue, task(), error("E", message)).await;
-    }
-    let of = |pairs: &[(&str, u64)]| -> BTreeMap<String, u64> {
-        pairs
-            .iter()
-            .map(|(message, count)| ((*message).to_owned(), *count))
-            .collect()
-    };
-    assert_eq!(counts(&queue).await, of(&[("b", 2), ("c", 1)]), "one evicted");
-    queue.at(60_001);
-    queue.sweep().await;
-    assert_eq!(counts(&queue).await, of(&[("b", 1), ("c", 1)]), "one aged out");
-    queue.at(70_000);
-    queue.sweep().await;
-    assert_eq!(counts(&queue).await, of(&[]));
-}
-
-/// I28: a thousand groups, then `other`; who leaves `other` is counted out of it, and a place that becomes free is taken.
-#[tokio::test]
-async fn beyond_a_thousand_groups_failures_are_counted_as_other() {
-    let config = QueueConfig {
-        dead_max_age_ms: Some(60_000),
-        ..QueueConfig::default()
-    };
-    let queue = Queue::with(config).await;
-    // Words without digits: these would be masked.
-    let word = |n: usize| -> String {
-        n.to_string()
-            .bytes()
-            .map(|digit| char::from(digit - b'0' + b'a'))
-            .collect()
-    };
-    let numbers: Vec<_> = (0..DEAD_GROUPS_MAX + 20).collect();
-    for (at, chunk) in numbers.chunks(200).enumerate() {
-        queue.at(at as u64);
-        let tasks: Vec<_> = chunk.iter().map(|_| task()).collect();
-        queue.enqueue(&tasks).await;
-        let held = queue.lease(chunk.len()).await;
-        let items: Vec<_> = held
-            .into_iter()
-            .zip(chunk)
-            .map(|(held, n)| (held.lease, error("E", &word(*n))))
-            .collect();
-        let op = leaseq::store::ops::nack::NackOp {
-            replica: REPLICA,
-            items: &items,
-            chances: &vec![HALF; items.len()],
-        };
-        queue.call(&op).await.expect("the queue exists");
-    }
-    let found = counts(&queue).await;
-    assert_eq!((found.len(), found["other"]), (DEAD_GROUPS_MAX + 1, 20));
-    // The first 200 age out and leave 200 places.
-    queue.at(60_000);
-    while queue.sweep().await.next_at.is_some() {}
-    queue.at(60_000);
-    die(&queue, task(), error("E", "something new")).await;
-    let found = counts(&queue).await;
+    let page = queue.call(&two).await.expect("the queue exists");
     assert_eq!(
-        (found.len(), found["other"], found["something new"]),
-        (DEAD_GROUPS_MAX - 198, 20, 1)
+        (page.looked, page.letters.len(), page.next.is_some()),
+        (2, 2, true)
+    );
+}
+
+/// I2 I12 I14: the new task begins anew and is what the old one was.
+#[tokio::test]
+async fn a_replayed_task_is_the_old_one_begun_anew() {
+    let queue = Queue::start().await;
+    for bytes in [2, 3_000] {
+        let payload = Bytes::from(format!("\"{}\"", "x".repeat(bytes)));
+        let new = NewTask {
+            name: task_name("mail"),
+            group: Group::parse("acme").ok(),
+            priority: Priority::new(50).unwrap(),
+            max_attempts: Some(2),
+            lease_ms: Some(5_000),
+            meta: Meta {
+                headers: [("tenant".to_owned(), "acme".to_owned())].into(),
+                traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+                ..Meta::default()
+            },
+            ..NewTask::new(Json::from_checked(payload.clone()))
+        };
+        let old = dies(&queue, new, ("Timeout", "no answer")).await;
+        let dead = queue.see(old).await;
+        queue.at(60_000);
+        let id = replay(&queue, old, &Replay::default(), Start::Now).await;
+
+        assert!(queue.show(old).await.is_none());
+        let seen = queue.see(id).await;
+        assert_eq!(seen.state, TaskState::Ready);
+        assert_eq!((seen.attempt, seen.grant, seen.attempts.len()), (0, 0, 0));
+        assert_eq!(
+            (seen.enqueued_at, seen.ready_at),
+            (Millis::new(T0 + 60_000), Some(Millis::new(T0 + 60_000)))
+        );
+        assert_eq!(seen.payload.bytes(), &payload);
+        assert_eq!(
+            (&seen.name, &seen.group, seen.priority),
+            (&dead.name, &dead.group, dead.priority)
+        );
+        assert_eq!((seen.max_attempts, seen.lease_ms), (2, 5_000));
+        assert_eq!(
+            (&seen.meta.headers, &seen.meta.traceparent),
+            (&dead.meta.headers, &dead.meta.traceparent)
+        );
+        assert_eq!(seen.meta.replayed_from, Some(old));
+        let held = queue.lease_one().await;
+        assert_eq!(
+            (held.task.id, held.task.attempt, held.task.meta.replayed_from),
+            (id, 1, Some(old))
+        );
+        queue.ack(&held.lease).await;
+    }
+    let overview = queue.overview().await;
+    assert_eq!(
+        (overview.accepted_total, overview.replayed_total, overview.dead),
+        (4, 2, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_replayed_task_has_what_the_replay_says() {
+    let queue = Queue::start().await;
+    for (old_bytes, new_bytes) in [(2, 3), (2, 3_000), (3_000, 3), (3_000, 4_000)] {
+        let payload = |bytes: usize| Json::from_checked(format!("\"{}\"", "y".repeat(bytes)).into());
+        let old = dies(&queue, NewTask::new(payload(old_bytes)), ("error", "")).await;
+        let given = Replay {
+            max_attempts: Some(3),
+            delay_ms: 0,
+            priority: Priority::new(77),
+            payload: Some(payload(new_bytes)),
+        };
+        let id = replay(&queue, old, &given, Start::Now).await;
+        let seen = queue.see(id).await;
+        assert_eq!((seen.max_attempts, seen.priority.get()), (3, 77));
+        assert_eq!(seen.payload, payload(new_bytes));
+        let held = queue.lease_one().await;
+        assert_eq!(held.task.payload, payload(new_bytes));
+        queue.ack(&held.lease).await;
+    }
+}
+
+/// I19
+#[tokio::test]
+async fn a_replayed_task_waits_as_long_as_it_was_told() {
+    let queue = Queue::start().await;
+    let (after, at) = (died(&queue).await, died(&queue).await);
+    let past = died(&queue).await;
+    let anew = Replay::default();
+    let after = replay(&queue, after, &anew, Start::After(500)).await;
+    let at = replay(&queue, at, &anew, Start::At(Millis::new(T0 + 400))).await;
+    let past = replay(&queue, past, &anew, Start::At(Millis::new(T0 - 1))).await;
+    assert_eq!(queue.list(TaskState::Scheduled, 9).await, [at, after]);
+    assert_eq!(queue.see(past).await.state, TaskState::Ready);
+    queue.at(500);
+    queue.sweep().await;
+    let order: Vec<_> = queue.lease(9).await.iter().map(|held| held.task.id).collect();
+    assert_eq!(order, [past, at, after]);
+}
+
+/// I14: whoever comes second finds it gone.
+#[tokio::test]
+async fn an_entry_is_replayed_once_also_when_two_replay_it() {
+    let queue = Queue::start().await;
+    let (one, other) = (died(&queue).await, died(&queue).await);
+    let (one, other) = (letter(&queue, one).await, letter(&queue, other).await);
+    let first = [item(&one)];
+    let second = [item(&one), item(&other)];
+    assert_eq!(moved(&queue, &first, false).await, [Moved::Moved(None)]);
+    assert_eq!(
+        moved(&queue, &second, false).await,
+        [Moved::Gone, Moved::Moved(None)]
+    );
+    assert!(queue.show(second[0].id()).await.is_none());
+    assert_eq!(queue.overview().await.replayed_total, 2);
+}
+
+/// I16: the first try's outcome is unknown, and the second says what became of it: also when the new task is done and gone.
+#[tokio::test]
+async fn a_replay_repeated_with_its_ids_makes_no_task_twice_and_is_told_the_same() {
+    let queue = Queue::with(QueueConfig {
+        keep: Some(Keep::None),
+        ..QueueConfig::default()
+    })
+    .await;
+    let old = died(&queue).await;
+    let found = letter(&queue, old).await;
+    let later = Item::new(
+        &found,
+        TaskId::new(Millis::new(T0)),
+        Start::After(500),
+        &Replay::default(),
+    )
+    .unwrap();
+    let (id, items) = (later.id(), [later]);
+    // A try that never arrived leaves all to the second.
+    let due = Moved::Moved(Some(Millis::new(T0 + 500)));
+    assert_eq!(moved(&queue, &items, true).await, [due]);
+    assert_eq!(moved(&queue, &items, true).await, [due]);
+    queue.at(500);
+    queue.sweep().await;
+    let held = queue.lease_one().await;
+    assert_eq!(held.task.id, id);
+    queue.nack_with(&held.lease, failure()).await;
+    queue.at(10_000);
+    queue.sweep().await;
+    let held = queue.lease_one().await;
+    queue.ack(&held.lease).await;
+    assert!(queue.show(id).await.is_none());
+    assert!(matches!(moved(&queue, &items, true).await[..], [Moved::Moved(_)]));
+    let overview = queue.overview().await;
+    assert_eq!(
+        (overview.replayed_total, overview.ready, overview.dead),
+        (1, 0, 0)
+    );
+}
+
+/// I14: one entry goes once, whoever takes it, and a purge counts what it took.
+#[tokio::test]
+async fn a_purge_deletes_what_it_reports_and_nothing_else() {
+    let queue = Queue::start().await;
+    let mut dead = Vec::new();
+    for _ in 0..4 {
+        dead.push(died(&queue).await);
+    }
+    let alive = queue.put(task()).await;
+    let replayed = item(&letter(&queue, dead[0]).await);
+    moved(&queue, &[replayed], false).await;
+    assert_eq!(queue.call(&PurgeDeadOp(&[dead[0], alive])).await, Ok(0));
+    assert_eq!(queue.call(&PurgeDeadOp(&dead)).await, Ok(3));
+    assert_eq!(queue.call(&PurgeDeadOp(&dead)).await, Ok(0));
+    assert_eq!(queue.see(alive).await.state, TaskState::Ready);
+    let overview = queue.overview().await;
+    assert_eq!((overview.purged_total, overview.dead, overview.ready), (3, 0, 2));
+}
+
+/// I5 and the rest of the promise: purging is what makes room.
+#[tokio::test]
+async fn a_full_store_refuses_a_replay_whole_and_takes_a_purge() {
+    let queue = Queue::start().await;
+    let dead = [died(&queue).await, died(&queue).await];
+    let items = [item(&letter(&queue, dead[0]).await)];
+    let () = queue
+        .redis
+        .command(cmd("CONFIG").arg("SET").arg("maxmemory").arg(1));
+    let before = queue.snapshot();
+    let anew = Replay::default();
+    let refused = queue.try_call(&op(&items, &anew, false)).await;
+    assert_eq!(refused, Err(leaseq::store::StoreError::Full));
+    assert_eq!(queue.snapshot(), before);
+    assert_eq!(queue.call(&PurgeDeadOp(&dead)).await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_queue_that_does_not_exist_has_no_dead_letters_to_anybody() {
+    let queue = Queue::start().await;
+    let dead = died(&queue).await;
+    let items = [item(&letter(&queue, dead).await)];
+    let (_, keys) = other_queue("nobody");
+    let anew = Replay::default();
+    let looked = queue.store.call(&keys, &look(&DeadFilter::default(), None)).await;
+    assert_eq!(looked.unwrap(), Err(Absent));
+    assert_eq!(
+        queue.store.call(&keys, &op(&items, &anew, false)).await.unwrap(),
+        Err(Absent)
+    );
+    assert_eq!(
+        queue.store.call(&keys, &PurgeDeadOp(&[dead])).await.unwrap(),
+        Err(Absent)
     );
 }

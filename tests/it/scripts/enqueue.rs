@@ -135,7 +135,7 @@ async fn an_enqueue_resolved_with_another_config_is_told_the_present_one() {
     };
     queue.configure(config.clone()).await;
     let op = EnqueueOp {
-        version: 1,
+        version: T0,
         config: &stale,
         replica: REPLICA,
         again: false,
@@ -143,9 +143,10 @@ async fn an_enqueue_resolved_with_another_config_is_told_the_present_one() {
     };
     let before = queue.snapshot();
     let told = queue.call(&op).await;
-    let Accepted::Config { version: 2, document } = told else {
+    let Accepted::Config { version, document } = told else {
         panic!("{told:?}")
     };
+    assert_eq!(version, T0 + 1);
     assert_eq!(serde_json::from_str::<QueueConfig>(&document).unwrap(), config);
     assert_eq!(queue.snapshot(), before);
     let (_, nowhere) = other_queue("nobody");
@@ -163,13 +164,13 @@ async fn a_configure_expects_the_version_that_it_saw() {
         config: &config,
     };
     for (expected, create, told) in [
-        (Some(0), true, Configured::Mismatch { version: 1 }),
-        (Some(2), true, Configured::Mismatch { version: 1 }),
+        (Some(0), true, Configured::Mismatch { version: T0 }),
+        (Some(2), true, Configured::Mismatch { version: T0 }),
         (
-            Some(1),
+            Some(T0),
             false,
             Configured::Done {
-                version: 2,
+                version: T0 + 1,
                 created: false,
                 reorder: false,
             },
@@ -178,7 +179,7 @@ async fn a_configure_expects_the_version_that_it_saw() {
             None,
             false,
             Configured::Done {
-                version: 3,
+                version: T0 + 2,
                 created: false,
                 reorder: false,
             },

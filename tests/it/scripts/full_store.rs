@@ -1,14 +1,21 @@
 //! A Redis at `maxmemory`: nothing new comes in, and everything that brings work to its end still works.
 
 use deadpool_redis::redis::cmd;
+use leaseq::domain::Priority;
+use leaseq::domain::change::{Cancelled, Change, When};
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::store::StoreError;
 use leaseq::store::ops::Answer;
 use leaseq::store::ops::ack::Acked;
+use leaseq::store::ops::cancel::CancelOp;
 use leaseq::store::ops::configure::ConfigureOp;
+use leaseq::store::ops::delete::{DeleteOp, What};
+use leaseq::store::ops::discard::DiscardOp;
+use leaseq::store::ops::patch::PatchOp;
+use leaseq::store::ops::purge::PurgeOp;
 
-use crate::support::queue::{Queue, delayed, failure_after, grouped, rejection, task};
+use crate::support::queue::{Queue, REPLICA, delayed, failure_after, grouped, rejection, task};
 
 /// One byte may be used, so none is free; 0 is no bound.
 fn bound_memory(queue: &Queue, bytes: u64) {
@@ -86,6 +93,47 @@ async fn a_full_store_still_leases_extends_settles_and_sweeps() {
     assert_eq!((swept.expired, swept.came_due), (2, 3));
     assert_eq!(queue.ack(&held[7].lease).await, Answer::Done(Acked::Late));
     assert_eq!(queue.lease(10).await.len(), 7);
+}
+
+/// Room is made by what takes tasks away, and what only changes them is refused whole.
+#[tokio::test]
+async fn a_full_store_still_cancels_purges_and_deletes() {
+    let queue = Queue::start().await;
+    let tasks: Vec<_> = (0..4).map(|_| task()).collect();
+    queue.enqueue(&tasks).await;
+    fill(&queue);
+    let cancel = CancelOp {
+        only: None,
+        ids: &[tasks[0].id],
+    };
+    assert_eq!(queue.call(&cancel).await, Ok(vec![Ok(Cancelled::Done)]));
+    let before = queue.snapshot();
+    let patch = PatchOp {
+        replica: REPLICA,
+        id: tasks[1].id,
+        change: Change {
+            priority: Priority::new(50),
+            when: When::AsItWas,
+        },
+    };
+    assert_eq!(queue.try_call(&patch).await, Err(StoreError::Full));
+    assert_eq!(queue.snapshot(), before);
+    let purge = PurgeOp {
+        only: None,
+        ids: &[tasks[1].id, tasks[2].id],
+    };
+    assert_eq!(queue.call(&purge).await.unwrap().purged, 2);
+    let discard = DiscardOp {
+        only: None,
+        skip: 0,
+        limit: 10,
+    };
+    assert_eq!(queue.call(&discard).await.unwrap().purged, 1);
+    for what in [What::Filled, What::Rest] {
+        queue.call(&DeleteOp { what, lanes: 10 }).await;
+    }
+    bound_memory(&queue, 0);
+    queue.clear();
 }
 
 /// I1: a waiting replica is noted on a full store too.

@@ -54,6 +54,7 @@ fn known(operation: &str) -> BTreeSet<String> {
         ("settled(", "ops", "settled"),
         ("already(", "ops/nack", "already"),
         ("recalled(", "ops/lease", "recalled"),
+        ("verified(", "ops/verify", "verified"),
     ] {
         if outcome.contains(helper) {
             known.extend(words(function(&rust_of(file), name), '"'));

@@ -127,6 +127,37 @@ async fn a_mark_lasts_five_minutes_and_is_gone_after_two_generations() {
     }
 }
 
+/// I9: also while the task lives on; what ran out is told so for as long as its attempt is remembered.
+#[tokio::test]
+async fn without_its_mark_a_settled_lease_is_unknown_and_one_that_ran_out_is_lost() {
+    let queue = Queue::start().await;
+    let nacked = leased(&queue).await;
+    queue.nack_with(&nacked, failure_after(1_000)).await;
+    let released = leased(&queue).await;
+    queue.release(&released, RetryAfter::Ms(1_000)).await;
+    let expired = leased(&queue).await;
+    for generation in 1..=3 {
+        queue.at(generation * GENERATION_MS);
+        settle_another(&queue).await;
+    }
+    for moment in ["as it was left", "swept", "granted again"] {
+        match moment {
+            "swept" => assert_eq!(queue.sweep().await.expired, 1),
+            "granted again" => assert_eq!(queue.lease(9).await.len(), 3),
+            _ => {}
+        }
+        assert_eq!(queue.nack(&nacked).await, Answer::Unknown, "{moment}");
+        assert_eq!(queue.ack(&nacked).await, Answer::Unknown, "{moment}");
+        assert_eq!(
+            queue.release(&released, RetryAfter::None).await,
+            Answer::Unknown,
+            "{moment}"
+        );
+        assert_eq!(queue.nack(&expired).await, Answer::Lost, "{moment}");
+        assert_eq!(queue.extend(&expired, None).await, Answer::Lost, "{moment}");
+    }
+}
+
 /// I9: or the last 500,000, whichever is less: then a generation ends before its time.
 #[tokio::test]
 async fn a_generation_of_marks_ends_when_it_is_full() {

@@ -18,6 +18,7 @@ fn combination(bits: u32) -> NewTask {
     let has = |bit: u32| bits & (1 << bit) != 0;
     let payload_bytes = if has(5) { 2049 } else { 2048 };
     let meta = Meta {
+        replayed_from: Some(task().id),
         headers: BTreeMap::from([("x-tenant".to_owned(), "Müller & Söhne".to_owned())]),
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
         tracestate: None,

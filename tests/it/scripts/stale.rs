@@ -1,16 +1,16 @@
-//! Entries and flags that operations of the future leave behind: a lane's entry whose task was purged or moved,
-//! and a leased task whose cancellation was asked for. The scripts know them already.
+//! Entries and flags that operators' work leaves behind: a lane's entry whose task was purged or moved,
+//! and a leased task whose cancellation was asked for. Made by hand, so that it is known where they lie.
 
 use deadpool_redis::redis::{cmd, pipe};
 use leaseq::domain::settle::RetryAfter;
-use leaseq::domain::{NewTask, TaskId, TaskState};
+use leaseq::domain::{Millis, NewTask, TaskId, TaskState};
 use leaseq::store::ops::Answer;
 use leaseq::store::ops::ack::Acked;
 use leaseq::store::ops::lease::{Granted, Wish};
 use leaseq::store::ops::nack::Nacked;
 use leaseq::store::ops::release::Released;
 
-use crate::support::queue::{Held, Queue, failure, grouped, named, task};
+use crate::support::queue::{Held, Queue, T0, failure, grouped, named, task};
 
 /// As a purge would: the record goes, its entry in the lane stays.
 fn purge(queue: &Queue, ids: &[TaskId]) {
@@ -200,4 +200,25 @@ async fn a_cancelled_task_ends_with_its_grant() {
     assert_eq!(queue.ack(&held.lease).await, Answer::Lost);
     assert_eq!(queue.list(cancelled, 2).await, ids);
     assert_eq!(queue.lease(10).await.len(), 0);
+}
+
+/// I6: who does not wait for the answer any more could not work on the tasks.
+#[tokio::test]
+async fn a_lease_call_that_comes_too_late_is_granted_nothing() {
+    let queue = Queue::start().await;
+    queue.put(task()).await;
+    let before = queue.snapshot();
+    let wishes = [Wish {
+        tasks: 1,
+        ..Wish::default()
+    }];
+    let mut op = queue.lease_op(&[], &wishes);
+    op.not_after = Some(Millis::new(T0 - 1));
+    assert!(matches!(queue.call(&op).await, Granted::Late));
+    assert_eq!(queue.snapshot(), before);
+    op.not_after = Some(Millis::new(T0));
+    let Granted::Tasks { grants, .. } = queue.call(&op).await else {
+        panic!("a lease's reply")
+    };
+    assert_eq!(grants.len(), 1);
 }

@@ -1,23 +1,33 @@
 //! I5: a script that meets a key of the wrong type says so before it has written anything. Lua does not roll back.
 
 use deadpool_redis::redis::cmd;
+use leaseq::domain::change::{Change, When};
+use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::Json;
-use leaseq::domain::{Lease, NewTask};
+use leaseq::domain::{Lease, Millis, NewTask, Priority, Start, TaskId};
 use leaseq::store::ops::ack::AckOp;
+use leaseq::store::ops::cancel::CancelOp;
 use leaseq::store::ops::configure::ConfigureOp;
+use leaseq::store::ops::dead::{DeadLetter, DeadOp};
+use leaseq::store::ops::delete::{DeleteOp, What};
+use leaseq::store::ops::discard::DiscardOp;
 use leaseq::store::ops::extend::ExtendOp;
 use leaseq::store::ops::follow::FollowOp;
 use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::nack::NackOp;
+use leaseq::store::ops::patch::PatchOp;
+use leaseq::store::ops::purge::PurgeOp;
+use leaseq::store::ops::purge_dead::PurgeDeadOp;
 use leaseq::store::ops::release::{How, ReleaseOp};
 use leaseq::store::ops::reorder::ReorderOp;
+use leaseq::store::ops::replay::{Item, ReplayOp};
 use leaseq::store::ops::sweep::SweepOp;
 use leaseq::store::{QueueKeys, StoreError};
 
 use crate::support::queue::{
-    HALF, Queue, REPLICA, delayed, failure, failure_after, grouped, rejection, task, task_name,
+    HALF, Queue, REPLICA, T0, delayed, failure, failure_after, grouped, rejection, task, task_name,
 };
 
 /// Keys that scripts name from lanes: of the one lane that all tests here use.
@@ -45,8 +55,20 @@ enum Call {
     Follow,
     AckFollowed,
     NackFollowedForGood,
+    Replay,
+    ReplayForLater,
+    PurgeDead,
     Configure,
     Reorder,
+    CancelReady,
+    CancelScheduled,
+    CancelLeased,
+    Prioritise,
+    PutOff,
+    RunNow,
+    Purge,
+    Discard,
+    Delete,
 }
 
 /// A queue with a task in every state, and retention so small that every ending makes room.
@@ -54,6 +76,9 @@ struct Scene {
     leased: Lease,
     /// Ran out and was taken back, but granted to nobody since.
     swept: Lease,
+    ready: TaskId,
+    scheduled: TaskId,
+    dead: DeadLetter,
 }
 
 async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
@@ -64,9 +89,8 @@ async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
         ..QueueConfig::default()
     };
     queue.reset(config).await;
-    queue
-        .enqueue(&[big(), big(), big(), big(), big(), task(), task(), delayed(2_000)])
-        .await;
+    let tasks = [big(), big(), big(), big(), big(), task(), task(), delayed(2_000)];
+    queue.enqueue(&tasks).await;
     let held = queue.lease_as(wish(2, 60_000), &[]).await;
     queue.ack(&held[0].lease).await;
     queue.nack_with(&held[1].lease, rejection()).await;
@@ -76,7 +100,28 @@ async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
     queue.at(1_000);
     queue.sweep().await;
     queue.at(2_000);
-    Scene { leased, swept }
+    let look = DeadOp {
+        filter: &DeadFilter::default(),
+        only: None,
+        newest_first: false,
+        look: 1,
+        limit: 1,
+        behind: None,
+        records: true,
+    };
+    let dead = queue
+        .call(&look)
+        .await
+        .expect("the queue exists")
+        .letters
+        .remove(0);
+    Scene {
+        leased,
+        swept,
+        ready: tasks[6].id,
+        scheduled: tasks[7].id,
+        dead,
+    }
 }
 
 fn wish(tasks: usize, lease_ms: u64) -> Wish {
@@ -121,6 +166,15 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         };
         queue.try_call(&op).await.map(drop)
     };
+    let cancel = async |ids: &[TaskId]| queue.try_call(&CancelOp { only: None, ids }).await.map(drop);
+    let patch = async |id: TaskId, priority: Option<Priority>, when: When| {
+        let op = PatchOp {
+            replica: REPLICA,
+            id,
+            change: Change { priority, when },
+        };
+        queue.try_call(&op).await.map(drop)
+    };
     let any = |tasks| Wish {
         tasks,
         ..Wish::default()
@@ -155,11 +209,63 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
             let op = FollowOp(&[(scene.leased.task, 5_000)]);
             queue.try_call(&op).await.map(drop)
         }
+        Call::Replay | Call::ReplayForLater => {
+            let start = match call {
+                Call::Replay => Start::Now,
+                _ => Start::After(500),
+            };
+            let anew = Replay::default();
+            let item = Item::new(&scene.dead, task().id, start, &anew).expect("a record");
+            let op = ReplayOp {
+                replica: REPLICA,
+                again: false,
+                replay: &anew,
+                items: &[item],
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::PurgeDead => queue
+            .try_call(&PurgeDeadOp(&[scene.dead.place.id]))
+            .await
+            .map(drop),
         Call::Configure => {
             let op = ConfigureOp {
                 expected: None,
                 create: true,
                 config: &QueueConfig::default(),
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::CancelReady => cancel(&[scene.ready]).await,
+        Call::CancelScheduled => cancel(&[scene.scheduled]).await,
+        Call::CancelLeased => cancel(&[scene.leased.task]).await,
+        Call::Prioritise => patch(scene.ready, Priority::new(50), When::AsItWas).await,
+        Call::PutOff => patch(scene.ready, None, When::At(Millis::new(T0 + 5_000))).await,
+        Call::RunNow => patch(scene.scheduled, None, When::Now).await,
+        Call::Purge => {
+            let op = PurgeOp {
+                only: None,
+                ids: &[
+                    scene.ready,
+                    scene.scheduled,
+                    scene.dead.place.id,
+                    scene.leased.task,
+                ],
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::Discard => {
+            let op = DiscardOp {
+                only: None,
+                skip: 0,
+                limit: 10,
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::Delete => {
+            let op = DeleteOp {
+                what: What::Filled,
+                lanes: 10,
             };
             queue.try_call(&op).await.map(drop)
         }
@@ -276,10 +382,43 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
             Call::NackFollowedForGood,
             "state q rec pay mut hist due leased dead done res mark letter alike print followed linger",
         ),
+        (
+            Call::Replay,
+            "state q rec pay mut hist due dead res turn back heads",
+        ),
+        (Call::ReplayForLater, "state q rec pay mut hist due dead res"),
+        (Call::PurgeDead, "q rec pay mut hist dead res"),
         (Call::Configure, "state q"),
         (Call::Reorder, "state turn fresh back heads"),
+        (
+            Call::CancelReady,
+            "state rec pay mut hist due leased dead done res turn mark stale fresh back heads names",
+        ),
+        (
+            Call::CancelScheduled,
+            "state rec pay mut hist due leased done res turn mark",
+        ),
+        (Call::CancelLeased, "state rec pay mut hist due leased turn mark"),
+        (
+            Call::Prioritise,
+            "state rec mut due leased dead res turn stale fresh back heads names",
+        ),
+        (
+            Call::PutOff,
+            "state rec mut due leased dead res turn stale fresh back heads names",
+        ),
+        (Call::RunNow, "state rec mut due leased turn back heads"),
+        (
+            Call::Purge,
+            "state q rec pay mut hist due leased dead res turn mark stale fresh back heads names",
+        ),
+        (Call::Discard, "state rec pay mut hist done res"),
+        (Call::Delete, "state due leased dead turn"),
     ] {
         for keep in [Keep::All, Keep::Results, Keep::None] {
+            if matches!((call, keep), (Call::Discard, Keep::None)) {
+                continue; // Nothing is kept.
+            }
             let needed = keys_needed(&mut queue, keep, call).await;
             let needed: Vec<_> = needed.iter().filter_map(|key| key.split(':').next()).collect();
             if needed.join(" ") != expected {

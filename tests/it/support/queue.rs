@@ -200,6 +200,7 @@ impl Queue {
             seed: self.seed.get(),
             names,
             wishes,
+            not_after: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! A private redis-server on a unix socket in its own directory, ended with the test by its own pid.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +33,24 @@ impl Redis {
 
     pub fn start_with(extra: &[&str]) -> Self {
         Self::start_in(extra, &[])
+    }
+
+    /// A replica of one that was started with [`with_port`], and may be followed itself. Returns when it has what the primary
+    /// had, and gets what comes.
+    pub fn start_replica_of(primary: &Self) -> Self {
+        let args = with_port();
+        let replica = Self::start_with(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let port: Vec<String> = primary.command(cmd("CONFIG").arg("GET").arg("port"));
+        let _: () = replica.command(cmd("REPLICAOF").arg("127.0.0.1").arg(&port[1]));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let told: String = replica.command(cmd("INFO").arg("replication"));
+            if told.contains("master_link_status:up") {
+                return replica;
+            }
+            assert!(Instant::now() < deadline, "no replica: {told}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// With more variables in its environment.
@@ -154,6 +173,22 @@ impl Drop for Redis {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Arguments for one that replicas can follow: they need a port.
+pub fn with_port() -> Vec<String> {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = free.local_addr().expect("it is bound").port().to_string();
+    // At once: by default a primary waits for more replicas first.
+    let args = [
+        "--bind",
+        "127.0.0.1",
+        "--repl-diskless-sync-delay",
+        "0",
+        "--port",
+        &port,
+    ];
+    args.map(str::to_owned).to_vec()
 }
 
 /// Returns when it accepts connections.

@@ -35,6 +35,7 @@ pub(super) fn grant(task: &str, number: u64, at: u64) -> Grant {
         max_attempts: 5,
         at_ms: at,
         expires_ms: at + 100,
+        recalled: false,
     }
 }
 

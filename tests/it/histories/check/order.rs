@@ -9,7 +9,7 @@ pub(super) fn first_come_first_served(history: &History) -> Vec<String> {
     let firsts: BTreeMap<&str, &Grant> = history
         .grants
         .iter()
-        .filter(|grant| grant.number == 1)
+        .filter(|grant| grant.number == 1 && !grant.recalled)
         .map(|grant| (grant.task.as_str(), grant))
         .collect();
     let mut lanes: BTreeMap<&str, Vec<(&Enqueue, &Grant)>> = BTreeMap::new();

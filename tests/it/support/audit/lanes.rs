@@ -28,6 +28,13 @@ pub fn check(raw: &Raw, problems: &mut Problems) {
             });
         }
     }
+    for (lane, counted) in &raw.stale {
+        let entries = raw.fresh.get(lane).into_iter().flatten();
+        let stale = entries.filter(|entry| !is_live_fresh(raw, entry)).count() as u64;
+        problems.check(*counted == stale, || {
+            format!("I4: {stale} entries of {lane:?} are stale, {counted} are counted")
+        });
+    }
     let expected: BTreeSet<_> = lanes
         .iter()
         .map(|lane| (lane.group.clone(), by_name(lane)))

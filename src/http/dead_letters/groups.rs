@@ -70,7 +70,7 @@ problem_set! { DeadGroupsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
 /// Count dead letters by what killed them.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/dlq/groups", operation_id = "dead_groups", tag = "dead letters", params(QueuePath),
+    get, path = "/v1/queues/{queue}/dlq/groups", operation_id = "dead_groups", tag = "dead_letters", params(QueuePath),
     responses((status = 200, description = "A line for each failure", body = DeadGroupsAnswer), DeadGroupsProblems),
 )]
 pub(in crate::http) async fn groups(

@@ -1,0 +1,243 @@
+//! Work on many dead letters: call after call, by cursors, to the end.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::which::Filter;
+use crate::cli::client::{self, Api, CallError};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Done, output};
+use crate::domain::QueueName;
+use crate::domain::limits::BULK_TASKS_MAX;
+
+/// How often a call that brought no answer to work with is made again.
+const TRIES_MAX: u32 = 8;
+
+/// What to do with the dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    Replay,
+    Purge,
+}
+
+impl Deed {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Replay => "replay",
+            Self::Purge => "purge",
+        }
+    }
+
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Replay => "replayed",
+            Self::Purge => "purged",
+        }
+    }
+}
+
+/// How to go about it.
+pub(super) struct Work<'a> {
+    pub(super) api: &'a Api,
+    pub(super) queue: &'a QueueName,
+    pub(super) deed: Deed,
+    /// Without cursor and limit.
+    pub(super) body: Body<'a>,
+    /// In all calls together.
+    pub(super) limit: Option<u64>,
+    pub(super) yes: bool,
+    pub(super) json: bool,
+}
+
+/// A request for one call.
+#[derive(Serialize, Default)]
+pub(super) struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) filter: Option<Filter<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) confirm: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rate_per_second: Option<f64>,
+    #[serde(flatten)]
+    pub(super) replay: Options,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cursor: Option<String>,
+}
+
+/// What a replayed task is given.
+#[derive(Serialize, Default)]
+pub(super) struct Options {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) delay_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) priority: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) payload: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Answer {
+    matched: u64,
+    #[serde(alias = "purged")]
+    replayed: u64,
+    skipped: u64,
+    next_cursor: Option<String>,
+}
+
+#[derive(Default)]
+struct Totals {
+    matched: u64,
+    done: u64,
+    skipped: u64,
+    /// A call was made again whose first answer never came.
+    at_least: bool,
+}
+
+impl Work<'_> {
+    pub(super) async fn run(mut self) -> Done {
+        let asks = !self.body.dry_run && !self.yes;
+        if asks && !std::io::stdin().is_terminal() {
+            let verb = self.deed.verb();
+            return Err(
+                Failure::usage(format!("{verb} of many dead letters wants to be confirmed"))
+                    .hint("--dry-run to count them, --yes to go on"),
+            );
+        }
+        let mut counted = None;
+        if asks {
+            self.body.dry_run = true;
+            let count = self.walk(None, false).await?.matched;
+            self.body.dry_run = false;
+            if count == 0 || !self.confirmed(count)? {
+                output::note(&format!("nothing was {}", self.deed.done()));
+                return Ok(Exit::Ok);
+            }
+            counted = Some(count);
+        }
+        let totals = self.walk(counted, true).await?;
+        if self.body.dry_run {
+            output::note(&format!("{} would be {}", totals.matched, self.deed.done()));
+        } else {
+            output::note(&self.told(&totals));
+        }
+        // Who purges wants them gone, and gone they are, whoever it was.
+        let partly = self.deed == Deed::Replay && totals.skipped > 0;
+        Ok(if partly { Exit::Partial } else { Exit::Ok })
+    }
+
+    fn confirmed(&self, count: u64) -> Result<bool, Failure> {
+        let (verb, queue) = (self.deed.verb(), self.queue);
+        let lost = |error| Failure::new(Exit::Error, format!("the terminal cannot be read: {error}"));
+        let _ = write!(
+            std::io::stderr(),
+            "{verb} {count} dead letters of {queue}? [y/N] "
+        );
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map_err(lost)?;
+        Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
+    }
+
+    /// To the end, or to the limit. `of`: how many there were when they were counted.
+    async fn walk(&mut self, of: Option<u64>, tell: bool) -> Result<Totals, Failure> {
+        let mut totals = Totals::default();
+        let (bar, template) = match of {
+            Some(count) => (
+                ProgressBar::new(count),
+                "{bar:40} {human_pos} of {human_len}, {elapsed}",
+            ),
+            None => (
+                ProgressBar::new_spinner(),
+                "{spinner} {human_pos} dead letters, {elapsed}",
+            ),
+        };
+        let style = ProgressStyle::with_template(template).expect("the templates are constants that parse");
+        bar.set_style(style);
+        let outcome = tokio::select! {
+            outcome = self.calls(tell, &mut totals, &bar) => outcome,
+            _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        };
+        bar.finish_and_clear();
+        match outcome {
+            Ok(()) => Ok(totals),
+            Err(failure) if totals.done > 0 => {
+                output::note(&self.told(&totals));
+                Err(failure.hint("the same again: it goes on with those that are left"))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn calls(&mut self, tell: bool, totals: &mut Totals, bar: &ProgressBar) -> Result<(), Failure> {
+        self.body.cursor = None;
+        loop {
+            let left = self.limit.map(|limit| limit.saturating_sub(totals.matched));
+            self.body.limit = left.map(|left| left.min(BULK_TASKS_MAX as u64));
+            if left == Some(0) {
+                return Ok(());
+            }
+            let text = self.call(totals).await?;
+            if tell && self.json {
+                output::line(&text)?;
+            }
+            let answer: Answer = client::decode(&text)?;
+            totals.matched += answer.matched;
+            totals.done += answer.replayed;
+            totals.skipped += answer.skipped;
+            bar.set_position(totals.matched);
+            self.body.cursor = answer.next_cursor;
+            if self.body.cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One call, again while the service is away: what the first try did, the second does not meet. But a limit might then
+    /// be kept twice.
+    async fn call(&self, totals: &mut Totals) -> Result<bytes::Bytes, Failure> {
+        let path = format!("/v1/queues/{}/dlq/{}", self.queue, self.deed.verb());
+        let body = serde_json::to_vec(&self.body).expect("strings and numbers always serialize");
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match self.api.post(&path, body.clone(), Duration::ZERO).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let unknown = match &error {
+                CallError::Unreachable(_) => false,
+                CallError::NoAnswer(_) => true,
+                CallError::Problem(problem) => match problem.status {
+                    429 | 503 => false,
+                    504 => true,
+                    _ => return Err(error.into()),
+                },
+            };
+            if tries == TRIES_MAX || (unknown && self.limit.is_some()) {
+                return Err(error.into());
+            }
+            totals.at_least |= unknown && !self.body.dry_run;
+            let backoff = Duration::from_millis(200) * 2u32.pow(tries);
+            tokio::time::sleep(error.retry_after().unwrap_or(backoff)).await;
+        }
+    }
+
+    fn told(&self, totals: &Totals) -> String {
+        let least = if totals.at_least { "at least " } else { "" };
+        let mut text = format!("{least}{} {}", totals.done, self.deed.done());
+        if totals.skipped > 0 {
+            text.push_str(&format!(", {} skipped", totals.skipped));
+        }
+        text
+    }
+}

@@ -1,0 +1,66 @@
+//! `leaseq dlq export`.
+
+use http_body_util::BodyExt;
+
+use super::which::Which;
+use crate::cli::client::PATIENCE;
+use crate::cli::connect::Connect;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Done, input, output};
+use crate::config::Env;
+use crate::domain::QueueName;
+
+/// Print dead letters as NDJSON, oldest first, for leaseq enqueue --ndjson
+///
+/// A line has what an enqueue takes: name, payload, priority, group, attempts, lease and headers. The dead letters stay.
+/// An export that breaks off says so and does not exit with 0.
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    #[arg(value_parser = input::queue)]
+    queue: QueueName,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+impl Export {
+    pub(super) async fn run(self, env: &Env) -> Done {
+        let api = self.connect.api(env)?;
+        let query = self.which.query().replacen('&', "?", 1);
+        let path = format!("/v1/queues/{}/dlq/export{query}", self.queue);
+        let mut body = api.stream(&path).await?;
+        let mut lines = 0;
+        // What follows the last line break: only whole lines are printed, so what is printed can be enqueued.
+        let mut rest = Vec::new();
+        loop {
+            let frame = tokio::select! {
+                frame = tokio::time::timeout(PATIENCE, body.frame()) => frame,
+                _ = tokio::signal::ctrl_c() => return Err(Failure::new(Exit::Interrupted, "interrupted")),
+            };
+            let broken_off = |why: &str| {
+                Failure::new(
+                    Exit::Unreachable,
+                    format!("the export broke off after {lines} lines: {why}"),
+                )
+                .hint("again, from the beginning")
+            };
+            let data = match frame {
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                Ok(Some(Err(error))) => return Err(broken_off(&error.to_string())),
+                Ok(None) if rest.is_empty() => break,
+                Ok(None) => return Err(broken_off("it ends within a line")),
+                Err(_) => return Err(broken_off("no more came")),
+            };
+            rest.extend_from_slice(&data);
+            if let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') {
+                let more = rest.split_off(end + 1);
+                output::line(&rest)?;
+                lines += rest.iter().filter(|byte| **byte == b'\n').count();
+                rest = more;
+            }
+        }
+        output::note(&format!("{lines} exported"));
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,71 @@
+//! `leaseq dlq purge`.
+
+use super::bulk::{Body, Deed, Work};
+use super::which::{Which, task_id};
+use crate::cli::connect::Connect;
+use crate::cli::exit::Exit;
+use crate::cli::{Done, input, output};
+use crate::config::Env;
+use crate::domain::QueueName;
+
+/// Delete dead letters for good
+///
+/// One, or all that match and were dead when it began.
+#[derive(Debug, clap::Args)]
+pub(super) struct Purge {
+    #[arg(value_parser = input::queue)]
+    queue: QueueName,
+    /// One dead letter; all that match unless given
+    #[arg(value_parser = task_id, conflicts_with_all = [
+        "limit", "dry_run", "name", "group", "reason", "error_type", "error", "died_after", "died_before",
+    ])]
+    id: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Count, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Print the API's answers as they are, one per call and line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+impl Purge {
+    pub(super) async fn run(self, env: &Env) -> Done {
+        let api = self.connect.api(env)?;
+        if let Some(id) = &self.id {
+            let answer = api.delete(&format!("/v1/queues/{}/dlq/{id}", self.queue)).await?;
+            if self.json {
+                output::line(&answer)?;
+            } else {
+                output::note("1 purged");
+            }
+            return Ok(Exit::Ok);
+        }
+        let filter = self.which.filter();
+        let everything = filter.is_none();
+        let work = Work {
+            api: &api,
+            queue: &self.queue,
+            deed: Deed::Purge,
+            body: Body {
+                filter,
+                dry_run: self.dry_run,
+                confirm: everything.then_some(self.queue.as_str()),
+                ..Body::default()
+            },
+            limit: self.limit,
+            yes: self.yes,
+            json: self.json,
+        };
+        work.run().await
+    }
+}

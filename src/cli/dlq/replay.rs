@@ -1,0 +1,115 @@
+//! `leaseq dlq replay`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::bulk::{Body, Deed, Options, Work};
+use super::which::{Which, task_id};
+use crate::cli::connect::Connect;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Done, client, duration, input, output};
+use crate::config::Env;
+use crate::domain::QueueName;
+
+/// Make new tasks of dead letters, which then are gone
+///
+/// Of one, or of all that match: then it goes on call after call until none is left that was dead when it began. It may be
+/// interrupted and begun again at any time; nothing is lost or doubled.
+#[derive(Debug, clap::Args)]
+pub(super) struct Replay {
+    #[arg(value_parser = input::queue)]
+    queue: QueueName,
+    /// One dead letter; all that match unless given
+    #[arg(value_parser = task_id, conflicts_with_all = [
+        "limit", "rate", "dry_run", "name", "group", "reason", "error_type", "error", "died_after", "died_before",
+    ])]
+    id: Option<String>,
+    /// Attempts that the new task has; as many as the dead letter had by default
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u16>,
+    /// Run it this much later
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    delay: Option<Duration>,
+    /// 0 to 1000, higher first; the dead letter's by default
+    #[arg(long, value_name = "N")]
+    priority: Option<u16>,
+    /// JSON: the text itself, @FILE, or - for stdin; the dead letter's by default
+    #[arg(long, value_name = "JSON")]
+    payload: Option<String>,
+    /// Spread the tasks over time: so many per second
+    #[arg(long, value_name = "PER_SECOND")]
+    rate: Option<f64>,
+    /// How many at most
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Count, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Print the API's answers as they are, one per call and line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Deserialize)]
+struct Replayed {
+    id: String,
+    replayed_from: String,
+}
+
+impl Replay {
+    pub(super) async fn run(self, env: &Env) -> Done {
+        let api = self.connect.api(env)?;
+        let payload = match &self.payload {
+            Some(argument) => Some(input::json(argument, "payload")?),
+            None => None,
+        };
+        // In JSON null is absence, and absence here is the old payload.
+        if payload.as_ref().is_some_and(|payload| payload.get() == "null") {
+            return Err(Failure::usage(
+                "the payload null cannot be given: it stands for the dead letter's own",
+            ));
+        }
+        let options = Options {
+            max_attempts: self.max_attempts,
+            delay_seconds: self.delay.map(|delay| delay.as_secs_f64()),
+            priority: self.priority,
+            payload,
+        };
+        let Some(id) = &self.id else {
+            let work = Work {
+                api: &api,
+                queue: &self.queue,
+                deed: Deed::Replay,
+                body: Body {
+                    filter: self.which.filter(),
+                    dry_run: self.dry_run,
+                    rate_per_second: self.rate,
+                    replay: options,
+                    ..Body::default()
+                },
+                limit: self.limit,
+                yes: self.yes,
+                json: self.json,
+            };
+            return work.run().await;
+        };
+        let path = format!("/v1/queues/{}/dlq/{id}/replay", self.queue);
+        let body = serde_json::to_vec(&options).expect("checked JSON and numbers always serialize");
+        let answer = api.post(&path, body, Duration::ZERO).await?;
+        if self.json {
+            output::line(&answer)?;
+        } else {
+            let replayed: Replayed = client::decode(&answer)?;
+            output::fields(&[("task", replayed.id), ("replayed_from", replayed.replayed_from)])?;
+        }
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,99 @@
+//! Which dead letters: the filters that all verbs share.
+
+use serde::Serialize;
+
+use crate::cli::paging::escaped;
+use crate::domain::Millis;
+use crate::domain::task::DeadReason;
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which dead letters")]
+pub(super) struct Which {
+    /// Of this name
+    #[arg(long)]
+    name: Option<String>,
+    /// Of this group
+    #[arg(long)]
+    group: Option<String>,
+    /// That died for this reason: attempts_exhausted, rejected or expired
+    #[arg(long, value_parser = reason)]
+    reason: Option<&'static str>,
+    /// Whose last error is of this type
+    #[arg(long, value_name = "TYPE")]
+    error_type: Option<String>,
+    /// Whose last error has this text in its message
+    #[arg(long, value_name = "TEXT")]
+    error: Option<String>,
+    /// That died at this time or later, such as 2027-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
+    died_after: Option<Millis>,
+    /// That died before this time
+    #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
+    died_before: Option<Millis>,
+}
+
+/// The filter as bodies have it.
+#[derive(Serialize)]
+pub(super) struct Filter<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    died_after: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    died_before: Option<Millis>,
+}
+
+impl Which {
+    pub(super) fn filter(&self) -> Option<Filter<'_>> {
+        let filter = Filter {
+            name: self.name.as_deref(),
+            group: self.group.as_deref(),
+            reason: self.reason,
+            error_type: self.error_type.as_deref(),
+            error: self.error.as_deref(),
+            died_after: self.died_after,
+            died_before: self.died_before,
+        };
+        (!self.query().is_empty()).then_some(filter)
+    }
+
+    /// The filter as a query: `&name=value` for each.
+    pub(super) fn query(&self) -> String {
+        let instant = |at: Option<Millis>| at.map(|at| at.to_string());
+        let given = [
+            ("name", self.name.clone()),
+            ("group", self.group.clone()),
+            ("reason", self.reason.map(str::to_owned)),
+            ("error_type", self.error_type.clone()),
+            ("error", self.error.clone()),
+            ("died_after", instant(self.died_after)),
+            ("died_before", instant(self.died_before)),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given
+            .map(|(name, value)| format!("&{name}={}", escaped(&value)))
+            .collect()
+    }
+}
+
+fn reason(text: &str) -> Result<&'static str, String> {
+    let words = DeadReason::ALL.map(DeadReason::word);
+    DeadReason::parse(text)
+        .map(DeadReason::word)
+        .ok_or_else(|| format!("must be one of {}", words.join(", ")))
+}
+
+/// For clap: text that can stand in a path as it is, which every task id can.
+pub(super) fn task_id(text: &str) -> Result<String, String> {
+    crate::domain::TaskId::parse(text)
+        .map(|id| id.to_string())
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,99 @@
+//! `leaseq doctor`.
+
+use serde::{Deserialize, Serialize};
+
+use super::connect::Connect;
+use super::exit::{Exit, Failure};
+use super::{Done, client, output};
+use crate::config::{Env, RedisUrl};
+use crate::domain::checkup::{self, Check};
+use crate::store::{Store, StoreSettings};
+
+/// Check the service and its Redis, and say what to do about what is wrong
+///
+/// Asks the service. With --redis-url it looks at that Redis itself, as the service does when it starts: before there is one.
+/// Exits with 1 when a check failed; a warning is no failure.
+#[derive(Debug, clap::Args)]
+pub(super) struct Doctor {
+    /// Look at this Redis instead of asking a service: redis://, rediss:// or redis+unix://
+    #[arg(long, value_name = "URL", value_parser = RedisUrl::parse, conflicts_with_all = ["url", "api_key_file"])]
+    redis_url: Option<RedisUrl>,
+    /// Print the API's answer as it is; with --redis-url, one like it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Checkup {
+    status: String,
+    checks: Vec<Line>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    name: String,
+    status: String,
+    detail: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+impl From<Check> for Line {
+    fn from(check: Check) -> Self {
+        Self {
+            name: check.name.to_owned(),
+            status: check.verdict.word().to_owned(),
+            detail: check.detail,
+            advice: check.advice.map(Into::into),
+        }
+    }
+}
+
+impl Doctor {
+    pub(super) async fn run(self, env: &Env) -> Done {
+        let (answer, checkup) = match &self.redis_url {
+            Some(url) => {
+                let checkup = of_redis(url).await?;
+                let answer = serde_json::to_vec(&checkup)
+                    .map_err(|error| Failure::new(Exit::Error, error.to_string()))?;
+                (answer.into(), checkup)
+            }
+            None => {
+                let answer = self.connect.api(env)?.get("/v1/doctor").await?;
+                let checkup: Checkup = client::decode(&answer)?;
+                (answer, checkup)
+            }
+        };
+        let exit = if checkup.status == checkup::Verdict::Fail.word() {
+            Exit::Error
+        } else {
+            Exit::Ok
+        };
+        if self.json {
+            output::line(&answer)?;
+        } else {
+            let rows = checkup.checks.into_iter().map(|line| {
+                vec![
+                    line.name,
+                    line.status,
+                    line.detail,
+                    line.advice.unwrap_or_default(),
+                ]
+            });
+            output::table(&["check", "status", "seen", "what to do"], rows.collect())?;
+        }
+        Ok(exit)
+    }
+}
+
+/// What `serve` would meet there.
+async fn of_redis(url: &RedisUrl) -> Result<Checkup, Failure> {
+    let store = Store::new(&StoreSettings::new(url.expose())).map_err(Failure::usage)?;
+    let checks = store.checkup(None).await;
+    Ok(Checkup {
+        status: checkup::worst(&checks).word().to_owned(),
+        checks: checks.into_iter().map(Line::from).collect(),
+    })
+}

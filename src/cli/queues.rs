@@ -1,0 +1,116 @@
+//! `leaseq queues`: which there are, what holds for them, and their end.
+
+mod empty;
+mod set;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Done;
+use super::connect::Connect;
+use super::exit::Exit;
+use super::{client, input, output, stats};
+use crate::config::Env;
+use crate::domain::QueueName;
+
+/// List queues, show and change their settings, empty and delete them
+#[derive(Debug, clap::Args)]
+pub(super) struct Queues {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    List(List),
+    Show(Show),
+    Set(set::Set),
+    Purge(empty::Purge),
+    Delete(empty::Delete),
+}
+
+impl Queues {
+    pub(super) async fn run(self, env: &Env) -> Done {
+        match self.verb {
+            Verb::List(verb) => stats::list(&verb.connect.api(env)?, verb.json).await,
+            Verb::Show(verb) => verb.run(env).await,
+            Verb::Set(verb) => verb.run(env).await,
+            Verb::Purge(verb) => verb.run(env).await,
+            Verb::Delete(verb) => verb.run(env).await,
+        }
+    }
+}
+
+/// List all queues with their counts
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Print the API's answers as they are, one per page and line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// Show what holds for a queue, and what of it was set
+#[derive(Debug, clap::Args)]
+struct Show {
+    #[arg(value_parser = input::queue)]
+    queue: QueueName,
+    /// Print the API's answer as it is
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    config: Value,
+    set: Value,
+}
+
+impl Show {
+    async fn run(self, env: &Env) -> Done {
+        let answer = self
+            .connect
+            .api(env)?
+            .get(&format!("/v1/queues/{}", self.queue))
+            .await?;
+        shown(&answer, self.json)?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// A queue's settings, one a row.
+fn shown(answer: &[u8], json: bool) -> Result<(), super::exit::Failure> {
+    if json {
+        return output::line(answer);
+    }
+    let Config { config, set } = client::decode(answer)?;
+    let mut rows = Vec::new();
+    leaves(&config, "", &mut |setting, value| {
+        let pointer = format!("/{}", setting.replace('.', "/"));
+        let from = if set.pointer(&pointer).is_some() {
+            "set"
+        } else {
+            "default"
+        };
+        rows.push(vec![setting.to_owned(), output::plain(value), from.to_owned()]);
+    });
+    output::table(&["setting", "value", "from"], rows)
+}
+
+/// Every value that is no object, under the names that lead to it.
+fn leaves(value: &Value, name: &str, found: &mut impl FnMut(&str, &Value)) {
+    let Value::Object(fields) = value else {
+        return found(name, value);
+    };
+    for (field, value) in fields {
+        let name = if name.is_empty() {
+            field.clone()
+        } else {
+            format!("{name}.{field}")
+        };
+        leaves(value, &name, found);
+    }
+}

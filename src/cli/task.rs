@@ -1,0 +1,67 @@
+//! `leaseq task`: look at tasks, and change what waits.
+
+mod cancel;
+mod change;
+mod list;
+
+use super::Done;
+use super::connect::Connect;
+use super::exit::Exit;
+use super::{input, output};
+use crate::config::Env;
+use crate::domain::QueueName;
+
+/// Look at tasks, cancel them, change when or how urgently they run
+#[derive(Debug, clap::Args)]
+pub(super) struct Task {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Get(Get),
+    List(list::List),
+    Cancel(cancel::Cancel),
+    RunNow(change::RunNow),
+    Patch(change::Patch),
+}
+
+impl Task {
+    pub(super) async fn run(self, env: &Env) -> Done {
+        match self.verb {
+            Verb::Get(verb) => verb.run(env).await,
+            Verb::List(verb) => verb.run(env).await,
+            Verb::Cancel(verb) => verb.run(env).await,
+            Verb::RunNow(verb) => verb.run(env).await,
+            Verb::Patch(verb) => verb.run(env).await,
+        }
+    }
+}
+
+/// Show one task, with its attempts
+#[derive(Debug, clap::Args)]
+struct Get {
+    #[arg(value_parser = input::queue)]
+    queue: QueueName,
+    #[arg(value_parser = input::task_id)]
+    id: String,
+    /// Print the API's answer as it is
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+impl Get {
+    async fn run(self, env: &Env) -> Done {
+        let api = self.connect.api(env)?;
+        let answer = api.get(&path(&self.queue, &self.id, "")).await?;
+        output::answer(&answer, self.json)?;
+        Ok(Exit::Ok)
+    }
+}
+
+fn path(queue: &QueueName, id: &str, verb: &str) -> String {
+    format!("/v1/queues/{queue}/tasks/{id}{verb}")
+}

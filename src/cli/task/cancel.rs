@@ -1,0 +1,209 @@
+//! `leaseq task cancel`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::path;
+use crate::cli::bulk::{Confirm, Progress};
+use crate::cli::client::{self, Api, CallError};
+use crate::cli::connect::Connect;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{Done, input, output};
+use crate::config::Env;
+use crate::domain::{QueueName, TaskState};
+
+/// Cancel tasks: some by id, or all that match a filter
+///
+/// Tasks that wait are cancelled at once. Leased ones are asked to end: their workers see it when they extend, an ack still completes
+/// them, anything else that ends the lease cancels them.
+#[derive(Debug, clap::Args)]
+pub(super) struct Cancel {
+    #[arg(value_parser = input::queue)]
+    queue: QueueName,
+    #[arg(value_parser = input::task_id, conflicts_with_all = ["state", "name", "group", "all"])]
+    id: Vec<String>,
+    /// Only tasks in this state: scheduled, ready or leased
+    #[arg(long, value_name = "STATE", value_parser = input::state)]
+    state: Option<TaskState>,
+    /// Only tasks of this name
+    #[arg(long)]
+    name: Option<String>,
+    /// Only tasks of this group
+    #[arg(long)]
+    group: Option<String>,
+    /// All that are not finished
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    confirm: Confirm,
+    /// Print the API's answers as they are, one per line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Serialize)]
+struct Filter<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<TaskState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    filter: Filter<'a>,
+    dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    matched: u64,
+    cancelled: u64,
+    cancel_requested: u64,
+    next_cursor: Option<String>,
+}
+
+#[derive(Default)]
+struct Sum {
+    matched: u64,
+    cancelled: u64,
+    cancel_requested: u64,
+}
+
+impl Cancel {
+    pub(super) async fn run(self, env: &Env) -> Done {
+        let api = self.connect.api(env)?;
+        if !self.id.is_empty() {
+            return self.by_id(&api).await;
+        }
+        if !self.all && self.state.is_none() && self.name.is_none() && self.group.is_none() {
+            return Err(Failure::usage(
+                "say which tasks: ids, --state, --name, --group, or --all",
+            ));
+        }
+        let counted = self.pages(&api, true, None).await?;
+        if self.confirm.dry_run {
+            if !self.json {
+                output::fields(&[("matched", counted.matched.to_string())])?;
+            }
+            return Ok(Exit::Ok);
+        }
+        if counted.matched > 0 {
+            self.confirm
+                .ask(&format!("Cancel {} tasks of {}?", counted.matched, self.queue))?;
+        }
+        let progress = Progress::of("cancelling", counted.matched);
+        let sum = self.pages(&api, false, Some(&progress)).await?;
+        drop(progress);
+        if !self.json {
+            output::fields(&[
+                ("cancelled", sum.cancelled.to_string()),
+                ("cancel_requested", sum.cancel_requested.to_string()),
+            ])?;
+        }
+        Ok(Exit::Ok)
+    }
+
+    async fn by_id(&self, api: &Api) -> Done {
+        if self.confirm.dry_run {
+            return Err(Failure::usage(
+                "--dry-run counts what a filter finds; these are named",
+            ));
+        }
+        let mut rows = Vec::new();
+        let failed = each(&self.id, async |id| {
+            let answer = api
+                .post(&path(&self.queue, id, "/cancel"), b"{}".to_vec(), Duration::ZERO)
+                .await?;
+            rows.push(answer);
+            Ok(())
+        })
+        .await?;
+        for answer in &rows {
+            output::answer(answer, self.json)?;
+        }
+        Ok(failed.exit(self.id.len()))
+    }
+
+    /// All pages; of a dry run or in earnest.
+    async fn pages(&self, api: &Api, dry_run: bool, progress: Option<&Progress>) -> Result<Sum, Failure> {
+        let path = format!("/v1/queues/{}/tasks/cancel", self.queue);
+        let (mut sum, mut cursor) = (Sum::default(), None);
+        loop {
+            let filter = Filter {
+                state: self.state,
+                name: self.name.as_deref(),
+                group: self.group.as_deref(),
+            };
+            let body = Body {
+                filter,
+                dry_run,
+                cursor,
+            };
+            let body = serde_json::to_vec(&body).expect("texts become JSON");
+            let answer = api.post(&path, body, Duration::ZERO).await?;
+            if self.json && dry_run == self.confirm.dry_run {
+                output::line(&answer)?;
+            }
+            let page: Answer = client::decode(&answer)?;
+            sum.matched += page.matched;
+            sum.cancelled += page.cancelled;
+            sum.cancel_requested += page.cancel_requested;
+            if let Some(progress) = progress {
+                progress.at(sum.matched);
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(sum);
+            }
+        }
+    }
+}
+
+/// How many of several calls failed, and how the last of them.
+#[derive(Default)]
+pub(super) struct Failed {
+    count: usize,
+    exit: Option<Exit>,
+}
+
+impl Failed {
+    /// One call tells its own code, several that some were done and some were not.
+    pub(super) fn exit(self, calls: usize) -> Exit {
+        match self.exit {
+            None => Exit::Ok,
+            Some(exit) if self.count == calls => exit,
+            Some(_) => Exit::Partial,
+        }
+    }
+}
+
+/// Makes a call for each id. A task that is not there or in another state fails alone; anything else ends the work.
+///
+/// # Errors
+/// As the call that ended it.
+pub(super) async fn each(
+    ids: &[String],
+    mut call: impl AsyncFnMut(&str) -> Result<(), CallError>,
+) -> Result<Failed, Failure> {
+    let mut failed = Failed::default();
+    for id in ids {
+        match call(id).await {
+            Ok(()) => {}
+            Err(CallError::Problem(problem)) if matches!(problem.status, 404 | 409) => {
+                output::note(&format!("leaseq: {id}: {problem}"));
+                failed.count += 1;
+                failed.exit = Some(Exit::of_status(problem.status));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(failed)
+}

@@ -1,0 +1,112 @@
+//! `leaseq task list`.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::cli::connect::Connect;
+use crate::cli::exit::Exit;
+use crate::cli::{Done, client, input, output, query};
+use crate::config::Env;
+use crate::domain::limits::PAGE_MAX;
+use crate::domain::{QueueName, TaskState};
+
+/// List the tasks of one state
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[arg(value_parser = input::queue)]
+    queue: QueueName,
+    /// scheduled, ready, leased, completed, cancelled or dead
+    #[arg(long, value_name = "STATE", value_parser = input::state, default_value = "ready")]
+    state: TaskState,
+    /// Only tasks of this name
+    #[arg(long)]
+    name: Option<String>,
+    /// Only tasks of this group
+    #[arg(long)]
+    group: Option<String>,
+    /// Tasks to list at most; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// Print the API's answers as they are, one per page and line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Map<String, Value>>,
+    next_cursor: Option<String>,
+}
+
+const COLUMNS: [&str; 6] = ["id", "name", "group", "priority", "attempt", "max_attempts"];
+const HEADER: [&str; 7] = [
+    "id",
+    "name",
+    "group",
+    "priority",
+    "attempt",
+    "of",
+    "since or until",
+];
+/// What a task of each state is listed with; the first that is there.
+const TIMES: [&str; 5] = [
+    "run_at",
+    "lease_expires_at",
+    "finished_at",
+    "ready_at",
+    "enqueued_at",
+];
+
+impl List {
+    pub(super) async fn run(self, env: &Env) -> Done {
+        let api = self.connect.api(env)?;
+        let (mut rows, mut listed, mut cursor) = (Vec::new(), 0, None);
+        loop {
+            let left = match self.limit {
+                0 => PAGE_MAX,
+                limit => (limit - listed).min(PAGE_MAX),
+            };
+            let path = query::path(
+                &format!("/v1/queues/{}/tasks", self.queue),
+                &[
+                    ("state", Some(self.state.word())),
+                    ("name", self.name.as_deref()),
+                    ("group", self.group.as_deref()),
+                    ("limit", Some(&left.to_string())),
+                    ("cursor", cursor.as_deref()),
+                ],
+            );
+            let answer = api.get(&path).await?;
+            let page: Page = client::decode(&answer)?;
+            listed += page.items.len();
+            if self.json {
+                output::line(&answer)?;
+            } else {
+                rows.extend(page.items.iter().map(row));
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() || (self.limit > 0 && listed >= self.limit) {
+                break;
+            }
+        }
+        if !self.json {
+            output::table(&HEADER, rows)?;
+            if cursor.is_some() {
+                output::note("there are more; --limit 0 lists all");
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn row(task: &Map<String, Value>) -> Vec<String> {
+    let shown = |name: &str| task.get(name).map_or_else(String::new, output::plain);
+    let time = TIMES.iter().find(|name| task.contains_key(**name));
+    COLUMNS
+        .iter()
+        .map(|name| shown(name))
+        .chain([time.map_or_else(String::new, |name| shown(name))])
+        .collect()
+}

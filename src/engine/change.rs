@@ -1,0 +1,59 @@
+//! What operators do to one task: cancel it, change when or how urgently it runs.
+
+use super::command::Command;
+use super::{Engine, Failure};
+use crate::domain::change::{Cancelled, Change, Changed, NotChanged};
+use crate::domain::{QueueName, TaskId, TaskState};
+use crate::store::QueueKeys;
+use crate::store::ops::cancel::CancelOp;
+use crate::store::ops::patch::PatchOp;
+
+impl Engine {
+    /// A repeat is answered as the first.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn cancel(
+        &self,
+        queue: &QueueName,
+        id: TaskId,
+    ) -> Result<Result<Cancelled, NotChanged>, Failure> {
+        let op = CancelOp {
+            only: None,
+            ids: &[id],
+        };
+        let answers = self.store().call(&QueueKeys::new(queue), &op).await?;
+        match answers {
+            Ok(mut answers) => answers.pop().ok_or(Failure::Broken),
+            Err(_) => Ok(Err(NotChanged::Unknown)),
+        }
+    }
+
+    /// Of a waiting task only. A repeat is answered as the first, as long as the task waits.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn change(
+        &self,
+        queue: &QueueName,
+        id: TaskId,
+        change: Change,
+    ) -> Result<Result<Changed, NotChanged>, Failure> {
+        let op = PatchOp {
+            replica: &self.settings().replica,
+            id,
+            change,
+        };
+        let changed = self.store().call(&QueueKeys::new(queue), &op).await?;
+        // Only hints: who waits here looks each second, and the slow sweep finds what is due.
+        match &changed {
+            Ok(changed) if changed.state == TaskState::Ready => {
+                self.inner.routes.tell(queue, Command::Hint(queue.clone(), 1));
+            }
+            // A sweep tells when the next task is due.
+            Ok(_) => self.inner.routes.tell(queue, Command::Sweep(queue.clone())),
+            Err(_) => {}
+        }
+        Ok(changed)
+    }
+}

@@ -1,0 +1,185 @@
+//! Dead letters: look at them, replay them, purge them.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode, Uri};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::body::JsonBody;
+use super::field::{At, Object, Wrong, shape};
+use super::json;
+use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
+use super::path::{InQueue, InTask, QueuePath, TaskPath};
+use super::problem::{Code, Problem};
+use super::query::{QueryFields, query_parameters};
+use super::tasks::view::{Page, TaskAnswer, bad_cursor};
+use super::tasks::{CURSOR, LIMIT};
+use super::wire;
+use crate::domain::TaskId;
+use crate::domain::limits::PAGE_DEFAULT;
+use crate::engine::DeadOrder;
+
+pub(super) mod bulk;
+pub(super) mod export;
+pub(super) mod filter;
+pub(super) mod groups;
+mod options;
+
+use filter::{DIED_AFTER, DIED_BEFORE, ERROR, ERROR_TYPE, GROUP, NAME, REASON};
+use options::{DELAY, MAX_ATTEMPTS, PAYLOAD, PRIORITY};
+
+fn no_dead_letter() -> Problem {
+    Code::TaskUnknown.because(
+        "the queue has no dead letter with this id: it never had, or it was replayed, purged or evicted",
+    )
+}
+
+shape! {
+    /// Which page of which dead letters.
+    DeadLettersQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE, LIMIT, CURSOR
+}
+
+impl utoipa::IntoParams for DeadLettersQuery {
+    fn into_params(
+        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+    ) -> Vec<utoipa::openapi::path::Parameter> {
+        query_parameters(Self::SHAPE)
+    }
+}
+
+problem_set! { DeadLettersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
+/// List dead letters, newest first.
+///
+/// A page looks at up to 1,000 entries: filtered pages may be short, even empty, while `next_cursor` is there.
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/dlq", operation_id = "dead_letters", tag = "dead_letters",
+    params(QueuePath, DeadLettersQuery),
+    responses((status = 200, description = "A page of dead letters", body = Page<TaskAnswer>), DeadLettersProblems),
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let mut query = QueryFields::open(&uri, DeadLettersQuery::SHAPE)?;
+    let filter = filter::of_query(&mut query);
+    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
+    let cursor = query.take(&CURSOR);
+    query.finish()?;
+
+    let page = api
+        .engine()?
+        .dead_letters(&queue, &filter, DeadOrder::NewestFirst, limit, cursor.as_deref())
+        .await?
+        .map_err(bad_cursor)?;
+    let answer = |task| TaskAnswer::of(&queue, task);
+    let items = page.items.iter().map(answer).collect();
+    Ok(Json(Page {
+        items,
+        next_cursor: page.next_cursor,
+    })
+    .into_response())
+}
+
+problem_set! { DeadLetterProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }
+
+/// Read one dead letter.
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/dlq/{id}", operation_id = "dead_letter", tag = "dead_letters", params(TaskPath),
+    responses((status = 200, description = "The whole task", body = TaskAnswer), DeadLetterProblems),
+)]
+pub(super) async fn dead_letter(
+    State(api): State<Api>,
+    InTask { queue, id }: InTask,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    QueryFields::open(&uri, &[])?.finish()?;
+    let task = api.engine()?.dead_letter(&queue, id).await?;
+    let task = task.ok_or_else(no_dead_letter)?;
+    Ok(Json(TaskAnswer::of(&queue, &task)).into_response())
+}
+
+problem_set! { PurgeOneProblems: ALWAYS, WRITE, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }
+
+/// Delete one dead letter.
+#[utoipa::path(
+    delete, path = "/v1/queues/{queue}/dlq/{id}", operation_id = "purge_dead_letter", tag = "dead_letters", params(TaskPath),
+    responses((status = 200, description = "Deleted", body = PurgedAnswer), PurgeOneProblems),
+)]
+pub(super) async fn purge_one(
+    State(api): State<Api>,
+    InTask { queue, id }: InTask,
+    uri: Uri,
+) -> Result<Json<PurgedAnswer>, Problem> {
+    QueryFields::open(&uri, &[])?.finish()?;
+    let purged = api.engine()?.purge_dead_letter(&queue, id).await?;
+    let answer = purged.then_some(Json(PurgedAnswer { id, purged }));
+    answer.ok_or_else(no_dead_letter)
+}
+
+/// A dead letter that is gone.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PurgedAnswer {
+    #[schema(value_type = wire::Id)]
+    id: TaskId,
+    purged: bool,
+}
+
+shape! {
+    /// How the new task differs from the dead letter.
+    ReplayRequest: MAX_ATTEMPTS, DELAY, PRIORITY, PAYLOAD
+}
+
+/// The task that was made of a dead letter.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReplayedAnswer {
+    #[schema(value_type = wire::Id)]
+    pub(super) id: TaskId,
+    #[schema(value_type = wire::Id)]
+    pub(super) replayed_from: TaskId,
+}
+
+problem_set! {
+    ReplayOneProblems: ALWAYS, WRITE, BODY,
+        &[Code::QueueUnknown, Code::TaskUnknown, Code::PayloadTooLarge, Code::StoreFull]
+}
+
+/// Make a new task of one dead letter.
+///
+/// The new task begins anew, with an id of its own; the dead letter is gone in the same step. After an unknown outcome a
+/// repeat is safe: it answers `task_unknown` when the first had done it.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/dlq/{id}/replay", operation_id = "replay_dead_letter", tag = "dead_letters",
+    params(TaskPath),
+    request_body(content = ReplayRequest, example = json!({"max_attempts": 3, "delay_seconds": 60})),
+    responses(
+        (status = 201, description = "Replayed", body = ReplayedAnswer, headers(("Location", description = "The new task's path"))),
+        ReplayOneProblems
+    ),
+)]
+pub(super) async fn replay_one(
+    State(api): State<Api>,
+    InTask { queue, id }: InTask,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let mut wrong = Wrong::default();
+    let fields = json::open(json::text(&body)?, None)?;
+    let mut object = Object::new(fields, ReplayRequest::SHAPE, At::Root, &mut wrong);
+    let replay = options::read(&mut object, &body, &mut wrong);
+    wrong.into_result()?;
+
+    let made = api.engine()?.replay_dead_letter(&queue, id, &replay).await?;
+    let made = made.ok_or_else(no_dead_letter)?;
+    let location = HeaderValue::try_from(format!("/v1/queues/{queue}/tasks/{made}"));
+    let location = location.expect("names and ids are visible ASCII");
+    let answer = Json(ReplayedAnswer {
+        id: made,
+        replayed_from: id,
+    });
+    Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
+}

@@ -1,0 +1,284 @@
+//! Many dead letters in one call: at most a thousand, with a cursor for the next.
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::filter::{self, FilterKind};
+use super::options::{self, DELAY, MAX_ATTEMPTS, PAYLOAD, PRIORITY};
+use crate::domain::QueueName;
+use crate::domain::limits::BULK_TASKS_MAX;
+use crate::engine::{Bulk, Failure, Handled, NotBegun, Pace};
+use crate::http::Api;
+use crate::http::body::JsonBody;
+use crate::http::field::{
+    At, Described, Field, Flag, Integer, Kind, Label, Object, Parsed, Refusal, Wrong, number, shape,
+};
+use crate::http::json;
+use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::{Code, Problem};
+use crate::http::tasks;
+
+const FILTER: Field<FilterKind> = Field::new("filter", FilterKind, "Which dead letters; all unless given.");
+const LIMIT: Field<Integer> = Field::new(
+    "limit",
+    Integer {
+        min: 1,
+        max: BULK_TASKS_MAX as u64,
+    },
+    "How many at most in this call.",
+)
+.or("1000");
+const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Count, and change nothing.").or("false");
+const CURSOR: Field<Parsed<String>> = Field::new(
+    "cursor",
+    tasks::CURSOR.kind,
+    "The `next_cursor` of the call before, to go on with the same work.",
+);
+const RATE: Field<Rate> = Field::new(
+    "rate_per_second",
+    Rate,
+    "Spreads the tasks over time: so many may run per second, beginning now or after `delay_seconds`.",
+);
+const CONFIRM: Field<Label> = Field::new(
+    "confirm",
+    Label { bytes_max: 128 },
+    "The queue's name: needed where there is no filter.",
+);
+
+shape! {
+    /// Which dead letters to replay, and how the new tasks differ from them.
+    BulkReplayRequest: FILTER, LIMIT, RATE, DRY_RUN, CURSOR, MAX_ATTEMPTS, DELAY, PRIORITY, PAYLOAD
+}
+shape! {
+    /// Which dead letters to delete.
+    BulkPurgeRequest: FILTER, LIMIT, DRY_RUN, CURSOR, CONFIRM
+}
+
+/// How far a replay got.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct BulkReplayAnswer {
+    /// Dead letters that matched and were met by this call.
+    pub(in crate::http) matched: u64,
+    /// New tasks.
+    pub(in crate::http) replayed: u64,
+    /// Met, but replayed, purged or evicted by others before.
+    pub(in crate::http) skipped: u64,
+    /// There while there may be more: give it as `cursor`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(in crate::http) next_cursor: Option<String>,
+}
+
+/// How far a purge got.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct BulkPurgeAnswer {
+    /// Dead letters that matched and were met by this call.
+    matched: u64,
+    /// Deleted by this call.
+    purged: u64,
+    /// There while there may be more: give it as `cursor`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+problem_set! {
+    BulkReplayProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::PayloadTooLarge, Code::StoreFull]
+}
+
+/// Make new tasks of many dead letters, oldest first.
+///
+/// One call handles at most 1,000 entries, and of work that goes on by cursors only those that were dead when it began. Each
+/// entry is replayed and gone in one step: calls that are interrupted, repeated or made at once lose nothing and double
+/// nothing. A call that the store interrupts answers how far it got.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/dlq/replay", operation_id = "replay_dead_letters", tag = "dead_letters",
+    params(QueuePath),
+    request_body(content = BulkReplayRequest,
+        example = json!({"filter": {"error_type": "Timeout"}, "max_attempts": 3, "rate_per_second": 20})),
+    responses((status = 200, description = "How far it got", body = BulkReplayAnswer), BulkReplayProblems),
+)]
+pub(in crate::http) async fn replay(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    JsonBody(body): JsonBody,
+) -> Result<Json<BulkReplayAnswer>, Problem> {
+    let mut wrong = Wrong::default();
+    let fields = json::open(json::text(&body)?, None)?;
+    let mut object = Object::new(fields, BulkReplayRequest::SHAPE, At::Root, &mut wrong);
+    let bulk = read(&mut object, &mut wrong);
+    let replay = options::read(&mut object, &body, &mut wrong);
+    let pace = object.take(&RATE, &mut wrong);
+    wrong.into_result()?;
+
+    let handled = api
+        .engine()?
+        .replay_dead_letters(&queue, &bulk, &replay, pace)
+        .await?;
+    let handled = told(handled.map_err(not_begun)?, "replayed")?;
+    Ok(Json(BulkReplayAnswer {
+        matched: handled.matched,
+        replayed: handled.done,
+        skipped: handled.skipped,
+        next_cursor: handled.next_cursor,
+    }))
+}
+
+problem_set! { BulkPurgeProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::ConfirmationRequired] }
+
+/// Delete many dead letters, oldest first.
+///
+/// Without a filter `confirm` must be the queue's name, unless it is a dry run.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/dlq/purge", operation_id = "purge_dead_letters", tag = "dead_letters",
+    params(QueuePath),
+    request_body(content = BulkPurgeRequest, example = json!({"filter": {"died_before": "2027-01-15T08:00:00.000Z"}})),
+    responses((status = 200, description = "How far it got", body = BulkPurgeAnswer), BulkPurgeProblems),
+)]
+pub(in crate::http) async fn purge(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    JsonBody(body): JsonBody,
+) -> Result<Json<BulkPurgeAnswer>, Problem> {
+    let bulk = read_purge(&queue, &body)?;
+    let handled = api.engine()?.purge_dead_letters(&queue, &bulk).await?;
+    let handled = told(handled.map_err(|_| bad_cursor())?, "purged")?;
+    Ok(Json(BulkPurgeAnswer {
+        matched: handled.matched,
+        purged: handled.done,
+        next_cursor: handled.next_cursor,
+    }))
+}
+
+fn read_purge(queue: &QueueName, body: &Bytes) -> Result<Bulk, Problem> {
+    let mut wrong = Wrong::default();
+    let fields = json::open(json::text(body)?, None)?;
+    let mut object = Object::new(fields, BulkPurgeRequest::SHAPE, At::Root, &mut wrong);
+    let bulk = read(&mut object, &mut wrong);
+    let confirm = object.take(&CONFIRM, &mut wrong);
+    wrong.into_result()?;
+    // A confirmation that names another queue is a mistake, whatever else is there.
+    let confirmed = confirm.map(|name| name == queue.as_str());
+    match confirmed {
+        Some(false) => Err(Code::ConfirmationRequired
+            .because("`confirm` is not the name of this queue. Nothing was deleted.")),
+        None if bulk.filter.is_empty() && !bulk.dry_run => Err(Code::ConfirmationRequired.problem()),
+        _ => Ok(bulk),
+    }
+}
+
+fn read(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Bulk {
+    let at = At::Field(&At::Root, FILTER.name);
+    let filter = object.take(&FILTER, wrong);
+    let limit = object.take(&LIMIT, wrong).and_then(|n| usize::try_from(n).ok());
+    Bulk {
+        filter: filter.map_or_else(Default::default, |text| filter::read(text, at, wrong)),
+        limit: limit.unwrap_or(BULK_TASKS_MAX),
+        dry_run: object.take(&DRY_RUN, wrong).unwrap_or(false),
+        cursor: object.take(&CURSOR, wrong),
+    }
+}
+
+fn bad_cursor() -> Problem {
+    Problem::at(
+        "/cursor",
+        "must be the `next_cursor` of an earlier call of the same work",
+    )
+}
+
+fn not_begun(why: NotBegun) -> Problem {
+    match why {
+        NotBegun::BadCursor => bad_cursor(),
+        NotBegun::TooFarAhead => Problem::at(
+            "/rate_per_second",
+            "would schedule a task more than 365 days ahead",
+        ),
+    }
+}
+
+/// What a call that failed on its way answers: how far it got, unless that is not known.
+fn told(handled: Handled, done: &str) -> Result<Handled, Problem> {
+    match &handled.stopped {
+        Some(Failure::Unknown) => Err(Code::OutcomeUnknown.because(format!(
+            "{} were {done}; of up to 100 more it is not known. Calling again is safe.",
+            handled.done
+        ))),
+        _ => Ok(handled),
+    }
+}
+
+/// A rate that tasks can be spread by.
+#[derive(Debug)]
+struct Rate;
+
+impl Kind for Rate {
+    type Value<'a> = Pace;
+
+    fn read(&self, text: &RawValue) -> Result<Pace, Refusal> {
+        number(text.get()).and_then(Pace::per_second).ok_or_else(|| {
+            let (min, max) = (Pace::MIN_PER_SECOND, Pace::MAX_PER_SECOND);
+            format!("must be a number from {min} to {max}").into()
+        })
+    }
+}
+
+impl Described for Rate {
+    fn schema(&self) -> Option<RefOr<Schema>> {
+        let number = ObjectBuilder::new()
+            .schema_type(Type::Number)
+            .minimum(Some(Pace::MIN_PER_SECOND))
+            .maximum(Some(Pace::MAX_PER_SECOND));
+        Some(Schema::from(number.build()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn purge(body: &'static str) -> Result<Bulk, Problem> {
+        read_purge(
+            &QueueName::parse("emails").unwrap(),
+            &Bytes::from_static(body.as_bytes()),
+        )
+    }
+
+    #[test]
+    fn a_purge_of_everything_must_name_the_queue() {
+        for (body, allowed) in [
+            ("{}", false),
+            (r#"{"filter":{}}"#, false),
+            (r#"{"filter":null,"cursor":"x"}"#, false),
+            (r#"{"confirm":"email"}"#, false),
+            (r#"{"confirm":"email","filter":{"name":"a"}}"#, false),
+            (r#"{"confirm":"emails"}"#, true),
+            (r#"{"dry_run":true}"#, true),
+            (r#"{"filter":{"reason":"rejected"}}"#, true),
+        ] {
+            let code = purge(body).err().map(|problem| problem.code());
+            let expected = (!allowed).then_some(Code::ConfirmationRequired);
+            assert_eq!(code, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn how_far_a_call_got_is_told_unless_it_is_not_known() {
+        let handled = |stopped| Handled {
+            matched: 200,
+            done: 200,
+            stopped,
+            ..Handled::default()
+        };
+        assert!(told(handled(None), "purged").is_ok());
+        assert!(told(handled(Some(Failure::NotApplied("gone"))), "purged").is_ok());
+        let unknown = told(handled(Some(Failure::Unknown)), "purged").unwrap_err();
+        assert_eq!(unknown.code(), Code::OutcomeUnknown);
+    }
+}

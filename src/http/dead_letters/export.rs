@@ -1,0 +1,190 @@
+//! Dead letters as lines that a batch enqueue takes as they are.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Uri};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::filter::{self, DIED_AFTER, DIED_BEFORE, ERROR, ERROR_TYPE, GROUP, NAME, REASON};
+use crate::domain::dead::DeadFilter;
+use crate::domain::limits::PAGE_MAX;
+use crate::domain::task::TaskView;
+use crate::domain::{Group, QueueName, TaskName};
+use crate::engine::{DeadOrder, Engine, Failure, Page};
+use crate::http::Api;
+use crate::http::field::shape;
+use crate::http::openapi::{ALWAYS, QUERY, READ, problem_set};
+use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::{Code, Problem};
+use crate::http::query::{QueryFields, query_parameters};
+use crate::http::wire::Seconds;
+
+const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+/// What a stream that could not be finished ends with: no line, so that whoever did not notice the broken connection
+/// finds a task that is refused.
+const BROKEN_OFF: &[u8] = b"{\"export_broken_off\":";
+
+shape! {
+    /// Which dead letters to export.
+    ExportQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE
+}
+
+impl utoipa::IntoParams for ExportQuery {
+    fn into_params(
+        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+    ) -> Vec<utoipa::openapi::path::Parameter> {
+        query_parameters(Self::SHAPE)
+    }
+}
+
+problem_set! { ExportProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
+/// Export dead letters as NDJSON, oldest first.
+///
+/// Each line is a task as a batch enqueue takes it: name, payload, priority, group, `max_attempts`, `lease_seconds` and headers.
+/// Attempts, errors, times, trace context and ids stay behind. The dead letters stay, too. A stream that cannot be finished is
+/// broken off: the connection ends before the body does, within a line.
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/dlq/export", operation_id = "export_dead_letters", tag = "dead_letters",
+    params(QueuePath, ExportQuery),
+    responses((status = 200, description = "A line for each dead letter", body = String, content_type = "application/x-ndjson"),
+        ExportProblems),
+)]
+pub(in crate::http) async fn export(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let mut query = QueryFields::open(&uri, ExportQuery::SHAPE)?;
+    let filter = filter::of_query(&mut query);
+    query.finish()?;
+
+    let mut export = Export {
+        engine: api.engine()?.clone(),
+        queue,
+        filter,
+        next: Next::Page(None),
+    };
+    // The first page is read before the answer begins: what fails by then is a problem like any other.
+    let first = export.page(None).await?;
+    export.next = Next::Lines(first);
+    let body = Body::from_stream(stream::unfold(export, Export::step));
+    Ok(([(CONTENT_TYPE, NDJSON)], body).into_response())
+}
+
+/// An export on its way; it holds one page at a time.
+struct Export {
+    engine: Engine,
+    queue: QueueName,
+    filter: DeadFilter,
+    next: Next,
+}
+
+enum Next {
+    /// Tell these.
+    Lines(Page<TaskView>),
+    /// Read the page behind the cursor.
+    Page(Option<String>),
+    /// Say no more, and break the connection.
+    Broken,
+    End,
+}
+
+impl Export {
+    async fn page(&self, cursor: Option<&str>) -> Result<Page<TaskView>, Failure> {
+        let page = self.engine.dead_letters(
+            &self.queue,
+            &self.filter,
+            DeadOrder::OldestFirst,
+            PAGE_MAX,
+            cursor,
+        );
+        page.await?.map_err(|_| Failure::Broken)
+    }
+
+    async fn step(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        loop {
+            match std::mem::replace(&mut self.next, Next::End) {
+                Next::Lines(page) => {
+                    self.next = page
+                        .next_cursor
+                        .map_or(Next::End, |cursor| Next::Page(Some(cursor)));
+                    if !page.items.is_empty() {
+                        return Some((Ok(lines(&page.items)), self));
+                    }
+                }
+                Next::Page(cursor) => match self.page(cursor.as_deref()).await {
+                    Ok(page) => self.next = Next::Lines(page),
+                    Err(failure) => {
+                        tracing::warn!(queue = %self.queue, %failure, "an export of dead letters was broken off");
+                        self.next = Next::Broken;
+                        return Some((Ok(Bytes::from_static(BROKEN_OFF)), self));
+                    }
+                },
+                Next::Broken => return Some((Err(io::Error::other("the store failed")), self)),
+                Next::End => return None,
+            }
+        }
+    }
+}
+
+/// A task as an enqueue takes it.
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a TaskName,
+    payload: Box<RawValue>,
+    priority: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a Group>,
+    max_attempts: u16,
+    lease_seconds: Seconds,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: &'a BTreeMap<String, String>,
+}
+
+fn lines(tasks: &[TaskView]) -> Bytes {
+    let mut lines = Vec::new();
+    for task in tasks {
+        let line = Line {
+            name: &task.name,
+            payload: on_one_line(task.payload.as_str()),
+            priority: task.priority.get(),
+            group: task.group.as_ref(),
+            max_attempts: task.max_attempts,
+            lease_seconds: Seconds(task.lease_ms),
+            headers: &task.meta.headers,
+        };
+        serde_json::to_writer(&mut lines, &line).expect("checked JSON, strings and numbers always serialize");
+        lines.push(b'\n');
+    }
+    lines.into()
+}
+
+/// The payload's own text. Line breaks can stand only between its parts, where a space means the same.
+fn on_one_line(payload: &str) -> Box<RawValue> {
+    let text = payload.replace(['\n', '\r'], " ");
+    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_keeps_its_bytes_but_for_the_line_breaks_between_them() {
+        for (payload, line) in [
+            (r#"{"b": 1.10,"a":[],"b":9007199254740993}"#, None),
+            ("{\n \"a\":\r\n \"x\\ny\"}", Some("{  \"a\":   \"x\\ny\"}")),
+        ] {
+            assert_eq!(on_one_line(payload).get(), line.unwrap_or(payload));
+        }
+    }
+}

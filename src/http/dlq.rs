@@ -1,3 +1,0 @@
-//! Dead letters, for operators.
-
-pub(super) mod groups;

@@ -1,0 +1,87 @@
+//! Delete: a queue goes, with all that it holds.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::QueueName;
+use crate::engine::Deleted;
+use crate::http::Api;
+use crate::http::field::{Field, Parsed, sentence, shape};
+use crate::http::openapi::{ALWAYS, QUERY, WRITE, problem_set};
+use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::{Code, Problem};
+use crate::http::query::{QueryFields, query_parameters};
+use crate::http::wire;
+
+const CONFIRM: Field<Parsed<QueueName>> = Field::new(
+    "confirm",
+    Parsed {
+        parse: |text| QueueName::parse(text).map_err(sentence),
+        schema: wire::name_schema,
+    },
+    "The queue's name, to delete it though it has tasks.",
+);
+
+shape! {
+    /// Whether its tasks may go, too.
+    DeleteQuery: CONFIRM
+}
+
+impl utoipa::IntoParams for DeleteQuery {
+    fn into_params(
+        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+    ) -> Vec<utoipa::openapi::path::Parameter> {
+        query_parameters(Self::SHAPE)
+    }
+}
+
+/// The queue is gone.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedQueue)]
+pub(in crate::http) struct DeleteAnswer {
+    #[schema(value_type = wire::Name)]
+    queue: QueueName,
+    /// Tasks that went with it, dead letters among them; finished ones are not counted.
+    tasks: u64,
+}
+
+problem_set! {
+    DeleteProblems: ALWAYS, WRITE, QUERY,
+        &[Code::QueueUnknown, Code::QueueNotEmpty, Code::ConfirmationRequired]
+}
+
+/// Delete a queue.
+///
+/// Its config, its tasks and its leases are gone at once: settling one of these is `lease_unknown`. Who waits for tasks of it goes on
+/// waiting. With its next task the queue comes into being again, where the service creates queues by itself.
+#[utoipa::path(
+    delete, path = "/v1/queues/{queue}", operation_id = "delete_queue", tag = "queues",
+    params(QueuePath, DeleteQuery),
+    responses((status = 200, description = "Deleted", body = DeleteAnswer), DeleteProblems),
+)]
+pub(in crate::http) async fn delete(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let mut query = QueryFields::open(&uri, DeleteQuery::SHAPE)?;
+    let confirm = query.take(&CONFIRM);
+    query.finish()?;
+    if confirm.as_ref().is_some_and(|confirm| *confirm != queue) {
+        return Err(
+            Code::ConfirmationRequired.because(format!("query:confirm must be {queue}, or be left out"))
+        );
+    }
+
+    match api.engine()?.delete_queue(&queue, confirm.is_some()).await? {
+        Deleted::Done { tasks } => Ok(Json(DeleteAnswer { queue, tasks }).into_response()),
+        Deleted::Filled { tasks } => Err(Code::QueueNotEmpty.because(format!(
+            "the queue has {tasks} tasks; ?confirm={queue} deletes them too"
+        ))),
+        Deleted::Absent => Err(Code::QueueUnknown.problem()),
+    }
+}

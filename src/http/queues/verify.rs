@@ -1,0 +1,135 @@
+//! Audits of queues.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use crate::domain::TaskId;
+use crate::domain::audit::{Audit, Disagreement};
+use crate::domain::limits::{VERIFY_SECONDS_DEFAULT, VERIFY_SECONDS_MAX};
+use crate::engine::Verified;
+use crate::http::Api;
+use crate::http::body::JsonBody;
+use crate::http::field::{At, Field, Object, Parsed, Seconds, Wrong, shape};
+use crate::http::json;
+use crate::http::openapi::{ALWAYS, BODY, READ, problem_set};
+use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::{Code, Problem};
+use crate::http::wire;
+
+/// What an audit, or a part of one, found.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Audit)]
+pub(in crate::http) struct AuditAnswer<'a> {
+    /// Tasks examined in this part.
+    #[schema(value_type = wire::Count)]
+    checked: u64,
+    /// Tasks that the queue has, finished ones that are still kept included: what all parts together examine.
+    #[schema(value_type = wire::Count)]
+    tasks: u64,
+    /// What does not hold, each seen at one moment; the first 100.
+    problems: Vec<AuditProblem<'a>>,
+    /// All of them.
+    #[schema(value_type = wire::Count)]
+    problems_total: u64,
+    /// There is more to audit: give it as `cursor` to go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<&'a str>,
+}
+
+/// One thing that does not hold.
+#[derive(Serialize, ToSchema)]
+struct AuditProblem<'a> {
+    /// `lost`, `two_states`, `no_record`, `misplaced`, `lane`, `empty_lane`, `payload`, `history`, `unreadable`, `finished`, `dead_letter`
+    /// or `counters`.
+    kind: &'static str,
+    /// The task that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Id>, nullable = false)]
+    id: Option<TaskId>,
+    detail: &'a str,
+}
+
+impl<'a> AuditAnswer<'a> {
+    pub(in crate::http) fn of(audit: &'a Audit) -> Self {
+        let problem = |found: &'a Disagreement| AuditProblem {
+            kind: found.kind.word(),
+            id: found.id,
+            detail: &found.detail,
+        };
+        Self {
+            checked: audit.checked,
+            tasks: audit.tasks,
+            problems: audit.problems.iter().map(problem).collect(),
+            problems_total: audit.problems_total,
+            next_cursor: audit.next_cursor.as_deref(),
+        }
+    }
+}
+
+const CURSOR: Field<Parsed<String>> = Field::new(
+    "cursor",
+    Parsed {
+        parse: |text| Ok(text.to_owned()),
+        // It tells all that is still to do, so it may be long.
+        schema: || ObjectBuilder::new().schema_type(Type::String),
+    },
+    "The `next_cursor` of the part before.",
+);
+const MAX_SECONDS: Field<Seconds> = Field::new(
+    "max_seconds",
+    Seconds {
+        min_ms: 0,
+        max_ms: VERIFY_SECONDS_MAX * 1000,
+    },
+    "About how long this part may take. What is begun is finished.",
+)
+.or("20");
+
+shape! {
+    /// How to audit.
+    VerifyRequest: CURSOR, MAX_SECONDS
+}
+
+problem_set! {
+    VerifyProblems: ALWAYS, READ, BODY, &[Code::QueueUnknown, Code::VerifyRunning]
+}
+
+/// Audit a queue: its indexes, records and counters against each other.
+///
+/// It reads in small steps with pauses, so that other calls do not feel it, and changes nothing. What it reports was so at one
+/// moment, however busy the queue is. Leaving ends it. A large queue is audited in parts: go on while there is a `next_cursor`.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/verify", operation_id = "verify", tag = "queues", params(QueuePath),
+    request_body(content = VerifyRequest, example = json!({"max_seconds": 5})),
+    responses((status = 200, description = "What was found", body = AuditAnswer), VerifyProblems),
+)]
+pub(in crate::http) async fn verify(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let mut wrong = Wrong::default();
+    let fields = json::open(json::text(&body)?, None)?;
+    let mut object = Object::new(fields, VerifyRequest::SHAPE, At::Root, &mut wrong);
+    let cursor = object.take(&CURSOR, &mut wrong);
+    let ms = object.take(&MAX_SECONDS, &mut wrong);
+    wrong.into_result()?;
+
+    let patience = Duration::from_millis(ms.unwrap_or(VERIFY_SECONDS_DEFAULT * 1000));
+    match api.engine()?.verify(&queue, cursor.as_deref(), patience).await? {
+        Verified::Part(audit) => Ok(Json(AuditAnswer::of(&audit)).into_response()),
+        Verified::Busy => Err(Code::VerifyRunning.problem()),
+        Verified::Absent => Err(Code::QueueUnknown.problem()),
+        Verified::BadCursor => Err(Problem::at(
+            "/cursor",
+            "must be the `next_cursor` of an earlier part of an audit",
+        )),
+    }
+}

@@ -1,0 +1,157 @@
+//! The fields of each operation: what bodies may say, and the schemas of that.
+
+use std::slice::from_ref;
+
+use serde_json::value::RawValue;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::Verb;
+use crate::domain::limits::{
+    DELAY_MS_MAX, ERROR_TYPE_BYTES_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PROGRESS_BYTES_MAX, RESULT_BYTES_MAX,
+};
+use crate::http::field::{
+    Any, Described, Field, Flag, Kind, Label, Later, Refusal, Seconds, Word, shape, string,
+};
+use crate::http::problem::Code;
+use crate::http::settle::error::{ErrorKind, Text};
+use crate::http::settle::retry_after::RetryAfterKind;
+
+static WORDS: [(&str, Verb); 4] = [
+    ("ack", Verb::Ack),
+    ("nack", Verb::Nack),
+    ("extend", Verb::Extend),
+    ("release", Verb::Release),
+];
+
+const fn op(words: &'static [(&'static str, Verb)]) -> Field<Word<Verb>> {
+    Field::required("op", Word { words }, "Which operation it is.")
+}
+
+pub(super) const OP: Field<Word<Verb>> = op(&WORDS);
+// One word each, so that the schema of an operation tells it from the others.
+const OP_ACK: Field<Word<Verb>> = op(from_ref(&WORDS[0]));
+const OP_NACK: Field<Word<Verb>> = op(from_ref(&WORDS[1]));
+const OP_EXTEND: Field<Word<Verb>> = op(from_ref(&WORDS[2]));
+const OP_RELEASE: Field<Word<Verb>> = op(from_ref(&WORDS[3]));
+pub(super) const LEASE_ID: Field<Text> = Field::required("lease_id", Text, "The lease that it is for.");
+pub(super) const RESULT: Field<Any> = Field::new(
+    "result",
+    Any {
+        bytes_max: RESULT_BYTES_MAX,
+        too_large: Code::ResultTooLarge,
+    },
+    "Kept with the task as its retention says.",
+);
+pub(super) const ERROR: Field<ErrorKind> =
+    Field::new("error", ErrorKind, "What went wrong, as text or in parts.");
+pub(super) const RETRY: Field<Flag> = Field::new(
+    "retry",
+    Flag,
+    "`false` sends the task straight to the dead letters.",
+)
+.or("true");
+pub(super) const DELAY: Field<Seconds> = Field::new(
+    "delay_seconds",
+    Seconds {
+        min_ms: 0,
+        max_ms: DELAY_MS_MAX,
+    },
+    "Until the next attempt, instead of the policy's backoff.",
+);
+pub(super) const LEASE: Field<Seconds> = Field::new(
+    "lease_seconds",
+    Seconds {
+        min_ms: LEASE_MS_MIN,
+        max_ms: LEASE_MS_MAX,
+    },
+    "From now on; the length that the lease was granted with unless given.",
+);
+pub(super) const PROGRESS: Field<Any> = Field::new(
+    "progress",
+    Any {
+        bytes_max: PROGRESS_BYTES_MAX,
+        too_large: Code::ValidationFailed,
+    },
+    "Shown with the task.",
+);
+pub(super) const RETRY_AFTER: Field<RetryAfterKind> = Field::new(
+    "retry_after",
+    RetryAfterKind,
+    "Seconds or an HTTP date, at most 24 hours ahead, as in the upstream's `Retry-After`. Without it the task is ready at once.",
+);
+pub(super) const HOLD: Field<Hold> = Field::new(
+    "hold",
+    Hold,
+    "Which siblings wait, too; this version has `none` only.",
+)
+.or("\"none\"");
+pub(super) const REASON: Field<Label> = Field::new(
+    "reason",
+    Label {
+        bytes_max: ERROR_TYPE_BYTES_MAX,
+    },
+    "For whoever reads the task.",
+);
+
+shape! {
+    /// The task is done.
+    AckRequest: RESULT
+}
+shape! {
+    /// The attempt failed.
+    NackRequest: ERROR, RETRY, DELAY
+}
+shape! {
+    /// The worker needs more time.
+    ExtendRequest: LEASE, PROGRESS
+}
+shape! {
+    /// The worker gives the task back without spending the attempt.
+    ReleaseRequest: RETRY_AFTER, HOLD, REASON
+}
+shape! {
+    /// An ack among other operations.
+    AckOperation: OP_ACK, LEASE_ID, RESULT
+}
+shape! {
+    /// A nack among other operations.
+    NackOperation: OP_NACK, LEASE_ID, ERROR, RETRY, DELAY
+}
+shape! {
+    /// An extend among other operations.
+    ExtendOperation: OP_EXTEND, LEASE_ID, LEASE, PROGRESS
+}
+shape! {
+    /// A release among other operations.
+    ReleaseOperation: OP_RELEASE, LEASE_ID, RETRY_AFTER, HOLD, REASON
+}
+shape! {
+    /// An operation whose `op` cannot be read.
+    AnyOperation: OP, LEASE_ID, RESULT, ERROR, RETRY, DELAY, LEASE, PROGRESS, RETRY_AFTER, HOLD, REASON
+}
+
+/// `none`, until siblings can be held.
+#[derive(Debug)]
+pub(super) struct Hold;
+
+impl Kind for Hold {
+    type Value<'a> = ();
+
+    fn read(&self, text: &RawValue) -> Result<(), Refusal> {
+        match string(text).as_deref() {
+            Some("none") => Ok(()),
+            Some("name" | "group" | "queue") => Err(Later::refusal()),
+            _ => Err("must be none".into()),
+        }
+    }
+}
+
+impl Described for Hold {
+    fn schema(&self) -> Option<RefOr<Schema>> {
+        let none = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["none"]));
+        Some(Schema::from(none).into())
+    }
+}

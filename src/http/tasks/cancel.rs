@@ -1,0 +1,185 @@
+//! Cancel: one task, or many by a filter.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::new_task::{GROUP_KIND, TASK_NAME};
+use super::{CURSOR, EmptyRequest};
+use crate::domain::change::{Cancelled, NotChanged};
+use crate::domain::{Group, TaskId, TaskName, TaskState};
+use crate::engine::{CancelFilter, Progress};
+use crate::http::Api;
+use crate::http::body::JsonBody;
+use crate::http::field::{At, Field, Flag, Nested, Object, Parsed, Word, Wrong, nested, shape};
+use crate::http::json;
+use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::path::{InQueue, InTask, QueuePath, TaskPath};
+use crate::http::problem::{Code, Problem};
+use crate::http::wire;
+
+/// What became of the task.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cancelled)]
+pub(in crate::http) struct CancelAnswer {
+    #[schema(value_type = wire::Id)]
+    id: TaskId,
+    /// `cancelled`; or `leased`, and then it was asked for.
+    #[schema(value_type = wire::State)]
+    state: TaskState,
+    /// The worker sees it when it extends; an ack still completes the task, anything else that ends the lease cancels it.
+    cancel_requested: bool,
+}
+
+impl CancelAnswer {
+    pub(in crate::http) fn of(id: TaskId, cancelled: Cancelled) -> Self {
+        let requested = cancelled == Cancelled::Requested;
+        Self {
+            id,
+            state: if requested {
+                TaskState::Leased
+            } else {
+                TaskState::Cancelled
+            },
+            cancel_requested: requested,
+        }
+    }
+}
+
+impl From<NotChanged> for Problem {
+    fn from(not: NotChanged) -> Self {
+        match not {
+            NotChanged::Unknown => Code::TaskUnknown.problem(),
+            NotChanged::State(state) => Code::TaskState.because(format!("the task is {}", state.word())),
+        }
+    }
+}
+
+problem_set! { CancelProblems: ALWAYS, WRITE, BODY, &[Code::TaskUnknown, Code::TaskState] }
+
+/// Cancel a task.
+///
+/// One that waits is cancelled now. A leased one is asked to end. Repeating it is safe.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/tasks/{id}/cancel", operation_id = "cancel", tag = "tasks", params(TaskPath),
+    responses((status = 200, description = "Cancelled, or asked for", body = CancelAnswer), CancelProblems),
+)]
+pub(in crate::http) async fn cancel(
+    State(api): State<Api>,
+    InTask { queue, id }: InTask,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    EmptyRequest::check(&body)?;
+    let cancelled = api.engine()?.cancel(&queue, id).await??;
+    Ok(Json(CancelAnswer::of(id, cancelled)).into_response())
+}
+
+const STATE: Field<Word<TaskState>> = Field::new(
+    "state",
+    Word {
+        words: &[
+            ("scheduled", TaskState::Scheduled),
+            ("ready", TaskState::Ready),
+            ("leased", TaskState::Leased),
+        ],
+    },
+    "Only tasks in this state; all three unless given.",
+);
+const NAME: Field<Parsed<TaskName>> = Field::new("name", TASK_NAME, "Only tasks of this name.");
+const GROUP: Field<Parsed<Group>> = Field::new("group", GROUP_KIND, "Only tasks of this group.");
+const FILTER: Field<Nested> = Field::required(
+    "filter",
+    Nested {
+        of: "CancelFilterRequest",
+    },
+    "Which tasks. `{}` means all that are not finished.",
+);
+const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Only count.").or("false");
+
+shape! {
+    /// Which tasks to cancel: those that match every field.
+    CancelFilterRequest: STATE, NAME, GROUP
+}
+
+shape! {
+    /// Many tasks to cancel.
+    CancelManyRequest: FILTER, DRY_RUN, CURSOR
+}
+
+/// What became of the tasks that the call came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CancelledMany)]
+pub(in crate::http) struct CancelManyAnswer {
+    /// Tasks that the filter found, at most 1,000 a call. Some may have moved on before they could be cancelled.
+    matched: u64,
+    cancelled: u64,
+    /// Leased ones whose workers are told when they extend.
+    cancel_requested: u64,
+    /// There when there may be more: give it as `cursor`. A call may find few, even none, while it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+impl From<Progress> for CancelManyAnswer {
+    fn from(progress: Progress) -> Self {
+        Self {
+            matched: progress.matched,
+            cancelled: progress.done,
+            cancel_requested: progress.cancel_requested,
+            next_cursor: progress.next_cursor,
+        }
+    }
+}
+
+problem_set! { CancelManyProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
+
+/// Cancel many tasks.
+///
+/// At most 1,000 a call: go on with `next_cursor` until there is none. What is interrupted or done twice cancels nothing twice.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/tasks/cancel", operation_id = "cancel_many", tag = "tasks", params(QueuePath),
+    request_body(content = CancelManyRequest, example = json!({"filter": {"state": "scheduled", "name": "welcome"}, "dry_run": true})),
+    responses((status = 200, description = "How far it came", body = CancelManyAnswer), CancelManyProblems),
+)]
+pub(in crate::http) async fn cancel_many(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let mut wrong = Wrong::default();
+    let mut object = Object::new(
+        json::open(json::text(&body)?, None)?,
+        CancelManyRequest::SHAPE,
+        At::Root,
+        &mut wrong,
+    );
+    let mut filter = CancelFilter::default();
+    let at = At::Field(&At::Root, FILTER.name);
+    if let Some(mut fields) = nested(&mut object, &FILTER, CancelFilterRequest::SHAPE, at, &mut wrong) {
+        filter.state = fields.take(&STATE, &mut wrong);
+        filter.name = fields.take(&NAME, &mut wrong);
+        filter.group = fields.take(&GROUP, &mut wrong);
+    }
+    let dry_run = object.take(&DRY_RUN, &mut wrong).unwrap_or(false);
+    let cursor = object.take(&CURSOR, &mut wrong);
+    wrong.into_result()?;
+
+    let progress = api
+        .engine()?
+        .cancel_many(&queue, &filter, dry_run, cursor.as_deref())
+        .await?
+        .map_err(|_| bad_cursor())?
+        .ok_or_else(|| Code::QueueUnknown.problem())?;
+    Ok(Json(CancelManyAnswer::from(progress)).into_response())
+}
+
+/// A cursor in a body that no such call handed out.
+pub(in crate::http) fn bad_cursor() -> Problem {
+    Problem::at(
+        "/cursor",
+        "must be the `next_cursor` of an earlier call of the same kind",
+    )
+}

@@ -1,0 +1,126 @@
+//! Changes of waiting tasks: how urgent, and when.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::EmptyRequest;
+use super::new_task::{PRIORITY_KIND, RUN_AT_KIND, TOO_FAR, is_too_far};
+use crate::domain::change::{Change, Changed, When};
+use crate::domain::{Millis, Priority, TaskId, TaskState};
+use crate::http::Api;
+use crate::http::body::JsonBody;
+use crate::http::field::{At, Field, Integer, Object, Parsed, Wrong, shape};
+use crate::http::json;
+use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::path::{InTask, TaskPath};
+use crate::http::problem::{Code, Problem};
+use crate::http::wire;
+
+const PRIORITY: Field<Integer> = Field::new(
+    "priority",
+    PRIORITY_KIND,
+    "Higher first. The task keeps its `ready_at`.",
+);
+const RUN_AT: Field<Parsed<Millis>> = Field::new(
+    "run_at",
+    RUN_AT_KIND,
+    "Not before this instant, at most 365 days ahead; one that is past counts as now.",
+);
+
+shape! {
+    /// What to change; what is left out stays as it is.
+    TaskPatchRequest: PRIORITY, RUN_AT
+}
+
+/// A waiting task after a change.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChangedTask)]
+pub(in crate::http) struct ChangeAnswer {
+    #[schema(value_type = wire::Id)]
+    id: TaskId,
+    /// `scheduled` or `ready`.
+    #[schema(value_type = wire::State)]
+    state: TaskState,
+    priority: u16,
+    /// When it becomes ready: scheduled tasks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    run_at: Option<Millis>,
+    /// When it became ready: ready tasks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    ready_at: Option<Millis>,
+}
+
+impl From<Changed> for ChangeAnswer {
+    fn from(changed: Changed) -> Self {
+        let scheduled = changed.state == TaskState::Scheduled;
+        Self {
+            id: changed.id,
+            state: changed.state,
+            priority: changed.priority.get(),
+            run_at: scheduled.then_some(changed.ready_at),
+            ready_at: (!scheduled).then_some(changed.ready_at),
+        }
+    }
+}
+
+problem_set! { ChangeProblems: ALWAYS, WRITE, BODY, &[Code::TaskUnknown, Code::TaskState, Code::StoreFull] }
+
+/// Change priority or time of a waiting task.
+///
+/// `run_at` moves it between scheduled and ready.
+#[utoipa::path(
+    patch, path = "/v1/queues/{queue}/tasks/{id}", operation_id = "patch_task", tag = "tasks", params(TaskPath),
+    request_body(content = TaskPatchRequest, example = json!({"priority": 100})),
+    responses((status = 200, description = "Changed", body = ChangeAnswer), ChangeProblems),
+)]
+pub(in crate::http) async fn patch(
+    State(api): State<Api>,
+    InTask { queue, id }: InTask,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let mut wrong = Wrong::default();
+    let fields = json::open(json::text(&body)?, None)?;
+    let mut object = Object::new(fields, TaskPatchRequest::SHAPE, At::Root, &mut wrong);
+    let priority = object.take(&PRIORITY, &mut wrong).and_then(Priority::new);
+    let run_at = object.take(&RUN_AT, &mut wrong);
+    if run_at.is_some_and(is_too_far) {
+        wrong.add(At::Field(&At::Root, RUN_AT.name), TOO_FAR);
+    }
+    if wrong.is_empty() && priority.is_none() && run_at.is_none() {
+        wrong.add(At::Root, "must have priority, run_at, or both");
+    }
+    wrong.into_result()?;
+
+    let change = Change {
+        priority,
+        when: run_at.map_or(When::AsItWas, When::At),
+    };
+    let changed = api.engine()?.change(&queue, id, change).await??;
+    Ok(Json(ChangeAnswer::from(changed)).into_response())
+}
+
+/// Run a scheduled task now.
+///
+/// It becomes ready, as of now. A task that is ready already stays where it is.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/tasks/{id}/run-now", operation_id = "run_now", tag = "tasks", params(TaskPath),
+    responses((status = 200, description = "Ready", body = ChangeAnswer), ChangeProblems),
+)]
+pub(in crate::http) async fn run_now(
+    State(api): State<Api>,
+    InTask { queue, id }: InTask,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    EmptyRequest::check(&body)?;
+    let change = Change {
+        priority: None,
+        when: When::Now,
+    };
+    let changed = api.engine()?.change(&queue, id, change).await??;
+    Ok(Json(ChangeAnswer::from(changed)).into_response())
+}

@@ -1,0 +1,45 @@
+//! Level `replicated`: replicas confirm what was written. `WAIT` counts for the connection that wrote, and for what
+//! it was told before: it travels behind the scripts, in their pipeline. On any other connection it would say yes at once.
+
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use deadpool_redis::redis::{Pipeline, Value};
+
+use super::error::StoreError;
+
+/// How long replicas may take. The service's own repeat of an unknown outcome takes as long again.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// How many replicas must have a write; `None` asks none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Confirm(Option<NonZeroU8>);
+
+impl Confirm {
+    pub(super) fn by(replicas: Option<NonZeroU8>) -> Self {
+        Self(replicas)
+    }
+
+    /// Puts the question behind what `pipeline` has; how many answers it adds.
+    pub(super) fn ask(self, pipeline: &mut Pipeline) -> usize {
+        let Some(replicas) = self.0 else { return 0 };
+        let within_ms = u64::try_from(WITHIN.as_millis()).unwrap_or(u64::MAX);
+        pipeline.cmd("WAIT").arg(replicas.get()).arg(within_ms);
+        1
+    }
+
+    /// Reads the answer. The write is in the primary whatever it says, so too few replicas make its outcome unknown:
+    /// a failover may or may not keep it.
+    pub(super) fn read(self, answer: Option<Value>) -> Result<(), StoreError> {
+        let Some(replicas) = self.0 else { return Ok(()) };
+        match answer {
+            Some(Value::Int(have)) if have >= i64::from(replicas.get()) => Ok(()),
+            Some(Value::Int(have)) => Err(StoreError::Unknown(format!(
+                "{have} of {replicas} replicas have the write"
+            ))),
+            other => Err(StoreError::Unknown(format!(
+                "replicas cannot be asked: {other:?}"
+            ))),
+        }
+    }
+}

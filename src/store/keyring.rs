@@ -1,0 +1,103 @@
+//! The key behind every `lease_id`, as this process knows it. Redis has the say, so that all replicas have the same;
+//! and where Redis lost it, with all its data, whoever notices first writes the one back that is in use.
+
+use std::sync::RwLock;
+
+use deadpool_redis::redis::{self, cmd};
+
+use super::conn::Store;
+use super::error::StoreError;
+use super::keys;
+use crate::domain::lease::ForgedLease;
+use crate::domain::{Lease, LeaseKey};
+
+pub(super) struct Keyring(RwLock<Keys>);
+
+#[derive(Clone)]
+struct Keys {
+    current: LeaseKey,
+    /// Of leases made just before Redis lost it and another replica made a new one.
+    before: Option<LeaseKey>,
+}
+
+impl Keyring {
+    /// With a key that is used only if Redis has none yet.
+    pub(super) fn fresh() -> Self {
+        Self(RwLock::new(Keys {
+            current: LeaseKey::random(),
+            before: None,
+        }))
+    }
+
+    fn read(&self) -> Keys {
+        self.0
+            .read()
+            .expect("nothing panics while it has the lock")
+            .clone()
+    }
+
+    fn adopt(&self, key: LeaseKey) {
+        let mut keys = self.0.write().expect("nothing panics while it has the lock");
+        if keys.current != key {
+            keys.before = Some(std::mem::replace(&mut keys.current, key));
+        }
+    }
+}
+
+impl Store {
+    /// What leases are sealed with. [`Self::agree_on_lease_key`] must have been asked before the first.
+    pub fn lease_key(&self) -> LeaseKey {
+        self.keyring().read().current
+    }
+
+    /// # Errors
+    /// For anything that no replica of this deployment made, or made before Redis lost its key twice.
+    pub fn open_lease(&self, lease_id: &str) -> Result<Lease, ForgedLease> {
+        let keys = self.keyring().read();
+        keys.current.open(lease_id).or_else(|forged| match keys.before {
+            Some(before) => before.open(lease_id),
+            None => Err(forged),
+        })
+    }
+
+    /// Takes over the key that Redis has; gives it the one of this process where it has none, or none any more.
+    /// To be asked before the first lease, when a queue is made, and now and then: Redis does not say when it lost its data.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says. The key in use stays.
+    pub async fn agree_on_lease_key(&self) -> Result<(), StoreError> {
+        let key = match self.stored_lease_key().await? {
+            Some(key) => key,
+            None => {
+                let mine = self.lease_key();
+                let made: Option<String> = self
+                    .write(cmd("SET").arg(keys::SECRET).arg(&mine.secret()[..]).arg("NX"))
+                    .await?;
+                if made.is_some() {
+                    // Replicas that were there before use the one that is lost; who does not hear it looks by itself.
+                    let told: Result<redis::Value, _> = self
+                        .command(cmd("PUBLISH").arg(keys::WAKE).arg(keys::SECRET))
+                        .await;
+                    if let Err(error) = told {
+                        tracing::debug!(%error, "other replicas were not told of a new lease key; they look by themselves");
+                    }
+                }
+                let stored = self.stored_lease_key().await?;
+                stored.ok_or(StoreError::NotApplied(
+                    "Redis lost the lease key as soon as it had it",
+                ))?
+            }
+        };
+        self.keyring().adopt(key);
+        Ok(())
+    }
+
+    async fn stored_lease_key(&self) -> Result<Option<LeaseKey>, StoreError> {
+        let stored: Option<Vec<u8>> = self.command(cmd("GET").arg(keys::SECRET)).await?;
+        let Some(stored) = stored else { return Ok(None) };
+        let secret = stored
+            .try_into()
+            .map_err(|_| StoreError::Broken("the lease secret has another length".to_owned()))?;
+        Ok(Some(LeaseKey::new(&secret)))
+    }
+}

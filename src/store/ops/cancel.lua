@@ -1,0 +1,57 @@
+-- cancel: tasks that wait are cancelled; of leased ones it is asked for, and their workers see it on extend.
+--
+-- ARGV   1 state that they must be in, or '' for any  2... ids
+-- Reply  "seen", then per id {"cancelled"} (now or before) | {"requested"} | {"refused", state} | {"unknown"}
+--        "absent" when the queue does not exist
+-- Moves  ready -> cancelled; scheduled -> cancelled
+-- Keeps  I3 I4 I5 I23 I25
+-- Uses   waiting finish marks
+-- Flags  allow-oom
+
+if not read_queue() then return { 'absent' } end
+
+local only, reply, changes, ready = STATES[ARGV[1]], { 'seen' }, {}, 0
+for i = 2, #ARGV do
+  local t, answer = look_up(ARGV[i]), nil
+  if not t then
+    answer = { 'unknown' }
+  elseif only and t.state ~= only then
+    answer = { 'refused', t.state }
+  elseif t.state == 'l' then
+    local m = mut_of(t)
+    m.flags = with(m.flags, CANCEL)
+    changes[#changes + 1] = t.id
+    changes[#changes + 1] = write_mut(m)
+    answer = { 'requested' }
+  elseif t.state == 'r' or t.state == 's' then
+    local m, size = mut_of(t), #t.rec
+    if has(t.task.flags, BIG) then size = size + call('HSTRLEN', PAY, t.id) end
+    if t.state == 'r' then ready = ready + 1 end
+    depart(t)
+    finish(CANCELLED, pack('>I4', size) .. t.id, pack('>I4', m.grants), '')
+    -- What may lie in a list still is not to be taken for a fresh one; and an enqueue repeated now must not make it anew.
+    changes[#changes + 1] = t.id
+    changes[#changes + 1] = write_mut(m)
+    mark_left(t.id, CANCELLED, m.grants)
+    answer = { 'cancelled' }
+  elseif t.state == CANCELLED then
+    answer = { 'cancelled' }
+  else
+    answer = { 'refused', t.state }
+  end
+  reply[i] = answer
+end
+if #changes == 0 then return reply end
+for _, key in ipairs({ REC, PAY, MUT, HIST }) do call('HLEN', key) end
+check_departures()
+check_finish()
+check_marks()
+
+many('HSET', MUT, changes)
+if finishes == 0 then return reply end
+apply_departures()
+write_finished()
+write_marks()
+queue.ready, queue.cancelled_total = queue.ready - ready, queue.cancelled_total + finishes
+write_queue()
+return reply

@@ -1,0 +1,23 @@
+-- delete: a queue goes, with all that it holds. From the first call on it is absent; its lanes are cleared by further ones.
+--
+-- ARGV   1 what: empty (no task waits, is leased or dead) | filled (in any case) | rest (what an earlier call left)  2 how many lanes at most
+-- Reply  "deleted", how many tasks went with it, "1" when lanes are left: call again with rest
+--        "filled", how many tasks it has, 0: it was to be empty and is not; nothing was written
+--        "absent", 0, "1" when lanes are left
+-- Keeps  I3 I4 I28
+-- Uses   clear
+-- Flags  allow-oom
+
+local what, limit = ARGV[1], tonumber(ARGV[2])
+local present = read_queue()
+if present and what == 'rest' then return { 'absent', 0, 0 } end
+if not present then return { 'absent', 0, clear_lanes(limit) and 0 or 1 } end
+
+local tasks = queue.ready + call('ZCARD', DUE) + call('ZCARD', LEASED) + call('ZCARD', DEAD)
+if tasks > 0 and what == 'empty' then return { 'filled', tasks, 0 } end
+call('ZCARD', TURN)
+
+for i, key in ipairs(name_keys(ROOT)) do
+  if i > 1 and key ~= TURN then call('UNLINK', key) end
+end
+return { 'deleted', tasks, call('EXISTS', TURN) }

@@ -1,0 +1,60 @@
+-- explain: why a waiting task is not running, and how many are ahead of it in its lane.
+--
+-- ARGV   1 id  2 how many ahead are counted exactly
+-- Reply  "scheduled", now, due at, "1" when a failed attempt made it wait, "1" when a release with retry_after did
+--        "ready", now, how many ahead, "1" when there are more, lanes of its group whose head comes first, groups whose turn is first,
+--          leased tasks, when one was last granted or 0, replicas with leases that wait
+--        "other" when it waits for nothing, or is gone
+--        "absent" when the queue does not exist
+-- Keeps  I28: reads twice as many entries as it counts, at most
+-- Uses   rotation task lanes history
+-- Flags  no-writes
+
+if not read_queue() then return { 'absent' } end
+local id, most = ARGV[1], tonumber(ARGV[2])
+local rec, bytes = call('HGET', REC, id), call('HGET', MUT, id)
+if not rec then return { 'other' } end
+local m = bytes and read_mut(bytes)
+
+local due = call('ZSCORE', DUE, id)
+if due then
+  local history = m and call('HGET', HIST, id)
+  local _, failed_grant = unpack_bytes('>I2I4', history and last_attempt(history) or pack('>I2I4', 0, 0))
+  local failed = m and m.grants > 0 and failed_grant == m.grants
+  return { 'scheduled', NOW, due, failed and 1 or 0, m and not failed and m.deferrals > 0 and 1 or 0 }
+end
+if call('ZSCORE', LEASED, id) or call('ZSCORE', DEAD, id) or call('HEXISTS', RES, id) == 1 then return { 'other' } end
+
+local task = read_record(rec)
+local priority = m and m.priority or task.priority
+local member = format('%d/%s', priority, task.name)
+local lane = member .. '/' .. task.group
+local back = ROOT .. 'back:' .. lane
+local returned = call('ZSCORE', back, entry_of(task.tick, id))
+local place = tonumber(returned or task.tick)
+local ahead = returned and call('ZRANK', back, entry_of(task.tick, id)) or call('ZCOUNT', back, '-inf', format('(%d', place))
+
+-- Fresh entries before it, but for stale ones: of tasks to which something happened, or that are gone.
+local looked, done, PAGE = 0, false, 200
+while not done and ahead <= most and looked < 2 * most do
+  local page, ids = call('LRANGE', ROOT .. 'fresh:' .. lane, looked, looked + PAGE - 1), {}
+  for i, entry in ipairs(page) do
+    if unpack_bytes('>I7', entry) >= place then
+      done = true
+      break
+    end
+    ids[i] = sub(entry, 8)
+  end
+  local muts = #ids > 0 and call('HMGET', MUT, unpack(ids)) or {}
+  for i = 1, #ids do
+    if not muts[i] and call('HEXISTS', REC, ids[i]) == 1 then ahead = ahead + 1 end
+  end
+  looked, done = looked + #page, done or #page < PAGE
+end
+local more = ahead > most or not done
+
+local score, head = order_score(priority, place), tonumber(call('ZSCORE', heads_of(task.group), member) or math.huge)
+local lanes = call('ZCOUNT', heads_of(task.group), '-inf', format('(%.17g', score))
+if head < score then lanes = lanes - 1 end
+return { 'ready', NOW, min(ahead, most), more and 1 or 0, lanes, call('ZRANK', TURN, task.group) or 0,
+  call('ZCARD', LEASED), queue.leased_at, queue.hungry }

@@ -1,0 +1,70 @@
+//! Why a waiting task is not running.
+
+use deadpool_redis::redis::Cmd;
+
+use super::{Absent, Op};
+use crate::domain::explain::{Ahead, WaitReason};
+use crate::domain::limits::AHEAD_MAX;
+use crate::domain::{Millis, TaskId};
+use crate::store::reply::{BadReply, Reply};
+
+pub struct ExplainOp(pub TaskId);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Explained {
+    Scheduled(WaitReason),
+    Ready {
+        now: Millis,
+        ahead: Ahead,
+        /// Other lanes of its group whose head comes first.
+        lanes: u64,
+        /// Groups whose turn comes first.
+        groups: u64,
+        /// Tasks of the queue that are leased.
+        leased: u64,
+        /// When one was last granted.
+        leased_at: Option<Millis>,
+        /// Replicas with waiting leases, as of the last look or wake-up.
+        hungry: String,
+    },
+    /// It waits for nothing, or is gone.
+    Other,
+}
+
+impl Op for ExplainOp {
+    const SCRIPT: &'static str = "explain";
+    type Outcome = Result<Explained, Absent>;
+
+    fn args(&self, cmd: &mut Cmd) {
+        cmd.arg(self.0.as_bytes()).arg(AHEAD_MAX);
+    }
+
+    fn outcome(&self, mut reply: Reply) -> Result<Self::Outcome, BadReply> {
+        Ok(match reply.text()?.as_str() {
+            "scheduled" => {
+                reply.millis()?;
+                let (until, failed, deferred) = (reply.millis()?, reply.flag()?, reply.flag()?);
+                Ok(Explained::Scheduled(match (failed, deferred) {
+                    (true, _) => WaitReason::RetryBackoff { until },
+                    (false, true) => WaitReason::Deferred { until },
+                    (false, false) => WaitReason::Scheduled { until },
+                }))
+            }
+            "ready" => Ok(Explained::Ready {
+                now: reply.millis()?,
+                ahead: Ahead {
+                    tasks: reply.number()?,
+                    at_least: reply.flag()?,
+                },
+                lanes: reply.number()?,
+                groups: reply.number()?,
+                leased: reply.number()?,
+                leased_at: reply.some_millis()?,
+                hungry: reply.text()?,
+            }),
+            "other" => Ok(Explained::Other),
+            "absent" => Err(Absent),
+            _ => return Err(BadReply("an explain's word")),
+        })
+    }
+}

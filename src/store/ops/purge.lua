@@ -1,0 +1,52 @@
+-- purge: tasks are deleted for good; leased ones are asked to end instead, and finished ones are left alone.
+--
+-- ARGV   1 state that they must be in, or '' for any  2... ids
+-- Reply  "purged", how many, how many were asked to end
+--        "absent" when the queue does not exist
+-- Moves  scheduled -> (gone); ready -> (gone); dead -> (gone)
+-- Keeps  I3 I4 I5 I14 I23
+-- Uses   waiting finish marks bury
+-- Flags  allow-oom
+
+if not read_queue() then return { 'absent' } end
+
+local only, changes, leaving_now, buried_ids, ready = STATES[ARGV[1]], {}, {}, {}, 0
+for i = 2, #ARGV do
+  local t = look_up(ARGV[i])
+  if t and (not only or t.state == only) then
+    if t.state == 'l' then
+      local m = mut_of(t)
+      m.flags = with(m.flags, CANCEL)
+      changes[#changes + 1] = t.id
+      changes[#changes + 1] = write_mut(m)
+    elseif t.state ~= 'c' and t.state ~= CANCELLED and (t.state ~= 'd' or call('ZSCORE', DEAD, t.id)) then -- one that lingers has left
+      if t.state == 'd' then
+        buried_ids[#buried_ids + 1] = t.id
+      else
+        depart(t)
+        leaving_now[#leaving_now + 1] = t.id
+        if t.state == 'r' then ready = ready + 1 end
+      end
+      -- An enqueue repeated now must not make it anew: what may lie in a list still would be taken for it.
+      if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
+    end
+  end
+end
+local purged = #leaving_now + #buried_ids
+local reply = { 'purged', purged, #changes / 2 }
+if purged + #changes == 0 then return reply end
+call('HLEN', Q)
+check_leave()
+check_departures()
+check_marks()
+
+many('HSET', MUT, changes)
+if purged == 0 then return reply end
+forget(leaving_now)
+leave_dead(buried_ids)
+apply_departures()
+call('HINCRBY', Q, 'purged_total', purged)
+write_marks()
+queue.ready = queue.ready - ready
+write_queue()
+return reply

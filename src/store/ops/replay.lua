@@ -1,0 +1,69 @@
+-- replay: dead letters become new tasks that begin anew, and leave in the same step.
+--
+-- ARGV   1 replica  2 "1" when an earlier try may have been applied  3 payload above 2 KiB that all of them get, or ''  4 #items
+--        then per item: id of the dead letter, id of the new task, priority, name, group, when ('' now | '+' ms | '@' ms), record without its tick
+-- Reply  "replayed", now, how many are ready, then per item {"moved", run_at or 0}
+--          | {"gone"}: it is no dead letter any more, so somebody else replayed or purged it
+--        "absent" when the queue does not exist
+-- Moves  dead -> (gone); -> ready | scheduled
+-- Keeps  I1 I2 I3 I4 I5 I14 I16. Leaving is what a second call is judged by, so nothing is replayed twice.
+-- Uses   lanes task marks bury
+
+if not read_queue() then return { 'absent' } end
+local me, repeated, given = ARGV[1], ARGV[2] == '1', ARGV[3]
+
+local olds, count = {}, tonumber(ARGV[4])
+for i = 1, count do olds[i] = ARGV[5 + (i - 1) * 7] end
+local died = call('ZMSCORE', DEAD, unpack(olds))
+
+local tick, ready = latest_tick(), 0
+local reply, records, payloads, due, moved = { 'replayed', NOW, 0 }, {}, {}, {}, {}
+for i = 1, count do
+  local at = 5 + (i - 1) * 7
+  local id, priority, name, group, when, record = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
+  local flags = unpack_bytes('>I2', record)
+  local payload = has(flags, BIG) and (given ~= '' and given or call('HGET', PAY, olds[i]))
+  -- Whether an entry may become a task is decided here and nowhere else, before anything is written.
+  if died[i] and (payload or not has(flags, BIG)) then
+    tick = tick + 1
+    moved[#moved + 1] = olds[i]
+    local run_at = 0
+    if when ~= '' then run_at = tonumber(sub(when, 2)) + (byte(when) == 43 and NOW or 0) end
+    if run_at > NOW then
+      due[#due + 1] = run_at
+      due[#due + 1] = id
+      record = pack('>I2I6', with(flags, RUN_AT), run_at) .. sub(record, 3)
+    else
+      run_at = 0
+      ready = ready + 1
+      arrive(tonumber(priority), name, group, tick, entry_of(tick, id))
+    end
+    records[#records + 1] = id
+    records[#records + 1] = pack('>I7', tick) .. record
+    if payload then
+      payloads[#payloads + 1] = id
+      payloads[#payloads + 1] = payload
+    end
+    reply[3 + i] = { 'moved', run_at }
+  else
+    local run_at = repeated and accepted_before(id)
+    reply[3 + i] = run_at and { 'moved', run_at } or { 'gone' }
+  end
+end
+if #moved == 0 then return reply end
+reply[3] = ready
+check_arrivals()
+check_leave()
+call('ZCARD', DUE)
+call('HLEN', Q)
+
+many('HSET', REC, records)
+many('HSET', PAY, payloads)
+many('ZADD', DUE, due)
+apply_arrivals()
+leave_dead(moved)
+queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + #moved, queue.ready + ready
+wake(me, ready)
+write_queue()
+call('HINCRBY', Q, 'replayed_total', #moved)
+return reply

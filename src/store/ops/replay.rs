@@ -1,0 +1,135 @@
+//! Dead letters become new tasks that begin anew, and leave in the same step.
+
+use bytes::Bytes;
+use deadpool_redis::redis::Cmd;
+
+use super::dead::DeadLetter;
+use super::{Absent, Op};
+use crate::domain::dead::Replay;
+use crate::domain::queue::Policy;
+use crate::domain::{Millis, NewTask, Start, TaskId};
+use crate::store::record::{self, INLINE_PAYLOAD_MAX};
+use crate::store::reply::{BadReply, Reply};
+
+/// At least one item, at most `SCRIPT_ITEMS_MAX`.
+pub struct ReplayOp<'a> {
+    pub replica: &'a str,
+    /// An earlier try had an unknown outcome: what it moved is told as moved.
+    pub again: bool,
+    /// What all items get; as it was given to [`Item::new`].
+    pub replay: &'a Replay,
+    pub items: &'a [Item],
+}
+
+/// A dead letter and the task that it becomes.
+pub struct Item {
+    old: TaskId,
+    task: NewTask,
+    /// Without its tick.
+    record: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    pub now: Millis,
+    /// How many became ready at once.
+    pub ready: u64,
+    pub items: Vec<Moved>,
+}
+
+/// What became of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// Due at this instant, `None` for a ready one.
+    Moved(Option<Millis>),
+    /// It is no dead letter any more.
+    Gone,
+}
+
+impl Item {
+    /// The new task, begun anew: payload, name, group, headers, trace context and lease length stay, and what `replay`
+    /// does not say. `id` is made before the first try, so that a repeat of it cannot double the task.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn new(letter: &DeadLetter, id: TaskId, start: Start, replay: &Replay) -> Result<Self, BadReply> {
+        let old = record::read(letter.record.clone(), Bytes::new())?;
+        let mut meta = old.meta;
+        meta.replayed_from = Some(letter.place.id);
+        let task = NewTask {
+            id,
+            name: old.name,
+            group: old.group,
+            payload: replay.payload.clone().unwrap_or(old.payload),
+            priority: replay.priority.unwrap_or(letter.priority),
+            start,
+            max_attempts: None,
+            lease_ms: None,
+            meta,
+        };
+        let policy = Policy {
+            max_attempts: replay.max_attempts.unwrap_or(old.max_attempts),
+            lease_ms: old.lease_ms,
+        };
+        // A large payload of its own stays in Redis: the script moves it.
+        let record = if replay.payload.is_none() && letter.apart_bytes > 0 {
+            record::head(&task, policy, true)
+        } else {
+            record::write(&task, policy).0
+        };
+        Ok(Self {
+            old: letter.place.id,
+            task,
+            record,
+        })
+    }
+
+    /// The new task's id.
+    pub fn id(&self) -> TaskId {
+        self.task.id
+    }
+}
+
+impl Op for ReplayOp<'_> {
+    const SCRIPT: &'static str = "replay";
+    type Outcome = Result<Replayed, Absent>;
+
+    fn args(&self, cmd: &mut Cmd) {
+        let payload = self.replay.payload.as_ref().map(|payload| payload.bytes());
+        let apart = payload.filter(|payload| payload.len() > INLINE_PAYLOAD_MAX);
+        cmd.arg(self.replica).arg(u8::from(self.again));
+        cmd.arg(apart.map_or(&b""[..], |payload| payload));
+        cmd.arg(self.items.len());
+        for item in self.items {
+            let task = &item.task;
+            cmd.arg(item.old.as_bytes()).arg(task.id.as_bytes());
+            cmd.arg(task.priority.get()).arg(task.name.as_str());
+            cmd.arg(task.group.as_ref().map_or("", |group| group.as_str()));
+            match task.start {
+                Start::Now => cmd.arg(""),
+                Start::After(ms) => cmd.arg(format!("+{ms}")),
+                Start::At(at) => cmd.arg(format!("@{}", at.get())),
+            };
+            cmd.arg(&item.record[..]);
+        }
+    }
+
+    fn outcome(&self, mut reply: Reply) -> Result<Self::Outcome, BadReply> {
+        match reply.text()?.as_str() {
+            "replayed" => {}
+            "absent" => return Ok(Err(Absent)),
+            _ => return Err(BadReply("a replay's word")),
+        }
+        let (now, ready) = (reply.millis()?, reply.number()?);
+        let mut items = Vec::new();
+        while !reply.is_empty() {
+            let mut item = reply.array()?;
+            items.push(match item.text()?.as_str() {
+                "moved" => Moved::Moved(item.some_millis()?),
+                "gone" => Moved::Gone,
+                _ => return Err(BadReply("what became of a dead letter")),
+            });
+        }
+        Ok(Ok(Replayed { now, ready, items }))
+    }
+}

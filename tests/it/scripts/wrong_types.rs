@@ -384,10 +384,13 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::Replay,
-            "state q rec pay mut hist due dead res turn back heads",
+            "state q rec pay mut hist due dead res turn letter alike print back heads",
         ),
-        (Call::ReplayForLater, "state q rec pay mut hist due dead res"),
-        (Call::PurgeDead, "q rec pay mut hist dead res"),
+        (
+            Call::ReplayForLater,
+            "state q rec pay mut hist due dead res letter alike print",
+        ),
+        (Call::PurgeDead, "q rec pay mut hist dead res letter alike print"),
         (Call::Configure, "state q"),
         (Call::Reorder, "state turn fresh back heads"),
         (
@@ -410,7 +413,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         (Call::RunNow, "state rec mut due leased turn back heads"),
         (
             Call::Purge,
-            "state q rec pay mut hist due leased dead res turn mark stale fresh back heads names",
+            "state q rec pay mut hist due leased dead res turn mark stale letter alike print fresh back heads names",
         ),
         (Call::Discard, "state rec pay mut hist done res"),
         (Call::Delete, "state due leased dead turn"),

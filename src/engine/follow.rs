@@ -89,7 +89,7 @@ impl Attendant {
                 batch.push(&QueueKeys::new(queue), op);
             }
             let started = Instant::now();
-            let answers = self.conn.send(batch).await.replies;
+            let answers = self.conn.send_unconfirmed(batch).await;
             let seconds = started.elapsed().as_secs_f64();
             for ((queue, op), answer) in calls.iter().zip(answers) {
                 let class = answer.as_ref().err().map(StoreError::class);

@@ -7,6 +7,8 @@ use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::DeadReason;
 use leaseq::domain::{TaskId, TaskState};
 use leaseq::store::ops::follow::{FollowOp, Followed};
+use leaseq::store::ops::purge::{PurgeOp, Purged};
+use leaseq::store::ops::purge_dead::PurgeDeadOp;
 
 use crate::support::queue::{Queue, delayed, rejection, task};
 
@@ -88,6 +90,28 @@ async fn an_awaited_end_is_shown_until_the_wait_is_over() {
         queue.sweep().await;
         assert!(queue.show(completed).await.is_none() && queue.show(dead).await.is_none());
     }
+}
+
+/// I3 I14: it has left already, so nobody who empties the queue may count it again.
+#[tokio::test]
+async fn what_only_lingers_is_not_purged_again() {
+    let queue = Queue::with(keeping(Keep::None, None, Some(0))).await;
+    let dead = queue.put(task()).await;
+    follow(&queue, dead, 10_000).await;
+    let held = queue.lease_one().await;
+    queue.nack_with(&held.lease, rejection()).await;
+    for only in [None, Some(TaskState::Dead)] {
+        let op = PurgeOp { only, ids: &[dead] };
+        let nothing = Purged {
+            purged: 0,
+            cancel_requested: 0,
+        };
+        assert_eq!(queue.call(&op).await, Ok(nothing));
+    }
+    assert_eq!(queue.call(&PurgeDeadOp(&[dead])).await, Ok(0));
+    assert_eq!(queue.see(dead).await.state, TaskState::Dead);
+    let overview = queue.overview().await;
+    assert_eq!((overview.purged_total, overview.dead_evicted_total), (0, 1));
 }
 
 /// Also when others push it out before the one who waits could look.

@@ -16,7 +16,7 @@ mod purge;
 mod replay;
 
 pub use bulk::{Bulk, Handled};
-pub use replay::{NotBegun, Pace};
+pub use replay::{NotBegun, NotReplayed, Pace};
 
 /// Entries that one script call looks at, and that one moves or deletes: less than a millisecond of Redis's time.
 const LOOK: usize = 100;

@@ -316,18 +316,27 @@ pub(crate) fn locate(name: &str, error: &str) -> String {
     };
     let source = SOURCES.iter().find(|(script, _)| *script == name);
     let found = match (line("user_function:"), line("user_script:"), source) {
-        (Some(line), _, _) => file_at(library_pieces("", Clock::Redis), line),
-        (None, Some(line), Some(source)) => file_at(plain_pieces(source, Clock::Redis), line),
+        (Some(line), _, _) => file_at(&LIBRARY_LINES, line),
+        (None, Some(line), Some(source)) => file_at(&lines(plain_pieces(source, Clock::Redis)), line),
         _ => None,
     };
     found.unwrap_or_else(|| name.to_owned())
 }
 
-fn file_at(pieces: Vec<(&'static str, String)>, line: usize) -> Option<String> {
+/// Files with their numbers of lines, in order.
+type Lines = Vec<(&'static str, usize)>;
+
+static LIBRARY_LINES: LazyLock<Lines> = LazyLock::new(|| lines(library_pieces("", Clock::Redis)));
+
+fn lines(pieces: Vec<(&'static str, String)>) -> Lines {
+    let counted = pieces.into_iter();
+    counted.map(|(file, text)| (file, text.lines().count())).collect()
+}
+
+fn file_at(files: &Lines, line: usize) -> Option<String> {
     let mut left = line;
-    for (file, text) in pieces {
-        let lines = text.lines().count();
-        if left <= lines {
+    for (file, lines) in files {
+        if left <= *lines {
             return Some(format!("{file}.lua:{left}"));
         }
         left -= lines;

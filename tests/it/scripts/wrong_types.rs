@@ -351,13 +351,13 @@ async fn keys_needed(
         let _: () = queue
             .redis
             .command(wrong.arg(&key).arg("*").arg("of").arg("the wrong type"));
-        let before = queue.snapshot();
+        let before = queue.contents();
         match make(call, queue, scene).await {
             Ok(()) => continue,
             Err(StoreError::Broken(why)) => assert!(why.contains("WRONGTYPE"), "{call:?}, {role}: {why}"),
             Err(other) => panic!("{call:?}, {role}: {other}"),
         }
-        let after = queue.snapshot();
+        let after = queue.contents();
         let changed: Vec<_> = before
             .keys()
             .chain(after.keys())

@@ -135,7 +135,7 @@ impl Queue {
         let held = |(kind, value): (String, Value)| {
             let mut held: Vec<Vec<u8>> = match value {
                 Value::BulkString(dump) => vec![dump],
-                value => from_redis_value(value).unwrap(),
+                value => from_redis_value(value).expect("lists of strings"),
             };
             if kind == "hash" {
                 let pairs = held.chunks(2).map(|pair| pair.join(&b'='));

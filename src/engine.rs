@@ -30,7 +30,9 @@ mod housekeeper;
 mod lease;
 mod line;
 mod looks;
+mod names;
 mod outcomes;
+mod pause;
 mod pauses;
 mod queues;
 mod redis_clock;
@@ -47,7 +49,8 @@ pub use dead::{Bulk, DeadOrder, Handled, NotBegun, NotReplayed, Pace};
 pub use enqueue::EnqueueOutcome;
 pub use failure::Failure;
 pub use granted::Granted;
-pub use lease::{EmptyReason, LeaseFrom, LeaseRequest, Leased};
+pub use lease::{LeaseFrom, LeaseRequest, Leased};
+pub use pause::NotPaused;
 pub use settle::SettleOutcome;
 pub use verify::Verified;
 
@@ -61,6 +64,7 @@ use self::routes::Routes;
 use self::waiting::Waiting;
 use crate::domain::checkup::Check;
 use crate::domain::durability::Level;
+use crate::domain::pause::Paused;
 use crate::domain::queue::QueueConfig;
 use crate::domain::{Millis, QueueName, TaskName, TaskState, limits};
 use crate::metrics::Metrics;
@@ -136,8 +140,12 @@ pub struct QueueStats {
     pub dead: u64,
     /// Exact up to 128 lanes in rotation, an at-least beyond.
     pub oldest_ready_age_ms: Option<u64>,
+    /// Of scheduled, ready and leased tasks: records and payloads.
+    pub unfinished_bytes: u64,
     /// Lease calls that wait for it in this process, a call on several queues for each of them.
     pub workers_waiting: u64,
+    /// What of it an operator has stopped.
+    pub paused: Option<Paused>,
     pub accepted_total: u64,
     pub completed_total: u64,
     pub cancelled_total: u64,

@@ -136,6 +136,8 @@ fn routes() -> OpenApiRouter<Api> {
             queues::patch,
             queues::delete::delete
         ))
+        .routes(routes!(queues::pause::pause))
+        .routes(routes!(queues::pause::resume))
         .routes(routes!(queues::purge::purge))
         .routes(routes!(queues::stats::stats))
         .routes(routes!(dead_letters::list))

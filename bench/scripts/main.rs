@@ -228,6 +228,8 @@ impl Hand {
             replica: REPLICA,
             again: false,
             all_or_none: false,
+            names_epoch: 0,
+            asked_names: &[],
             tasks: &tasks,
         };
         match self.call(&op).await? {

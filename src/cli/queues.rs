@@ -1,6 +1,7 @@
 //! `leaseq queues`: which there are, what holds for them, and their end.
 
 mod empty;
+mod pause;
 mod set;
 
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use super::{client, input, output, stats};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// List queues, show and change their settings, empty and delete them
+/// List queues, show and change their settings, pause, empty and delete them
 #[derive(Debug, clap::Args)]
 pub(super) struct Queues {
     #[command(subcommand)]
@@ -25,6 +26,8 @@ enum Verb {
     List(List),
     Show(Show),
     Set(set::Set),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
     Purge(empty::Purge),
     Delete(empty::Delete),
 }
@@ -35,6 +38,8 @@ impl Queues {
             Verb::List(verb) => stats::list(&verb.connect.api(env)?, verb.json).await,
             Verb::Show(verb) => verb.run(env).await,
             Verb::Set(verb) => verb.run(env).await,
+            Verb::Pause(verb) => verb.run(env).await,
+            Verb::Resume(verb) => verb.run(env).await,
             Verb::Purge(verb) => verb.run(env).await,
             Verb::Delete(verb) => verb.run(env).await,
         }

@@ -29,14 +29,22 @@ struct Page {
 }
 
 /// Columns of the list, as far as the service tells them.
-const COLUMNS: [&str; 5] = ["ready", "scheduled", "leased", "dead", "oldest_ready_age_seconds"];
-const HEADER: [&str; 6] = [
+const COLUMNS: [&str; 6] = [
+    "ready",
+    "scheduled",
+    "leased",
+    "dead",
+    "oldest_ready_age_seconds",
+    "paused",
+];
+const HEADER: [&str; 7] = [
     "queue",
     "ready",
     "scheduled",
     "leased",
     "dead",
     "oldest ready (s)",
+    "paused",
 ];
 
 impl Stats {

@@ -28,6 +28,8 @@ pub enum WaitReason {
     RetryBackoff { until: Millis },
     /// A worker gave it back and said when to try again.
     Deferred { until: Millis },
+    /// An operator has stopped leases of the queue.
+    Paused { until: Option<Millis> },
     /// No lease call waits for it, nothing of the queue is leased, and nothing was for as long as a lease call may wait.
     NoWorker,
     /// Other groups have their turn first.
@@ -44,10 +46,22 @@ impl WaitReason {
             Self::Scheduled { .. } => "scheduled",
             Self::RetryBackoff { .. } => "retry_backoff",
             Self::Deferred { .. } => "deferred",
+            Self::Paused { .. } => "paused",
             Self::NoWorker => "no_worker",
             Self::Turn { .. } => "turn",
             Self::Order { .. } => "order",
             Self::Next => "next",
+        }
+    }
+
+    /// Not before; `None` where nobody can say.
+    pub const fn until(self) -> Option<Millis> {
+        match self {
+            Self::Scheduled { until } | Self::RetryBackoff { until } | Self::Deferred { until } => {
+                Some(until)
+            }
+            Self::Paused { until } => until,
+            Self::NoWorker | Self::Turn { .. } | Self::Order { .. } | Self::Next => None,
         }
     }
 }

@@ -59,6 +59,8 @@ pub const UNIQUE_TTL_MS_MAX: u64 = DELAY_MS_MAX;
 /// Bytes of a worker's name and of a lease call's `request_id`.
 pub const WORKER_BYTES_MAX: usize = 128;
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Bytes of the reason of a pause.
+pub const PAUSE_REASON_BYTES_MAX: usize = 256;
 /// Bytes kept of an error's type, message and stack; what is longer is cut and marked.
 pub const ERROR_TYPE_BYTES_MAX: usize = 200;
 pub const ERROR_MESSAGE_BYTES_MAX: usize = 8 << 10;
@@ -87,7 +89,7 @@ pub const BULK_TASKS_MAX: usize = 1000;
 /// Bytes of the text that a filter looks for in errors.
 pub const ERROR_FILTER_BYTES_MAX: usize = 256;
 
-/// Names with an entry of their own in one queue's config.
+/// Names that the tasks of one queue may have, and names with an entry of their own in its config.
 pub const NAMES_MAX: usize = 1000;
 /// Queues of one service, unless configured.
 pub const QUEUES_MAX_DEFAULT: usize = 10_000;

@@ -72,6 +72,19 @@ impl OnFull {
     }
 }
 
+/// Why a queue takes no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// As many tasks are unfinished as `max_tasks` allows.
+    Tasks,
+    /// With it, those that are unfinished would have more bytes than `max_bytes` allows.
+    Bytes,
+    /// Its tasks have as many names as they may have, and this is another.
+    Names,
+    /// Its dead letters are full, and its config says that nothing new is accepted then.
+    DeadLetters,
+}
+
 /// What a queue's owner set, durations in whole milliseconds; `None` means the server's default.
 /// This is what Redis keeps as the config document.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -112,6 +125,11 @@ pub struct QueueConfig {
     pub idempotency_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_max: Option<u64>,
+    /// Tasks that may be scheduled, ready and leased together, and their bytes; unbounded unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tasks: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
     /// Per task name; `"*"` stands for each name without an entry of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, NameConfig>,

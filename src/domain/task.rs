@@ -4,6 +4,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 use super::idempotency::RepeatMark;
+use super::queue::Full;
 use super::unique::Unique;
 use super::{Group, Millis, QueueName, RetryPolicy, TaskId, TaskName, UniqueKey, limits};
 
@@ -264,8 +265,13 @@ pub enum NotEnqueued {
     },
     /// The `Idempotency-Key` came before, with another body.
     Mismatch,
-    /// The queue's dead letters are full, and its config says that nothing new is accepted then.
-    Full,
+    /// The queue takes no more for now.
+    Full(Full),
+    /// An operator has stopped enqueues.
+    Paused {
+        /// When that ends by itself.
+        ends_in_ms: Option<u64>,
+    },
 }
 
 /// An error as a worker reported it, or as the service recorded it (`lease_expired`).

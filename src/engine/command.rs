@@ -9,7 +9,7 @@ use super::SettleOutcome;
 use super::failure::Failure;
 use crate::domain::settle::Settle;
 use crate::domain::task::{Enqueued, NotEnqueued};
-use crate::domain::{Lease, Millis, NewTask, QueueName, TaskName};
+use crate::domain::{EmptyReason, Lease, Millis, NewTask, QueueName, TaskName};
 use crate::store::ops::lease::{Grant, Wish};
 
 pub(super) enum Command {
@@ -77,8 +77,8 @@ pub(super) struct Grants {
     pub(super) grants: Vec<Grant>,
     /// Of an earlier call with the same `request_id`, whose caller may hold them: they are never given back.
     pub(super) recalled: bool,
-    /// Of an empty answer: when the first scheduled task becomes ready.
-    pub(super) retry_after: Option<Duration>,
+    /// Of an empty answer: why, and when that ends.
+    pub(super) empty: (EmptyReason, Option<Duration>),
     pub(super) home: mpsc::Sender<Command>,
 }
 

@@ -323,8 +323,12 @@ impl Committer {
 
     pub(super) fn answer_empty(&self, queue: &QueueName, job: LeaseJob) {
         let mut grants = self.no_grants(queue);
-        let first_due = self.lines.get(queue).and_then(|line| line.first_due);
-        grants.retry_after = first_due.map(|at| at.saturating_duration_since(Instant::now()));
+        let (reason, ends_at) = self
+            .lines
+            .get(queue)
+            .map_or_else(Default::default, |line| line.empty);
+        let ends_in = ends_at.map(|at| at.saturating_duration_since(Instant::now()));
+        grants.empty = (reason, ends_in);
         let _ = job.reply.send(Ok(grants));
     }
 
@@ -345,7 +349,7 @@ impl Committer {
             asked_at,
             grants,
             recalled: false,
-            retry_after: None,
+            empty: Default::default(),
             home: self.me.clone(),
         }
     }

@@ -78,11 +78,7 @@ impl Engine {
         let job = EnqueueJob {
             bytes,
             again: false,
-            // Without any that may be refused it is so anyway, and need not be alone.
-            all_or_none: all_or_none
-                && tasks
-                    .iter()
-                    .any(|task| task.unique.is_some() || task.repeat_mark.is_some()),
+            all_or_none,
             tasks,
             reply,
         };

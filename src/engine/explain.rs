@@ -23,12 +23,13 @@ impl Engine {
         };
         Ok(match explained {
             Explained::Other => None,
-            Explained::Scheduled(reason) => Some(Waiting {
-                reasons: vec![reason],
+            Explained::Scheduled { reason, paused } => Some(Waiting {
+                reasons: [reason].into_iter().chain(paused).collect(),
                 ahead: None,
             }),
             Explained::Ready {
                 now,
+                paused,
                 ahead,
                 lanes,
                 groups,
@@ -38,8 +39,10 @@ impl Engine {
             } => {
                 let waiting = self.workers_waiting(queue, Some(name)).await?;
                 let elsewhere = is_hungry_elsewhere(&hungry, &self.settings().replica);
-                let mut reasons = Vec::new();
-                if waiting == 0 && !elsewhere && leased == 0 && !is_recent(leased_at, now) {
+                let mut reasons = Vec::from_iter(paused);
+                // While nobody can be granted anything, that nobody was says nothing.
+                if paused.is_none() && waiting == 0 && !elsewhere && leased == 0 && !is_recent(leased_at, now)
+                {
                     reasons.push(WaitReason::NoWorker);
                 }
                 if groups > 0 {

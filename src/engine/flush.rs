@@ -13,6 +13,7 @@ use super::line::{Ending, Item};
 use super::outcomes::{Next, acked, after, extended, lease_outcome, nacked, outcome, told};
 use super::sent::Sent;
 use crate::domain::settle::{NotSettled, Release, Settle, Settled};
+use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
 use crate::store::ops::ack::AckOp;
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
@@ -99,6 +100,7 @@ impl Committer {
             let (version, config) = line.config.clone();
             let tasks: Vec<&NewTask> = enqueues.iter().flat_map(|job| &job.tasks).collect();
             let (again, all_or_none) = (first.again, first.all_or_none);
+            let (names_epoch, asked_names) = line.names.to_ask(&tasks, Instant::now());
             batch.push(
                 &keys,
                 &EnqueueOp {
@@ -107,6 +109,8 @@ impl Committer {
                     replica: &replica,
                     again,
                     all_or_none,
+                    names_epoch,
+                    asked_names: &asked_names,
                     tasks: &tasks,
                 },
             );
@@ -266,11 +270,25 @@ impl Committer {
             replica: "",
             again: false,
             all_or_none: false,
+            names_epoch: 0,
+            asked_names: &[],
             tasks: &tasks,
         };
         match outcome(&op, answer) {
-            Ok(Accepted::Tasks { now, ready, outcomes }) => {
-                self.line(queue).fresh += usize::try_from(ready).unwrap_or(usize::MAX);
+            Ok(Accepted::Tasks {
+                now,
+                ready,
+                names_epoch,
+                outcomes,
+            }) => {
+                let line = self.line(queue);
+                line.fresh += usize::try_from(ready).unwrap_or(usize::MAX);
+                // What a repeat is told of may have been accepted long ago.
+                if jobs.iter().all(|job| !job.again) {
+                    let outcomes = tasks.iter().zip(&outcomes);
+                    let accepted = outcomes.filter(|(_, told)| told.as_ref().is_ok_and(Enqueued::is_new));
+                    accepted.for_each(|(task, _)| line.names.learn(names_epoch, &task.name));
+                }
                 let due = outcomes.iter().flatten().filter_map(|enqueued| enqueued.run_at);
                 let expire = tasks.iter().filter_map(|task| Some(task.expiry?.at(now)));
                 self.due_at(queue, due.chain(expire).min(), now);
@@ -445,15 +463,15 @@ impl Committer {
         answer: Result<Reply, StoreError>,
         asked_at: Instant,
     ) {
-        let (now, next_at, first_due, recalled, again, grants) = match lease_outcome(&jobs, seed, answer) {
+        let (now, next_at, empty, recalled, again, grants) = match lease_outcome(&jobs, seed, answer) {
             Ok(Granted::Tasks {
                 now,
                 next_at,
-                first_due,
+                empty,
                 recalled,
                 again,
                 grants,
-            }) => (now, next_at, first_due, recalled, again, grants),
+            }) => (now, next_at, empty, recalled, again, grants),
             Ok(Granted::Absent) => return self.park(queue, jobs),
             // Yet here somebody is: the clocks do not go together as was thought. They ask again, without a limit.
             Ok(Granted::Late) => {
@@ -512,7 +530,9 @@ impl Committer {
         self.due_at(queue, next_at.into_iter().chain(next_end).min(), now);
         let line = self.line(queue);
         if !parked.is_empty() {
-            line.first_due = first_due.map(|at| Instant::now() + Duration::from_millis(at.since(now)));
+            let (reason, ends_at) = empty;
+            let ends_at = ends_at.map(|at| Instant::now() + Duration::from_millis(at.since(now)));
+            line.empty = (reason, ends_at);
         }
         for job in retried.into_iter().rev() {
             line.leases.push_front(job);

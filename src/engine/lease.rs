@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::command::{Command, LeaseJob, Watch};
 use super::{Engine, Failure, Granted, SettleOutcome};
 use crate::domain::settle::Settle;
-use crate::domain::{QueueName, TaskName, limits};
+use crate::domain::{EmptyReason, QueueName, TaskName, limits};
 use crate::store::ops::lease::Wish;
 
 /// Tasks were granted, and given back because their leases were over when Redis's answer came.
@@ -37,30 +37,6 @@ pub enum LeaseFrom {
     Strict(Vec<QueueName>),
     /// Asked in an order drawn by weight, per call.
     Weighted(Vec<(QueueName, f64)>),
-}
-
-/// Why a lease answer is empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EmptyReason {
-    Empty,
-    Paused,
-    RateLimited,
-    Held,
-    ConcurrencyLimited,
-    BreakerOpen,
-}
-
-impl EmptyReason {
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::Paused => "paused",
-            Self::RateLimited => "rate_limited",
-            Self::Held => "held",
-            Self::ConcurrencyLimited => "concurrency_limited",
-            Self::BreakerOpen => "breaker_open",
-        }
-    }
 }
 
 /// Answer to a lease call.
@@ -145,7 +121,7 @@ impl Engine {
     ) -> Result<Leased, Failure> {
         let items_max = self.settings().script_items;
         let mut granted: Option<Granted> = None;
-        let mut retry_after = None;
+        let mut empty = (EmptyReason::Empty, None);
         loop {
             let (tasks, bytes) = granted
                 .as_ref()
@@ -171,7 +147,7 @@ impl Engine {
             let answered = answer.await.unwrap_or(Err(Failure::Draining));
             let more = match (answered, &mut granted) {
                 (Ok(grants), _) => {
-                    retry_after = grants.retry_after;
+                    empty = grants.empty;
                     self.open(grants)
                 }
                 // What was granted before must reach the caller.
@@ -194,7 +170,7 @@ impl Engine {
                 break;
             }
         }
-        let reason = EmptyReason::Empty;
+        let (reason, retry_after) = empty;
         Ok(granted.map_or(Leased::Empty { reason, retry_after }, Leased::Tasks))
     }
 
@@ -259,7 +235,7 @@ impl Engine {
                 }
             }
             drop(wake);
-            let mut soonest = None;
+            let mut soonest: Option<(EmptyReason, Option<Duration>)> = None;
             for queue in queues {
                 let leased = match self.lease_one(queue, request, None).await {
                     // What was given back wakes whoever watches.
@@ -274,15 +250,17 @@ impl Engine {
                         }
                         return Ok(leased);
                     }
-                    Leased::Empty { retry_after, .. } => {
-                        soonest = [soonest, retry_after].into_iter().flatten().min();
+                    Leased::Empty { reason, retry_after } => {
+                        let this = (reason, retry_after);
+                        soonest = Some(soonest.map_or(this, |other| sooner(other, this)));
                     }
                 }
             }
             let asked = Instant::now();
+            let (reason, frees_in) = soonest.unwrap_or_default();
             let empty = || Leased::Empty {
-                reason: EmptyReason::Empty,
-                retry_after: soonest.map(|after: Duration| after.saturating_sub(asked.elapsed())),
+                reason,
+                retry_after: frees_in.map(|after| after.saturating_sub(asked.elapsed())),
             };
             let Some(deadline) = deadline else {
                 return Ok(empty());
@@ -297,6 +275,20 @@ impl Engine {
     }
 }
 
+/// The queue that frees sooner. One that is only empty may get a task at any time; when what is stopped goes on, nobody knows
+/// unless it is said.
+fn sooner(
+    one: (EmptyReason, Option<Duration>),
+    other: (EmptyReason, Option<Duration>),
+) -> (EmptyReason, Option<Duration>) {
+    match (one.1, other.1) {
+        (Some(one_in), Some(other_in)) if other_in < one_in => other,
+        (None, Some(_)) => other,
+        (None, None) if other.0 == EmptyReason::Empty => other,
+        _ => one,
+    }
+}
+
 /// An order of the queues in which each comes first as often as its weight says (Efraimidis and Spirakis, 2006:
 /// sort by `u^(1/weight)`), so that no tier starves another.
 fn drawn(queues: &[(QueueName, f64)]) -> Vec<QueueName> {
@@ -306,4 +298,25 @@ fn drawn(queues: &[(QueueName, f64)]) -> Vec<QueueName> {
         .collect();
     keyed.sort_by(|a, b| b.0.total_cmp(&a.0));
     keyed.into_iter().map(|(_, queue)| queue.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_queues_the_one_that_frees_soonest_gives_the_reason() {
+        let after = |seconds| Some(Duration::from_secs(seconds));
+        let (empty, paused) = (EmptyReason::Empty, EmptyReason::Paused);
+        for (one, other, expected) in [
+            ((empty, after(9)), (paused, after(3)), (paused, after(3))),
+            ((paused, None), (empty, None), (empty, None)),
+            ((empty, None), (paused, None), (empty, None)),
+            ((paused, after(60)), (empty, None), (paused, after(60))),
+            ((paused, None), (empty, after(60)), (empty, after(60))),
+        ] {
+            assert_eq!(sooner(one, other), expected);
+            assert_eq!(sooner(other, one), expected);
+        }
+    }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::command::{EnqueueJob, LeaseJob};
+use super::names::KnownNames;
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::{Ack, Extend, Nack, Settle};
-use crate::domain::{Lease, Millis, QueueName, TaskId, TaskName, limits};
+use crate::domain::{EmptyReason, Lease, Millis, QueueName, TaskId, TaskName, limits};
 use crate::store::QueueKeys;
 use crate::store::ops::release::How;
 
@@ -61,6 +62,8 @@ pub(super) struct Line {
     pub(super) keys: QueueKeys,
     /// Config and its version, as far as this process knows; the enqueue script refuses an old one.
     pub(super) config: (u64, Arc<QueueConfig>),
+    /// Names that need not be asked for.
+    pub(super) names: KnownNames,
     /// The queue is being made; enqueues wait for that.
     pub(super) making: bool,
     pub(super) enqueues: VecDeque<EnqueueJob>,
@@ -75,8 +78,8 @@ pub(super) struct Line {
     pub(super) looked: Option<Instant>,
     /// The due time last told to the registry.
     pub(super) hinted: Option<Millis>,
-    /// When the first scheduled task becomes ready, as the last lease that fell short saw it.
-    pub(super) first_due: Option<Instant>,
+    /// Why the last lease that fell short did, and when that ends.
+    pub(super) empty: (EmptyReason, Option<Instant>),
     /// Tasks that became ready in this flush, less those that were granted in it.
     pub(super) fresh: usize,
 }
@@ -86,6 +89,7 @@ impl Line {
         Self {
             keys: QueueKeys::new(queue),
             config: (0, Arc::default()),
+            names: KnownNames::none(),
             making: false,
             enqueues: VecDeque::new(),
             endings: VecDeque::new(),
@@ -95,7 +99,7 @@ impl Line {
             look: None,
             looked: None,
             hinted: None,
-            first_due: None,
+            empty: Default::default(),
             fresh: 0,
         }
     }

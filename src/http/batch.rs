@@ -88,8 +88,8 @@ struct Batch {
 
 problem_set! {
     BatchProblems: ALWAYS, WRITE, BODY,
-        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuesFull, Code::QueueFull, Code::PayloadTooLarge, Code::BatchTooLarge,
-            Code::IdempotencyMismatch, Code::StoreFull]
+        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuePaused, Code::QueuesFull, Code::QueueFull, Code::NamesFull, Code::PayloadTooLarge,
+            Code::BatchTooLarge, Code::IdempotencyMismatch, Code::StoreFull]
 }
 
 /// Enqueue many tasks.
@@ -187,7 +187,7 @@ fn refused_as_a_whole((index, why): (usize, NotEnqueued)) -> Problem {
             let detail = problem.detail().to_owned().into();
             Problem::of_fields(problem.code(), vec![FieldError { pointer, detail }])
         }
-        NotEnqueued::Mismatch | NotEnqueued::Full => why.into(),
+        NotEnqueued::Mismatch | NotEnqueued::Full(_) | NotEnqueued::Paused { .. } => why.into(),
     }
 }
 

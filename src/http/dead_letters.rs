@@ -137,14 +137,14 @@ pub(super) struct ReplayedAnswer {
 
 problem_set! {
     ReplayOneProblems: ALWAYS, WRITE, BODY,
-        &[Code::QueueUnknown, Code::TaskUnknown, Code::DuplicateTask, Code::PayloadTooLarge, Code::StoreFull]
+        &[Code::QueueUnknown, Code::TaskUnknown, Code::DuplicateTask, Code::PayloadTooLarge, Code::StoreFull, Code::QueueFull, Code::NamesFull]
 }
 
 /// Make a new task of one dead letter.
 ///
 /// The new task begins anew, with an id of its own; the dead letter is gone in the same step. After an unknown outcome a
 /// repeat is safe: it answers `task_unknown` when the first had done it. A dead letter whose unique key another task
-/// holds by now stays (`duplicate_task`).
+/// holds by now stays (`duplicate_task`), as does one for which the queue has no room (`queue_full`).
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/dlq/{id}/replay", operation_id = "replay_dead_letter", tag = "dead_letters",
     params(TaskPath),
@@ -168,6 +168,7 @@ pub(super) async fn replay_one(
     let made = api.engine()?.replay_dead_letter(&queue, id, &replay).await?;
     let made = made.map_err(|not| match not {
         NotReplayed::Unknown => no_dead_letter(),
+        NotReplayed::Full(full) => full.into(),
         NotReplayed::Duplicate { holder } => Code::DuplicateTask.because(format!(
             "the task {holder} holds the key of the dead letter, which stays"
         )),

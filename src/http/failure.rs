@@ -2,6 +2,7 @@
 
 use super::problem::{Code, Problem};
 use super::wire::state_or_gone;
+use crate::domain::queue::Full;
 use crate::domain::settle::NotSettled;
 use crate::domain::task::NotEnqueued;
 use crate::engine::Failure;
@@ -33,8 +34,25 @@ impl From<NotEnqueued> for Problem {
                 Code::DuplicateTask.because(format!("the task {holder} holds the key; it is {state}"))
             }
             NotEnqueued::Mismatch => Code::IdempotencyMismatch.problem(),
-            NotEnqueued::Full => Code::QueueFull.problem(),
+            NotEnqueued::Full(full) => full.into(),
+            NotEnqueued::Paused { ends_in_ms } => Code::QueuePaused.problem().retry_in(ends_in_ms),
         }
+    }
+}
+
+impl From<Full> for Problem {
+    fn from(full: Full) -> Self {
+        let why = match full {
+            Full::Names => return Code::NamesFull.problem(),
+            Full::Tasks => "as many tasks are unfinished as the queue's `max_tasks` allows",
+            Full::Bytes => {
+                "with it the unfinished tasks would have more bytes than the queue's `max_bytes` allows"
+            }
+            Full::DeadLetters => {
+                "the queue's dead letters are full, and its `dead_letter.on_full` is `reject_enqueue`"
+            }
+        };
+        Code::QueueFull.because(why)
     }
 }
 

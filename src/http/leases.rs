@@ -41,7 +41,8 @@ pub(super) struct LeaseAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<&'static str>,
-    /// When the first scheduled task becomes ready, if there is one. A new task may come at any time: wait, rather than ask then.
+    /// When that ends, if anybody can say: `empty` when the first scheduled task becomes ready. A new task may come at any time, and
+    /// what is stopped may go on sooner: wait, rather than ask then.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Duration>, nullable = false)]
     retry_after_seconds: Option<Seconds>,

@@ -27,6 +27,7 @@ impl Code {
             detail: detail.into(),
             errors: Vec::new(),
             cause: None,
+            retry_in_seconds: None,
             settled: None,
         }))
     }
@@ -53,6 +54,8 @@ struct Told {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     cause: Option<Cow<'static, str>>,
+    /// Where more is known than the table says.
+    retry_in_seconds: Option<u32>,
     settled: Option<Box<RawValue>>,
 }
 
@@ -107,7 +110,10 @@ impl Problem {
         let first = results.first()?.as_ref().err()?;
         let code = first.code();
         let of_the_service = code.status().is_server_error()
-            || matches!(code, Code::QueueUnknown | Code::QueuesFull | Code::QueueFull);
+            || matches!(
+                code,
+                Code::QueueUnknown | Code::QueuePaused | Code::QueueFull | Code::QueuesFull
+            );
         let same = |result: &Result<T, Self>| result.as_ref().is_err_and(|problem| problem.code() == code);
         (of_the_service && results.iter().all(same)).then_some(first)
     }
@@ -115,6 +121,12 @@ impl Problem {
     /// What the log says and the caller does not see.
     pub(super) fn caused_by(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
         self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// When repeating the request can help, if that is known better than the table does; never too early.
+    pub(super) fn retry_in(mut self, ms: Option<u64>) -> Self {
+        self.0.retry_in_seconds = ms.map(|ms| u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX));
         self
     }
 
@@ -139,10 +151,10 @@ impl Problem {
             instance,
             code: row.code,
             errors: &self.0.errors,
-            retry_after_seconds: match row.retry {
-                Retry::No => None,
+            retry_after_seconds: self.0.retry_in_seconds.or(match row.retry {
+                Retry::No | Retry::Told => None,
                 Retry::AfterSeconds(seconds) => Some(seconds),
-            },
+            }),
             outcome: row.outcome.map(Outcome::word),
             settled: self.0.settled.as_deref(),
         }
@@ -228,6 +240,20 @@ mod tests {
         {
             let response = code.problem().render("r");
             assert!(response.headers().contains_key(header::RETRY_AFTER), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_better_than_the_table_says_is_told() {
+        for (ms, seconds) in [
+            (None, None),
+            (Some(0), Some("0")),
+            (Some(1), Some("1")),
+            (Some(2_001), Some("3")),
+        ] {
+            let response = Code::QueuePaused.problem().retry_in(ms).render("r");
+            let told = response.headers().get(header::RETRY_AFTER);
+            assert_eq!(told.map(|value| value.to_str().unwrap()), seconds, "{ms:?}");
         }
     }
 

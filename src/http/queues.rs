@@ -27,6 +27,7 @@ use crate::engine::{ConfigWrite, QueueInfo};
 pub(super) mod config;
 pub(super) mod delete;
 mod merge;
+pub(super) mod pause;
 mod precondition;
 pub(super) mod purge;
 mod shown;
@@ -34,6 +35,7 @@ pub(super) mod stats;
 pub(super) mod verify;
 
 use config::QueueConfigRequest;
+use pause::PausedAnswer;
 use precondition::{Precondition, PreconditionHeaders};
 use shown::ConfigDocument;
 use stats::StatsAnswer;
@@ -48,6 +50,9 @@ pub(super) struct QueueAnswer {
     created_at: Millis,
     /// Rises with every change of the config; the `ETag` holds it.
     version: u64,
+    /// What of it an operator has stopped; null when nothing is.
+    #[schema(required = true)]
+    paused: Option<PausedAnswer>,
     /// What holds: what was set, and the server's defaults.
     config: ConfigDocument,
     /// What was set: what PUT replaces and PATCH changes.
@@ -60,6 +65,7 @@ impl QueueAnswer {
             queue: info.queue,
             created_at: info.created_at,
             version: info.version,
+            paused: info.stats.paused.map(PausedAnswer::from),
             config: ConfigDocument::effective(&info.config),
             set: ConfigDocument::set(&info.config),
         }

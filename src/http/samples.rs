@@ -20,6 +20,7 @@ use super::tasks::view::TaskAnswer;
 use crate::domain::audit::{Audit, Disagreement, Kind};
 use crate::domain::change::{Cancelled, Changed};
 use crate::domain::checkup::Check;
+use crate::domain::pause::{PauseMode, Paused};
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::Settled;
 use crate::domain::task::{
@@ -127,6 +128,16 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
             })),
         ),
         ("patch_task", "200", json(&ChangeAnswer::from(changed()))),
+        (
+            "pause",
+            "200",
+            json(&queues::pause::PauseAnswer::of(queue.clone(), Some(paused()))),
+        ),
+        (
+            "resume",
+            "200",
+            json(&queues::pause::PauseAnswer::of(queue.clone(), None)),
+        ),
         ("queue", "200", json(&queues::QueueAnswer::of(info()))),
         (
             "stats",
@@ -134,6 +145,15 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
             json(&queues::stats::StatsAnswer::from(info().stats)),
         ),
     ]
+}
+
+fn paused() -> Paused {
+    Paused {
+        mode: PauseMode::Lease,
+        since: ACCEPTED,
+        until: Some(ACCEPTED.plus(3_600_000)),
+        reason: Some("the mail provider is down".to_owned()),
+    }
 }
 
 fn json(answer: &impl Serialize) -> Value {

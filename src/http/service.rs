@@ -92,6 +92,8 @@ limits_answer! {
     unique_ttl_seconds_max: Seconds = Seconds(limits::UNIQUE_TTL_MS_MAX);
     /// Of an `Idempotency-Key`.
     idempotency_key_bytes_max: usize = limits::IDEMPOTENCY_KEY_BYTES_MAX;
+    /// Of the reason of a pause.
+    pause_reason_bytes_max: usize = limits::PAUSE_REASON_BYTES_MAX;
     /// Of an extend's progress, as JSON text.
     progress_bytes_max: usize = limits::PROGRESS_BYTES_MAX;
     /// Failed attempts kept with a task.
@@ -108,7 +110,7 @@ limits_answer! {
     verify_seconds_max: u64 = limits::VERIFY_SECONDS_MAX;
     /// Tasks that one call of bulk work handles.
     bulk_tasks_max: usize = limits::BULK_TASKS_MAX;
-    /// Names with an entry of their own in one queue's config.
+    /// Names that the tasks of one queue may have, and names with an entry of their own in its config.
     names_max: usize = limits::NAMES_MAX;
 }
 

@@ -77,8 +77,8 @@ impl<'a> EnqueueAnswer<'a> {
 
 problem_set! {
     EnqueueProblems: ALWAYS, WRITE, BODY,
-        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuesFull, Code::QueueFull, Code::PayloadTooLarge, Code::IdempotencyMismatch,
-            Code::StoreFull]
+        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuePaused, Code::QueuesFull, Code::QueueFull, Code::NamesFull, Code::PayloadTooLarge,
+            Code::IdempotencyMismatch, Code::StoreFull]
 }
 
 /// Enqueue one task.
@@ -148,7 +148,7 @@ shape! {
 
 impl EmptyRequest {
     /// What nobody reads is refused.
-    fn check(body: &[u8]) -> Result<(), Problem> {
+    pub(super) fn check(body: &[u8]) -> Result<(), Problem> {
         let mut wrong = Wrong::default();
         let fields = json::open(json::text(body)?, None)?;
         Object::new(fields, Self::SHAPE, At::Root, &mut wrong);

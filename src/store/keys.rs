@@ -26,6 +26,7 @@
 //! | `…:idem` | hash | request \[index\] → body, when it is forgotten, task (`lua/repeats.lua`) | after `idempotency_seconds`, or dropped |
 //! | `…:idem_at` | list | when it is forgotten, request \[index\] | with the mark |
 //! | `…:stale` | hash | lane → entries of its list whose tasks left otherwise than by a grant (`lua/waiting.lua`) | they are dropped |
+//! | `…:named` | zset | name → when a task of it last came, or is due (`lua/naming.lua`) | another name needs the place |
 //! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
 //! | `…:back:<lane>` | zset | tick, task id → place | the lane is empty |
 //! | `…:heads:<group>` | zset | `priority/name` → order score of the lane's head | the group has nothing ready |
@@ -58,12 +59,12 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys(Arc<str>);
 
 impl QueueKeys {
-    pub const COUNT: usize = 27;
+    pub const COUNT: usize = 28;
     /// What the names end with, in the order of `lua/prelude.lua`; the first is declared.
     pub const ROLES: [&'static str; Self::COUNT] = [
         "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "expiry", "done", "res", "turn",
-        "mark", "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale", "letter",
-        "alike", "print", "followed", "linger",
+        "mark", "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale", "named",
+        "letter", "alike", "print", "followed", "linger",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

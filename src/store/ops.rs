@@ -21,6 +21,7 @@ pub mod list;
 pub mod nack;
 pub mod overview;
 pub mod patch;
+pub mod pause;
 pub mod purge;
 pub mod purge_dead;
 pub mod recall;
@@ -93,6 +94,18 @@ fn settled<T>(
         });
     }
     Ok(Ok(Settles { now, answers }))
+}
+
+/// Which bound of a queue is reached, as `lua/intake.lua` says it.
+fn full_of(word: &str) -> Result<crate::domain::queue::Full, BadReply> {
+    use crate::domain::queue::Full;
+    match word {
+        "tasks" => Ok(Full::Tasks),
+        "bytes" => Ok(Full::Bytes),
+        "dead" => Ok(Full::DeadLetters),
+        "names" => Ok(Full::Names),
+        _ => Err(BadReply("what a queue is full of")),
+    }
 }
 
 /// One letter per state, as the scripts write it.

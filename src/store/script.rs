@@ -14,6 +14,7 @@ use super::literals::{Literals, written_out};
 use super::state;
 use crate::domain::RetryPolicy;
 use crate::domain::limits;
+use crate::domain::pause::PauseMode;
 use crate::domain::queue::{Keep, OnFull, Order, defaults};
 
 /// What ends the lines that are run again with every call.
@@ -62,9 +63,9 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task unique lanes expiry waiting clear history requests grant plain draw several marks settle followed finish
-    deaths bury retry overdue late repeats replace guard examine);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list
+files!(PARTS, "lua/": paused intake rotation naming task unique lanes expiry waiting clear history requests grant plain draw several marks settle followed
+    finish deaths bury retry overdue late repeats replace guard examine);
+files!(SOURCES, "ops/": enqueue lease pause recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list
     follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
@@ -106,7 +107,8 @@ fn constants(clock: Clock) -> String {
          local DEFAULT_RETRY = {{ strategy = {}, base_ms = {}, factor = {}, max_ms = {}, jitter = {} }}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
-         local LOOK_MAX = {}\n\
+         local LOOK_MAX, QUEUE_NAMES_MAX = {}, {}\n\
+         local PAUSE_LEASE, PAUSE_ENQUEUE = {}, {}\n\
          local HINTS = '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
          local DEAD_GROUPS_MAX, FOLLOWED_MAX, REJECT_ENQUEUE, ENDED = {}, {}, {}, '{}'\n\
@@ -126,6 +128,9 @@ fn constants(clock: Clock) -> String {
         Keep::Results as u8,
         Keep::None as u8,
         limits::PAGE_SCAN_MAX,
+        limits::NAMES_MAX,
+        PauseMode::Lease.bits(),
+        PauseMode::Enqueue.bits(),
         keys::WAKE,
         limits::DEAD_GROUPS_MAX,
         limits::FOLLOWED_MAX,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use deadpool_redis::redis::cmd;
 use leaseq::domain::limits::LEASE_BYTES_MAX;
+use leaseq::domain::pause::Pause;
 use leaseq::domain::settle::{Ack, Settle, Settled};
 use leaseq::domain::task::Json;
 use leaseq::domain::{NewTask, QueueName, TaskState};
@@ -85,6 +86,39 @@ async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
             already: false
         }
     );
+    engine.stop().await;
+}
+
+/// I26: a replica is not told by messages of what it does itself.
+#[tokio::test]
+async fn who_waits_for_a_paused_queue_is_woken_by_its_resume() {
+    let redis = Redis::start();
+    let engine = engine(&redis).await;
+    let id = engine.enqueue(&queue("q"), task("1")).await.unwrap().unwrap().id;
+    engine
+        .pause(&queue("q"), Pause::default())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    let waiting = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.lease(lease("q", 1, Duration::from_secs(10))).await }
+    });
+    while engine.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let started = std::time::Instant::now();
+    engine.resume(&queue("q")).await.unwrap().unwrap();
+    let Leased::Tasks(granted) = waiting.await.unwrap().unwrap() else {
+        panic!("empty")
+    };
+    assert!(
+        started.elapsed() < Duration::from_millis(900),
+        "woken, not found by the fallback poll"
+    );
+    assert_eq!(granted.tasks()[0].id, id);
+    granted.delivered();
     engine.stop().await;
 }
 

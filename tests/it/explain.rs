@@ -112,6 +112,7 @@ async fn what_is_ahead_in_the_lane_is_counted_without_what_is_stale() {
         .redis
         .command(cmd("HINCRBY").arg(queue.key("q")).arg("purged_total").arg(1));
     queue.redis.add_to_state("emails", "ready", -1.0);
+    queue.redis.add_to_state("emails", "unfinished_bytes", -21.0);
     assert_eq!(ahead(5).await, exactly(3));
     // Of another priority, name or group: another lane.
     for other in [prioritised(11), named("other"), grouped("acme")] {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub(crate) mod api;
+mod bounds;
 mod crash;
 mod dead_bounds;
 pub(crate) mod dead_letters;
@@ -14,6 +15,7 @@ mod lease;
 mod leave;
 mod operate;
 mod outage;
+mod pause;
 mod queues;
 mod refused;
 mod repeats;

@@ -14,9 +14,12 @@ mod full_of_dead;
 mod full_store;
 mod headers;
 mod history;
+mod intake;
 mod marks;
+mod naming;
 mod operate;
 mod order;
+mod pause;
 mod reads;
 mod records;
 mod repeats;
@@ -83,6 +86,8 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
         replica: "aaaaaaaa,",
         again: false,
         all_or_none: false,
+        names_epoch: 0,
+        asked_names: &[],
         tasks: &tasks,
     };
     let accepted = store.call(&keys, &op).await.unwrap();

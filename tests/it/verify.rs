@@ -294,7 +294,13 @@ async fn dead_letters_that_are_counted_wrong_are_told() {
 #[tokio::test]
 async fn counters_that_do_not_add_up_are_told() {
     let queue = varied().await;
-    for field in ["accepted_total", "completed_total", "ready", "cancelled_total"] {
+    for field in [
+        "accepted_total",
+        "completed_total",
+        "ready",
+        "cancelled_total",
+        "unfinished_bytes",
+    ] {
         queue.redis.add_to_state("emails", field, 1.0);
         let audit = audited(&queue).await;
         assert!(!audit.problems.is_empty(), "{field}");

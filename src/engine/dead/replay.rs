@@ -2,6 +2,7 @@
 
 use super::bulk::{Bulk, Handled, Walk};
 use crate::domain::dead::{DeadFilter, Replay};
+use crate::domain::queue::Full;
 use crate::domain::{Millis, QueueName, Start, TaskId, limits};
 use crate::engine::command::Command;
 use crate::engine::routes::Routes;
@@ -41,6 +42,8 @@ pub enum NotReplayed {
     Unknown,
     /// Another task holds its unique key, so it stays.
     Duplicate { holder: TaskId },
+    /// The queue has as much unfinished work as it may have, so it stays.
+    Full(Full),
 }
 
 /// Why a bulk replay was not begun.
@@ -79,6 +82,7 @@ impl Engine {
         let items = items(&letters, replay, |_| start(replay))?;
         Ok(match self.move_all(queue, &keys, replay, &items).await?.first() {
             Some(Moved::Moved(_)) => Ok(items[0].id()),
+            Some(Moved::Full(full)) => Err(NotReplayed::Full(*full)),
             Some(Moved::Taken(holder)) => Err(NotReplayed::Duplicate { holder: *holder }),
             Some(Moved::Gone) | None => Err(NotReplayed::Unknown),
         })

@@ -45,6 +45,7 @@ fn repeat(code: Code) -> String {
     };
     match code.row().retry {
         Retry::No => format!("Repeating the same request does not help.{outcome}"),
+        Retry::Told => format!("Retry after `Retry-After`, where there is one.{outcome}"),
         Retry::AfterSeconds(1) => format!("Retry after 1 second, then with growing pauses.{outcome}"),
         Retry::AfterSeconds(seconds) => {
             format!("Retry after {seconds} seconds, then with growing pauses.{outcome}")

@@ -8,6 +8,8 @@ use serde::Serialize;
 pub enum Retry {
     /// The same request gets the same answer.
     No,
+    /// Where it is known when, `Retry-After` says so.
+    Told,
     /// After this many seconds; sent as `Retry-After`.
     AfterSeconds(u32),
 }
@@ -128,6 +130,10 @@ problems! {
         "The task's state does not allow it";
         "The task is in a state in which this cannot be done. Nothing changed.";
         "Read the task: only waiting tasks can be changed, only unfinished ones cancelled.";
+    QueuePaused = "queue_paused", 409, Retry::Told, None;
+        "The queue takes no new tasks for now";
+        "An operator has paused the queue for producers. Nothing was stored.";
+        "Try again after `Retry-After`; without it nobody has said when the queue is resumed. `GET /v1/queues/{queue}` shows what is stopped, since when, and why.";
     QueueNotEmpty = "queue_not_empty", 409, NO, None;
         "The queue has tasks";
         "The queue would be deleted with its tasks, and nobody confirmed that. Nothing was deleted.";
@@ -136,6 +142,10 @@ problems! {
         "The service has as many queues as it may have";
         "The request would have made a new queue beyond `max_queues`.";
         "Use an existing queue, delete one that is no longer needed, or raise `max_queues`.";
+    NamesFull = "names_full", 409, NO, None;
+        "The queue's tasks have as many names as they may have";
+        "The task would have brought another name into a queue whose tasks have 1,000 names already. It was not stored.";
+        "A name says which handler a task is for. Put what differs from task to task into its payload, or its group. A name that had nothing ready and no enqueue for a day makes room for another one.";
     VerifyRunning = "verify_running", 409, SOON, None;
         "The queue is being audited already";
         "Another call audits this queue through the same process. Two at a time would take twice their share of Redis.";
@@ -182,8 +192,8 @@ problems! {
         "Leave the fields in `errors` out, or use a version that has them.";
     QueueFull = "queue_full", 429, LATER, None;
         "The queue takes no more tasks for now";
-        "The queue's dead letters are at `max_size` or `max_bytes`, and its `dead_letter.on_full` is `reject_enqueue`. Nothing was accepted.";
-        "Replay or purge dead letters, or raise the bound; then send the task again. Leases and settles go on as always.";
+        "The queue has as much unfinished work (scheduled, ready and leased tasks) as its `max_tasks` or `max_bytes` allows; or its dead letters are at `max_size` or `max_bytes`, and its `dead_letter.on_full` is `reject_enqueue`. `detail` says which. Nothing was stored.";
+        "Slow down, and try again after `Retry-After`: there is room when tasks are finished, cancelled, purged or dead, or when dead letters are replayed or purged. Or raise the bound. Leases and settles go on as always.";
     Internal = "internal", 500, NO, UNKNOWN;
         "The service made a mistake";
         "The service met something that it should never meet. The log has the details under the id in `instance`.";

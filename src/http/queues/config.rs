@@ -7,7 +7,9 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
 use crate::domain::TaskName;
-use crate::domain::limits::{ATTEMPTS_MAX, BATCH_ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
+use crate::domain::limits::{
+    ATTEMPTS_MAX, BATCH_ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX, PAYLOAD_BYTES_MAX,
+};
 use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
 use crate::domain::retry::RetryConfig;
 use crate::http::field::{
@@ -26,6 +28,9 @@ const KEPT_MAX: u64 = 10_000_000;
 /// What repeats are known by: for how long at least, and for how many tasks; the largest batch fits.
 const IDEMPOTENCY_MS_MIN: u64 = 1_000;
 const IDEMPOTENCY_MAX_MIN: u64 = 2 * BATCH_ITEMS_MAX as u64;
+/// Bounds that a queue may be given for unfinished tasks. The largest task fits into the least of bytes, or it would be told to wait for ever.
+const UNFINISHED_MAX: u64 = 1_000_000_000;
+const UNFINISHED_BYTES_MIN: u64 = 2 * PAYLOAD_BYTES_MAX as u64;
 const KEPT_MS_MAX: u64 = 365 * 86_400_000;
 const KEPT_BYTES_MAX: u64 = 1 << 40;
 
@@ -115,6 +120,22 @@ const IDEMPOTENCY_MAX: Field<Integer> = Field::new(
     },
     "Tasks of such enqueues that are remembered; then the oldest are dropped, and counted.",
 );
+const MAX_TASKS: Field<Integer> = Field::new(
+    "max_tasks",
+    Integer {
+        min: 1,
+        max: UNFINISHED_MAX,
+    },
+    "Tasks that may be scheduled, ready and leased together; then new ones are refused. Unbounded unless set.",
+);
+const MAX_TASK_BYTES: Field<Integer> = Field::new(
+    "max_bytes",
+    Integer {
+        min: UNFINISHED_BYTES_MIN,
+        max: KEPT_BYTES_MAX,
+    },
+    "Bytes that they may have, payloads and what is kept beside them; then new ones are refused. Unbounded unless set.",
+);
 const NAMES: Field<Names> = Field::new(
     "names",
     Names,
@@ -196,8 +217,8 @@ const COMPLETED_BYTES: Field<Integer> = Field::new(
 shape! {
     /// A queue's config: what it sets, the rest being the server's defaults.
     QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, RETRY, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES,
-        IDEMPOTENCY_SECONDS, IDEMPOTENCY_MAX;
-        later "limits", "group_limits", "group_weights", "breaker", "max_tasks", "max_bytes"
+        IDEMPOTENCY_SECONDS, IDEMPOTENCY_MAX, MAX_TASKS, MAX_TASK_BYTES;
+        later "limits", "group_limits", "group_weights", "breaker"
 }
 shape! {
     /// What is kept of tasks that used up their attempts.
@@ -240,6 +261,8 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         aging_ms: object.take(&AGING, wrong),
         idempotency_ms: object.take(&IDEMPOTENCY_SECONDS, wrong),
         idempotency_max: object.take(&IDEMPOTENCY_MAX, wrong),
+        max_tasks: object.take(&MAX_TASKS, wrong),
+        max_bytes: object.take(&MAX_TASK_BYTES, wrong),
         ..QueueConfig::default()
     };
     let at = At::Field(&At::Root, DEAD_LETTER.name);
@@ -390,7 +413,7 @@ mod tests {
         "retry":{"strategy":"linear","base_seconds":2,"factor":1.5,"max_seconds":60,"jitter":"none"},
         "order":"strict","aging_seconds":0,"dead_letter":{"max_size":10,"max_age_seconds":3600,"max_bytes":1048576,"on_full":"reject_enqueue"},
         "retention":{"keep":"results","completed_seconds":0,"completed_max":5,"completed_bytes":0},
-        "idempotency_seconds":1.5,"idempotency_max":2000,
+        "idempotency_seconds":1.5,"idempotency_max":2000,"max_tasks":1,"max_bytes":2097152,
         "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60,"retry":{"strategy":"fixed"}}}}"#;
 
     fn refused(text: &str) -> (Code, Vec<String>) {
@@ -409,13 +432,16 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_has_a_value_for_every_field_but_names() {
+    fn what_holds_has_a_value_for_every_field_that_has_a_default() {
         let effective = serde_json::to_value(ConfigDocument::effective(&QueueConfig::default())).unwrap();
         let shown: Vec<_> = effective.as_object().unwrap().keys().cloned().collect();
         let fields = QueueConfigRequest::SHAPE
             .iter()
             .filter(|field| field.schema().is_some());
-        for field in fields.map(|field| field.name()).filter(|name| *name != "names") {
+        for field in fields
+            .map(|field| field.name())
+            .filter(|name| !["names", "max_tasks", "max_bytes"].contains(name))
+        {
             assert!(shown.iter().any(|name| name == field), "{field}");
         }
         assert_eq!(effective["lease_seconds"], 30);
@@ -457,7 +483,7 @@ mod tests {
     fn what_comes_later_is_refused_and_never_ignored() {
         for (text, pointer) in [
             (r#"{"limits":{}}"#, "/limits"),
-            (r#"{"max_tasks":1}"#, "/max_tasks"),
+            (r#"{"breaker":{}}"#, "/breaker"),
             (r#"{"names":{"*":{"breaker":{}}}}"#, "/names/*/breaker"),
         ] {
             assert_eq!(

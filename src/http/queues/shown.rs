@@ -47,6 +47,14 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     idempotency_max: Option<u64>,
+    /// Unbounded unless there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_tasks: Option<u64>,
+    /// Unbounded unless there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_bytes: Option<u64>,
     /// As set: values that a name does not set are the queue's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
@@ -138,6 +146,8 @@ impl ConfigDocument {
             },
             idempotency_seconds: seconds(config.idempotency_ms),
             idempotency_max: config.idempotency_max,
+            max_tasks: config.max_tasks,
+            max_bytes: config.max_bytes,
             names: config
                 .names
                 .iter()
@@ -166,6 +176,8 @@ impl ConfigDocument {
             completed_bytes: config.completed_bytes.or(Some(defaults::COMPLETED_BYTES)),
             idempotency_ms: config.idempotency_ms.or(Some(defaults::IDEMPOTENCY_MS)),
             idempotency_max: config.idempotency_max.or(Some(defaults::IDEMPOTENCY_MAX)),
+            max_tasks: config.max_tasks,
+            max_bytes: config.max_bytes,
             names: config.names.clone(),
         })
     }

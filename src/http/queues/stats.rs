@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::QueueProblems;
+use crate::domain::Millis;
 use crate::engine::QueueStats;
 use crate::http::Api;
 use crate::http::path::{InQueue, QueuePath};
@@ -28,8 +29,24 @@ pub(in crate::http) struct StatsAnswer {
     /// Of the task that has been ready longest; null when none is ready. Exact up to 128 lanes, at least this beyond.
     #[schema(value_type = Option<wire::Duration>, required = true)]
     oldest_ready_age_seconds: Option<Seconds>,
+    /// Of scheduled, ready and leased tasks, payloads and what is kept beside them: what `max_bytes` bounds.
+    unfinished_bytes: u64,
     /// Lease calls that wait for this queue, as the answering replica sees it: those at other replicas are not in it.
     workers_waiting: u64,
+    /// What of it an operator has stopped: `lease`, `enqueue` or `both`; null when nothing is.
+    #[schema(required = true)]
+    paused: Option<&'static str>,
+    /// Of a paused queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    paused_since: Option<Millis>,
+    /// When that ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    paused_until: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    paused_reason: Option<String>,
     accepted_total: u64,
     completed_total: u64,
     cancelled_total: u64,
@@ -52,7 +69,9 @@ impl From<QueueStats> for StatsAnswer {
             leased,
             dead,
             oldest_ready_age_ms,
+            unfinished_bytes,
             workers_waiting,
+            paused,
             accepted_total,
             completed_total,
             cancelled_total,
@@ -71,7 +90,12 @@ impl From<QueueStats> for StatsAnswer {
             dead,
             backlog: ready + leased,
             oldest_ready_age_seconds: oldest_ready_age_ms.map(Seconds),
+            unfinished_bytes,
             workers_waiting,
+            paused: paused.as_ref().map(|paused| paused.mode.word()),
+            paused_since: paused.as_ref().map(|paused| paused.since),
+            paused_until: paused.as_ref().and_then(|paused| paused.until),
+            paused_reason: paused.and_then(|paused| paused.reason),
             accepted_total,
             completed_total,
             cancelled_total,
@@ -122,7 +146,9 @@ mod tests {
             (&shown["backlog"], &shown["oldest_ready_age_seconds"]),
             (&5.into(), &1.5.into())
         );
-        assert!(shown.as_object().unwrap().values().all(|value| value.is_number()));
+        let mut shown = shown.as_object().unwrap().clone();
+        assert!(shown.remove("paused").unwrap().is_null());
+        assert!(shown.values().all(|value| value.is_number()));
         let idle = serde_json::to_value(StatsAnswer::from(QueueStats::default())).unwrap();
         assert!(idle["oldest_ready_age_seconds"].is_null());
     }

@@ -33,10 +33,10 @@ struct AheadAnswer {
 #[schema(as = WaitReason)]
 struct ReasonAnswer {
     /// `scheduled` (somebody said when), `retry_backoff` (its last attempt failed), `deferred` (a worker gave it back and said
-    /// when), `no_worker` (nobody asks for it), `turn` (other groups have their turn first), `order` (others of its group come
+    /// when), `paused` (leases of the queue are stopped), `no_worker` (nobody asks for it), `turn` (other groups have their turn first), `order` (others of its group come
     /// first) or `next` (the next lease call that may have it gets it). More may come: read an unknown one as "not now".
     reason: &'static str,
-    /// Of the first three: not before.
+    /// Of the first four: not before. A pause need not have an end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     until: Option<Millis>,
@@ -52,18 +52,15 @@ struct ReasonAnswer {
 
 impl From<WaitReason> for ReasonAnswer {
     fn from(reason: WaitReason) -> Self {
-        let (mut until, mut groups, mut lanes) = (None, None, None);
+        let (mut groups, mut lanes) = (None, None);
         match reason {
-            WaitReason::Scheduled { until: at }
-            | WaitReason::RetryBackoff { until: at }
-            | WaitReason::Deferred { until: at } => until = Some(at),
             WaitReason::Turn { groups: first } => groups = Some(first),
             WaitReason::Order { lanes: first } => lanes = Some(first),
-            WaitReason::NoWorker | WaitReason::Next => {}
+            _ => {}
         }
         Self {
             reason: reason.word(),
-            until,
+            until: reason.until(),
             groups,
             lanes,
         }

@@ -33,16 +33,16 @@ pub(super) const PRIORITY_KIND: Integer = Integer {
     max: PRIORITY_MAX as u64,
 };
 
-/// When a task is to run.
-pub(super) const RUN_AT_KIND: Parsed<Millis> = Parsed {
+/// An instant of Redis's clock, such as when a task is to run.
+pub(in crate::http) const RUN_AT_KIND: Parsed<Millis> = Parsed {
     parse: |text| Millis::parse(text).map_err(sentence),
     schema: wire::instant_schema,
 };
 
-pub(super) const TOO_FAR: &str = "must be at most 365 days ahead";
+pub(in crate::http) const TOO_FAR: &str = "must be at most 365 days ahead";
 
 /// The local clock is good enough for a bound of a year; Redis's decides when the task is due.
-pub(super) fn is_too_far(run_at: Millis) -> bool {
+pub(in crate::http) fn is_too_far(run_at: Millis) -> bool {
     run_at.since(Millis::local()) > DELAY_MS_MAX
 }
 

@@ -89,6 +89,13 @@ async fn what_is_well_formed_reaches_the_engine() {
             "/v1/queues/emails/purge",
             r#"{"state":"scheduled","confirm":"emails","cursor":"x"}"#,
         ),
+        ("POST", "/v1/queues/emails/pause", ""),
+        (
+            "POST",
+            "/v1/queues/emails/pause",
+            r#"{"mode":"both","reason":"maintenance","until":"2020-01-01T00:00:00Z"}"#,
+        ),
+        ("POST", "/v1/queues/emails/resume", ""),
         ("DELETE", "/v1/queues/emails?confirm=emails", ""),
         ("GET", "/readyz", ""),
     ] {
@@ -156,6 +163,16 @@ async fn a_wrong_field_is_named_wherever_it_is() {
         ("/v1/leases/batch", "{}", "/operations"),
         ("/v1/queues/q/verify", r#"{"max_seconds":61}"#, "/max_seconds"),
         ("/v1/queues/q/verify", r#"{"wait_seconds":1}"#, "/wait_seconds"),
+        ("/v1/queues/q/pause", r#"{"mode":"all"}"#, "/mode"),
+        ("/v1/queues/q/pause", r#"{"until":"tomorrow"}"#, "/until"),
+        (
+            "/v1/queues/q/pause",
+            r#"{"until":"9999-01-01T00:00:00Z"}"#,
+            "/until",
+        ),
+        ("/v1/queues/q/pause", r#"{"reason":""}"#, "/reason"),
+        ("/v1/queues/q/pause", r#"{"for_seconds":60}"#, "/for_seconds"),
+        ("/v1/queues/q/resume", r#"{"mode":"lease"}"#, "/mode"),
     ] {
         let answer = post(path, body).await;
         assert_eq!(

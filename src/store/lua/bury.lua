@@ -7,10 +7,11 @@ local REASONS = { attempts_exhausted = 1, rejected = 2, expired = 3 }
 local DROP_MAX = 400 -- dead letters that one call drives out
 local buried = NONE -- per call
 
--- The caller writes the mutable part. `cause` has the kind of the last error and its message, or `masked` where that may
--- tell numbers and ids.
+-- The caller writes the mutable part and the queue. `cause` has the kind of the last error and its message, or `masked` where
+-- that may tell numbers and ids.
 local function bury(id, m, reason, name, cause)
   m.flags = m.flags % REASON + REASONS[reason] * REASON
+  queue.unfinished_bytes = queue.unfinished_bytes - call('HSTRLEN', REC, id) - call('HSTRLEN', PAY, id)
   if buried == NONE then buried = {} end
   buried[#buried + 1] = { id = id, name = name, kind = cause.kind, message = cause.masked or cause.message }
 end

@@ -10,11 +10,15 @@ local COMPLETED, CANCELLED, DIED = 'c', 'x', 'd'
 local finishes, finished, results, leaving, finished_bytes = 0, NONE, NONE, NONE, 0 -- per call
 local stamp = pack('>I6', NOW) -- per call
 
--- `sized` is bytes (4) .. id (14), `grant` 4 bytes.
-local function finish(state, sized, grant, result)
+-- A task ends well: `sized` is bytes (4) .. id (14), `beside` how many more bytes are kept, `grant` 4 bytes. The caller writes the queue.
+local function finish(state, sized, beside, grant, result)
   if finishes == 0 then finished, results, leaving = {}, {}, {} end
-  local id, bytes = sub(sized, 5), unpack_bytes('>I4', sized) + #result
-  if result ~= '' then sized = pack('>I4', bytes) .. id end
+  local id, bytes = sub(sized, 5), unpack_bytes('>I4', sized)
+  queue.unfinished_bytes = queue.unfinished_bytes - bytes
+  if beside > 0 or result ~= '' then
+    bytes = bytes + beside + #result
+    sized = pack('>I4', bytes) .. id
+  end
   local n = finishes * 2
   finishes = finishes + 1
   finished_bytes = finished_bytes + bytes
@@ -23,11 +27,10 @@ local function finish(state, sized, grant, result)
   finished[finishes] = stamp .. sized
 end
 
--- `sized` with what lies beside record and payload: the mutable part, and the attempts that failed.
-local function with_beside(sized, mut)
-  local id, size = sub(sized, 5), unpack_bytes('>I4', sized) + #mut
-  if unpack_bytes('>I2', mut, 5) > 0 then size = size + call('HSTRLEN', HIST, id) end
-  return pack('>I4', size) .. id
+-- What lies beside record and payload: the mutable part, and the attempts that failed.
+local function beside(id, mut)
+  if not mut then return 0 end
+  return #mut + (unpack_bytes('>I2', mut, 5) > 0 and call('HSTRLEN', HIST, id) or 0)
 end
 
 local function forget(ids)

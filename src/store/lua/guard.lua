@@ -1,5 +1,5 @@
 -- guard: enqueues that may find that there is nothing to make: of a unique key, or of a request that came before.
--- Uses   task unique repeats replace
+-- Uses   task unique repeats replace intake naming
 
 local guards, all_or_none, repeat_ms, repeats_max = NONE, false, 0, 0 -- per call
 local guarded_made, refused, duplicates = NONE, 0, 0 -- per call
@@ -9,8 +9,8 @@ local function read_guards(at)
   local count = tonumber(ARGV[at])
   if count == 0 then return at + 1 end
   guards, guarded_made = {}, {}
-  all_or_none, repeat_ms, repeats_max = ARGV[at + 1] == '1', tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  at = at + 4
+  repeat_ms, repeats_max = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  at = at + 3
   local keys, fields, repeatable = {}, {}, {}
   for _ = 1, count do
     local g = { id = ARGV[at], key = ARGV[at + 1], ttl = tonumber(ARGV[at + 2]), on_duplicate = ARGV[at + 3], field = ARGV[at + 4], body = ARGV[at + 5] }
@@ -81,14 +81,23 @@ local function meet(g, body, way, expires_at)
   duplicates = duplicates + 1
   if g.on_duplicate == 'reject' then return refuse({ 'rejected', holder, state }) end
   local did = 'duplicate'
-  if g.on_duplicate == 'replace' and swap(holder, state, guarded_made[holder], g.id, body, way, expires_at) then did = 'replaced' end
+  if g.on_duplicate == 'replace' then
+    local unnameable = refuses_name(way.name)
+    if unnameable then return refuse(unnameable) end
+    local can = swap(holder, state, guarded_made[holder], g.id, body, way, expires_at)
+    if can == 'full' then return refuse(FULL_OF_BYTES) end
+    if can then
+      did = 'replaced'
+      note_name(way.name, 0)
+    end
+  end
   note_repeat(g, holder, did)
   return { did, holder, state, run_at, 0 }
 end
 
 -- The task is made: what it holds, and what a repeat will find.
-local function made_guarded(g, run_at, at, lane, expires_at)
-  guarded_made[g.id] = { run_at = run_at, at = at, lane = lane, expires_at = expires_at }
+local function made_guarded(g, run_at, at, lane, expires_at, rec, bytes)
+  guarded_made[g.id] = { run_at = run_at, at = at, lane = lane, expires_at = expires_at, rec = rec, bytes = bytes }
   if g.key ~= '' then take_key(g.key, g.id, g.ttl) end
   note_repeat(g, g.id, 'made')
 end

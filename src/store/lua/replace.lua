@@ -1,39 +1,48 @@
 -- replace: a task that was never granted gets another payload and other options. Its id, its place, its due time and
 -- its key stay; when it expires is among the options.
--- Uses   task lanes expiry waiting
+-- Uses   task lanes expiry waiting intake
 
 local swaps, swapped = NONE, NONE -- per call
 local payload_goes_to, payload_dropped = NONE, NONE -- per call
 local swap_muts, swap_payloads = NONE, NONE -- per call
 
--- Notes that `item`, an enqueue with this body, lane and expiry, is to be the task `id`, which is in `state`; `made` is where that
--- lies if it was made by this very call. Says whether it can be.
+-- Payloads that lie apart, by the task that the caller has for them.
+local payloads = NONE -- per call
+
+-- The body in the place of a record's own.
+local function rewritten(rec, old, body, expires_at)
+  local new = sub(rec, 1, 7) .. timed(body, old.run_at or 0, expires_at)
+  local at = read_record(new).scope_at
+  return sub(new, 1, at - 1) .. old.scope .. sub(new, at + 1)
+end
+
+-- Notes that `item`, an enqueue with this body, lane and expiry, is to be the task `id`, which is in `state`; `made` is how that
+-- lies if it was made by this very call. Says whether it can be: 'full' where it would be too large for the queue.
 local function swap(id, state, made, item, body, way, expires_at)
   if state ~= 'r' and state ~= 's' then return false end
   local s = swaps[id]
   if not s then
     local mut = not made and call('HGET', MUT, id)
     if mut and read_mut(mut).grants > 0 then return false end
-    if swaps == NONE then
-      swaps, swapped, payload_goes_to, payload_dropped = {}, {}, {}, {}
-      swap_muts, swap_payloads = {}, {}
-    end
-    s = { id = id, state = state, made = made, mut = mut }
+    local rec = made and made.rec or call('HGET', REC, id)
+    s = { id = id, state = state, made = made, mut = mut, rec = rec, old = read_record(rec), bytes = made and made.bytes or bytes_of(id, rec) }
+  end
+  local new = rewritten(s.rec, s.old, body, expires_at)
+  local bytes = #new + #(payloads[item] or '')
+  if not grow(bytes - s.bytes) then return 'full' end
+  if swaps == NONE then
+    swaps, swapped, payload_goes_to, payload_dropped = {}, {}, {}, {}
+    swap_muts, swap_payloads = {}, {}
+  end
+  if swaps[id] then
+    payload_goes_to[s.item] = nil
+  else
     swaps[id], swapped[#swapped + 1] = s, s
     payload_dropped[id] = true
-  else
-    payload_goes_to[s.item] = nil
   end
-  s.item, s.body, s.way, s.expires_at = item, body, way, expires_at
+  s.item, s.new, s.bytes, s.way, s.expires_at = item, new, bytes, way, expires_at
   payload_goes_to[item] = id
   return true
-end
-
--- The body in the place of a record's own.
-local function rewritten(rec, old, s)
-  local new = sub(rec, 1, 7) .. timed(s.body, old.run_at or 0, s.expires_at)
-  local at = read_record(new).scope_at
-  return sub(new, 1, at - 1) .. old.scope .. sub(new, at + 1)
 end
 
 -- One that this call put on its way into a lane does not arrive there.
@@ -96,10 +105,8 @@ end
 -- what arrives and what expires.
 local function plan_swaps(records)
   for _, s in ipairs(swapped) do
-    local at = s.made and s.made.at or #records + 2
-    local rec = s.made and records[at] or call('HGET', REC, s.id)
-    local old = read_record(rec)
-    records[at - 1], records[at] = s.id, rewritten(rec, old, s)
+    local at, old = s.made and s.made.at or #records + 2, s.old
+    records[at - 1], records[at] = s.id, s.new
     if old.expires_at or s.expires_at then expires_otherwise(s.id, s.expires_at) end
     if s.made then
       if s.state == 'r' then move_made(s, old) end

@@ -49,9 +49,7 @@ end
 local function cancel_now(id, m, rec)
   free_unique(id, rec)
   cancelled = cancelled + 1
-  local size = #rec
-  if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
-  finish(CANCELLED, pack('>I4', size) .. id, pack('>I4', m.grants), '')
+  finish(CANCELLED, pack('>I4', bytes_of(id, rec)) .. id, 0, pack('>I4', m.grants), '')
 end
 
 -- What is counted as the cause of death of all that could have run once more, but for its expiry.

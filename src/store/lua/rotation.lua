@@ -1,4 +1,5 @@
 -- rotation: how order and fairness stay cheap. A lane is one priority of one name in one group.
+-- Uses   paused
 --
 --   fresh:<lane>   list    entries as accepted; an entry is live while its task has no mutable part
 --   back:<lane>    zset    place -> entry, of tasks that became ready in another way
@@ -55,10 +56,10 @@ local function enter_rotation(a)
 end
 
 -- Replicas with waiting leases write their names into `hungry`; whoever makes tasks ready tells them once, as the last
--- thing before write_queue().
+-- thing before write_queue(). While leases are paused nobody would get any: they stay hungry until they are told of the end.
 local function wake(me, ready)
   local hungry = queue.hungry
-  if ready == 0 or hungry == '' or hungry == me then return end
+  if ready == 0 or hungry == '' or hungry == me or is_paused(PAUSE_LEASE) then return end
   call('PUBLISH', HINTS, string.match(Q, '{(.-)}') .. ' ' .. ready .. ' ' .. me)
   queue.hungry = string.find(hungry, me, 1, true) and me or ''
 end

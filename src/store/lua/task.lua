@@ -76,6 +76,12 @@ local function expiry_of(rec)
   return (unpack_bytes('>I6', rec, has(flags, RUN_AT) and 16 or 10))
 end
 
+-- Of a task: its record, and a payload that lies apart.
+local function bytes_of(id, rec)
+  if not has(byte(rec, 9), BIG) then return #rec end
+  return #rec + call('HSTRLEN', PAY, id)
+end
+
 local function read_mut(bytes)
   local m = {}
   local at

@@ -24,13 +24,12 @@ for i = 2, #ARGV do
     changes[#changes + 1] = write_mut(m)
     answer = { 'requested' }
   elseif t.state == 'r' or t.state == 's' then
-    local m, size = mut_of(t), #t.rec
-    if has(t.task.flags, BIG) then size = size + call('HSTRLEN', PAY, t.id) end
+    local m = mut_of(t)
     if t.state == 'r' then ready = ready + 1 end
     depart(t)
     free_unique(t.id, t.rec)
     if t.task.expires_at then cannot_expire(t.id) end
-    finish(CANCELLED, pack('>I4', size) .. t.id, pack('>I4', m.grants), '')
+    finish(CANCELLED, pack('>I4', bytes_of(t.id, t.rec)) .. t.id, 0, pack('>I4', m.grants), '')
     -- What may lie in a list still is not to be taken for a fresh one; and an enqueue repeated now must not make it anew.
     changes[#changes + 1] = t.id
     changes[#changes + 1] = write_mut(m)

@@ -74,6 +74,8 @@ impl Op for ConfigureOp<'_> {
             "completed_bytes",
             c.completed_bytes.unwrap_or(defaults::COMPLETED_BYTES),
         );
+        live("max_tasks", c.max_tasks.unwrap_or(0));
+        live("max_bytes", c.max_bytes.unwrap_or(0));
         live("order", c.order.unwrap_or(defaults::ORDER) as u64);
         live("keep", c.keep.unwrap_or(defaults::KEEP) as u64);
     }

@@ -1,21 +1,22 @@
 -- enqueue: accepts tasks, in order.
 --
 -- ARGV   1 config version they were resolved with  2 replica  3 "1" when an earlier try may have been applied
---        4 #guards  if any: "1" to accept all or none, ms and number of repeats remembered, then per guard: id, unique key or '',
+--        4 "1" to accept all or none  5 epoch that the sender knows names of  6 #names that it does not know  names...
+--        #guards  if any: ms and number of repeats remembered, then per guard: id, unique key or '',
 --          ms that it is held or 0, return | reject | replace, request (16) [.. index (2)] or '', digest of its body
 --        #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
 --          expiry ('' never | '+' ms | '@' ms), #tasks, then per task: id, record without its tick
---        #big  then per payload above 2 KiB: id, payload
--- Reply  "accepted", now, how many are ready, then per task: run_at or 0, where it was made; else one of
+--        per payload above 2 KiB: id, payload  last: how many of these
+-- Reply  "accepted", now, how many are ready, epoch of the names of accepted tasks, then per task: run_at or 0, where it was made; else one of
 --          {"made" (by an earlier request) | "duplicate" | "replaced", id, state, run_at or 0, "1" when an earlier request did it}
---          {"rejected", id, state of the task that holds the key} | {"mismatch"} | {"full"}: dead letters are, and the config says so;
---          where all or none, nothing was written
+--          {"rejected", id, state of the task that holds the key} | {"mismatch"} | {"paused", until or 0}
+--          {"full", tasks | bytes | names | dead (letters are, and the config says so)}; where all or none, nothing was written then
 --          state: r ready, s scheduled, l leased, d dead, c completed, x cancelled, g gone
 --        "config", version, document when the config has changed since (nothing written)
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
--- Keeps  I1 I2 I3 I4 I5 I15 I16 I17
--- Uses   rotation lanes task expiry marks deaths guard
+-- Keeps  I1 I2 I3 I4 I5 I15 I16 I17 I23 I28
+-- Uses   paused intake naming rotation lanes task expiry marks deaths guard
 
 if not read_queue() then return { 'absent' } end
 if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, call('HGET', Q, 'doc') } end
@@ -24,12 +25,23 @@ if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, cal
 local me, repeated = ARGV[2], ARGV[3] == '1'
 local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
+-- What was made before is answered as it was, and a duplicate makes nothing: only new tasks are refused.
+local closed = is_paused(PAUSE_ENQUEUE) and { 'paused', queue.paused_until } or refuses_for_dead() and FULL_OF_DEAD
+
+local bounded = measure_room()
+local last_big = #ARGV - 1
+local first_big = last_big + 1 - 2 * tonumber(ARGV[#ARGV])
+if first_big < last_big then
+  payloads = {}
+  for from = first_big, last_big, 2 do payloads[ARGV[from]] = ARGV[from + 1] end
+end
+
 local tick = latest_tick()
 
-local refuses_new = refuses_for_dead()
-local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, NONE, NONE
-local lanes, accepted, ready = {}, 0, 0
-local at = read_guards(4)
+local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0, 0 }, 4, {}, 0, NONE, NONE
+local lanes, accepted, ready, weight = {}, 0, 0, 0
+all_or_none = ARGV[4] == '1'
+local at = read_guards(read_names(5))
 local runs = tonumber(ARGV[at])
 at = at + 1
 for _ = 1, runs do
@@ -40,24 +52,31 @@ for _ = 1, runs do
   at = at + 6
   if run_at <= NOW then run_at = 0 end
 
+  local unnameable, before = refuses_name(name), accepted
   local lane = lanes[key]
   if not lane and run_at == 0 and not expires_at then lane = fresh_lane(lanes, key, member, priority, name, group) end
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
-    local id, answer = ARGV[from], doubtful and accepted_before(ARGV[from])
-    local guard = guards[id]
+    local id, body = ARGV[from], ARGV[from + 1]
+    local answer, guard = doubtful and accepted_before(id), guards[id]
     if guard and not answer then
       lane = lane or fresh_lane(lanes, key, member, priority, name, group)
-      answer = meet(guard, ARGV[from + 1], lane, expires_at)
+      answer = meet(guard, body, lane, expires_at)
     end
-    if refuses_new and not answer then answer = refuse({ 'full' }) end
+    local bytes = 0
+    if not answer then
+      if run_at > 0 or expires_at then body = timed(body, run_at, expires_at) end
+      bytes = 7 + #body + #(payloads[id] or '')
+      local why = closed or unnameable or bounded and no_room(bytes)
+      if why then answer = refuse(why) end
+    end
     if answer then
       if skipped == NONE then skipped = {} end
       skipped[id] = true
     else
-      tick, accepted, answer = tick + 1, accepted + 1, run_at
+      tick, accepted, weight, answer = tick + 1, accepted + 1, weight + bytes, run_at
       local stamp = pack('>I7', tick)
-      records[r + 1], records[r + 2] = id, stamp .. ARGV[from + 1]
+      records[r + 1], records[r + 2] = id, stamp .. body
       if run_at == 0 then ready = ready + 1 end
       if run_at == 0 and not expires_at then
         lane.lowest = lane.lowest or tick
@@ -72,22 +91,22 @@ for _ = 1, runs do
           arrive(tonumber(priority), name, group, tick, stamp .. id)
         end
         may_expire(id, expires_at)
-        records[r + 2] = stamp .. timed(ARGV[from + 1], run_at, expires_at)
       end
       r = r + 2
-      if guard then made_guarded(guard, run_at, r, lane, expires_at) end
+      if guard then made_guarded(guard, run_at, r, lane, expires_at, records[r], bytes) end
     end
     replied = replied + 1
     reply[replied] = answer
   end
   at = at + 2 * tasks
+  if accepted > before then note_name(name, run_at) end
 end
 if (all_or_none and refused > 0) or (accepted == 0 and not has_guarded_writes()) then return reply end
 reply[3] = ready
 plan_guarded(records)
 
 local big = NONE
-for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
+for from = first_big, last_big, 2 do
   local id = ARGV[from]
   local whose = payload_goes_to[id] or (not skipped[id] and not payload_dropped[id] and id)
   if whose then
@@ -119,6 +138,9 @@ end
 apply_arrivals()
 write_guarded()
 queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + accepted, queue.ready + ready
+queue.unfinished_bytes = queue.unfinished_bytes + weight + grown
+write_names()
+reply[4] = queue.names_epoch
 if repeated then queue.retried_at = NOW end
 wake(me, ready)
 write_queue()

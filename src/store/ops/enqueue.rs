@@ -2,11 +2,11 @@
 
 use deadpool_redis::redis::Cmd;
 
-use super::{Op, state};
+use super::{Op, full_of, state};
 use crate::domain::queue::{QueueConfig, defaults};
 use crate::domain::task::{Enqueued, Made, NotEnqueued};
 use crate::domain::unique::{OnDuplicate, UniqueScope};
-use crate::domain::{Expiry, Millis, NewTask, Start, TaskState};
+use crate::domain::{Expiry, Millis, NewTask, Start, TaskName, TaskState};
 use crate::store::record;
 use crate::store::reply::{BadReply, Reply};
 
@@ -20,6 +20,10 @@ pub struct EnqueueOp<'a, T> {
     pub again: bool,
     /// Where one is refused, none is accepted.
     pub all_or_none: bool,
+    /// As of which the sender knows the names of these tasks; 0: none of them.
+    pub names_epoch: u64,
+    /// Those that it does not know.
+    pub asked_names: &'a [TaskName],
     pub tasks: &'a [T],
 }
 
@@ -29,6 +33,8 @@ pub enum Accepted {
         now: Millis,
         /// How many became ready at once.
         ready: u64,
+        /// As of which the names of accepted tasks are known.
+        names_epoch: u64,
         /// Per task.
         outcomes: Vec<Result<Enqueued, NotEnqueued>>,
     },
@@ -45,7 +51,12 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
     type Outcome = Accepted;
 
     fn args(&self, cmd: &mut Cmd) {
-        cmd.arg(self.version).arg(self.replica).arg(u8::from(self.again));
+        cmd.arg(self.version).arg(self.replica);
+        cmd.arg(u8::from(self.again)).arg(u8::from(self.all_or_none));
+        cmd.arg(self.names_epoch).arg(self.asked_names.len());
+        for name in self.asked_names {
+            cmd.arg(name.as_str());
+        }
         self.guard_args(cmd);
         // Neighbours that go the same way share one head.
         let runs: Vec<&[T]> = self
@@ -77,23 +88,25 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
                 }
             }
         }
-        cmd.arg(apart.len());
-        for (id, payload) in apart {
+        for (id, payload) in &apart {
             cmd.arg(id.as_bytes()).arg(&payload[..]);
         }
+        cmd.arg(apart.len());
     }
 
     fn outcome(&self, mut reply: Reply) -> Result<Accepted, BadReply> {
         Ok(match reply.text()?.as_str() {
-            "accepted" => Accepted::Tasks {
-                now: reply.millis()?,
-                ready: reply.number()?,
-                outcomes: self
-                    .tasks
-                    .iter()
-                    .map(|task| enqueued(task.as_ref(), &mut reply))
-                    .collect::<Result<_, _>>()?,
-            },
+            "accepted" => {
+                let (now, ready, names_epoch) = (reply.millis()?, reply.number()?, reply.number()?);
+                let tasks = self.tasks.iter().map(AsRef::as_ref);
+                let outcomes = tasks.map(|task| enqueued(task, now, &mut reply));
+                Accepted::Tasks {
+                    now,
+                    ready,
+                    names_epoch,
+                    outcomes: outcomes.collect::<Result<_, _>>()?,
+                }
+            }
             "config" => Accepted::Config {
                 version: reply.number()?,
                 document: reply.text()?,
@@ -116,7 +129,6 @@ impl<T: AsRef<NewTask>> EnqueueOp<'_, T> {
         if count == 0 {
             return;
         }
-        cmd.arg(u8::from(self.all_or_none));
         cmd.arg(self.config.idempotency_ms.unwrap_or(defaults::IDEMPOTENCY_MS));
         cmd.arg(self.config.idempotency_max.unwrap_or(defaults::IDEMPOTENCY_MAX));
         for task in guarded() {
@@ -148,13 +160,21 @@ impl<T: AsRef<NewTask>> EnqueueOp<'_, T> {
 }
 
 /// A task that was made is told by when it is due; anything else in a list of its own.
-fn enqueued(task: &NewTask, reply: &mut Reply) -> Result<Result<Enqueued, NotEnqueued>, BadReply> {
+fn enqueued(
+    task: &NewTask,
+    now: Millis,
+    reply: &mut Reply,
+) -> Result<Result<Enqueued, NotEnqueued>, BadReply> {
     let Some(mut told) = reply.array_if_any() else {
         return Ok(Ok(Enqueued::new(task.id, reply.some_millis()?)));
     };
     let made = match told.text()?.as_str() {
+        "full" => return Ok(Err(NotEnqueued::Full(full_of(&told.text()?)?))),
         "mismatch" => return Ok(Err(NotEnqueued::Mismatch)),
-        "full" => return Ok(Err(NotEnqueued::Full)),
+        "paused" => {
+            let ends_in_ms = told.some_millis()?.map(|until| until.since(now));
+            return Ok(Err(NotEnqueued::Paused { ends_in_ms }));
+        }
         "rejected" => {
             let (holder, state) = (told.id()?, kept_state(&told.text()?)?);
             return Ok(Err(NotEnqueued::Duplicate { holder, state }));

@@ -12,9 +12,13 @@ pub struct ExplainOp(pub TaskId);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Explained {
-    Scheduled(WaitReason),
+    Scheduled {
+        reason: WaitReason,
+        paused: Option<WaitReason>,
+    },
     Ready {
         now: Millis,
+        paused: Option<WaitReason>,
         ahead: Ahead,
         /// Other lanes of its group whose head comes first.
         lanes: u64,
@@ -43,15 +47,20 @@ impl Op for ExplainOp {
         Ok(match reply.text()?.as_str() {
             "scheduled" => {
                 reply.millis()?;
+                let paused = paused(&mut reply)?;
                 let (until, failed, deferred) = (reply.millis()?, reply.flag()?, reply.flag()?);
-                Ok(Explained::Scheduled(match (failed, deferred) {
+                let reason = match (failed, deferred) {
                     (true, _) => WaitReason::RetryBackoff { until },
                     (false, true) => WaitReason::Deferred { until },
                     (false, false) => WaitReason::Scheduled { until },
-                }))
+                };
+                // What is over when the task is due does not keep it.
+                let paused = paused.filter(|pause| pause.until().is_none_or(|end| end > until));
+                Ok(Explained::Scheduled { reason, paused })
             }
             "ready" => Ok(Explained::Ready {
                 now: reply.millis()?,
+                paused: paused(&mut reply)?,
                 ahead: Ahead {
                     tasks: reply.number()?,
                     at_least: reply.flag()?,
@@ -67,4 +76,9 @@ impl Op for ExplainOp {
             _ => return Err(BadReply("an explain's word")),
         })
     }
+}
+
+fn paused(reply: &mut Reply) -> Result<Option<WaitReason>, BadReply> {
+    let (is_paused, until) = (reply.flag()?, reply.some_millis()?);
+    Ok(is_paused.then_some(WaitReason::Paused { until }))
 }

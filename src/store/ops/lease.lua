@@ -3,14 +3,16 @@
 -- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 "1" to be told next_at in any case
 --        4 payload bytes at most  5 nonce seed  6 #names  names...  7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
 --        last  until when somebody waits for the answer, in ms; 0: nobody knows
--- Reply  "leased", now, next_at or 0 (also when nobody looked), when the first scheduled task is due or 0 (likewise), recalled requests (list of indexes), "1" when another call is due (stale entries or the
+-- Reply  "leased", now, next_at or 0 (also when nobody looked), why there may be fewer than wanted, and when that ends or 0 (likewise):
+--          empty, the first scheduled task is due | paused, it is over
+--          recalled requests (list of indexes), "1" when another call is due (stale entries or the
 --          byte limit ended this one), tasks given per request (list), extras, then per task: id, record
 --          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of these
 --        "absent" when the queue does not exist
 --        "late" when nobody waits any more: Redis stood still, or the call did on its way
 -- Moves  ready -> leased
--- Keeps  I4 I6 I7 I10 I12 I17 I18 I19
--- Uses   plain several expiry
+-- Keeps  I4 I6 I7 I10 I12 I17 I18 I19 I23
+-- Uses   paused plain several expiry
 -- Flags  allow-oom
 
 local me, told, look, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -21,21 +23,27 @@ if not_after > 0 and NOW > not_after then return { 'late' } end
 if not read_queue() then return { 'absent' } end
 read_requests(7 + #names)
 
-local ids, records, muts, take = plain(names, bytes_max)
-local more = 0
-if not ids then
-  ids, records, muts, take, more = several(names, want, bytes_max)
+local why, ids, records, muts, take, more = 'empty', NONE, NONE, NONE, nil, 0
+if is_paused(PAUSE_LEASE) then
+  why = 'paused'
+else
+  ids, records, muts, take = plain(names, bytes_max)
+  if not ids then ids, records, muts, take, more = several(names, want, bytes_max) end
 end
 
 local next_at, due = 0, nil
-if look or #ids < want then next_at, due = next_look() end
+if look or #ids < want then
+  next_at, due = next_look()
+  next_at = or_lease_reopens(next_at)
+end
 
-local given, reply = {}, { 'leased', NOW, next_at, due or 0, recalled, more, {}, extras }
+local ends_at = why == 'paused' and queue.paused_until or due or 0
+local given, reply = {}, { 'leased', NOW, next_at, why, ends_at, recalled, more, {}, extras }
 grant(ids, records, muts, seed, reply)
 for i, r in ipairs(requests) do given[i] = r.given end
-reply[7] = given
+reply[8] = given
 
-take()
+if take then take() end
 if #ids > 0 then write_grants(#ids) end
 local joins = told and #ids < want and not string.find(queue.hungry, me, 1, true)
 if joins then queue.hungry = queue.hungry .. me end

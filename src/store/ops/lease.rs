@@ -5,7 +5,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::Op;
 use crate::domain::unique::UniqueScope;
-use crate::domain::{Lease, LeaseKey, LeasedTask, Millis, QueueName, TaskId, TaskName};
+use crate::domain::{EmptyReason, Lease, LeaseKey, LeasedTask, Millis, QueueName, TaskId, TaskName};
 use crate::store::record;
 use crate::store::reply::{BadReply, Reply};
 
@@ -55,8 +55,8 @@ pub enum Granted {
         now: Millis,
         /// When something is due or a lease of an earlier call runs out, if the call looked.
         next_at: Option<Millis>,
-        /// When the first scheduled task becomes ready, if the call looked.
-        first_due: Option<Millis>,
+        /// Why there may be fewer tasks than wanted, and when that ends, if the call looked.
+        empty: (EmptyReason, Option<Millis>),
         /// Wishes, from 0, whose `request_id` was granted before.
         recalled: Vec<usize>,
         /// Stale entries or the byte limit ended the call, not the end of the queue: ask again at once.
@@ -98,7 +98,9 @@ impl Op for LeaseOp<'_> {
             "late" => return Ok(Granted::Late),
             _ => return Err(BadReply("a lease's word")),
         }
-        let (now, next_at, first_due) = (reply.millis()?, reply.some_millis()?, reply.some_millis()?);
+        let (now, next_at) = (reply.millis()?, reply.some_millis()?);
+        let reason = EmptyReason::parse(&reply.text()?).ok_or(BadReply("why there are no tasks"))?;
+        let empty = (reason, reply.some_millis()?);
         let mut indexes = reply.array()?;
         let mut recalled = Vec::new();
         while !indexes.is_empty() {
@@ -123,7 +125,7 @@ impl Op for LeaseOp<'_> {
         Ok(Granted::Tasks {
             now,
             next_at,
-            first_due,
+            empty,
             recalled,
             again,
             grants,
@@ -183,7 +185,7 @@ pub(super) fn recalled(mut reply: Reply) -> Result<Granted, BadReply> {
     Ok(Granted::Tasks {
         now,
         next_at: None,
-        first_due: None,
+        empty: Default::default(),
         recalled: Vec::new(),
         again: false,
         grants,

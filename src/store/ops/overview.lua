@@ -1,18 +1,18 @@
 -- overview: config and counts of a queue on one snapshot.
 --
 -- ARGV   none
--- Reply  "overview", now, version, document, created_at, ready, scheduled, leased, dead, kept finished tasks,
---          accepted at (ms) of the oldest ready task or 0, then the totals: accepted, completed, cancelled, and those of RARE
+-- Reply  "overview", now, version, document, created_at, what is paused in bits, until when or 0, since when, why or '', ready, scheduled, leased, dead, kept finished tasks,
+--          accepted at (ms) of the oldest ready task or 0, bytes of unfinished tasks, then the totals: accepted, completed, cancelled, and those of RARE
 --        "absent" when the queue does not exist
 -- Keeps  I3 I24
--- Uses   rotation lanes
+-- Uses   paused rotation lanes
 -- Flags  no-writes
 
 local RARE = { 'purged_total', 'dead_evicted_total', 'dead_aged_total', 'replayed_total', 'duplicates_total', 'leases_expired_total',
   'idempotency_dropped_total' }
 
 if not read_queue() then return { 'absent' } end
-local kept = call('HMGET', Q, 'doc', 'created_at', unpack(RARE))
+local kept = call('HMGET', Q, 'doc', 'created_at', 'paused_at', 'pause_reason', unpack(RARE))
 
 -- Where entries were left behind the head may be one of them: then the first live one of 100, or the last of them as a bound.
 local stale_lanes = call('EXISTS', STALE) == 1
@@ -38,8 +38,8 @@ for _, group in ipairs(call('ZRANGE', TURN, 0, 127)) do
   end
 end
 
-local reply = { 'overview', NOW, queue.version, kept[1], kept[2], queue.ready, call('ZCARD', DUE), call('ZCARD', LEASED),
-  call('ZCARD', DEAD), call('LLEN', DONE), oldest == math.huge and 0 or floor(oldest / PLACES),
+local reply = { 'overview', NOW, queue.version, kept[1], kept[2], paused_now(), queue.paused_until, kept[3] or 0, kept[4] or '', queue.ready, call('ZCARD', DUE), call('ZCARD', LEASED),
+  call('ZCARD', DEAD), call('LLEN', DONE), oldest == math.huge and 0 or floor(oldest / PLACES), queue.unfinished_bytes,
   queue.accepted_total, queue.completed_total, queue.cancelled_total }
-for i = 1, #RARE do reply[14 + i] = kept[2 + i] or 0 end
+for i = 1, #RARE do reply[19 + i] = kept[4 + i] or 0 end
 return reply

@@ -4,6 +4,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::{Absent, Op};
 use crate::domain::Millis;
+use crate::domain::pause::{PauseMode, Paused};
 use crate::store::reply::{BadReply, Reply};
 
 pub struct OverviewOp;
@@ -15,6 +16,7 @@ pub struct Overview {
     /// The config as JSON.
     pub document: String,
     pub created_at: Millis,
+    pub paused: Option<Paused>,
     pub ready: u64,
     pub scheduled: u64,
     pub leased: u64,
@@ -22,6 +24,8 @@ pub struct Overview {
     /// Finished tasks that are still readable.
     pub kept: u64,
     pub oldest_ready_at: Option<Millis>,
+    /// Of scheduled, ready and leased tasks: records and payloads.
+    pub unfinished_bytes: u64,
     pub accepted_total: u64,
     pub completed_total: u64,
     pub cancelled_total: u64,
@@ -51,12 +55,14 @@ impl Op for OverviewOp {
             version: reply.number()?,
             document: reply.text()?,
             created_at: reply.millis()?,
+            paused: paused(&mut reply)?,
             ready: reply.number()?,
             scheduled: reply.number()?,
             leased: reply.number()?,
             dead: reply.number()?,
             kept: reply.number()?,
             oldest_ready_at: reply.some_millis()?,
+            unfinished_bytes: reply.number()?,
             accepted_total: reply.number()?,
             completed_total: reply.number()?,
             cancelled_total: reply.number()?,
@@ -69,4 +75,15 @@ impl Op for OverviewOp {
             idempotency_dropped_total: reply.number()?,
         }))
     }
+}
+
+fn paused(reply: &mut Reply) -> Result<Option<Paused>, BadReply> {
+    let (bits, until, since) = (reply.small()?, reply.some_millis()?, reply.millis()?);
+    let reason = Some(reply.text()?).filter(|reason| !reason.is_empty());
+    Ok(PauseMode::of_bits(bits).map(|mode| Paused {
+        mode,
+        since,
+        until,
+        reason,
+    }))
 }

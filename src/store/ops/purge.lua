@@ -26,6 +26,7 @@ for i = 2, #ARGV do
         if t.task.expires_at then cannot_expire(t.id) end
         leaving_now[#leaving_now + 1] = t.id
         if t.waits == 'r' then ready = ready + 1 end
+        queue.unfinished_bytes = queue.unfinished_bytes - bytes_of(t.id, t.rec)
         -- An enqueue repeated now must not make it anew: what may lie in a list still would be taken for it.
         if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
       else

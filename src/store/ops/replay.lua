@@ -4,11 +4,11 @@
 --        then per item: id of the dead letter, id of the new task, priority, name, group, when ('' now | '+' ms | '@' ms), record without its tick
 -- Reply  "replayed", now, how many are ready, then per item {"moved", run_at or 0}
 --          | {"gone"}: it is no dead letter any more, so somebody else replayed or purged it
---          | {"taken", id of the task that holds its unique key}: it stays a dead letter
+--          | {"taken", id of the task that holds its unique key} | {"full", tasks, bytes or names}: it stays a dead letter
 --        "absent" when the queue does not exist
 -- Moves  dead -> (gone); -> ready | scheduled
 -- Keeps  I1 I2 I3 I4 I5 I14 I15 I16. Leaving is what a second call is judged by, so nothing is replayed twice.
--- Uses   unique lanes task marks bury
+-- Uses   intake naming unique lanes task marks bury
 
 if not read_queue() then return { 'absent' } end
 local me, repeated, given = ARGV[1], ARGV[2] == '1', ARGV[3]
@@ -27,7 +27,8 @@ for i = 1, count do
 end
 read_key_holders(keys)
 
-local tick, ready = latest_tick(), 0
+measure_room()
+local tick, ready, weight = latest_tick(), 0, 0
 local reply, records, payloads, due, moved = { 'replayed', NOW, 0 }, {}, {}, {}, {}
 for i = 1, count do
   local at = 5 + (i - 1) * 7
@@ -38,21 +39,27 @@ for i = 1, count do
   local holder = key and living_holder(key)
   -- Whether an entry may become a task is decided here and nowhere else, before anything is written. A death frees a key, but not
   -- one that time frees: what is left of that time goes to the new task.
+  local run_at = moment(when) or 0
+  local can = died[i] and (payload or not has(flags, BIG)) and not (holder and holder ~= olds[i])
+  if can and run_at > NOW then record = timed(record, run_at) end
+  local bytes = 7 + #record + #(payload or '')
+  local full = can and (refuses_name(name) or no_room(bytes))
   if died[i] and holder and holder ~= olds[i] then
     reply[3 + i] = { 'taken', holder }
-  elseif died[i] and (payload or not has(flags, BIG)) then
-    tick = tick + 1
+  elseif full then
+    reply[3 + i] = full
+  elseif can then
+    tick, weight = tick + 1, weight + bytes
     if holder then
       take_key(key, id, held_until[key] - NOW)
     elseif key and (guarded[i].scope == UNTIL_LEASED or guarded[i].scope == UNTIL_FINISHED) then
       take_key(key, id, 0)
     end
     moved[#moved + 1] = olds[i]
-    local run_at = moment(when) or 0
+    note_name(name, run_at)
     if run_at > NOW then
       due[#due + 1] = run_at
       due[#due + 1] = id
-      record = timed(record, run_at)
     else
       run_at = 0
       ready = ready + 1
@@ -66,8 +73,8 @@ for i = 1, count do
     end
     reply[3 + i] = { 'moved', run_at }
   else
-    local run_at = repeated and accepted_before(id)
-    reply[3 + i] = run_at and { 'moved', run_at } or { 'gone' }
+    local before = repeated and accepted_before(id)
+    reply[3 + i] = before and { 'moved', before } or { 'gone' }
   end
 end
 if #moved == 0 then return reply end
@@ -86,6 +93,8 @@ leave_dead(moved)
 write_keys()
 write_marks()
 queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + #moved, queue.ready + ready
+queue.unfinished_bytes = queue.unfinished_bytes + weight
+write_names()
 wake(me, ready)
 write_queue()
 call('HINCRBY', Q, 'replayed_total', #moved)

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use deadpool_redis::redis::Cmd;
 
 use super::dead::DeadLetter;
-use super::{Absent, Op};
+use super::{Absent, Op, full_of};
 use crate::domain::dead::Replay;
-use crate::domain::queue::Policy;
+use crate::domain::queue::{Full, Policy};
 use crate::domain::unique::{OnDuplicate, Unique};
 use crate::domain::{Millis, NewTask, Start, TaskId};
 use crate::store::record::{self, INLINE_PAYLOAD_MAX};
@@ -47,6 +47,8 @@ pub enum Moved {
     Gone,
     /// This task holds its unique key, so it stays a dead letter.
     Taken(TaskId),
+    /// The queue has as much unfinished work as it may have, so it stays a dead letter.
+    Full(Full),
 }
 
 impl Item {
@@ -142,6 +144,7 @@ impl Op for ReplayOp<'_> {
                 "moved" => Moved::Moved(item.some_millis()?),
                 "gone" => Moved::Gone,
                 "taken" => Moved::Taken(item.id()?),
+                "full" => Moved::Full(full_of(&item.text()?)?),
                 _ => return Err(BadReply("what became of a dead letter")),
             });
         }

@@ -1,5 +1,5 @@
 -- sweep: takes back leases that ran out, makes due tasks ready, buries those past their expiry, drops what retention and the
--- bounds of dead letters no longer cover.
+-- bounds of dead letters no longer cover, and notes the end of a pause.
 --
 -- ARGV   1 replica  2 how many of each at most
 -- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back, tasks made ready by coming due,
@@ -7,7 +7,7 @@
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled, dead -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I25 I28. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   unique repeats retry overdue clear
+-- Uses   paused unique repeats retry overdue clear
 -- Flags  allow-oom
 
 if not read_queue() then
@@ -59,11 +59,14 @@ check_departures()
 local more = #gone >= limit or #seen >= limit
 local keys_over, repeats_over = plan_old_keys(limit), plan_old_repeats(limit, math.huge)
 
+local pause_over = queue.paused > 0 and paused_now() == 0
 many('ZREM', DUE, came_due)
+if pause_over then forget_pause() end
 write_decisions(me, ran_out)
 apply_departures()
 queue.ready = queue.ready - departed
-if #came_due + #ran_out + #gone + departed > 0 then write_queue() end
+if pause_over then wake(me, queue.ready) end
+if #came_due + #ran_out + #gone + #buried > 0 or pause_over then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 many('ZREM', LINGER, seen)
 forget(seen)
@@ -73,5 +76,5 @@ write_keys()
 write_repeats()
 
 local totals = call('HMGET', Q, 'dead_evicted_total', 'dead_aged_total')
-return { 'swept', NOW, more and NOW or next_look(), #ran_out, #came_due, (keys_over == limit or repeats_over == limit) and 1 or 0,
-  call('ZCARD', DEAD), totals[1] or 0, totals[2] or 0 }
+return { 'swept', NOW, more and NOW or or_lease_reopens((next_look())), #ran_out, #came_due,
+  (keys_over == limit or repeats_over == limit) and 1 or 0, call('ZCARD', DEAD), totals[1] or 0, totals[2] or 0 }

@@ -3,8 +3,8 @@
 -- ARGV   none
 -- Reply  "verified", '', 0, problems
 --        "absent" when the queue does not exist
--- Keeps  I3 I4 by saying where they do not hold
--- Uses   examine
+-- Keeps  I3 I4 I28 by saying where they do not hold
+-- Uses   task examine
 -- Flags  no-writes
 
 local RARE = { 'purged_total', 'dead_evicted_total', 'dead_aged_total', 'replayed_total' }
@@ -23,6 +23,21 @@ if records ~= live + finished then
   problem('counters', '', '%d records, but %d scheduled, %d ready, %d leased, %d dead and %d finished', records,
     scheduled, queue.ready, leased, dead, finished)
 end
+
+-- Summed up where that takes but a moment; of more tasks, only what their number says.
+local unfinished, bytes, RECORD_MIN = scheduled + queue.ready + leased, queue.unfinished_bytes, 14
+if records <= LOOK_MAX then
+  local all, sum = call('HGETALL', REC), 0
+  for i = 1, #all, 2 do
+    local id, rec = all[i], all[i + 1]
+    local is_unfinished = call('HEXISTS', RES, id) == 0 and not call('ZSCORE', DEAD, id)
+    if is_unfinished then sum = sum + (#rec > 8 and bytes_of(id, rec) or #rec) end
+  end
+  if sum ~= bytes then problem('counters', '', 'unfinished tasks have %d bytes, %d are counted', sum, bytes) end
+elseif bytes < unfinished * RECORD_MIN or (unfinished == 0 and bytes ~= 0) then
+  problem('counters', '', '%d tasks are unfinished, and %d bytes are counted', unfinished, bytes)
+end
+
 local kept, lingering = call('LLEN', DONE), call('ZCARD', LINGER)
 if kept + lingering ~= finished then
   problem('counters', '', '%d finished tasks are listed and %d linger, %d have a result', kept, lingering, finished)

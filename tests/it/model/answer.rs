@@ -2,10 +2,15 @@
 
 use bytes::Bytes;
 use leaseq::domain::change::{Cancelled, Changed, NotChanged};
+use leaseq::domain::queue::Full;
 use leaseq::domain::task::{DeadReason, Enqueued, Made, NotEnqueued};
 use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
 use leaseq::store::ops::follow::Followed;
 
+use leaseq::store::ops::pause::PauseChanged;
+use leaseq::store::ops::replay::Moved;
+
+use super::pause::Paused;
 use super::task::{Attempt, Nonce};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,8 +32,8 @@ pub enum Answer {
     Followed(Vec<Followed>),
     Replayed {
         ready: u64,
-        /// Each dead letter, and when its new task is due or who holds its key.
-        moved: Vec<(TaskId, Result<Option<Millis>, TaskId>)>,
+        /// Each dead letter, and when its new task is due or why it stays.
+        moved: Vec<(TaskId, Moved)>,
     },
     DeadPurged(Vec<TaskId>),
     Swept {
@@ -37,6 +42,7 @@ pub enum Answer {
         came_due: u64,
     },
     Cancelled(Vec<Result<Cancelled, NotChanged>>),
+    Paused(PauseChanged),
     Changed(Result<Changed, NotChanged>),
     Purged {
         purged: u64,
@@ -192,10 +198,11 @@ impl Answer {
                 }));
             }
             Self::Settled(told) => words.extend(told.iter().map(Told::word)),
-            Self::Replayed { moved, .. } => words.extend(moved.iter().map(|(_, run_at)| match run_at {
-                Ok(Some(_)) => "replayed scheduled",
-                Ok(None) => "replayed ready",
-                Err(_) => "not replayed",
+            Self::Replayed { moved, .. } => words.extend(moved.iter().map(|(_, moved)| match moved {
+                Moved::Moved(Some(_)) => "replayed scheduled",
+                Moved::Moved(None) => "replayed ready",
+                Moved::Full(_) => "not replayed into a full queue",
+                Moved::Taken(_) | Moved::Gone => "not replayed",
             })),
             Self::DeadPurged(ids) => words.extend(ids.iter().map(|_| "purged dead")),
             Self::Swept {
@@ -209,7 +216,9 @@ impl Answer {
                 words.extend(outcomes.map(|outcome| match outcome {
                     Err(NotEnqueued::Duplicate { .. }) => "rejected",
                     Err(NotEnqueued::Mismatch) => "mismatched",
-                    Err(NotEnqueued::Full) => "refused",
+                    Err(NotEnqueued::Full(Full::DeadLetters)) => "refused for its dead letters",
+                    Err(NotEnqueued::Full(_)) => "refused by a full queue",
+                    Err(NotEnqueued::Paused { .. }) => "refused while paused",
                     Ok(task) if task.replayed => "replayed",
                     Ok(task) => match task.made {
                         Made::Task => "made",
@@ -234,9 +243,11 @@ impl Answer {
                 Ok(_) => "changed, ready",
                 Err(_) => "change refused",
             }),
+            Self::Paused(PauseChanged::Past) => words.push("not paused"),
+            Self::Paused(PauseChanged::Done { ready: 1.., .. }) => words.push("resumed with tasks"),
             Self::Purged { purged, .. } => words.extend((*purged > 0).then_some("purged")),
             Self::Deleted { tasks, .. } => words.extend((*tasks > 0).then_some("deleted")),
-            Self::Nothing | Self::Configured { .. } => {}
+            Self::Nothing | Self::Configured { .. } | Self::Paused(PauseChanged::Done { .. }) => {}
         }
         words
     }
@@ -284,6 +295,7 @@ pub struct Counts {
     pub replayed_total: u64,
     pub leases_expired_total: u64,
     pub duplicates_total: u64,
+    pub paused: Option<Paused>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -57,10 +57,14 @@ impl Queue {
             let hold = match self.key_of_replay(old, key.as_ref()) {
                 Ok(hold) => hold,
                 Err(holder) => {
-                    moved.push((old, Err(holder)));
+                    moved.push((old, Moved::Taken(holder)));
                     continue;
                 }
             };
+            if let Some(full) = self.is_full() {
+                moved.push((old, Moved::Full(full)));
+                continue;
+            }
             if let Some((key, hold)) = key.as_ref().zip(hold) {
                 self.hand_over(key, hold, *id);
             }
@@ -85,7 +89,7 @@ impl Queue {
                 ..NewTask::new(Json::null())
             };
             let task = self.accept(&new);
-            moved.push((old, Ok(task.run_at)));
+            moved.push((old, Moved::Moved(task.run_at)));
             if task.is_ready() {
                 ready.push(task.id);
             }
@@ -192,10 +196,9 @@ impl World {
                 "a repeat is told the same"
             );
         }
-        let moved = |(letter, moved): (&DeadLetter, &Moved)| match moved {
-            Moved::Moved(run_at) => (letter.place.id, Ok(*run_at)),
-            Moved::Taken(holder) => (letter.place.id, Err(*holder)),
-            Moved::Gone => panic!("{letter:?} was dead just now"),
+        let moved = |(letter, moved): (&DeadLetter, &Moved)| {
+            assert_ne!(*moved, Moved::Gone, "{letter:?} was dead just now");
+            (letter.place.id, *moved)
         };
         Answer::Replayed {
             ready: first.ready,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use leaseq::domain::pause::PauseMode;
 use leaseq::domain::{Millis, TaskId, TaskName};
 
 use super::answer::{Answer, Grant};
@@ -26,9 +27,12 @@ impl Queue {
     /// inside a group the order decides. The first wish is served first.
     pub fn lease(&mut self, names: &[TaskName], wishes: &[Wish], seed: u16) -> Answer {
         let next_at = self.next_at();
+        let is_open = !self.is_paused(PauseMode::Lease);
         let mut grants = Vec::new();
         let mut recalled = Vec::new();
-        let mut line = self.turns.line(|group| self.next_of(group, names).is_some());
+        let mut line = self
+            .turns
+            .line(|group| is_open && self.next_of(group, names).is_some());
         for (wish_index, wish) in wishes.iter().enumerate() {
             if let Some(given) = self.requests.within_lease_time(wish, self.now) {
                 recalled.push((wish_index, self.still_leased(wish_index, given)));
@@ -99,7 +103,7 @@ impl Queue {
             .collect()
     }
 
-    /// When something is due, a lease runs out, or a task that waits expires.
+    /// When something is due, a lease runs out, a task that waits expires, or leases go on by themselves.
     pub fn next_at(&self) -> Option<Millis> {
         let at = |task: &Task| match &task.state {
             State::Scheduled { due, .. } => Some(task.expires_at.map_or(*due, |at| at.min(*due))),
@@ -107,7 +111,9 @@ impl Queue {
             State::Leased(lease) => Some(lease.expires_at),
             _ => None,
         };
-        self.tasks.values().filter_map(at).min()
+        let reopens = self.paused.as_ref().filter(|_| self.is_paused(PauseMode::Lease));
+        let reopens = reopens.and_then(|paused| paused.until);
+        self.tasks.values().filter_map(at).chain(reopens).min()
     }
 }
 

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use bytes::Bytes;
 use leaseq::domain::change::Change;
 use leaseq::domain::dead::Replay;
+use leaseq::domain::pause::Pause;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{DeadReason, Json};
@@ -52,6 +53,7 @@ enum Deed {
     CancelMany(Filter),
     Change(TaskId, Change),
     Purge(Option<TaskState>, usize),
+    Pause(Option<Pause>),
     Delete(QueueConfig),
 }
 
@@ -167,6 +169,7 @@ impl History {
                 None => Deed::Flush,
             },
             Step::Purge { state, page } => Deed::Purge(*state, *page),
+            Step::Pause(pause) => Deed::Pause(pause.map(|(mode, until)| until.pause(mode, now))),
             Step::Delete(config) => Deed::Delete(config.clone()),
         }
     }
@@ -281,6 +284,7 @@ impl History {
             Deed::CancelMany(filter) => queue.cancel_many(filter),
             Deed::Change(id, change) => queue.change(*id, *change),
             Deed::Purge(state, _) => queue.purge(*state),
+            Deed::Pause(pause) => queue.pause(pause.as_ref()),
             Deed::Delete(config) => queue.delete(config.clone()),
         }
     }
@@ -334,6 +338,7 @@ impl World {
             Deed::CancelMany(filter) => self.cancel_many(filter),
             Deed::Change(id, change) => self.change(*id, *change),
             Deed::Purge(state, page) => self.purge(*state, *page),
+            Deed::Pause(pause) => self.pause(pause.as_ref()),
             Deed::Delete(config) => self.delete(config),
             Deed::Flush => {
                 self.flush_scripts();
@@ -525,7 +530,7 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "released dead",
         "released already",
         "lost",
-        "refused",
+        "refused for its dead letters",
         "followed",
         "ended before",
         "gone before",
@@ -552,6 +557,10 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "changed, scheduled",
         "changed, ready",
         "change refused",
+        "refused while paused",
+        "refused by a full queue",
+        "resumed with tasks",
+        "not paused",
         "purged",
         "deleted",
     ];

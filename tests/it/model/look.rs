@@ -10,6 +10,7 @@ use leaseq::store::ops::overview::OverviewOp;
 use leaseq::store::ops::show::ShowOp;
 
 use super::answer::{Counts, Seen, SeenGroup, SeenTask};
+use super::pause::Paused;
 use super::task::Attempt;
 use super::world::World;
 
@@ -50,6 +51,11 @@ impl World {
             replayed_total: overview.replayed_total,
             leases_expired_total: overview.leases_expired_total,
             duplicates_total: overview.duplicates_total,
+            paused: overview.paused.map(|paused| Paused {
+                mode: paused.mode,
+                since: paused.since,
+                until: paused.until,
+            }),
         }
     }
 

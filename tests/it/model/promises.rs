@@ -1,11 +1,12 @@
 //! Histories that once told model and scripts apart, each under the name of the promise that was broken.
 
+use leaseq::domain::pause::PauseMode;
 use leaseq::domain::queue::{Keep, Order, QueueConfig};
 
 use super::grant::Wish;
 use super::history::replay;
 use super::settle::After;
-use super::step::{Draft, NAMES, Retry, Step, latest};
+use super::step::{By, Draft, NAMES, Retry, Step, Which, latest};
 use super::task::FAULTS;
 
 fn config(order: Order) -> QueueConfig {
@@ -328,4 +329,66 @@ fn a_task_that_a_lease_met_past_its_expiry_waits_in_no_lane() {
             SWEEP,
         ],
     );
+}
+
+/// I14 I28: rarely met by chance.
+#[test]
+fn a_dead_letter_is_replayed_when_there_is_room_for_it() {
+    let one = QueueConfig {
+        max_tasks: Some(1),
+        ..QueueConfig::default()
+    };
+    let replayed = |again| Step::Replay {
+        which: Which {
+            by: By::All,
+            limit: 9,
+        },
+        start: Retry::Now,
+        max_attempts: None,
+        priority: None,
+        payload_bytes: None,
+        again,
+    };
+    let rejected = Step::Nack {
+        whose: vec![latest(0)],
+        fault: FAULTS[0],
+        after: After::Reject,
+        chance: 0,
+    };
+    let steps = vec![
+        enqueue(&[Draft::new()]),
+        lease(1),
+        rejected,
+        enqueue(&[Draft::new(), Draft::new()]),
+        replayed(true),
+        lease(1),
+        Step::Ack {
+            whose: vec![latest(0)],
+            result: None,
+        },
+        replayed(true),
+        lease(1),
+    ];
+    replay(one, steps);
+}
+
+/// I19 I23.
+#[test]
+fn a_pause_ends_when_it_was_said_to_whether_a_sweep_comes_by_or_not() {
+    for sweeps in [false, true] {
+        let mut steps = vec![
+            enqueue(&[Draft::new(), Draft::new()]),
+            Step::Pause(Some((PauseMode::Both, Retry::After(1_000)))),
+            lease(1),
+            enqueue(&[Draft::new()]),
+            Step::Advance(500),
+            Step::Pause(Some((PauseMode::Lease, Retry::After(500)))),
+            enqueue(&[Draft::new()]),
+            lease(1),
+            Step::Advance(500),
+        ];
+        steps.extend(sweeps.then_some(Step::Sweep { limit: 9 }));
+        steps.extend([lease(1), Step::Pause(None), lease(9)]);
+        replay(config(Order::Aged), steps);
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use leaseq::domain::queue::{Order, QueueConfig, defaults};
+use leaseq::domain::queue::{Full, Order, QueueConfig, defaults};
 use leaseq::domain::task::{Enqueued, NotEnqueued};
 use leaseq::domain::{Millis, NewTask, Start, TaskId};
 
 use super::answer::{Accepted, Answer};
 use super::grant::Requests;
 use super::marks::Marks;
+use super::pause::Paused;
 use super::repeats::Repeats;
 use super::task::{PLACES, State, Task};
 use super::turns::Turns;
@@ -27,6 +28,7 @@ pub struct Queue {
     pub requests: Requests,
     pub keys: Keys,
     pub repeats: Repeats,
+    pub paused: Option<Paused>,
     /// Finished tasks that are kept, oldest first.
     pub finished: Vec<TaskId>,
     /// Until when somebody waits for the end of a task.
@@ -63,6 +65,7 @@ impl Queue {
             requests: Requests::default(),
             keys: Keys::default(),
             repeats: Repeats::default(),
+            paused: None,
             finished: Vec::new(),
             followed: BTreeMap::new(),
             lingering: BTreeMap::new(),
@@ -88,9 +91,14 @@ impl Queue {
                 outcomes.push(Ok(Enqueued::new(new.id, known.run_at)));
                 continue;
             }
-            let met = self.repeat(new).or_else(|| self.meet(new));
-            let full = refuses.then_some(Err(NotEnqueued::Full));
-            let outcome = met.or(full).unwrap_or_else(|| {
+            let full_of_dead = refuses.then_some(Err(NotEnqueued::Full(Full::DeadLetters)));
+            let met = self
+                .repeat(new)
+                .or_else(|| self.meet(new))
+                .or_else(|| self.refuse_while_paused().map(Err))
+                .or(full_of_dead)
+                .or_else(|| self.is_full().map(|full| Err(NotEnqueued::Full(full))));
+            let outcome = met.unwrap_or_else(|| {
                 let task = self.accept(new);
                 let made = Enqueued::new(task.id, task.run_at);
                 if task.is_ready() {
@@ -114,6 +122,13 @@ impl Queue {
             ready: ready.len() as u64,
             outcomes,
         }
+    }
+
+    /// Whether as many tasks are unfinished as may be. Their bytes are the auditor's to count: the model knows no records.
+    pub(super) fn is_full(&self) -> Option<Full> {
+        let unfinished = self.tasks.values().filter(|task| task.is_unfinished()).count() as u64;
+        let max_tasks = self.config.max_tasks?;
+        (unfinished >= max_tasks).then_some(Full::Tasks)
     }
 
     pub(super) fn accept(&mut self, new: &NewTask) -> Task {

@@ -105,6 +105,7 @@ impl Queue {
             replayed_total: self.totals.replayed,
             leases_expired_total: self.totals.leases_expired,
             duplicates_total: self.totals.duplicates,
+            paused: self.in_force().cloned(),
         }
     }
 

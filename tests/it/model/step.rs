@@ -4,6 +4,7 @@ use bytes::Bytes;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::DeadFilter;
 use leaseq::domain::idempotency::Repeatable;
+use leaseq::domain::pause::{Pause, PauseMode};
 use leaseq::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig};
 use leaseq::domain::retry::{Jitter, RetryConfig, Strategy as Growth, Thousandths};
 use leaseq::domain::settle::RetryAfter;
@@ -100,6 +101,8 @@ pub enum Step {
         state: Option<TaskState>,
         page: usize,
     },
+    /// What is stopped until when; nothing, to resume.
+    Pause(Option<(PauseMode, Retry)>),
     /// The queue goes, and is made anew.
     Delete(QueueConfig),
 }
@@ -219,6 +222,19 @@ impl Retry {
         }
     }
 
+    /// `Now` leaves the end open.
+    pub fn pause(self, mode: PauseMode, now: Millis) -> Pause {
+        Pause {
+            mode,
+            until: match self {
+                Self::Now => None,
+                Self::After(ms) => Some(now.plus(ms)),
+                Self::At(_) => self.instant(now),
+            },
+            reason: None,
+        }
+    }
+
     pub fn retry_after(self, now: Millis) -> RetryAfter {
         match self {
             Self::Now => RetryAfter::None,
@@ -329,6 +345,7 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
             .prop_map(|(whose, priority, when)| Step::Change { whose: whose[0], priority, when }),
         1 => (option::weighted(0.9, select(TaskState::ALL.to_vec())), select(vec![1, 3, 256]))
             .prop_map(|(state, page)| Step::Purge { state, page }),
+        2 => option::weighted(0.5, (select(PauseMode::ALL.to_vec()), retry())).prop_map(Step::Pause),
         1 => prop_oneof![2 => Just(Step::Flush), 1 => config().prop_map(Step::Delete)],
     ]
     .boxed()
@@ -368,11 +385,20 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
         option::of(select(vec![0, 1])),
         option::of(select(vec![1_000, 40_000])),
         option::of(select(vec![1_000, 10_000])),
+        option::weighted(0.2, select(vec![2, 6])),
     );
     (policy, order, aging_ms, keep, bounds, names_config())
         .prop_map(
             |((max_attempts, lease_ms, retry), order, aging_ms, keep, bounds, names)| {
-                let (dead, completed_max, completed_ms, max_deferrals, max_lease_ms, idempotency_ms) = bounds;
+                let (
+                    dead,
+                    completed_max,
+                    completed_ms,
+                    max_deferrals,
+                    max_lease_ms,
+                    idempotency_ms,
+                    max_tasks,
+                ) = bounds;
                 let (dead_max_size, dead_max_age_ms, dead_on_full) = dead;
                 QueueConfig {
                     lease_ms,
@@ -392,6 +418,8 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
                     completed_bytes: None,
                     idempotency_ms,
                     idempotency_max: None,
+                    max_tasks,
+                    max_bytes: None,
                     names,
                 }
             },

@@ -124,6 +124,8 @@ impl World {
             replica: REPLICA,
             again,
             all_or_none: false,
+            names_epoch: 0,
+            asked_names: &[],
             tasks,
         };
         match self.call(&op) {

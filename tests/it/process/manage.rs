@@ -97,6 +97,44 @@ fn many_are_counted_first_and_then_cancelled() {
 }
 
 #[test]
+fn queues_are_paused_and_resumed() {
+    let (service, _dir) = service();
+    enqueue(&service, &[]);
+    let until = "2126-01-01T00:00:00Z";
+    expect(&service, &["queues", "pause", "q", "--until", until], 1);
+    let until = leaseq::domain::Millis::local().plus(3_600_000).to_string();
+    let paused = expect(
+        &service,
+        &[
+            "queues", "pause", "q", "--mode", "both", "--until", &until, "--reason", "the move",
+        ],
+        0,
+    );
+    assert!(
+        paused.starts_with("queue\tq\npaused\tboth\nsince\t")
+            && paused.ends_with(&format!("until\t{until}\nreason\tthe move\n")),
+        "{paused}"
+    );
+    expect(&service, &["enqueue", "q"], 6);
+    expect(&service, &["lease", "q", "--wait", "0", "--exit-empty"], 3);
+    let stats = expect(&service, &["stats", "q"], 0);
+    assert!(stats.contains("paused\tboth\n"), "{stats}");
+    let listed = expect(&service, &["stats"], 0);
+    assert_eq!(listed.trim_end().rsplit('\t').next(), Some("both"), "{listed}");
+
+    let paused = expect(&service, &["queues", "pause", "q", "--json"], 0);
+    assert!(paused.contains("\"paused\":{\"mode\":\"lease\","), "{paused}");
+    assert_eq!(
+        expect(&service, &["queues", "resume", "q"], 0),
+        "queue\tq\npaused\t-\n"
+    );
+    expect(&service, &["lease", "q"], 0);
+    expect(&service, &["queues", "pause", "nobody"], 5);
+    expect(&service, &["queues", "resume", "nobody"], 5);
+    expect(&service, &["queues", "pause", "q", "--mode", "all"], 2);
+}
+
+#[test]
 fn queues_are_set_shown_purged_and_deleted() {
     let (service, _dir) = service();
     let set = expect(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use leaseq::domain::fingerprint::DeadGroup;
 use leaseq::domain::limits::DEAD_GROUPS_MAX;
-use leaseq::domain::queue::{OnFull, QueueConfig};
+use leaseq::domain::queue::{Full, OnFull, QueueConfig};
 use leaseq::domain::settle::Nack;
 use leaseq::domain::task::{Enqueued, Json, NotEnqueued, TaskError};
 use leaseq::domain::{Millis, NewTask, TaskId, TaskState};
@@ -181,7 +181,7 @@ async fn a_queue_that_rejects_accepts_nothing_while_its_dead_letters_are_full() 
         let before = queue.snapshot();
         let refused = [task(), task()];
         let told = queue.told(&queue.enqueue_op(&refused, false)).await;
-        assert_eq!(told, vec![Err(NotEnqueued::Full); 2]);
+        assert_eq!(told, vec![Err(NotEnqueued::Full(Full::DeadLetters)); 2]);
         assert_eq!(queue.snapshot(), before, "a refused enqueue leaves no mark");
         // Those that were accepted before still die, and the bound still holds.
         queue.at(9);

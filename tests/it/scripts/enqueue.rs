@@ -143,6 +143,8 @@ async fn an_enqueue_resolved_with_another_config_is_told_the_present_one() {
         replica: REPLICA,
         again: false,
         all_or_none: false,
+        names_epoch: 0,
+        asked_names: &[],
         tasks: &[task()],
     };
     let before = queue.snapshot();

@@ -5,7 +5,7 @@
 
 use leaseq::domain::NewTask;
 use leaseq::domain::idempotency::Repeatable;
-use leaseq::domain::queue::{OnFull, QueueConfig};
+use leaseq::domain::queue::{Full, OnFull, QueueConfig};
 use leaseq::domain::task::{Made, NotEnqueued};
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};
 
@@ -61,7 +61,10 @@ async fn what_is_refused_for_want_of_room_leaves_nothing() {
     for all_or_none in [false, true] {
         let mut op = queue.enqueue_op(&batch, false);
         op.all_or_none = all_or_none;
-        assert_eq!(queue.told(&op).await, vec![Err(NotEnqueued::Full); 4]);
+        assert_eq!(
+            queue.told(&op).await,
+            vec![Err(NotEnqueued::Full(Full::DeadLetters)); 4]
+        );
         assert_eq!(queue.snapshot(), before);
     }
     queue.configure(config(OnFull::EvictOldest)).await;
@@ -96,10 +99,10 @@ async fn what_makes_no_task_is_not_refused_for_want_of_room() {
         made,
         [
             Ok((Made::Duplicate, false)),
-            Err(&NotEnqueued::Full),
+            Err(&NotEnqueued::Full(Full::DeadLetters)),
             Ok((Made::Replacement, false)),
             Ok((Made::Task, true)),
-            Err(&NotEnqueued::Full),
+            Err(&NotEnqueued::Full(Full::DeadLetters)),
         ]
     );
     assert_eq!(queue.overview().await.accepted_total, accepted);
@@ -118,6 +121,6 @@ async fn an_atomic_batch_of_which_one_has_no_room_is_refused_as_a_whole() {
     let mut op = queue.enqueue_op(&batch, false);
     op.all_or_none = true;
     let told = queue.told(&op).await;
-    assert_eq!(told[1], Err(NotEnqueued::Full));
+    assert_eq!(told[1], Err(NotEnqueued::Full(Full::DeadLetters)));
     assert_eq!(queue.snapshot(), before);
 }

@@ -3,6 +3,7 @@
 use deadpool_redis::redis::cmd;
 use leaseq::domain::Priority;
 use leaseq::domain::change::{Cancelled, Change, When};
+use leaseq::domain::pause::Pause;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::store::StoreError;
@@ -13,6 +14,7 @@ use leaseq::store::ops::configure::ConfigureOp;
 use leaseq::store::ops::delete::{DeleteOp, What};
 use leaseq::store::ops::discard::DiscardOp;
 use leaseq::store::ops::patch::PatchOp;
+use leaseq::store::ops::pause::PauseOp;
 use leaseq::store::ops::purge::PurgeOp;
 
 use crate::support::queue::{Queue, REPLICA, delayed, failure_after, grouped, rejection, task};
@@ -134,6 +136,27 @@ async fn a_full_store_still_cancels_purges_and_deletes() {
     }
     bound_memory(&queue, 0);
     queue.clear();
+}
+
+/// I23: whoever must stop a queue whose store is full can, and can let it go on.
+#[tokio::test]
+async fn a_full_store_is_still_paused_and_resumed() {
+    let queue = Queue::start().await;
+    queue.put(task()).await;
+    fill(&queue);
+    let said = Pause {
+        reason: Some("it is full".to_owned()),
+        ..Pause::default()
+    };
+    for pause in [Some(&said), None] {
+        let op = PauseOp {
+            replica: REPLICA,
+            pause,
+        };
+        queue.call(&op).await.expect("the queue exists");
+        assert_eq!(queue.overview().await.paused.is_some(), pause.is_some());
+    }
+    assert_eq!(queue.lease(1).await.len(), 1);
 }
 
 /// I1: a waiting replica is noted on a full store too.

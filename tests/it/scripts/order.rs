@@ -169,7 +169,7 @@ async fn a_changed_order_holds_for_every_lane_of_large_and_many_groups() {
     };
     // Low priorities last in strict order, first in fifo order.
     let mut tasks: Vec<_> = (0..2_500)
-        .map(|n| in_group("large", format!("n{n}"), n / 250))
+        .map(|n| in_group("large", format!("n{}", n % 500), n / 250))
         .collect();
     tasks.extend((0..300).map(|n| in_group(&format!("g{n}"), "mail".to_owned(), 10)));
     for (ms, batch) in tasks.chunks(250).enumerate() {

@@ -149,6 +149,7 @@ async fn a_plain_ready_task_is_a_record_and_a_list_entry() {
         [
             "fresh:10/default/",
             "heads:",
+            "named",
             "names:default",
             "q",
             "rec",

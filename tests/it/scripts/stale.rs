@@ -14,6 +14,12 @@ use crate::support::queue::{Held, Queue, T0, failure, grouped, named, task};
 
 /// As a purge would: the record goes, its entry in the lane stays.
 fn purge(queue: &Queue, ids: &[TaskId]) {
+    let record = |id: &TaskId| -> f64 {
+        queue
+            .redis
+            .command(cmd("HSTRLEN").arg(queue.key("rec")).arg(id.as_bytes()))
+    };
+    let bytes: f64 = ids.iter().map(record).sum();
     let mut purge = pipe();
     for id in ids {
         purge.cmd("HDEL").arg(queue.key("rec")).arg(id.as_bytes());
@@ -26,6 +32,7 @@ fn purge(queue: &Queue, ids: &[TaskId]) {
         .arg(count);
     let _: () = queue.redis.pipeline(&purge);
     queue.redis.add_to_state("emails", "ready", -f64::from(count));
+    queue.redis.add_to_state("emails", "unfinished_bytes", -bytes);
 }
 
 async fn put(queue: &Queue, tasks: usize, like: impl Fn() -> NewTask) -> Vec<TaskId> {

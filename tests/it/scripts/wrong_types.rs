@@ -6,6 +6,7 @@ use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::idempotency::Repeatable;
+use leaseq::domain::pause::Pause;
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::Json;
@@ -22,6 +23,7 @@ use leaseq::store::ops::follow::FollowOp;
 use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::nack::NackOp;
 use leaseq::store::ops::patch::PatchOp;
+use leaseq::store::ops::pause::PauseOp;
 use leaseq::store::ops::purge::PurgeOp;
 use leaseq::store::ops::purge_dead::PurgeDeadOp;
 use leaseq::store::ops::release::{How, ReleaseOp};
@@ -76,6 +78,8 @@ enum Call {
     Prioritise,
     PutOff,
     RunNow,
+    Pause,
+    Resume,
     Purge,
     Discard,
     Delete,
@@ -291,6 +295,14 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
             };
             queue.try_call(&op).await.map(drop)
         }
+        Call::Pause | Call::Resume => {
+            let pause = Pause::default();
+            let op = PauseOp {
+                replica: REPLICA,
+                pause: matches!(call, Call::Pause).then_some(&pause),
+            };
+            queue.try_call(&op).await.map(drop)
+        }
         Call::CancelReady => cancel(&[scene.ready]).await,
         Call::CancelScheduled => cancel(&[scene.scheduled]).await,
         Call::CancelLeased => cancel(&[scene.leased.task]).await,
@@ -374,16 +386,22 @@ async fn keys_needed(
 
 /// What each call needs: the answer to "what does this script touch?".
 const NEEDED: &[(Call, &str)] = &[
-    (Call::Enqueue, "state rec pay due fresh"),
-    (Call::EnqueueToNewLane, "state rec turn names"),
-    (Call::EnqueueToExpire, "state rec due expiry turn back heads"),
-    (Call::EnqueueAgain, "state rec mark mark_old fresh"),
-    (Call::EnqueueUnique, "state q rec uniq uniq_at fresh"),
-    (Call::EnqueueDuplicate, "state q rec due leased dead res uniq"),
-    (Call::EnqueueRepeatable, "state q rec idem idem_at fresh"),
+    (Call::Enqueue, "state rec pay due named fresh"),
+    (Call::EnqueueToNewLane, "state rec turn named names"),
+    (
+        Call::EnqueueToExpire,
+        "state rec due expiry turn named back heads",
+    ),
+    (Call::EnqueueAgain, "state rec mark mark_old named fresh"),
+    (Call::EnqueueUnique, "state q rec uniq uniq_at named fresh"),
+    (
+        Call::EnqueueDuplicate,
+        "state q rec due leased dead res uniq named",
+    ),
+    (Call::EnqueueRepeatable, "state q rec idem idem_at named fresh"),
     (
         Call::Replace,
-        "state q rec pay mut due leased dead res turn uniq stale fresh back heads names",
+        "state q rec pay mut due leased dead res turn uniq stale named fresh back heads names",
     ),
     (
         Call::Lease,
@@ -442,11 +460,11 @@ const NEEDED: &[(Call, &str)] = &[
     ),
     (
         Call::Replay,
-        "state q rec pay mut hist due dead res turn mark uniq uniq_at letter alike print back heads",
+        "state q rec pay mut hist due dead res turn mark uniq uniq_at named letter alike print back heads",
     ),
     (
         Call::ReplayForLater,
-        "state q rec pay mut hist due dead res mark uniq uniq_at letter alike print",
+        "state q rec pay mut hist due dead res mark uniq uniq_at named letter alike print",
     ),
     (
         Call::PurgeDead,
@@ -478,6 +496,8 @@ const NEEDED: &[(Call, &str)] = &[
     ),
     (Call::Discard, "state rec pay mut hist done res"),
     (Call::Delete, "state due leased dead turn"),
+    (Call::Pause, "state q"),
+    (Call::Resume, "state q"),
 ];
 
 /// I5

@@ -189,6 +189,12 @@ impl Queue {
         (self.version, self.config) = (version, config);
     }
 
+    /// The queue was deleted: makes it with its config again.
+    pub async fn made_anew(&mut self) {
+        self.version = 0;
+        self.configure(self.config.clone()).await;
+    }
+
     pub async fn reorder(&self) {
         let mut cursor = "0".to_owned();
         loop {
@@ -210,6 +216,8 @@ impl Queue {
             replica: REPLICA,
             again,
             all_or_none: false,
+            names_epoch: 0,
+            asked_names: &[],
             tasks,
         }
     }
@@ -232,6 +240,13 @@ impl Queue {
         let id = task.id;
         self.enqueue(&[task]).await;
         id
+    }
+
+    /// Enqueues one task in vain.
+    pub async fn put_none(&self, task: NewTask) -> NotEnqueued {
+        let tasks = [task];
+        let mut told = self.told(&self.enqueue_op(&tasks, false)).await;
+        told.remove(0).expect_err("it is refused")
     }
 
     pub fn lease_op<'a>(&self, names: &'a [TaskName], wishes: &'a [Wish]) -> LeaseOp<'a> {

@@ -19,6 +19,8 @@ pub struct Lane {
 /// A record's facts.
 pub struct Task {
     pub tick: u64,
+    /// Of the record.
+    pub bytes: usize,
     pub big: bool,
     pub expires_at: Option<u64>,
     pub lane: Lane,
@@ -91,6 +93,8 @@ pub struct Raw {
     pub repeats: BTreeMap<Bytes, u64>,
     pub repeat_ends: Vec<(u64, Bytes)>,
     pub turn: BTreeMap<String, f64>,
+    /// Names that tasks may have, and when one of them last came.
+    pub named: BTreeMap<String, f64>,
     /// How many entries of a lane's list are counted as left behind.
     pub stale: BTreeMap<Lane, u64>,
     pub fresh: BTreeMap<Lane, Vec<Entry>>,
@@ -182,6 +186,7 @@ impl Raw {
             requests,
             request_ends,
             turn,
+            named: redis.command(cmd("ZRANGE").arg(key("named")).arg(0).arg(-1).arg("WITHSCORES")),
             expiry: redis
                 .command::<Scores<Bytes>>(cmd("ZRANGE").arg(key("expiry")).arg(0).arg(-1).arg("WITHSCORES"))
                 .into_iter()
@@ -403,6 +408,7 @@ fn task(bytes: &[u8]) -> Task {
         (flags & 64 != 0).then(|| (char::from(bytes[group_end]), text(&bytes[short(group_end + 1)])));
     Task {
         tick: number(&bytes[..7]),
+        bytes: bytes.len(),
         big: flags & 32 != 0,
         expires_at,
         lane: Lane {

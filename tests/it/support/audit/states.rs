@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leaseq::domain::TaskId;
+use leaseq::domain::limits::NAMES_MAX;
 
 use super::Problems;
 use super::raw::{Entry, Lane, Raw};
@@ -64,6 +65,8 @@ pub fn check(raw: &Raw, problems: &mut Problems) {
     }
     check_parts(raw, problems);
     conserved(raw, ready, problems);
+    weighed(raw, problems);
+    named(raw, problems);
 }
 
 /// A fresh entry is live while nothing has happened to its task.
@@ -147,5 +150,34 @@ fn conserved(raw: &Raw, ready: usize, problems: &mut Problems) {
             "I3: ready is counted as {}, the lanes hold {ready}",
             raw.number("ready")
         )
+    });
+}
+
+/// I28: the names of what is unfinished are known, and no more than there may be.
+fn named(raw: &Raw, problems: &mut Problems) {
+    let names = raw.named.len();
+    problems.check(names <= NAMES_MAX, || format!("I28: {names} names are known"));
+    let unfinished = |id: &&TaskId| !raw.results.contains_key(id) && !raw.dead.contains_key(id);
+    for id in raw.tasks.keys().filter(unfinished) {
+        let name = &raw.tasks[id].lane.name;
+        problems.check(raw.named.contains_key(name), || {
+            format!("I28: nobody knows that {id} has the name {name}")
+        });
+    }
+}
+
+/// I28: what is unfinished is counted with all its bytes.
+fn weighed(raw: &Raw, problems: &mut Problems) {
+    let unfinished = |id: &&TaskId| !raw.results.contains_key(id) && !raw.dead.contains_key(id);
+    let apart = |id: &TaskId| raw.payloads.get(id).copied().unwrap_or(0);
+    let bytes: usize = raw
+        .tasks
+        .keys()
+        .filter(unfinished)
+        .map(|id| raw.tasks[id].bytes + apart(id))
+        .sum();
+    let counted = raw.number("unfinished_bytes");
+    problems.check(counted == bytes as u64, || {
+        format!("I28: unfinished tasks have {bytes} bytes, {counted} are counted")
     });
 }

@@ -1,0 +1,158 @@
+//! Pause and resume: what producers or workers may do with a queue is stopped, and goes on.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::limits::PAUSE_REASON_BYTES_MAX;
+use crate::domain::pause::{Pause, PauseMode, Paused};
+use crate::domain::{Millis, QueueName};
+use crate::engine::NotPaused;
+use crate::http::Api;
+use crate::http::body::JsonBody;
+use crate::http::field::{At, Field, Label, Object, Parsed, Word, Wrong, shape};
+use crate::http::json;
+use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::{Code, Problem};
+use crate::http::tasks::EmptyRequest;
+use crate::http::tasks::new_task::{RUN_AT_KIND, TOO_FAR, is_too_far};
+use crate::http::wire;
+
+const MODE: Field<Word<PauseMode>> = Field::new(
+    "mode",
+    Word {
+        words: &[
+            ("lease", PauseMode::Lease),
+            ("enqueue", PauseMode::Enqueue),
+            ("both", PauseMode::Both),
+        ],
+    },
+    "`lease`: nothing is granted. `enqueue`: no new task is accepted.",
+)
+.or("\"lease\"");
+const REASON: Field<Label> = Field::new(
+    "reason",
+    Label {
+        bytes_max: PAUSE_REASON_BYTES_MAX,
+    },
+    "For whoever wonders.",
+);
+const UNTIL: Field<Parsed<Millis>> = Field::new(
+    "until",
+    RUN_AT_KIND,
+    "It ends then by itself, at most 365 days ahead; unless given, somebody resumes the queue.",
+);
+
+shape! {
+    /// What to stop.
+    PauseRequest: MODE, REASON, UNTIL
+}
+
+/// A pause in force.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Pause)]
+pub(in crate::http) struct PausedAnswer {
+    /// `lease`, `enqueue` or `both`.
+    mode: &'static str,
+    #[schema(value_type = wire::Instant)]
+    since: Millis,
+    /// When it ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    until: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+}
+
+impl From<Paused> for PausedAnswer {
+    fn from(paused: Paused) -> Self {
+        Self {
+            mode: paused.mode.word(),
+            since: paused.since,
+            until: paused.until,
+            reason: paused.reason,
+        }
+    }
+}
+
+/// A queue, and what of it is stopped.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PauseState)]
+pub(in crate::http) struct PauseAnswer {
+    #[schema(value_type = wire::Name)]
+    queue: QueueName,
+    /// Null: nothing is stopped.
+    #[schema(required = true)]
+    paused: Option<PausedAnswer>,
+}
+
+impl PauseAnswer {
+    pub(in crate::http) fn of(queue: QueueName, paused: Option<Paused>) -> Self {
+        Self {
+            queue,
+            paused: paused.map(PausedAnswer::from),
+        }
+    }
+}
+
+problem_set! { PauseProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
+
+/// Pause a queue.
+///
+/// From the answer on nothing is granted, or accepted, through any replica. What is leased stays leased and can be settled; due times,
+/// expiries and what operators do go on. A queue that is paused already is paused as this says, and keeps its `since`.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/pause", operation_id = "pause", tag = "queues", params(QueuePath),
+    request_body(content = PauseRequest, example = json!({"mode": "lease", "reason": "the mail provider is down"})),
+    responses((status = 200, description = "It is paused", body = PauseAnswer), PauseProblems),
+)]
+pub(in crate::http) async fn pause(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let mut wrong = Wrong::default();
+    let fields = json::open(json::text(&body)?, None)?;
+    let mut object = Object::new(fields, PauseRequest::SHAPE, At::Root, &mut wrong);
+    let pause = Pause {
+        mode: object.take(&MODE, &mut wrong).unwrap_or_default(),
+        until: object.take(&UNTIL, &mut wrong),
+        reason: object.take(&REASON, &mut wrong).map(Into::into),
+    };
+    if pause.until.is_some_and(is_too_far) {
+        wrong.add(At::Field(&At::Root, UNTIL.name), TOO_FAR);
+    }
+    wrong.into_result()?;
+
+    let paused = api
+        .engine()?
+        .pause(&queue, pause)
+        .await?
+        .ok_or_else(|| Code::QueueUnknown.problem())?
+        .map_err(|NotPaused::Past| Problem::at("/until", "is past: it would be over already"))?;
+    Ok(Json(PauseAnswer::of(queue, Some(paused))).into_response())
+}
+
+/// Resume a queue.
+///
+/// Those who wait for a task are woken. Tasks kept their places and their `ready_at`. A queue that is not paused stays as it is.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/resume", operation_id = "resume", tag = "queues", params(QueuePath),
+    responses((status = 200, description = "It is not paused", body = PauseAnswer), PauseProblems),
+)]
+pub(in crate::http) async fn resume(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    EmptyRequest::check(&body)?;
+    api.engine()?
+        .resume(&queue)
+        .await?
+        .ok_or_else(|| Code::QueueUnknown.problem())?;
+    Ok(Json(PauseAnswer::of(queue, None)).into_response())
+}

@@ -1,0 +1,28 @@
+-- pause: an operator stops leases, enqueues or both, or lets them go on.
+--
+-- ARGV   1 replica  2 what is stopped from now on, in bits: 1 leases, 2 enqueues; 0: nothing  3 until when in ms, or 0  4 reason or ''
+-- Reply  "paused", now, how many tasks are ready if leases may take them again, else 0, since when it is paused
+--        "past", now: it would be over already; nothing was written
+--        "absent" when the queue does not exist
+-- Keeps  I5 I23. No task moves: each keeps the place and the ready_at that it had. A change of what is stopped counts as the same pause.
+-- Uses   paused rotation
+-- Flags  allow-oom
+
+if not read_queue() then return { 'absent' } end
+local me, what, until_ms, reason = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+if until_ms > 0 and until_ms <= NOW then return { 'past', NOW } end
+
+local before, since = is_paused(PAUSE_LEASE), NOW
+if paused_now() > 0 then since = tonumber(call('HGET', Q, 'paused_at')) or NOW end
+call('HLEN', Q)
+
+if what == 0 then
+  forget_pause()
+else
+  queue.paused, queue.paused_until = what, until_ms
+  call('HSET', Q, 'paused_at', since, 'pause_reason', reason)
+end
+local ready = before and not is_paused(PAUSE_LEASE) and queue.ready or 0
+wake(me, ready)
+write_queue()
+return { 'paused', NOW, ready, since }

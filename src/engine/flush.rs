@@ -100,7 +100,7 @@ impl Committer {
             let (version, config) = line.config.clone();
             let tasks: Vec<&NewTask> = enqueues.iter().flat_map(|job| &job.tasks).collect();
             let (again, all_or_none) = (first.again, first.all_or_none);
-            let (names_epoch, asked_names) = line.names.to_ask(&tasks, Instant::now());
+            let (names_epoch, asked_names) = line.names.unknown(&tasks, Instant::now());
             batch.push(
                 &keys,
                 &EnqueueOp {

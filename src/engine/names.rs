@@ -29,7 +29,7 @@ impl KnownNames {
     }
 
     /// The epoch, and the names of these tasks that are to be asked for, each once.
-    pub(super) fn to_ask(&mut self, tasks: &[&NewTask], now: Instant) -> (u64, Vec<TaskName>) {
+    pub(super) fn unknown(&mut self, tasks: &[&NewTask], now: Instant) -> (u64, Vec<TaskName>) {
         if now.saturating_duration_since(self.since) >= ASK_EVERY {
             *self = Self::none();
         }
@@ -67,7 +67,7 @@ mod tests {
 
     fn asked_at(known: &mut KnownNames, now: Instant, names: &[&str]) -> (u64, Vec<String>) {
         let tasks: Vec<_> = names.iter().map(|name| task(name)).collect();
-        let (epoch, ask) = known.to_ask(&tasks.iter().collect::<Vec<_>>(), now);
+        let (epoch, ask) = known.unknown(&tasks.iter().collect::<Vec<_>>(), now);
         (epoch, ask.iter().map(ToString::to_string).collect())
     }
 

@@ -136,8 +136,14 @@ async fn there_is_room_again_when_a_task_ends_however_it_ends() {
         let id = queue.put(sized(2_000 + way * 100)).await;
         assert_eq!(queue.put_none(task()).await, NotEnqueued::Full(Full::Tasks));
         match way {
-            0 => drop(queue.ack_with(&queue.lease_one().await.lease, Some("1")).await),
-            1 => drop(queue.nack_with(&queue.lease_one().await.lease, rejection()).await),
+            0 => {
+                let held = queue.lease_one().await;
+                queue.ack_with(&held.lease, Some("1")).await;
+            }
+            1 => {
+                let held = queue.lease_one().await;
+                queue.nack_with(&held.lease, rejection()).await;
+            }
             2 => {
                 let held = queue.lease_one().await;
                 cancel(&queue, id).await;

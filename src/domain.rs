@@ -6,6 +6,7 @@ pub mod checkup;
 pub mod dead;
 pub mod durability;
 pub mod explain;
+pub mod gate;
 pub mod id;
 pub mod lease;
 pub mod limits;

@@ -136,6 +136,9 @@ fn routes() -> OpenApiRouter<Api> {
             queues::delete::delete
         ))
         .routes(routes!(queues::purge::purge))
+        .routes(routes!(queues::hold::hold_queue, queues::hold::unhold_queue))
+        .routes(routes!(queues::hold::hold_name, queues::hold::unhold_name))
+        .routes(routes!(queues::hold::hold_group, queues::hold::unhold_group))
         .routes(routes!(queues::stats::stats))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::dead_letter, dead_letters::purge_one))

@@ -8,6 +8,7 @@ mod confirm;
 pub mod conn;
 pub mod embedded;
 pub mod error;
+mod gates;
 mod keyring;
 pub mod keys;
 pub mod ops;

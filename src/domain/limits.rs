@@ -71,6 +71,18 @@ pub const ERROR_FILTER_BYTES_MAX: usize = 256;
 
 /// Names with an entry of their own in one queue's config.
 pub const NAMES_MAX: usize = 1000;
+/// Groups with an entry of their own in each of one queue's `group_weights` and `group_limits`.
+pub const GROUPS_MAX: usize = 1000;
+/// Weight of a group, beside those of weight 1.
+pub const GROUP_WEIGHT_MIN: f64 = 0.1;
+pub const GROUP_WEIGHT_MAX: f64 = 100.0;
+/// Grants per second, tokens of a bucket and leased tasks that a limit may allow.
+pub const RATE_PER_SECOND_MIN: f64 = 0.00001;
+pub const RATE_PER_SECOND_MAX: f64 = 1_000_000.0;
+pub const BURST_MAX: f64 = 1_000_000.0;
+pub const LEASED_MAX: u64 = 1_000_000;
+/// Milliseconds for which an operator may hold a queue, a name or a group.
+pub const HOLD_MS_MAX: u64 = 365 * 86_400 * 1000;
 /// Queues of one service, unless configured.
 pub const QUEUES_MAX_DEFAULT: usize = 10_000;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::TaskName;
+use super::gate::{Limits, Positive};
 
 /// Which task of a group is next. Redis keeps the place in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -78,6 +79,14 @@ pub struct QueueConfig {
     pub completed_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_bytes: Option<u64>,
+    /// Turns of a group beside one of weight 1; `"*"` stands for each group without an entry of its own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub group_weights: BTreeMap<String, Positive>,
+    #[serde(skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    /// Per group; `"*"` stands for each group without an entry of its own, but not for tasks without a group.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub group_limits: BTreeMap<String, Limits>,
     /// Per task name; `"*"` stands for each name without an entry of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, NameConfig>,
@@ -91,6 +100,8 @@ pub struct NameConfig {
     pub lease_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
 }
 
 /// What the server does where nothing was set. Scripts get these values; they have none of their own.
@@ -152,6 +163,7 @@ mod tests {
         let name = |lease_ms, max_attempts| NameConfig {
             lease_ms,
             max_attempts,
+            ..NameConfig::default()
         };
         let config = QueueConfig {
             max_attempts: Some(3),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::SettleOutcome;
 use super::failure::Failure;
+use super::lease::EmptyReason;
 use crate::domain::settle::Settle;
 use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskName};
@@ -75,7 +76,9 @@ pub(super) struct Grants {
     pub(super) grants: Vec<Grant>,
     /// Of an earlier call with the same `request_id`, whose caller may hold them: they are never given back.
     pub(super) recalled: bool,
-    /// Of an empty answer: when the first scheduled task becomes ready.
+    /// Of an empty answer.
+    pub(super) reason: EmptyReason,
+    /// Of an empty answer: when the first scheduled task becomes ready, or a gate may let tasks through.
     pub(super) retry_after: Option<Duration>,
     pub(super) home: mpsc::Sender<Command>,
 }

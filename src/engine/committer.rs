@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::command::{Command, EnqueueJob, Grants, LeaseJob, Watch};
 use super::failure::Failure;
+use super::lease::EmptyReason;
 use super::line::{Ending, Item, Line};
 use super::looks::{FALLBACK, sleep_until};
 use super::redis_clock::RedisClock;
@@ -323,8 +324,12 @@ impl Committer {
 
     pub(super) fn answer_empty(&self, queue: &QueueName, job: LeaseJob) {
         let mut grants = self.no_grants(queue);
-        let first_due = self.lines.get(queue).and_then(|line| line.first_due);
-        grants.retry_after = first_due.map(|at| at.saturating_duration_since(Instant::now()));
+        if let Some(line) = self.lines.get(queue) {
+            let (shut, look_at) = line.shut.of(&job.names).unzip();
+            grants.reason = shut.map_or(EmptyReason::Empty, EmptyReason::Shut);
+            let soonest = [line.first_due, look_at.flatten()].into_iter().flatten().min();
+            grants.retry_after = soonest.map(|at| at.saturating_duration_since(Instant::now()));
+        }
         let _ = job.reply.send(Ok(grants));
     }
 
@@ -345,6 +350,7 @@ impl Committer {
             asked_at,
             grants,
             recalled: false,
+            reason: EmptyReason::Empty,
             retry_after: None,
             home: self.me.clone(),
         }

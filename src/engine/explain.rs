@@ -35,14 +35,17 @@ impl Engine {
                 leased,
                 leased_at,
                 hungry,
+                shut,
             } => {
                 let waiting = self.workers_waiting(queue, Some(name)).await?;
                 let elsewhere = is_hungry_elsewhere(&hungry, &self.settings().replica);
-                let mut reasons = Vec::new();
+                let is_shut = !shut.is_empty();
+                let mut reasons = shut;
                 if waiting == 0 && !elsewhere && leased == 0 && !is_recent(leased_at, now) {
                     reasons.push(WaitReason::NoWorker);
                 }
-                if groups > 0 {
+                // Behind a shut gate nobody has a turn.
+                if groups > 0 && !is_shut {
                     reasons.push(WaitReason::Turn { groups });
                 }
                 if lanes > 0 || ahead.tasks > 0 {

@@ -330,6 +330,7 @@ impl Committer {
     ) {
         match outcome {
             Ok(Ok(settles)) => {
+                self.line(queue).fresh += usize::try_from(settles.freed).unwrap_or(usize::MAX);
                 for (item, answer) in items.into_iter().zip(settles.answers) {
                     let id = item.op.0.task;
                     self.settle_answered(item.home, Ok(told(answer, |answer| read(id, answer))));
@@ -362,10 +363,11 @@ impl Committer {
             self.came_back(queue, settles, |done| (done.state, done.run_at));
         }
         let back = |lease, how| match how {
-            How::Release(retry_after) => Settle::Release(
+            How::Release(retry_after, hold) => Settle::Release(
                 lease,
                 Release {
                     retry_after,
+                    hold,
                     reason: None,
                 },
             ),
@@ -424,7 +426,7 @@ impl Committer {
         ) {
             Ok(Ok(swept)) => {
                 self.line(queue).fresh +=
-                    usize::try_from(swept.expired + swept.came_due).unwrap_or(usize::MAX);
+                    usize::try_from(swept.expired + swept.came_due + swept.freed).unwrap_or(usize::MAX);
                 self.due_at(queue, swept.next_at, swept.now);
             }
             Ok(Err(Absent)) => {}
@@ -447,48 +449,51 @@ impl Committer {
         answer: Result<Reply, StoreError>,
         asked_at: Instant,
     ) {
-        let (now, next_at, first_due, recalled, again, grants) = match lease_outcome(&jobs, seed, answer) {
-            Ok(Granted::Tasks {
-                now,
-                next_at,
-                first_due,
-                recalled,
-                again,
-                grants,
-            }) => (now, next_at, first_due, recalled, again, grants),
-            Ok(Granted::Absent) => return self.park(queue, jobs),
-            // Yet here somebody is: the clocks do not go together as was thought. They ask again, without a limit.
-            Ok(Granted::Late) => {
-                self.redis_clock.forget();
-                let line = self.line(queue);
-                for job in jobs.into_iter().rev() {
-                    line.leases.push_front(job);
+        let (now, next_at, first_due, recalled, shut, again, grants) =
+            match lease_outcome(&jobs, seed, answer) {
+                Ok(Granted::Tasks {
+                    now,
+                    next_at,
+                    first_due,
+                    recalled,
+                    shut,
+                    again,
+                    grants,
+                }) => (now, next_at, first_due, recalled, shut, again, grants),
+                Ok(Granted::Absent) => return self.park(queue, jobs),
+                // Yet here somebody is: the clocks do not go together as was thought. They ask again, without a limit.
+                Ok(Granted::Late) => {
+                    self.redis_clock.forget();
+                    let line = self.line(queue);
+                    for job in jobs.into_iter().rev() {
+                        line.leases.push_front(job);
+                    }
+                    return self.soil(queue);
                 }
-                return self.soil(queue);
-            }
-            // Nothing was granted, so those who can wait do. A named call may have grants from before: to end its wait with
-            // none would say that it has not.
-            Err(StoreError::NotApplied(why)) => {
-                let (waiting, asking): (Vec<_>, Vec<_>) = jobs
-                    .into_iter()
-                    .partition(|job| job.deadline.is_some() && job.wish.request_key.is_none());
-                for job in asking {
-                    let _ = job.reply.send(Err(Failure::NotApplied(why)));
+                // Nothing was granted, so those who can wait do. A named call may have grants from before: to end its wait with
+                // none would say that it has not.
+                Err(StoreError::NotApplied(why)) => {
+                    let (waiting, asking): (Vec<_>, Vec<_>) = jobs
+                        .into_iter()
+                        .partition(|job| job.deadline.is_some() && job.wish.request_key.is_none());
+                    for job in asking {
+                        let _ = job.reply.send(Err(Failure::NotApplied(why)));
+                    }
+                    return self.park(queue, waiting);
                 }
-                return self.park(queue, waiting);
-            }
-            Err(error) => {
-                let failure = Failure::from(error);
-                for job in jobs {
-                    let _ = job.reply.send(Err(failure.clone()));
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    for job in jobs {
+                        let _ = job.reply.send(Err(failure.clone()));
+                    }
+                    return;
                 }
-                return;
-            }
-        };
+            };
         self.redis_clock.told(now, Instant::now());
         let line = self.line(queue);
         line.fresh = line.fresh.saturating_sub(grants.len());
         let due_now = next_at.is_some_and(|at| at <= now);
+        let names = jobs.first().map_or(Vec::new(), |job| job.names.clone());
         let next_end = grants.iter().map(Grant::expires_at).min();
         let mut grants = grants.into_iter().peekable();
         let (mut satisfied, mut parked, mut retried) = (0, Vec::new(), Vec::new());
@@ -514,8 +519,15 @@ impl Committer {
         self.due_at(queue, next_at.into_iter().chain(next_end).min(), now);
         let line = self.line(queue);
         if !parked.is_empty() {
-            line.first_due = first_due.map(|at| Instant::now() + Duration::from_millis(at.since(now)));
+            let moment = |at: Millis| Instant::now() + Duration::from_millis(at.since(now));
+            line.first_due = first_due.map(moment);
+            let shut = shut.map(|shut| (shut.reason, shut.look_at.map(moment)));
+            line.shut.told(&names, shut);
+            if let Some((_, Some(look_at))) = shut {
+                self.look_at(queue, look_at, false);
+            }
         }
+        let line = self.line(queue);
         for job in retried.into_iter().rev() {
             line.leases.push_front(job);
         }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::command::{Command, LeaseJob, Watch};
 use super::{Engine, Failure, Granted, SettleOutcome};
+use crate::domain::gate::Reason;
 use crate::domain::settle::Settle;
 use crate::domain::{QueueName, TaskName, limits};
 use crate::store::ops::lease::Wish;
@@ -44,10 +45,8 @@ pub enum LeaseFrom {
 pub enum EmptyReason {
     Empty,
     Paused,
-    RateLimited,
-    Held,
-    ConcurrencyLimited,
-    BreakerOpen,
+    /// Ready tasks are kept back.
+    Shut(Reason),
 }
 
 impl EmptyReason {
@@ -55,10 +54,7 @@ impl EmptyReason {
         match self {
             Self::Empty => "empty",
             Self::Paused => "paused",
-            Self::RateLimited => "rate_limited",
-            Self::Held => "held",
-            Self::ConcurrencyLimited => "concurrency_limited",
-            Self::BreakerOpen => "breaker_open",
+            Self::Shut(reason) => reason.word(),
         }
     }
 }
@@ -145,7 +141,7 @@ impl Engine {
     ) -> Result<Leased, Failure> {
         let items_max = self.settings().script_items;
         let mut granted: Option<Granted> = None;
-        let mut retry_after = None;
+        let (mut reason, mut retry_after) = (EmptyReason::Empty, None);
         loop {
             let (tasks, bytes) = granted
                 .as_ref()
@@ -171,7 +167,7 @@ impl Engine {
             let answered = answer.await.unwrap_or(Err(Failure::Draining));
             let more = match (answered, &mut granted) {
                 (Ok(grants), _) => {
-                    retry_after = grants.retry_after;
+                    (reason, retry_after) = (grants.reason, grants.retry_after);
                     self.open(grants)
                 }
                 // What was granted before must reach the caller.
@@ -194,7 +190,6 @@ impl Engine {
                 break;
             }
         }
-        let reason = EmptyReason::Empty;
         Ok(granted.map_or(Leased::Empty { reason, retry_after }, Leased::Tasks))
     }
 
@@ -259,7 +254,7 @@ impl Engine {
                 }
             }
             drop(wake);
-            let mut soonest = None;
+            let mut soonest = (EmptyReason::Empty, None);
             for queue in queues {
                 let leased = match self.lease_one(queue, request, None).await {
                     // What was given back wakes whoever watches.
@@ -274,15 +269,13 @@ impl Engine {
                         }
                         return Ok(leased);
                     }
-                    Leased::Empty { retry_after, .. } => {
-                        soonest = [soonest, retry_after].into_iter().flatten().min();
-                    }
+                    Leased::Empty { reason, retry_after } => soonest = sooner(soonest, (reason, retry_after)),
                 }
             }
             let asked = Instant::now();
             let empty = || Leased::Empty {
-                reason: EmptyReason::Empty,
-                retry_after: soonest.map(|after: Duration| after.saturating_sub(asked.elapsed())),
+                reason: soonest.0,
+                retry_after: soonest.1.map(|after| after.saturating_sub(asked.elapsed())),
             };
             let Some(deadline) = deadline else {
                 return Ok(empty());
@@ -295,6 +288,17 @@ impl Engine {
             }
         }
     }
+}
+
+/// Of two empty queues the one that may have something first; where nobody can tell, the one that keeps tasks back.
+fn sooner(
+    one: (EmptyReason, Option<Duration>),
+    other: (EmptyReason, Option<Duration>),
+) -> (EmptyReason, Option<Duration>) {
+    let rank = |(reason, after): (EmptyReason, Option<Duration>)| {
+        (after.unwrap_or(Duration::MAX), reason == EmptyReason::Empty)
+    };
+    if rank(other) < rank(one) { other } else { one }
 }
 
 /// An order of the queues in which each comes first as often as its weight says (Efraimidis and Spirakis, 2006:

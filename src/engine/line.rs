@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::command::{EnqueueJob, LeaseJob};
+use super::shut_gates::ShutGates;
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::{Ack, Extend, Nack, Settle};
 use crate::domain::{Lease, Millis, QueueName, TaskId, TaskName, limits};
@@ -77,6 +78,8 @@ pub(super) struct Line {
     pub(super) hinted: Option<Millis>,
     /// When the first scheduled task becomes ready, as the last lease that fell short saw it.
     pub(super) first_due: Option<Instant>,
+    /// Why leases that fell short did, by their `names`.
+    pub(super) shut: ShutGates,
     /// Tasks that became ready in this flush, less those that were granted in it.
     pub(super) fresh: usize,
 }
@@ -96,6 +99,7 @@ impl Line {
             looked: None,
             hinted: None,
             first_due: None,
+            shut: ShutGates::default(),
             fresh: 0,
         }
     }
@@ -161,7 +165,7 @@ impl Line {
                 Ending::Worker(Settle::Release(lease, release)) => {
                     taken
                         .releases
-                        .push(item.map(|()| (lease, How::Release(release.retry_after))));
+                        .push(item.map(|()| (lease, How::Release(release.retry_after, release.hold))));
                 }
                 Ending::GiveBack(lease) => taken.releases.push(item.map(|()| (lease, How::GiveBack))),
             }

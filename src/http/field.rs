@@ -7,6 +7,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use super::problem::Code;
 
+pub(super) mod by_key;
 mod lists;
 mod nested;
 mod numbers;
@@ -16,9 +17,10 @@ mod shape;
 mod texts;
 mod wrong;
 
+pub(super) use by_key::{ByKey, Of};
 pub(super) use lists::{Headers, ListOf, Several};
 pub(super) use nested::{Nested, nested};
-pub(super) use numbers::{Integer, Seconds, number};
+pub(super) use numbers::{Decimal, Integer, Seconds, number};
 pub(super) use object::Object;
 pub(super) use plain::{Any, Flag, Later};
 pub(super) use shape::{object_schema, shape};

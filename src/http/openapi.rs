@@ -123,7 +123,7 @@ fn header_ref(name: &str) -> Ref {
         settle::error::ErrorRequest, dead_letters::filter::DeadLetterFilter,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,
-        queues::config::DeadLetterConfig, queues::config::RetentionConfig, queues::config::NameConfigRequest,
+        queues::config::DeadLetterConfig, queues::config::RetentionConfig, queues::config::NameConfigRequest, queues::gates::LimitsRequest,
         wire::Name, wire::Id, wire::Instant, wire::Duration, wire::Json, wire::State, wire::Count,
     )),
 )]

@@ -26,6 +26,8 @@ use crate::engine::{ConfigWrite, QueueInfo};
 
 pub(super) mod config;
 pub(super) mod delete;
+pub(super) mod gates;
+pub(super) mod hold;
 mod merge;
 mod precondition;
 pub(super) mod purge;

@@ -100,6 +100,22 @@ limits_answer! {
     bulk_tasks_max: usize = limits::BULK_TASKS_MAX;
     /// Names with an entry of their own in one queue's config.
     names_max: usize = limits::NAMES_MAX;
+    /// Groups with an entry of their own in each of one queue's `group_weights` and `group_limits`.
+    groups_max: usize = limits::GROUPS_MAX;
+    /// The least weight of a group.
+    group_weight_min: f64 = limits::GROUP_WEIGHT_MIN;
+    /// The most.
+    group_weight_max: f64 = limits::GROUP_WEIGHT_MAX;
+    /// The lowest `rate_per_second` of a limit.
+    rate_per_second_min: f64 = limits::RATE_PER_SECOND_MIN;
+    /// The highest.
+    rate_per_second_max: f64 = limits::RATE_PER_SECOND_MAX;
+    /// The highest `burst` of a limit.
+    burst_max: f64 = limits::BURST_MAX;
+    /// The highest `max_leased` of a limit.
+    leased_max: u64 = limits::LEASED_MAX;
+    /// For which an operator may hold a queue, a name or a group.
+    hold_seconds_max: Seconds = Seconds(limits::HOLD_MS_MAX);
 }
 
 problem_set! { ServiceProblems: ALWAYS }

@@ -17,6 +17,10 @@
 //! | `…:mark`, `…:mark_old` | hash | task id \[grant\] → how the lease ended (`lua/settle.lua`) | 5 to 11 min |
 //! | `…:req`, `…:req_at` | hash, zset | `request_id` → grants; → when they end | then |
 //! | `…:stale` | hash | lane → entries of its list whose tasks left otherwise than by a grant (`lua/waiting.lua`) | they are dropped |
+//! | `…:gates` | hash | `w<group>` → what a grant adds to its pass; scope → limits (`store/gates.rs`) | the config says nothing of it |
+//! | `…:gate` | hash | scope → tokens left, held until (`lua/gates.lua`) | the bucket is full and the hold over |
+//! | `…:counts` | hash | scope → leased tasks of a name or a group | there are none |
+//! | `…:shut` | zset | scope that keeps something back → when to look again | nothing waits there |
 //! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
 //! | `…:back:<lane>` | zset | tick, task id → place | the lane is empty |
 //! | `…:heads:<group>` | zset | `priority/name` → order score of the lane's head | the group has nothing ready |
@@ -45,10 +49,10 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 17;
+    pub const COUNT: usize = 21;
     pub const ROLES: [&'static str; Self::COUNT] = [
         "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark",
-        "mark_old", "req", "req_at", "stale",
+        "mark_old", "req", "req_at", "stale", "gates", "gate", "counts", "shut",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

@@ -14,6 +14,7 @@ pub mod discard;
 pub mod enqueue;
 pub mod explain;
 pub mod extend;
+pub mod hold;
 pub mod lease;
 pub mod list;
 pub mod nack;
@@ -67,10 +68,12 @@ pub enum Answer<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settles<T> {
     pub now: Millis,
+    /// Gates that may let tasks through again, which this call kept shut before: as many waiting leases are to look.
+    pub freed: u64,
     pub answers: Vec<Answer<T>>,
 }
 
-/// Reads `word, now, items…` of the settling scripts.
+/// Reads `word, now, freed, items…` of the settling scripts.
 fn settled<T>(
     mut reply: Reply,
     mut read: impl FnMut(&str, &mut Reply) -> Result<T, BadReply>,
@@ -80,7 +83,7 @@ fn settled<T>(
         "absent" => return Ok(Err(Absent)),
         _ => return Err(BadReply("a settle's word")),
     }
-    let now = reply.millis()?;
+    let (now, freed) = (reply.millis()?, reply.number()?);
     let mut answers = Vec::new();
     while !reply.is_empty() {
         let mut item = reply.array()?;
@@ -90,7 +93,7 @@ fn settled<T>(
             word => Answer::Done(read(word, &mut item)?),
         });
     }
-    Ok(Ok(Settles { now, answers }))
+    Ok(Ok(Settles { now, freed, answers }))
 }
 
 /// One letter per state, as the scripts write it.

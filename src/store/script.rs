@@ -60,8 +60,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes waiting clear history requests grant plain draw several marks settle finish bury retry late examine);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list dead replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
+files!(PARTS, "lua/": rotation task gates holds counts lanes waiting clear history requests grant plain draw line parked several marks settle finish bury retry late examine);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete hold reorder overview show list dead replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-/// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places (`lua/prelude.lua`).
-pub const FIELDS: [&str; 20] = [
+/// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places
+/// (`lua/prelude.lua`); `round` and `stride` are passes (`lua/rotation.lua`).
+pub const FIELDS: [&str; 26] = [
     "version",
     "order",
     "aging_ms",
@@ -27,6 +28,12 @@ pub const FIELDS: [&str; 20] = [
     "max_lease_ms",
     "max_deferrals",
     "dead_max_size",
+    "round",
+    "stride",
+    "weighted",
+    "limited",
+    "limited_at",
+    "shut",
 ];
 
 const WIDTH: usize = size_of::<f64>();

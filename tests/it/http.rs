@@ -9,6 +9,7 @@ pub(crate) mod dead_letters;
 mod durability;
 mod enqueue;
 mod explain;
+mod gates;
 mod lease;
 mod leave;
 mod operate;

@@ -10,6 +10,7 @@
 
 mod answer;
 mod dead;
+mod gates;
 mod grant;
 mod history;
 mod housekeeping;

@@ -8,6 +8,8 @@ mod extend;
 mod full_store;
 mod headers;
 mod history;
+mod holds;
+mod limits;
 mod marks;
 mod operate;
 mod order;

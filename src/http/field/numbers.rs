@@ -42,6 +42,34 @@ impl Described for Integer {
     }
 }
 
+/// A number that need not be whole.
+#[derive(Debug)]
+pub(in crate::http) struct Decimal {
+    pub(in crate::http) min: f64,
+    pub(in crate::http) max: f64,
+}
+
+impl Kind for Decimal {
+    type Value<'a> = f64;
+
+    fn read(&self, text: &RawValue) -> Result<f64, Refusal> {
+        number(text.get())
+            .filter(|given| (self.min..=self.max).contains(given))
+            .ok_or_else(|| format!("must be a number from {} to {}", self.min, self.max).into())
+    }
+}
+
+impl Described for Decimal {
+    fn schema(&self) -> Option<RefOr<Schema>> {
+        described(
+            ObjectBuilder::new()
+                .schema_type(Type::Number)
+                .minimum(Some(self.min))
+                .maximum(Some(self.max)),
+        )
+    }
+}
+
 /// A duration in seconds, decimals allowed; read as milliseconds.
 #[derive(Debug)]
 pub(in crate::http) struct Seconds {

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
-use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
-use utoipa::openapi::{Ref, RefOr, Schema};
 
 use crate::domain::TaskName;
 use crate::domain::limits::{ATTEMPTS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
 use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
 use crate::http::field::{
-    At, Described, Field, Integer, Kind, Nested, Object, Refusal, Seconds, Word, Wrong, nested, shape,
+    At, ByKey, Field, Integer, Nested, Object, Of, Seconds, Word, Wrong, by_key, nested, shape,
 };
-use crate::http::json::{self, Fields, Value};
+use crate::http::json::{self, Fields};
 use crate::http::problem::Problem;
+
+use super::gates::{self, GROUP_LIMITS, GROUP_WEIGHTS, LIMITS};
 
 /// Deferrals that may be allowed; the count of a task has 16 bits.
 const DEFERRALS_MAX: u64 = 10_000;
@@ -89,9 +89,12 @@ const RETENTION: Field<Nested> = Field::new(
     },
     "What is kept of finished tasks; the first bound reached counts.",
 );
-const NAMES: Field<Names> = Field::new(
+const NAMES: Field<ByKey> = Field::new(
     "names",
-    Names,
+    ByKey {
+        keys_max: NAMES_MAX,
+        of: Of::Shape("NameConfigRequest"),
+    },
     "By task name; `*` stands for each name without an entry of its own.",
 );
 
@@ -142,8 +145,9 @@ const COMPLETED_BYTES: Field<Integer> = Field::new(
 
 shape! {
     /// A queue's config: what it sets, the rest being the server's defaults.
-    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES;
-        later "retry", "limits", "group_limits", "group_weights", "breaker", "idempotency_seconds", "idempotency_max",
+    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, ORDER, AGING, GROUP_WEIGHTS, LIMITS, GROUP_LIMITS,
+        DEAD_LETTER, RETENTION, NAMES;
+        later "retry", "breaker", "idempotency_seconds", "idempotency_max",
             "max_tasks", "max_bytes"
 }
 shape! {
@@ -156,7 +160,7 @@ shape! {
 }
 shape! {
     /// What holds for tasks of one name.
-    NameConfigRequest: LEASE, MAX_ATTEMPTS; later "limits", "breaker", "retry"
+    NameConfigRequest: LEASE, MAX_ATTEMPTS, LIMITS; later "breaker", "retry"
 }
 
 /// Reads a whole config.
@@ -164,6 +168,7 @@ pub(super) fn read(text: &str) -> Result<QueueConfig, Problem> {
     let mut wrong = Wrong::default();
     let config = read_fields(json::open(text, None)?, &mut wrong);
     check_leases(&config, &mut wrong);
+    gates::check_limits(&config, &mut wrong);
     wrong.into_result().map(|()| config)
 }
 
@@ -183,8 +188,15 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         max_deferrals: small(object.take(&MAX_DEFERRALS, wrong)),
         order: object.take(&ORDER, wrong),
         aging_ms: object.take(&AGING, wrong),
+        limits: gates::read_limits(&mut object, wrong),
         ..QueueConfig::default()
     };
+    if let Some(text) = object.take(&GROUP_WEIGHTS, wrong) {
+        config.group_weights = gates::read_weights(text, wrong);
+    }
+    if let Some(text) = object.take(&GROUP_LIMITS, wrong) {
+        config.group_limits = gates::read_group_limits(text, wrong);
+    }
     let at = At::Field(&At::Root, DEAD_LETTER.name);
     if let Some(mut dead_letter) = nested(&mut object, &DEAD_LETTER, DeadLetterConfig::SHAPE, at, wrong) {
         config.dead_max_size = dead_letter.take(&MAX_SIZE, wrong);
@@ -204,25 +216,14 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
 
 fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig> {
     let at_names = At::Field(&At::Root, NAMES.name);
-    let Ok(Fields { entries, has_more }) = json::open_map(text.get(), NAMES_MAX) else {
-        wrong.add(at_names, "must be an object");
-        return BTreeMap::new();
-    };
-    if has_more {
-        wrong.add(at_names, format!("has more than {NAMES_MAX} names"));
-        return BTreeMap::new();
-    }
+    let entries = by_key::open(text, &NAMES.kind, at_names, wrong);
     let mut names = BTreeMap::new();
-    for (name, value) in entries {
+    for (name, text) in entries {
         let at = At::Field(&at_names, &name);
         if name != "*"
             && let Err(error) = TaskName::parse(&name)
         {
             wrong.add(at, format!("the name {error}, or be *"));
-        }
-        let Value::Text(text) = value else { continue };
-        if text.get() == "null" {
-            continue;
         }
         let Ok(fields) = json::open(text.get(), None) else {
             wrong.add(at, "must be an object");
@@ -231,12 +232,14 @@ fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig
         let mut object = Object::new(fields, NameConfigRequest::SHAPE, at, wrong);
         let lease_ms = object.take(&LEASE, wrong);
         let max_attempts = small(object.take(&MAX_ATTEMPTS, wrong));
+        let limits = gates::read_limits(&mut object, wrong);
         if names
             .insert(
                 name.to_string(),
                 NameConfig {
                     lease_ms,
                     max_attempts,
+                    limits,
                 },
             )
             .is_some()
@@ -278,29 +281,6 @@ fn small(value: Option<u64>) -> Option<u16> {
     value.and_then(|value| u16::try_from(value).ok())
 }
 
-/// What holds by task name.
-#[derive(Debug)]
-struct Names;
-
-impl Kind for Names {
-    type Value<'a> = &'a RawValue;
-
-    fn read<'a>(&self, text: &'a RawValue) -> Result<&'a RawValue, Refusal> {
-        Ok(text)
-    }
-}
-
-impl Described for Names {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        let entry = Ref::from_schema_name("NameConfigRequest");
-        let names = ObjectBuilder::new()
-            .schema_type(Type::Object)
-            .max_properties(Some(NAMES_MAX))
-            .additional_properties(Some(AdditionalProperties::RefOr(entry.into())));
-        Some(Schema::from(names).into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::shown::ConfigDocument;
@@ -308,9 +288,10 @@ mod tests {
     use crate::http::problem::Code;
 
     const ALL: &str = r#"{"lease_seconds":45.5,"max_lease_seconds":3600,"max_attempts":7,"max_deferrals":0,
-        "order":"strict","aging_seconds":0,"dead_letter":{"max_size":10},
+        "order":"strict","aging_seconds":0,"group_weights":{"*":0.5,"acme":3.0},
+        "limits":{"rate_per_second":100.0,"burst":5.5,"max_leased":7},"group_limits":{"*":{"max_leased":2}},"dead_letter":{"max_size":10},
         "retention":{"keep":"results","completed_seconds":0,"completed_max":5,"completed_bytes":0},
-        "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60}}}"#;
+        "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60,"limits":{"rate_per_second":0.5}}}}"#;
 
     fn refused(text: &str) -> (Code, Vec<String>) {
         let problem = read(text).unwrap_err();
@@ -328,13 +309,16 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_has_a_value_for_every_field_but_names() {
+    fn what_holds_has_a_value_for_every_field_but_what_goes_by_key() {
         let effective = serde_json::to_value(ConfigDocument::effective(&QueueConfig::default())).unwrap();
         let shown: Vec<_> = effective.as_object().unwrap().keys().cloned().collect();
         let fields = QueueConfigRequest::SHAPE
             .iter()
             .filter(|field| field.schema().is_some());
-        for field in fields.map(|field| field.name()).filter(|name| *name != "names") {
+        for field in fields
+            .map(|field| field.name())
+            .filter(|name| !["names", "group_weights", "group_limits", "limits"].contains(name))
+        {
             assert!(shown.iter().any(|name| name == field), "{field}");
         }
         assert_eq!(effective["lease_seconds"], 30);
@@ -366,7 +350,7 @@ mod tests {
     #[test]
     fn what_comes_later_is_refused_and_never_ignored() {
         for (text, pointer) in [
-            (r#"{"limits":{}}"#, "/limits"),
+            (r#"{"breaker":{}}"#, "/breaker"),
             (r#"{"retry":{}}"#, "/retry"),
             (r#"{"max_tasks":1}"#, "/max_tasks"),
             (
@@ -381,6 +365,43 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn weights_and_limits_out_of_bounds_are_named() {
+        let text = r#"{"group_weights":{"a":0,"b":-1,"c":1e3,"d":"1","":1,"e":1},
+            "limits":{"rate_per_second":0,"burst":0.5,"max_leased":0,"rate":1},
+            "group_limits":{"a":{"rate_per_second":-1},"b":[],"*":{"rate_per_second":1e9}},
+            "names":{"n":{"limits":{"max_leased":1.5,"burst":1e400}}}}"#;
+        let (code, pointers) = refused(text);
+        assert_eq!(code, Code::ValidationFailed);
+        let expected = [
+            "/limits/rate",
+            "/limits/rate_per_second",
+            "/limits/burst",
+            "/limits/max_leased",
+            "/group_weights/a",
+            "/group_weights/b",
+            "/group_weights/c",
+            "/group_weights/d",
+            "/group_weights/",
+            "/group_limits/a/rate_per_second",
+            "/group_limits/b",
+            "/group_limits/*/rate_per_second",
+            "/names/n/limits/burst",
+            "/names/n/limits/max_leased",
+        ];
+        assert_eq!(pointers, expected);
+    }
+
+    #[test]
+    fn a_burst_of_no_rate_is_a_contradiction() {
+        let text =
+            r#"{"limits":{"burst":2},"group_limits":{"g":{"burst":2}},"names":{"*":{"limits":{"burst":1}}}}"#;
+        let expected = ["/limits/burst", "/group_limits/g/burst", "/names/*/limits/burst"];
+        assert_eq!(refused(text).1, expected);
+        // Alone, a patch cannot tell: the rate may be there.
+        assert!(check_patch(text).is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::gate::{Limits, Positive};
 use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
 use crate::http::wire::{self, Seconds};
 
@@ -31,6 +32,17 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Duration>, nullable = false)]
     aging_seconds: Option<Seconds>,
+    /// As set; a group without a weight has that of `*`, or 1.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    group_weights: BTreeMap<String, f64>,
+    #[serde(skip_serializing_if = "is_empty")]
+    #[schema(required = false)]
+    limits: LimitsDocument,
+    /// As set.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    group_limits: BTreeMap<String, LimitsDocument>,
     #[serde(skip_serializing_if = "is_empty")]
     #[schema(required = false)]
     dead_letter: DeadLetterDocument,
@@ -69,6 +81,31 @@ struct RetentionDocument {
     completed_bytes: Option<u64>,
 }
 
+/// Limits of a queue, a name or a group.
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = Limits)]
+struct LimitsDocument {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rate_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    burst: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_leased: Option<u64>,
+}
+
+impl LimitsDocument {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            rate_per_second: limits.rate_per_second.map(Positive::get),
+            burst: limits.burst.map(Positive::get),
+            max_leased: limits.max_leased,
+        }
+    }
+}
+
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = NameConfig)]
 struct NameDocument {
@@ -78,6 +115,9 @@ struct NameDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "is_empty")]
+    #[schema(required = false)]
+    limits: LimitsDocument,
 }
 
 fn is_empty<T: Default + PartialEq>(document: &T) -> bool {
@@ -91,6 +131,7 @@ impl ConfigDocument {
         let name = |named: &NameConfig| NameDocument {
             lease_seconds: seconds(named.lease_ms),
             max_attempts: named.max_attempts,
+            limits: LimitsDocument::of(&named.limits),
         };
         Self {
             lease_seconds: seconds(config.lease_ms),
@@ -99,6 +140,17 @@ impl ConfigDocument {
             max_deferrals: config.max_deferrals,
             order: config.order.map(Order::word),
             aging_seconds: seconds(config.aging_ms),
+            group_weights: config
+                .group_weights
+                .iter()
+                .map(|(group, weight)| (group.clone(), weight.get()))
+                .collect(),
+            limits: LimitsDocument::of(&config.limits),
+            group_limits: config
+                .group_limits
+                .iter()
+                .map(|(group, limits)| (group.clone(), LimitsDocument::of(limits)))
+                .collect(),
             dead_letter: DeadLetterDocument {
                 max_size: config.dead_max_size,
             },
@@ -130,6 +182,9 @@ impl ConfigDocument {
             completed_ms: config.completed_ms.or(Some(defaults::COMPLETED_MS)),
             completed_max: config.completed_max.or(Some(defaults::COMPLETED_MAX)),
             completed_bytes: config.completed_bytes.or(Some(defaults::COMPLETED_BYTES)),
+            group_weights: config.group_weights.clone(),
+            limits: config.limits.effective(),
+            group_limits: config.group_limits.clone(),
             names: config.names.clone(),
         })
     }

@@ -1,5 +1,5 @@
 -- retry: what becomes of a task whose grant ended without success.
--- Uses   task lanes history finish bury
+-- Uses   task lanes counts history finish bury
 
 -- The delay after a failed attempt, in ms: base * factor^(attempt - 1), at most max, full jitter.
 -- `chance` is uniform in [0, 1). The exponent is capped before it is raised, so nothing overflows.
@@ -68,6 +68,7 @@ end
 
 local function check_writes(sweeping)
   check_arrivals()
+  check_gates()
   check_finish(sweeping)
   call('LLEN', DONE)
   call('ZCARD', DEAD)
@@ -75,8 +76,10 @@ local function check_writes(sweeping)
   for _, key in ipairs({ Q, REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
 end
 
--- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones. The caller writes the queue.
+-- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones, as the caller counted. The caller writes
+-- the queue. Says how many gates may let tasks through again.
 local function write_decisions(me, ended)
+  local freed = write_counts()
   many('ZREM', LEASED, ended)
   many('HSET', MUT, changes)
   many('HSET', HIST, histories)
@@ -85,5 +88,7 @@ local function write_decisions(me, ended)
   write_buried()
   write_finished()
   queue.ready, queue.cancelled_total = queue.ready + returning, queue.cancelled_total + cancelled
-  wake(me, returning)
+  write_gates()
+  wake(me, returning + freed)
+  return freed
 end

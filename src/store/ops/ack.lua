@@ -1,12 +1,12 @@
 -- ack: holders of leases finish their tasks.
 --
 -- ARGV   1 #items  then per item: bytes of the task (4) .. id (14) .. grant (4) .. nonce (2), result as JSON or ''
--- Reply  "settled", now, then per item one of
+-- Reply  "settled", now, how many gates may let tasks through again, then per item one of
 --          {"acked"} | {"late"} | {"already"} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
 -- Moves  leased -> completed; ready | scheduled -> completed when the lease ran out and nobody was granted the task since
--- Keeps  I3 I4 I7 I8 I9 I10 I25
--- Uses   marks finish late
+-- Keeps  I3 I4 I7 I8 I9 I10 I21 I25
+-- Uses   marks counts finish late
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
@@ -20,7 +20,7 @@ end
 local scores = call('ZMSCORE', LEASED, unpack(ids))
 local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
 
-local reply, leased, returned = { 'settled', NOW }, {}, {}
+local reply, leased, returned = { 'settled', NOW, 0 }, {}, {}
 for i = 1, n do
   local item, id, word = ARGV[2 * i], ids[i], nil
   local proof = sub(item, 19)
@@ -38,12 +38,15 @@ for i = 1, n do
     finish(COMPLETED, sub(item, 1, 18), sub(item, 19, 22), ARGV[2 * i + 1])
     mark(id, 'a' .. proof)
   end
-  reply[2 + i] = word
+  reply[3 + i] = word
 end
 if finishes == 0 then return reply end
+count_out(leased)
 check_finish()
 check_marks()
+check_gates()
 
+reply[3] = write_counts()
 many('ZREM', LEASED, leased)
 if #returned > 0 then
   take_late()
@@ -52,5 +55,6 @@ end
 write_finished()
 write_marks()
 queue.completed_total = queue.completed_total + finishes
+wake('', reply[3])
 write_queue()
 return reply

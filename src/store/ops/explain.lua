@@ -3,11 +3,12 @@
 -- ARGV   1 id  2 how many ahead are counted exactly
 -- Reply  "scheduled", now, due at, "1" when a failed attempt made it wait, "1" when a release with retry_after did
 --        "ready", now, how many ahead, "1" when there are more, lanes of its group whose head comes first, groups whose turn is first,
---          leased tasks, when one was last granted or 0, replicas with leases that wait
+--          leased tasks, when one was last granted or 0, replicas with leases that wait, then per gate that keeps it back:
+--          {q | n | g, why, when to look again or 0}
 --        "other" when it waits for nothing, or is gone
 --        "absent" when the queue does not exist
 -- Keeps  I28: reads twice as many entries as it counts, at most
--- Uses   rotation task lanes history
+-- Uses   rotation gates task lanes history
 -- Flags  no-writes
 
 if not read_queue() then return { 'absent' } end
@@ -56,5 +57,10 @@ local more = ahead > most or not done
 local score, head = order_score(priority, place), tonumber(call('ZSCORE', heads_of(task.group), member) or math.huge)
 local lanes = call('ZCOUNT', heads_of(task.group), '-inf', format('(%.17g', score))
 if head < score then lanes = lanes - 1 end
-return { 'ready', NOW, min(ahead, most), more and 1 or 0, lanes, call('ZRANK', TURN, task.group) or 0,
+local reply = { 'ready', NOW, min(ahead, most), more and 1 or 0, lanes, call('ZRANK', TURN, task.group) or 0,
   call('ZCARD', LEASED), queue.leased_at, queue.hungry }
+for _, scope in ipairs(gated() and { 'q', 'n' .. task.name, 'g' .. task.group } or NONE) do
+  local gate = gate_of(scope)
+  if gate.left < 1 then reply[#reply + 1] = { sub(scope, 1, 1), gate.reason, gate.at < FAR and gate.at or 0 } end
+end
+return reply

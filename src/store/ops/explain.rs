@@ -4,6 +4,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::{Absent, Op};
 use crate::domain::explain::{Ahead, WaitReason};
+use crate::domain::gate::Reason;
 use crate::domain::limits::AHEAD_MAX;
 use crate::domain::{Millis, TaskId};
 use crate::store::reply::{BadReply, Reply};
@@ -26,6 +27,8 @@ pub enum Explained {
         leased_at: Option<Millis>,
         /// Replicas with waiting leases, as of the last look or wake-up.
         hungry: String,
+        /// Gates that keep it back.
+        shut: Vec<WaitReason>,
     },
     /// It waits for nothing, or is gone.
     Other,
@@ -61,10 +64,28 @@ impl Op for ExplainOp {
                 leased: reply.number()?,
                 leased_at: reply.some_millis()?,
                 hungry: reply.text()?,
+                shut: shut(&mut reply)?,
             }),
             "other" => Ok(Explained::Other),
             "absent" => Err(Absent),
             _ => return Err(BadReply("an explain's word")),
         })
     }
+}
+
+fn shut(reply: &mut Reply) -> Result<Vec<WaitReason>, BadReply> {
+    let mut shut = Vec::new();
+    while !reply.is_empty() {
+        let mut gate = reply.array()?;
+        let of = match gate.text()?.as_str() {
+            "q" => "queue",
+            "n" => "name",
+            "g" => "group",
+            _ => return Err(BadReply("what a gate is of")),
+        };
+        let reason = Reason::parse(&gate.text()?).ok_or(BadReply("why a gate is shut"))?;
+        let until = gate.some_millis()?;
+        shut.push(WaitReason::Shut { of, reason, until });
+    }
+    Ok(shut)
 }

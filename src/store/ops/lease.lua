@@ -4,12 +4,13 @@
 --        4 payload bytes at most  5 nonce seed  6 #names  names...  7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
 --        last  until when somebody waits for the answer, in ms; 0: nobody knows
 -- Reply  "leased", now, next_at or 0 (also when nobody looked), when the first scheduled task is due or 0 (likewise), recalled requests (list of indexes), "1" when another call is due (stale entries or the
---          byte limit ended this one), tasks given per request (list), extras, then per task: id, record
+--          byte limit ended this one, or met too much that is kept back), tasks given per request (list), extras, why not more came and when
+--          to look again (list of a word or '', and ms or 0), then per task: id, record
 --          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of these
 --        "absent" when the queue does not exist
 --        "late" when nobody waits any more: Redis stood still, or the call did on its way
 -- Moves  ready -> leased
--- Keeps  I4 I6 I7 I10 I12 I17 I18 I19
+-- Keeps  I4 I6 I7 I10 I12 I17 I18 I19 I20 I21
 -- Uses   plain several
 -- Flags  allow-oom
 
@@ -35,14 +36,19 @@ if look or #ids < want then
   if next_at == math.huge then next_at = 0 end
 end
 
-local given, reply = {}, { 'leased', NOW, next_at, due or 0, recalled, more, {}, extras }
+local given, reply = {}, { 'leased', NOW, next_at, due or 0, recalled, more, {}, extras, NONE }
 grant(ids, records, muts, seed, reply)
 for i, r in ipairs(requests) do given[i] = r.given end
 reply[7] = given
+local shut_before = queue.shut
+check_gates()
 
-take()
+write_counts()
 if #ids > 0 then write_grants(#ids) end
+take()
+write_gates()
+if #ids < want and gated() then reply[9] = { why_not_more(names) } end
 local joins = told and #ids < want and not string.find(queue.hungry, me, 1, true)
 if joins then queue.hungry = queue.hungry .. me end
-if joins or #ids > 0 then write_queue() end
+if joins or #ids > 0 or queue.shut ~= shut_before then write_queue() end
 return reply

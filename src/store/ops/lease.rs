@@ -4,6 +4,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::Cmd;
 
 use super::Op;
+use crate::domain::gate::{Reason, Shut};
 use crate::domain::{Lease, LeaseKey, LeasedTask, Millis, QueueName, TaskId, TaskName};
 use crate::store::record;
 use crate::store::reply::{BadReply, Reply};
@@ -58,7 +59,9 @@ pub enum Granted {
         first_due: Option<Millis>,
         /// Wishes, from 0, whose `request_id` was granted before.
         recalled: Vec<usize>,
-        /// Stale entries or the byte limit ended the call, not the end of the queue: ask again at once.
+        /// Why not more came, where gates keep ready tasks back; if the call fell short.
+        shut: Option<Shut>,
+        /// Stale entries, the byte limit or many kept back ended the call, not the end of the queue: ask again at once.
         again: bool,
         grants: Vec<Grant>,
     },
@@ -105,6 +108,11 @@ impl Op for LeaseOp<'_> {
         }
         let again = reply.flag()?;
         let (mut given, mut extras) = (reply.array()?, reply.array()?);
+        let mut why = reply.array()?;
+        let shut = match why.is_empty() {
+            true => None,
+            false => shut(&mut why)?,
+        };
         let mut grants = Vec::new();
         for wish in self.wishes.iter().enumerate() {
             for _ in 0..given.number()? {
@@ -124,10 +132,21 @@ impl Op for LeaseOp<'_> {
             next_at,
             first_due,
             recalled,
+            shut,
             again,
             grants,
         })
     }
+}
+
+/// A word or none, and when to look again.
+fn shut(why: &mut Reply) -> Result<Option<Shut>, BadReply> {
+    let (word, look_at) = (why.text()?, why.some_millis()?);
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let reason = Reason::parse(&word).ok_or(BadReply("why a gate is shut"))?;
+    Ok(Some(Shut { reason, look_at }))
 }
 
 impl LeaseOp<'_> {
@@ -184,6 +203,7 @@ pub(super) fn recalled(mut reply: Reply) -> Result<Granted, BadReply> {
         next_at: None,
         first_due: None,
         recalled: Vec::new(),
+        shut: None,
         again: false,
         grants,
     })

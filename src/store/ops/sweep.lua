@@ -1,10 +1,11 @@
 -- sweep: takes back leases that ran out, makes due tasks ready, and drops what retention no longer covers.
 --
 -- ARGV   1 replica  2 how many of each at most
--- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due
+-- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due, how many gates may let tasks
+--          through again
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
--- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
+-- Keeps  I3 I4 I6 I8 I12 I14 I19 I21 I25. It re-checks what it moves: an index entry alone decides nothing.
 -- Uses   retry clear
 -- Flags  allow-oom
 
@@ -38,6 +39,7 @@ for i = 1, #over, 2 do
   ran_out[#ran_out + 1] = id
   if rec then
     local task = read_record(rec)
+    tally(task.name, task.group, -1)
     local m = bytes and read_mut(bytes) or first_mut(task, expires - task.lease_ms)
     local attempt = { number = m.failed + 1, grant = m.grants, started = m.granted_at, ended = expires, outcome = LEASE_EXPIRED,
       worker = m.worker, kind = 'lease_expired', message = 'the lease ran out before the task was settled', stack = '', cut = 0 }
@@ -49,11 +51,11 @@ end
 check_writes(limit)
 
 many('ZREM', DUE, came_due)
-write_decisions(me, ran_out)
+local freed = write_decisions(me, ran_out)
 if #came_due + #ran_out + #gone > 0 then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 evict_dead() -- max_size may have been lowered
 
 local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
 local next_at = min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)
-return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due }
+return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due, freed }

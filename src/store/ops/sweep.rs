@@ -19,6 +19,8 @@ pub struct Swept {
     pub next_at: Option<Millis>,
     pub expired: u64,
     pub came_due: u64,
+    /// As in [`super::Settles`].
+    pub freed: u64,
 }
 
 impl Op for SweepOp<'_> {
@@ -36,6 +38,7 @@ impl Op for SweepOp<'_> {
                 next_at: reply.some_millis()?,
                 expired: reply.number()?,
                 came_due: reply.number()?,
+                freed: reply.number()?,
             })),
             "absent" => Ok(Err(Absent)),
             _ => Err(BadReply("a sweep's word")),

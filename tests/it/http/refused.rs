@@ -10,7 +10,6 @@ fn what_is_not_available_yet_is_refused_by_name() {
     let (_service, api, _dir) = served();
     api.enqueue("{}");
     let task = api.lease_one();
-    let release = format!("/v1/leases/{}/release", task["lease_id"].as_str().unwrap());
     for (path, header, body, pointer) in [
         (TASKS, "", r#"{"unique":{"key":"k"}}"#, "/unique"),
         (TASKS, "", r#"{"expires_in_seconds":3}"#, "/expires_in_seconds"),
@@ -22,7 +21,6 @@ fn what_is_not_available_yet_is_refused_by_name() {
         ),
         (TASKS, "", r#"{"retry":{"strategy":"fixed"}}"#, "/retry"),
         (TASKS, "idempotency-key: k\r\n", "{}", "header:Idempotency-Key"),
-        (&release, "", r#"{"hold":"name"}"#, "/hold"),
     ] {
         let problem = api.send("POST", path, header, body).problem(422, "not_available");
         assert_eq!(each(problem["errors"].as_array().unwrap(), "pointer"), [pointer]);

@@ -7,8 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use bytes::Bytes;
 use leaseq::domain::change::Change;
 use leaseq::domain::dead::Replay;
+use leaseq::domain::gate::Scope;
 use leaseq::domain::queue::QueueConfig;
-use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::settle::{Hold, RetryAfter};
 use leaseq::domain::task::Json;
 use leaseq::domain::{Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
 use proptest::prelude::*;
@@ -38,7 +39,9 @@ enum Deed {
     Ack(Vec<Proof>, Option<Bytes>),
     Nack(Vec<Proof>, After, u32),
     Extend(Vec<Proof>, Option<u64>, Option<Bytes>),
-    Release(Vec<Proof>, RetryAfter, u32),
+    Release(Vec<Proof>, RetryAfter, Hold, u32),
+    /// For so many ms; 0 ends it.
+    Hold(Scope, u64),
     GiveBack(Vec<Proof>),
     Replay(Which, Vec<TaskId>, Replay, Start, bool),
     PurgeDead(Which),
@@ -107,8 +110,10 @@ impl History {
             Step::Release {
                 whose,
                 retry_after,
+                hold,
                 chance,
-            } => Deed::Release(self.proofs(whose), retry_after.retry_after(now), *chance),
+            } => Deed::Release(self.proofs(whose), retry_after.retry_after(now), *hold, *chance),
+            Step::Hold { scope, ms } => Deed::Hold(scope.clone(), *ms),
             Step::GiveBack { whose } => Deed::GiveBack(self.proofs(whose)),
             Step::Replay {
                 which,
@@ -221,7 +226,10 @@ impl History {
             Deed::Ack(proofs, result) => queue.ack(proofs, result.as_ref()),
             Deed::Nack(proofs, after, chance) => queue.nack(proofs, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => queue.extend(proofs, *lease_ms, progress.as_ref()),
-            Deed::Release(proofs, retry_after, chance) => queue.release(proofs, *retry_after, *chance),
+            Deed::Release(proofs, retry_after, hold, chance) => {
+                queue.release(proofs, *retry_after, *hold, *chance)
+            }
+            Deed::Hold(scope, ms) => queue.hold_for(scope, *ms),
             Deed::GiveBack(proofs) => queue.give_back(proofs),
             Deed::Replay(which, ids, replay, start, _) => queue.replay(which, ids, replay, *start),
             Deed::PurgeDead(which) => queue.purge_dead(which),
@@ -270,7 +278,10 @@ impl World {
             Deed::Ack(proofs, result) => self.ack(proofs, result.as_ref()),
             Deed::Nack(proofs, after, chance) => self.nack(proofs, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => self.extend(proofs, *lease_ms, progress.as_ref()),
-            Deed::Release(proofs, retry_after, chance) => self.release(proofs, *retry_after, *chance),
+            Deed::Release(proofs, retry_after, hold, chance) => {
+                self.release(proofs, *retry_after, *hold, *chance)
+            }
+            Deed::Hold(scope, ms) => self.hold(scope, *ms),
             Deed::GiveBack(proofs) => self.give_back(proofs),
             Deed::Replay(which, ids, replay, start, again) => self.replay(which, ids, replay, *start, *again),
             Deed::PurgeDead(which) => self.purge_dead(which),
@@ -364,6 +375,15 @@ impl StateMachineTest for Scripts {
                 answer, history.answer,
                 "scripts (left) and model (right) answer {deed:?}"
             );
+            if let Deed::Lease(names, ..) = deed
+                && let Some(told) = world.told_short
+            {
+                let fits = history.queue.check_shut(names, told);
+                assert_eq!(fits, Ok(()), "{told:?} was told after {deed:?}");
+                if let Some(told) = told {
+                    *world.met.entry(told.reason.word()).or_default() += 1;
+                }
+            }
             // Pages of several sizes, from one id to all.
             let page = 1 + history.ever.len() % 7;
             let seen = world.seen(&history.ever, page);
@@ -486,6 +506,9 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "change refused",
         "purged",
         "deleted",
+        "rate_limited",
+        "concurrency_limited",
+        "held",
     ];
     let missed: Vec<_> = expected.iter().filter(|word| !met.contains_key(*word)).collect();
     assert!(

@@ -1,8 +1,9 @@
 //! Ack, nack, extend, release and give-back: only the current grant may, and each ends one way.
 
 use bytes::Bytes;
+use leaseq::domain::gate::Scope;
 use leaseq::domain::queue::defaults;
-use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::settle::{Hold, RetryAfter};
 use leaseq::domain::task::{AttemptOutcome, DeadReason};
 use leaseq::domain::{Millis, TaskId, TaskState};
 
@@ -50,10 +51,29 @@ impl Queue {
         })
     }
 
-    pub fn release(&mut self, proofs: &[Proof], retry_after: RetryAfter, chance: u32) -> Answer {
+    pub fn release(&mut self, proofs: &[Proof], retry_after: RetryAfter, hold: Hold, chance: u32) -> Answer {
         self.settle(proofs, |queue, proof, effects| {
+            if queue.in_time(proof).is_some() {
+                queue.hold_siblings(proof.task, retry_after, hold);
+            }
             queue.release_one(proof, retry_after, chance, effects)
         })
+    }
+
+    /// An upstream said when to try again, not only of this task.
+    fn hold_siblings(&mut self, id: TaskId, retry_after: RetryAfter, hold: Hold) {
+        let task = &self.tasks[&id];
+        let until = match retry_after {
+            RetryAfter::None => return,
+            RetryAfter::Ms(ms) => self.now.plus(ms),
+            RetryAfter::At(at) => at,
+        };
+        match hold {
+            Hold::None => {}
+            Hold::Name => self.hold_until(Scope::Name(task.name.to_string()), until),
+            Hold::Group => self.hold_until(Scope::Group(task.group.clone()), until),
+            Hold::Queue => self.hold_until(Scope::Queue, until),
+        }
     }
 
     /// The service takes grants back whose callers never got them.
@@ -307,6 +327,8 @@ impl Queue {
         if !self.tasks.get(&proof.task).is_some_and(held) {
             return self.judge(Op::Release, proof);
         }
+        let task = self.tasks[&proof.task].clone();
+        self.refund(&task);
         let state = self.return_to_old_place(proof.task, effects);
         Told::Released {
             state,

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::DeadFilter;
+use leaseq::domain::gate::{Limits, Positive, Scope};
 use leaseq::domain::queue::{Keep, NameConfig, Order, QueueConfig};
+use leaseq::domain::settle::Hold;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{DeadReason, Json};
 use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
@@ -51,7 +53,13 @@ pub enum Step {
     Release {
         whose: Vec<Whose>,
         retry_after: Retry,
+        hold: Hold,
         chance: u32,
+    },
+    /// An operator's; 0 ends it.
+    Hold {
+        scope: Scope,
+        ms: u64,
     },
     GiveBack {
         whose: Vec<Whose>,
@@ -260,8 +268,9 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
         4 => (whose(), after(), chance()).prop_map(|(whose, after, chance)| Step::Nack { whose, after, chance }),
         2 => (whose(), option::of(durations()), option::of(Just("{\"done\":1}")))
             .prop_map(|(whose, lease_ms, progress)| Step::Extend { whose, lease_ms, progress }),
-        3 => (whose(), retry(), chance())
-            .prop_map(|(whose, retry_after, chance)| Step::Release { whose, retry_after, chance }),
+        3 => (whose(), retry(), select(vec![Hold::None, Hold::None, Hold::Name, Hold::Group, Hold::Queue]), chance())
+            .prop_map(|(whose, retry_after, hold, chance)| Step::Release { whose, retry_after, hold, chance }),
+        2 => (scope(), prop_oneof![1 => Just(0), 2 => durations()]).prop_map(|(scope, ms)| Step::Hold { scope, ms }),
         1 => whose().prop_map(|whose| Step::GiveBack { whose }),
         2 => replay(),
         1 => which().prop_map(Step::PurgeDead),
@@ -278,6 +287,14 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
         1 => prop_oneof![2 => Just(Step::Flush), 1 => config().prop_map(Step::Delete)],
     ]
     .boxed()
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    prop_oneof![
+        1 => Just(Scope::Queue),
+        3 => select(NAMES.to_vec()).prop_map(|name| Scope::Name(name.to_owned())),
+        3 => select(GROUPS.to_vec()).prop_map(|group| Scope::Group(group.to_owned())),
+    ]
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
@@ -302,9 +319,23 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
         option::of(select(vec![0, 1])),
         option::of(select(vec![1_000, 40_000])),
     );
-    (policy, order, aging_ms, keep, bounds, names_config())
+    (
+        policy,
+        order,
+        aging_ms,
+        keep,
+        bounds,
+        (names_config(), weights(), limits(), group_limits()),
+    )
         .prop_map(
-            |((max_attempts, lease_ms), order, aging_ms, keep, bounds, names)| {
+            |(
+                (max_attempts, lease_ms),
+                order,
+                aging_ms,
+                keep,
+                bounds,
+                (names, group_weights, limits, group_limits),
+            )| {
                 let (dead_max_size, completed_max, completed_ms, max_deferrals, max_lease_ms) = bounds;
                 QueueConfig {
                     lease_ms,
@@ -318,6 +349,9 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
                     completed_ms,
                     completed_max,
                     completed_bytes: None,
+                    group_weights,
+                    limits,
+                    group_limits,
                     names,
                 }
             },
@@ -325,12 +359,44 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
         .boxed()
 }
 
+/// Mostly none.
+fn limits() -> impl Strategy<Value = Limits> {
+    let positive = |numbers: Vec<f64>| {
+        option::of(select(numbers).prop_map(|number| Positive::new(number).expect("positive")))
+    };
+    let limits = (
+        positive(vec![0.3, 1.0, 7.0, 1000.0]),
+        positive(vec![1.0, 2.5, 4.0]),
+        option::of(1..4u64),
+    );
+    let limits = limits.prop_map(|(rate_per_second, burst, max_leased)| Limits {
+        rate_per_second,
+        burst: burst.filter(|_| rate_per_second.is_some()),
+        max_leased,
+    });
+    prop_oneof![3 => Just(Limits::default()), 1 => limits]
+}
+
+fn group_limits() -> impl Strategy<Value = std::collections::BTreeMap<String, Limits>> {
+    let groups = vec!["*".to_owned(), GROUPS[1].to_owned(), GROUPS[3].to_owned()];
+    prop_oneof![2 => Just(std::collections::BTreeMap::new()), 1 => proptest::collection::btree_map(select(groups), limits(), 1..3)]
+}
+
+fn weights() -> impl Strategy<Value = std::collections::BTreeMap<String, Positive>> {
+    let groups = vec!["*".to_owned(), GROUPS[1].to_owned(), GROUPS[2].to_owned()];
+    let weight =
+        select(vec![0.3, 1.0, 2.0, 10.0]).prop_map(|weight| Positive::new(weight).expect("positive"));
+    prop_oneof![2 => Just(std::collections::BTreeMap::new()), 1 => proptest::collection::btree_map(select(groups), weight, 1..3)]
+}
+
 fn names_config() -> impl Strategy<Value = std::collections::BTreeMap<String, NameConfig>> {
-    let settings =
-        (option::of(1..3u16), option::of(Just(2_000))).prop_map(|(max_attempts, lease_ms)| NameConfig {
+    let settings = (option::of(1..3u16), option::of(Just(2_000)), limits()).prop_map(
+        |(max_attempts, lease_ms, limits)| NameConfig {
             lease_ms,
             max_attempts,
-        });
+            limits,
+        },
+    );
     proptest::collection::btree_map(select(vec![NAMES[1].to_owned(), "*".to_owned()]), settings, 0..2)
 }
 

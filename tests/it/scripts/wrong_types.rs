@@ -4,7 +4,7 @@ use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::queue::{Keep, QueueConfig};
-use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
+use leaseq::domain::settle::{Ack, Extend, Hold, Nack, RetryAfter};
 use leaseq::domain::task::Json;
 use leaseq::domain::{Lease, Millis, NewTask, Priority, Start, TaskId};
 use leaseq::store::ops::ack::AckOp;
@@ -187,8 +187,8 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         Call::NackForLater => nack(failure()).await,
         Call::NackForNow => nack(failure_after(0)).await,
         Call::NackForGood => nack(rejection()).await,
-        Call::Release => release(How::Release(RetryAfter::None)).await,
-        Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500))).await,
+        Call::Release => release(How::Release(RetryAfter::None, Hold::None)).await,
+        Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500), Hold::Name)).await,
         Call::GiveBack => release(How::GiveBack).await,
         Call::Extend => {
             let op = ExtendOp(&[(scene.leased.clone(), Extend::default())]);

@@ -7,6 +7,7 @@
 use crate::support::redis::Redis;
 
 mod endings;
+mod gates;
 mod lanes;
 mod raw;
 mod states;
@@ -25,6 +26,7 @@ pub fn audit(redis: &Redis, queue: &str) -> Vec<String> {
     }
     states::check(&raw, &mut problems);
     lanes::check(&raw, &mut problems);
+    gates::check(&raw, &mut problems);
     endings::check(&raw, &mut problems);
     problems.0
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use deadpool_redis::redis::{cmd, pipe};
+use leaseq::domain::gate::Scope;
 use leaseq::domain::queue::QueueConfig;
-use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
+use leaseq::domain::settle::{Ack, Extend, Hold, Nack, RetryAfter};
 use leaseq::domain::task::{Json, TaskError, TaskView};
 use leaseq::domain::{
     Group, Lease, LeaseKey, LeasedTask, Millis, NewTask, Priority, QueueName, Start, TaskId, TaskName,
@@ -18,6 +19,7 @@ use leaseq::store::ops::ack::{AckOp, Acked};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
 use leaseq::store::ops::extend::{ExtendOp, Extended};
+use leaseq::store::ops::hold::HoldOp;
 use leaseq::store::ops::lease::{Granted, LeaseOp, Wish};
 use leaseq::store::ops::list::ListOp;
 use leaseq::store::ops::nack::{NackOp, Nacked};
@@ -279,7 +281,21 @@ impl Queue {
     }
 
     pub async fn release(&self, lease: &Lease, retry_after: RetryAfter) -> Answer<Released> {
-        self.end(lease, How::Release(retry_after)).await
+        self.end(lease, How::Release(retry_after, Hold::None)).await
+    }
+
+    pub async fn release_and_hold(
+        &self,
+        lease: &Lease,
+        retry_after: RetryAfter,
+        hold: Hold,
+    ) -> Answer<Released> {
+        self.end(lease, How::Release(retry_after, hold)).await
+    }
+
+    /// For so many ms; 0 ends a hold.
+    pub async fn hold(&self, scope: &Scope, ms: u64) -> Option<Millis> {
+        self.call(&HoldOp { scope, ms }).await.expect("the queue exists")
     }
 
     pub async fn give_back(&self, lease: &Lease) -> Answer<Released> {

@@ -33,6 +33,7 @@ mod producer;
 mod query;
 mod queues;
 mod request_id;
+mod retry;
 mod samples;
 pub mod server;
 mod service;

@@ -1,5 +1,6 @@
 //! `leaseq enqueue`.
 
+mod retry;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -59,12 +60,21 @@ pub(super) struct Enqueue {
     /// The request's own name: sent again with it, nothing is made twice. With --ndjson each batch adds its number
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    #[command(flatten)]
+    retry: retry::Retry,
+    /// Become a dead letter if it still waits after this long
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "expires_at")]
+    expires_in: Option<Duration>,
+    /// Become a dead letter if it still waits at this time, such as 2027-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
+    expires_at: Option<Millis>,
     /// Header to go with the task; may be repeated
     #[arg(long = "header", value_name = "KEY=VALUE", value_parser = input::header)]
     headers: Vec<(String, String)>,
     /// Read one task object per line, with the fields of the API, and send them in batches
     #[arg(long, conflicts_with_all = [
-        "name", "priority", "delay", "run_at", "group", "max_attempts", "lease", "unique_key", "headers",
+        "name", "priority", "delay", "run_at", "group", "max_attempts", "lease", "Retry", "expires_in", "expires_at",
+        "unique_key", "headers",
     ])]
     ndjson: bool,
     /// Print the API's answer as it is; with --ndjson one per batch
@@ -92,6 +102,12 @@ struct Body<'a> {
     max_attempts: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<retry::Body>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unique: Option<Unique<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -147,6 +163,9 @@ impl Enqueue {
             run_at: self.run_at,
             max_attempts: self.max_attempts,
             lease_seconds: self.lease.map(|lease| lease.as_secs_f64()),
+            retry: self.retry.body(),
+            expires_in_seconds: self.expires_in.map(|after| after.as_secs_f64()),
+            expires_at: self.expires_at,
             unique: self.unique_key.as_deref().map(|key| Unique {
                 key,
                 ttl_seconds: self.unique_ttl.map(|ttl| ttl.as_secs_f64()),

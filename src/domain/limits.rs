@@ -36,6 +36,10 @@ pub const LEASE_MS_MIN: u64 = 1_000;
 pub const LEASE_MS_MAX: u64 = 12 * 3600 * 1000;
 /// Milliseconds a task may be scheduled ahead.
 pub const DELAY_MS_MAX: u64 = 365 * 86_400 * 1000;
+/// Milliseconds after its acceptance that a task may expire.
+pub const EXPIRES_MS_MAX: u64 = DELAY_MS_MAX;
+/// Highest `factor` of a retry policy; 1 is the lowest.
+pub const RETRY_FACTOR_MAX: u32 = 100;
 /// Milliseconds that `release {retry_after}` may ask for.
 pub const RETRY_AFTER_MS_MAX: u64 = 86_400 * 1000;
 

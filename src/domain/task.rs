@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::idempotency::RepeatMark;
 use super::unique::Unique;
-use super::{Group, Millis, QueueName, TaskId, TaskName, UniqueKey, limits};
+use super::{Group, Millis, QueueName, RetryPolicy, TaskId, TaskName, UniqueKey, limits};
 
 /// 0..=1000, higher first. One point is worth the queue's `aging_seconds` of waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,24 @@ pub enum Start {
     /// Milliseconds after acceptance.
     After(u64),
     At(Millis),
+}
+
+/// From when on nobody is granted a task that waits: it becomes a dead letter. On Redis's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Milliseconds after acceptance.
+    After(u64),
+    At(Millis),
+}
+
+impl Expiry {
+    /// The instant, for a task accepted at `accepted`.
+    pub fn at(self, accepted: Millis) -> Millis {
+        match self {
+            Self::After(ms) => accepted.plus(ms),
+            Self::At(at) => at,
+        }
+    }
 }
 
 /// JSON text kept byte for byte; checked to be one JSON value where it entered.
@@ -104,10 +122,12 @@ pub struct NewTask {
     pub payload: Json,
     pub priority: Priority,
     pub start: Start,
-    /// Wins over name, queue and server; 1..=[`limits::ATTEMPTS_MAX`].
+    pub expiry: Option<Expiry>,
+    /// Wins over name, queue and server, as the next two do; 1..=[`limits::ATTEMPTS_MAX`].
     pub max_attempts: Option<u16>,
-    /// Wins over name, queue and server; [`limits::LEASE_MS_MIN`]..=[`limits::LEASE_MS_MAX`].
+    /// [`limits::LEASE_MS_MIN`]..=[`limits::LEASE_MS_MAX`].
     pub lease_ms: Option<u64>,
+    pub retry: Option<RetryPolicy>,
     pub unique: Option<Unique>,
     /// Where the request that brings it may be repeated.
     pub repeat_mark: Option<RepeatMark>,
@@ -130,8 +150,10 @@ impl NewTask {
             payload,
             priority: Priority::DEFAULT,
             start: Start::Now,
+            expiry: None,
             max_attempts: None,
             lease_ms: None,
+            retry: None,
             unique: None,
             repeat_mark: None,
             meta: Meta::default(),
@@ -305,6 +327,7 @@ pub struct LeasedTask {
     pub server_time: Millis,
     pub enqueued_at: Millis,
     pub ready_at: Millis,
+    pub expires_at: Option<Millis>,
     pub unique_key: Option<UniqueKey>,
     pub meta: Arc<Meta>,
     pub last_error: Option<TaskError>,
@@ -326,7 +349,9 @@ pub struct TaskView {
     /// Grants so far.
     pub grant: u32,
     pub lease_ms: u64,
+    pub retry: RetryPolicy,
     pub enqueued_at: Millis,
+    pub expires_at: Option<Millis>,
     /// When it becomes or became ready: waiting tasks only.
     pub ready_at: Option<Millis>,
     /// Leased tasks only.

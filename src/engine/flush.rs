@@ -191,7 +191,7 @@ impl Committer {
                     answer,
                 );
                 if let Ok(Ok(settles)) = &outcome {
-                    self.came_back(queue, settles, |done| (done.state, done.next_at));
+                    self.came_back(queue, settles, |done| (done.state, done.next_at, done.expires_at));
                 }
                 self.settles_answered(queue, items, outcome, Settle::Nack, nacked);
             }
@@ -272,7 +272,8 @@ impl Committer {
             Ok(Accepted::Tasks { now, ready, outcomes }) => {
                 self.line(queue).fresh += usize::try_from(ready).unwrap_or(usize::MAX);
                 let due = outcomes.iter().flatten().filter_map(|enqueued| enqueued.run_at);
-                self.due_at(queue, due.min(), now);
+                let expire = tasks.iter().filter_map(|task| Some(task.expiry?.at(now)));
+                self.due_at(queue, due.chain(expire).min(), now);
                 let mut outcomes = outcomes.into_iter();
                 for job in jobs {
                     let mine = outcomes.by_ref().take(job.tasks.len());
@@ -349,7 +350,7 @@ impl Committer {
         outcome: Result<Result<Settles<Released>, Absent>, StoreError>,
     ) {
         if let Ok(Ok(settles)) = &outcome {
-            self.came_back(queue, settles, |done| (done.state, done.run_at));
+            self.came_back(queue, settles, |done| (done.state, done.run_at, done.expires_at));
         }
         let back = |lease, how| match how {
             How::Release(retry_after) => Settle::Release(
@@ -374,19 +375,17 @@ impl Committer {
         &mut self,
         queue: &QueueName,
         settles: &Settles<A>,
-        how: impl Fn(&A) -> (TaskState, Option<Millis>),
+        how: impl Fn(&A) -> (TaskState, Option<Millis>, Option<Millis>),
     ) {
         let done = settles.answers.iter().filter_map(|answer| match answer {
             Answer::Done(done) => Some(how(done)),
             Answer::Lost | Answer::Unknown => None,
         });
         let (mut ready, mut due) = (0, None);
-        for (state, at) in done {
-            match (state, at) {
-                (TaskState::Ready, _) => ready += 1,
-                (TaskState::Scheduled, Some(at)) => due = Some(due.map_or(at, |due: Millis| due.min(at))),
-                _ => {}
-            }
+        for (state, run_at, expires_at) in done {
+            ready += usize::from(state == TaskState::Ready);
+            let run_at = run_at.filter(|_| state == TaskState::Scheduled);
+            due = due.into_iter().chain(run_at).chain(expires_at).min();
         }
         self.line(queue).fresh += ready;
         self.due_at(queue, due, settles.now);

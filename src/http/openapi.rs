@@ -11,7 +11,7 @@ use utoipa::openapi::{
 };
 
 use super::problem::{Code, ProblemDocument, Retry};
-use super::{batch, dead_letters, queues, samples, settle, tasks, wire};
+use super::{batch, dead_letters, queues, retry, samples, settle, tasks, wire};
 
 /// Rises with the API, not with each release: otherwise every release would change the document.
 pub const API_VERSION: &str = "1.0.0";
@@ -119,7 +119,7 @@ fn header_ref(name: &str) -> Ref {
     ),
     components(schemas(
         ProblemDocument, super::problem::FieldError,
-        tasks::new_task::NewTaskRequest, tasks::unique::UniqueRequest, tasks::cancel::CancelFilterRequest, batch::BatchRequest,
+        tasks::new_task::NewTaskRequest, tasks::unique::UniqueRequest, tasks::cancel::CancelFilterRequest, retry::RetryRequest, batch::BatchRequest,
         settle::error::ErrorRequest, dead_letters::filter::DeadLetterFilter,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,

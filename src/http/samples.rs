@@ -25,7 +25,7 @@ use crate::domain::settle::Settled;
 use crate::domain::task::{
     Attempt, AttemptOutcome, DeadReason, Enqueued, Json, LeasedTask, Meta, Priority, TaskError, TaskView,
 };
-use crate::domain::{Millis, QueueName, TaskId, TaskName, TaskState};
+use crate::domain::{Millis, QueueName, RetryPolicy, TaskId, TaskName, TaskState};
 use crate::engine::{Progress, QueueInfo, QueueStats};
 
 const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
@@ -215,6 +215,7 @@ fn leased(queue: &QueueName) -> LeasedTask {
         server_time: ACCEPTED.plus(2_000),
         enqueued_at: ACCEPTED,
         ready_at: ACCEPTED,
+        expires_at: None,
         unique_key: None,
         meta: Arc::new(Meta::default()),
         last_error: None,
@@ -248,7 +249,9 @@ fn dead() -> TaskView {
         deferrals: 0,
         grant: 1,
         lease_ms: 30_000,
+        retry: RetryPolicy::DEFAULT,
         enqueued_at: ACCEPTED,
+        expires_at: None,
         ready_at: None,
         lease_expires_at: None,
         cancel_requested: false,

@@ -62,6 +62,10 @@ limits_answer! {
     lease_seconds_max: Seconds = Seconds(limits::LEASE_MS_MAX);
     /// That a task may be scheduled ahead.
     delay_seconds_max: Seconds = Seconds(limits::DELAY_MS_MAX);
+    /// After which a task may expire.
+    expires_seconds_max: Seconds = Seconds(limits::EXPIRES_MS_MAX);
+    /// The highest `factor` of a retry policy.
+    retry_factor_max: u32 = limits::RETRY_FACTOR_MAX;
     /// That a release may ask for.
     retry_after_seconds_max: Seconds = Seconds(limits::RETRY_AFTER_MS_MAX);
     /// The highest priority; 0 is the lowest.

@@ -11,6 +11,7 @@
 //! | `…:due` | zset | task id → due ms | it is due |
 //! | `…:leased` | zset | task id → expiry ms × 2048 + nonce | settled or run out |
 //! | `…:dead` | zset | task id → died ms | replayed, purged, evicted |
+//! | `…:expiry` | zset | id of a waiting task → when it expires, ms | it is granted or dies |
 //! | `…:done` | list | finished ms, bytes, task id | retention ends |
 //! | `…:res` | hash | task id → state, finished ms, grant, result | retention ends |
 //! | `…:turn` | zset | group → pass | the group has nothing ready |
@@ -49,10 +50,10 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 22;
     pub const ROLES: [&'static str; Self::COUNT] = [
-        "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark",
-        "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale",
+        "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "expiry", "done", "res", "turn",
+        "mark", "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

@@ -12,6 +12,7 @@ use deadpool_redis::redis;
 use super::keys::{self, QueueKeys};
 use super::literals::{Literals, written_out};
 use super::state;
+use crate::domain::RetryPolicy;
 use crate::domain::limits;
 use crate::domain::queue::{Keep, Order, defaults};
 
@@ -61,8 +62,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task unique lanes waiting clear history requests grant plain draw several marks settle finish bury retry late
-    repeats replace guard examine);
+files!(PARTS, "lua/": rotation task unique lanes expiry waiting clear history requests grant plain draw several marks settle finish bury retry
+    overdue late repeats replace guard examine);
 files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list dead replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
@@ -92,6 +93,7 @@ fn reach(source: &str) -> BTreeSet<&'static str> {
 
 /// The facts that Lua takes from Rust, so that each is written once.
 fn constants(clock: Clock) -> String {
+    const RETRY: RetryPolicy = RetryPolicy::DEFAULT;
     let now = match clock {
         Clock::Redis => {
             "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)".to_owned()
@@ -100,7 +102,7 @@ fn constants(clock: Clock) -> String {
     };
     format!(
         "local DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS = {}, {}\n\
-         local RETRY_BASE_MS, RETRY_FACTOR, RETRY_MAX_MS = {}, {}, {}\n\
+         local DEFAULT_RETRY = {{ strategy = {}, base_ms = {}, factor = {}, max_ms = {}, jitter = {} }}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local LOOK_MAX = {}\n\
@@ -110,9 +112,11 @@ fn constants(clock: Clock) -> String {
          local function clock() {now} end\n",
         defaults::LEASE_MS,
         defaults::MAX_ATTEMPTS,
-        defaults::RETRY_BASE_MS,
-        defaults::RETRY_FACTOR,
-        defaults::RETRY_MAX_MS,
+        RETRY.strategy as u8,
+        RETRY.base_ms,
+        f64::from(RETRY.factor.0) / 1000.0,
+        RETRY.max_ms,
+        RETRY.jitter as u8,
         limits::HISTORY_ATTEMPTS_MAX,
         limits::HISTORY_BYTES_MAX,
         Order::Aged as u8,

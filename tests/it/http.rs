@@ -17,6 +17,7 @@ mod queues;
 mod refused;
 mod repeats;
 mod replicas;
+mod retry;
 mod settle;
 mod shipped;
 mod unique;

@@ -1,9 +1,12 @@
 //! Each operation's script against a private Redis on a set clock: these keys, this call, these keys after.
 
+mod backoff;
 mod connection;
 mod cost;
 mod dead_letters;
 mod enqueue;
+mod expired;
+mod expiry;
 mod extend;
 mod full_store;
 mod headers;

@@ -146,6 +146,7 @@ async fn a_member_of_an_index_without_a_record_is_told() {
     for (index, add) in [
         ("leased", "ZADD"),
         ("due", "ZADD"),
+        ("expiry", "ZADD"),
         ("pay", "HSET"),
         ("res", "HSET"),
         ("mut", "HSET"),

@@ -9,11 +9,13 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use crate::domain::TaskName;
 use crate::domain::limits::{ATTEMPTS_MAX, BATCH_ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
 use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
+use crate::domain::retry::RetryConfig;
 use crate::http::field::{
     At, Described, Field, Integer, Kind, Nested, Object, Refusal, Seconds, Word, Wrong, nested, shape,
 };
 use crate::http::json::{self, Fields, Value};
 use crate::http::problem::Problem;
+use crate::http::retry;
 
 /// Deferrals that may be allowed; the count of a task has 16 bits.
 const DEFERRALS_MAX: u64 = 10_000;
@@ -58,6 +60,11 @@ const MAX_DEFERRALS: Field<Integer> = Field::new(
         max: DEFERRALS_MAX,
     },
     "Releases with `retry_after` until one counts as a failed attempt.",
+);
+const RETRY: Field<Nested> = Field::new(
+    "retry",
+    Nested { of: "RetryRequest" },
+    "When a task whose attempt failed is tried again.",
 );
 const ORDER: Field<Word<Order>> = Field::new(
     "order",
@@ -161,9 +168,9 @@ const COMPLETED_BYTES: Field<Integer> = Field::new(
 
 shape! {
     /// A queue's config: what it sets, the rest being the server's defaults.
-    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES,
+    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, RETRY, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES,
         IDEMPOTENCY_SECONDS, IDEMPOTENCY_MAX;
-        later "retry", "limits", "group_limits", "group_weights", "breaker", "max_tasks", "max_bytes"
+        later "limits", "group_limits", "group_weights", "breaker", "max_tasks", "max_bytes"
 }
 shape! {
     /// What is kept of tasks that used up their attempts.
@@ -175,7 +182,7 @@ shape! {
 }
 shape! {
     /// What holds for tasks of one name.
-    NameConfigRequest: LEASE, MAX_ATTEMPTS; later "limits", "breaker", "retry"
+    NameConfigRequest: LEASE, MAX_ATTEMPTS, RETRY; later "limits", "breaker"
 }
 
 /// Reads a whole config.
@@ -183,6 +190,7 @@ pub(super) fn read(text: &str) -> Result<QueueConfig, Problem> {
     let mut wrong = Wrong::default();
     let config = read_fields(json::open(text, None)?, &mut wrong);
     check_leases(&config, &mut wrong);
+    check_retries(&config, &mut wrong);
     wrong.into_result().map(|()| config)
 }
 
@@ -200,6 +208,7 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         max_lease_ms: object.take(&MAX_LEASE, wrong),
         max_attempts: small(object.take(&MAX_ATTEMPTS, wrong)),
         max_deferrals: small(object.take(&MAX_DEFERRALS, wrong)),
+        retry: read_retry(&mut object, wrong),
         order: object.take(&ORDER, wrong),
         aging_ms: object.take(&AGING, wrong),
         idempotency_ms: object.take(&IDEMPOTENCY_SECONDS, wrong),
@@ -221,6 +230,11 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         config.names = read_names(text, wrong);
     }
     config
+}
+
+fn read_retry(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Option<RetryConfig> {
+    let text = object.take(&RETRY, wrong)?;
+    Some(retry::read(text, At::Field(&object.at(), RETRY.name), wrong))
 }
 
 fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig> {
@@ -252,12 +266,14 @@ fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig
         let mut object = Object::new(fields, NameConfigRequest::SHAPE, at, wrong);
         let lease_ms = object.take(&LEASE, wrong);
         let max_attempts = small(object.take(&MAX_ATTEMPTS, wrong));
+        let retry = read_retry(&mut object, wrong);
         if names
             .insert(
                 name.to_string(),
                 NameConfig {
                     lease_ms,
                     max_attempts,
+                    retry,
                 },
             )
             .is_some()
@@ -295,6 +311,18 @@ fn check_leases(config: &QueueConfig, wrong: &mut Wrong) {
     }
 }
 
+fn check_retries(config: &QueueConfig, wrong: &mut Wrong) {
+    if let Some(own) = &config.retry {
+        retry::check_bounds(own, At::Field(&At::Root, RETRY.name), wrong);
+    }
+    let names = At::Field(&At::Root, NAMES.name);
+    for (name, named) in &config.names {
+        if let Some(own) = &named.retry {
+            retry::check_bounds(own, At::Field(&At::Field(&names, name), RETRY.name), wrong);
+        }
+    }
+}
+
 fn small(value: Option<u64>) -> Option<u16> {
     value.and_then(|value| u16::try_from(value).ok())
 }
@@ -329,10 +357,10 @@ mod tests {
     use crate::http::problem::Code;
 
     const ALL: &str = r#"{"lease_seconds":45.5,"max_lease_seconds":3600,"max_attempts":7,"max_deferrals":0,
-        "order":"strict","aging_seconds":0,"dead_letter":{"max_size":10},
+        "retry":{"strategy":"linear","base_seconds":2,"factor":1.5,"max_seconds":60,"jitter":"none"},"order":"strict","aging_seconds":0,"dead_letter":{"max_size":10},
         "retention":{"keep":"results","completed_seconds":0,"completed_max":5,"completed_bytes":0},
         "idempotency_seconds":1.5,"idempotency_max":2000,
-        "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60}}}"#;
+        "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60,"retry":{"strategy":"fixed"}}}}"#;
 
     fn refused(text: &str) -> (Code, Vec<String>) {
         let problem = read(text).unwrap_err();
@@ -361,17 +389,19 @@ mod tests {
         }
         assert_eq!(effective["lease_seconds"], 30);
         assert_eq!(effective["dead_letter"]["max_size"], 10_000);
+        assert_eq!(effective["retry"]["max_seconds"], 300);
     }
 
     #[test]
     fn wrong_values_are_named_down_to_the_leaf() {
         let (code, pointers) = refused(
-            r#"{"lease_seconds":0,"order":"lifo","dead_letter":{"max_size":0,"x":1},"retention":3,
-                "names":{"a b":{},"n/1":{"max_attempts":0},"m":[],"*":{"lease":1}}}"#,
+            r#"{"lease_seconds":0,"order":"lifo","dead_letter":{"max_size":0,"x":1},"retention":3,"retry":{"factor":0},
+                "names":{"a b":{},"n/1":{"max_attempts":0,"retry":{"jitter":1}},"m":[],"*":{"lease":1}}}"#,
         );
         assert_eq!(code, Code::ValidationFailed);
         let expected = [
             "/lease_seconds",
+            "/retry/factor",
             "/order",
             "/dead_letter/x",
             "/dead_letter/max_size",
@@ -379,6 +409,7 @@ mod tests {
             "/names/a b",
             "/names/n~11",
             "/names/n~11/max_attempts",
+            "/names/n~11/retry/jitter",
             "/names/m",
             "/names/*/lease",
         ];
@@ -389,7 +420,6 @@ mod tests {
     fn what_comes_later_is_refused_and_never_ignored() {
         for (text, pointer) in [
             (r#"{"limits":{}}"#, "/limits"),
-            (r#"{"retry":{}}"#, "/retry"),
             (r#"{"max_tasks":1}"#, "/max_tasks"),
             (
                 r#"{"dead_letter":{"on_full":"evict_oldest"}}"#,
@@ -403,6 +433,16 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_retry_policy_that_contradicts_itself_is_refused_once_it_is_whole() {
+        assert_eq!(
+            refused(r#"{"retry":{"base_seconds":301},"names":{"*":{"retry":{"max_seconds":0}}}}"#).1,
+            ["/retry/base_seconds", "/names/*/retry/max_seconds"]
+        );
+        // Merged into a policy with a longer max_seconds it may hold.
+        assert!(check_patch(r#"{"retry":{"base_seconds":301}}"#).is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
+use crate::http::retry::RetryDocument;
 use crate::http::wire::{self, Seconds};
 
 /// A config as it is shown: what was set, or all that holds.
@@ -24,6 +25,9 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_deferrals: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry: Option<RetryDocument>,
     /// `aged`, `strict` or `fifo`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -84,6 +88,9 @@ struct NameDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry: Option<RetryDocument>,
 }
 
 fn is_empty<T: Default + PartialEq>(document: &T) -> bool {
@@ -97,12 +104,14 @@ impl ConfigDocument {
         let name = |named: &NameConfig| NameDocument {
             lease_seconds: seconds(named.lease_ms),
             max_attempts: named.max_attempts,
+            retry: named.retry.as_ref().map(RetryDocument::of),
         };
         Self {
             lease_seconds: seconds(config.lease_ms),
             max_lease_seconds: seconds(config.max_lease_ms),
             max_attempts: config.max_attempts,
             max_deferrals: config.max_deferrals,
+            retry: config.retry.as_ref().map(RetryDocument::of),
             order: config.order.map(Order::word),
             aging_seconds: seconds(config.aging_ms),
             dead_letter: DeadLetterDocument {
@@ -131,6 +140,7 @@ impl ConfigDocument {
             max_lease_ms: config.max_lease_ms.or(Some(defaults::MAX_LEASE_MS)),
             max_attempts: config.max_attempts.or(Some(defaults::MAX_ATTEMPTS)),
             max_deferrals: config.max_deferrals.or(Some(defaults::MAX_DEFERRALS)),
+            retry: Some(config.retry.unwrap_or_default().policy().into()),
             order: config.order.or(Some(defaults::ORDER)),
             aging_ms: config.aging_ms.or(Some(defaults::AGING_MS)),
             dead_max_size: config.dead_max_size.or(Some(defaults::DEAD_MAX_SIZE)),

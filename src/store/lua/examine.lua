@@ -1,6 +1,6 @@
 -- examine: what must hold of one task, read at one moment (I1 I2 I4 I12), and of its lane if it is ready (I17 I18).
 -- Reads only. What does not hold is told as a problem: kind, id or '', and words for a person.
--- Uses   rotation task lanes history
+-- Uses   rotation task lanes history expiry
 
 local problems = {} -- per call
 
@@ -62,6 +62,7 @@ local function examine(ids, records)
     if not known then
       problem('unreadable', id, 'its record or its mutable part cannot be read')
     elseif not task then
+      if call('ZSCORE', EXPIRY, id) then state[#state + 1] = 'expiry' end
       for word, key in pairs({ mutable = MUT, history = HIST, payload = PAY }) do
         if call('HEXISTS', key, id) == 1 then state[#state + 1] = word end
       end
@@ -72,12 +73,14 @@ local function examine(ids, records)
       local lane = member .. '/' .. task.group
       local place = call('ZSCORE', ROOT .. 'back:' .. lane, entry_of(task.tick, id))
       if place then state[#state + 1] = 'ready' end
+      -- A lease that meets a task past its expiry drops its entry: it lies in no lane, and waits to be buried.
+      local met = #state == 0 and has_expired(task) and call('ZSCORE', EXPIRY, id)
       if #state > 1 then
         problem('two_states', id, 'it is in several states at once: %s', table.concat(state, ', '))
-      elseif #state == 0 and m then
+      elseif #state == 0 and m and not met then
         problem('lost', id, 'it has a record and is in no state index')
       end
-      if #state == 0 and not m then
+      if #state == 0 and not m and not met then
         claims[lane] = claims[lane] or {}
         claims[lane][#claims[lane] + 1] = id
         place = task.tick

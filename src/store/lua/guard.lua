@@ -31,19 +31,25 @@ local function read_guards(at)
   return at
 end
 
--- State letter and due time, 'g' of a task that is no longer kept.
+-- State letter and due time, 'g' of a task that is no longer kept. One that waited past its expiry is dead already.
 local function state_of(id)
-  local made = guarded_made[id]
-  if made then return made.run_at > 0 and 's' or 'r', made.run_at end
-  if call('HEXISTS', REC, id) == 0 then return 'g', 0 end
-  -- Only completed tasks have a result behind these eleven bytes, which may be too long to be read for its first letter.
-  local ending = call('HSTRLEN', RES, id)
-  if ending > 11 then return 'c', 0 end
-  if ending > 0 then return sub(call('HGET', RES, id), 1, 1), 0 end
-  if call('ZSCORE', LEASED, id) then return 'l', 0 end
-  local due = call('ZSCORE', DUE, id)
-  if due then return 's', tonumber(due) end
-  return call('ZSCORE', DEAD, id) and 'd' or 'r', 0
+  local made, other = guarded_made[id], swaps[id]
+  local rec = not made and call('HGET', REC, id)
+  if not made and not rec then return 'g', 0 end
+  local run_at = made and made.run_at
+  if rec then
+    -- Only completed tasks have a result behind these eleven bytes, which may be too long to be read for its first letter.
+    local ending = call('HSTRLEN', RES, id)
+    if ending > 11 then return 'c', 0 end
+    if ending > 0 then return sub(call('HGET', RES, id), 1, 1), 0 end
+    if call('ZSCORE', LEASED, id) then return 'l', 0 end
+    run_at = tonumber(call('ZSCORE', DUE, id) or 0)
+    if run_at == 0 and call('ZSCORE', DEAD, id) then return 'd', 0 end
+  end
+  local expires_at
+  if other then expires_at = other.expires_at elseif made then expires_at = made.expires_at else expires_at = expiry_of(rec) end
+  if expires_at and expires_at <= NOW then return 'd', 0 end
+  return run_at > 0 and 's' or 'r', run_at
 end
 
 local function note_repeat(g, id, did)
@@ -58,7 +64,7 @@ local function refuse(answer)
 end
 
 -- The answer to an enqueue that makes no task, or nil. `body` and `way` are its record and its lane.
-local function meet(g, body, way)
+local function meet(g, body, way, expires_at)
   local came, request = known_repeats[g.field], known_repeats[g.request or '']
   if request and request.body ~= g.body then return refuse({ 'mismatch' }) end
   local holder = holders[g.key]
@@ -69,18 +75,20 @@ local function meet(g, body, way)
     return { came.did, came.id, state, run_at, 1 }
   end
   if not holder then return nil end
-  duplicates = duplicates + 1
   local state, run_at = state_of(holder)
+  -- Dead, but not buried yet: what its death frees it holds no more.
+  if state == 'd' and held_until[g.key] == 0 then return nil end
+  duplicates = duplicates + 1
   if g.on_duplicate == 'reject' then return refuse({ 'rejected', holder, state }) end
   local did = 'duplicate'
-  if g.on_duplicate == 'replace' and swap(holder, state, guarded_made[holder], g.id, body, way) then did = 'replaced' end
+  if g.on_duplicate == 'replace' and swap(holder, state, guarded_made[holder], g.id, body, way, expires_at) then did = 'replaced' end
   note_repeat(g, holder, did)
   return { did, holder, state, run_at, 0 }
 end
 
 -- The task is made: what it holds, and what a repeat will find.
-local function made_guarded(g, run_at, at, lane)
-  guarded_made[g.id] = { run_at = run_at, at = at, lane = lane }
+local function made_guarded(g, run_at, at, lane, expires_at)
+  guarded_made[g.id] = { run_at = run_at, at = at, lane = lane, expires_at = expires_at }
   if g.key ~= '' then take_key(g.key, g.id, g.ttl) end
   note_repeat(g, g.id, 'made')
 end

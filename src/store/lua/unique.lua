@@ -26,10 +26,20 @@ local function read_key_holders(keys)
   end
 end
 
+-- Whose task it is that holds the key and still lives: one that waited past its expiry is dead before it is buried, and what its
+-- death frees it holds no more. Asks of tasks that are written; this call's own have not died.
+local function living_holder(key)
+  local id = holders[key]
+  if not id or held_until[key] > 0 then return id end
+  local rec = call('HGET', REC, id)
+  local is_over = rec and (expiry_of(rec) or math.huge) <= NOW and not call('ZSCORE', LEASED, id)
+  return not is_over and id or nil
+end
+
 -- The key is this task's, for `ttl` ms or, where that is 0, until it is freed.
 local function take_key(key, id, ttl)
   local expires = ttl > 0 and NOW + ttl or 0
-  holders[key] = id
+  holders[key], held_until[key] = id, expires
   taken_keys[#taken_keys + 1] = key
   taken_keys[#taken_keys + 1] = id .. pack('>I6', expires)
   if ttl > 0 then

@@ -1,13 +1,14 @@
 -- waiting: tasks that leave the place where they wait otherwise than by a grant: a lane, or the schedule.
 --
 --   STALE  hash  lane -> entries of its list that were left behind there; met by a lease, they are dropped
--- Uses   lanes task
+-- Uses   lanes task expiry
 
 -- A list forgets an element in its middle at the cost of its length: up to COMPACT it does. In a longer one the entry is left behind;
 -- where these are more than half, the list is compacted in steps of COMPACT, so that they are bounded by the tasks that live.
 local COMPACT, STEPS_MAX = 1000, 2
 
 -- What is known of a task, and the state it is in: r ready, s scheduled, l leased, d dead, c completed, x cancelled. Nil for none.
+-- One that waited past its expiry is dead already; `waits` says where it lies until it is buried.
 local function look_up(id)
   local rec = call('HGET', REC, id)
   if not rec then return nil end
@@ -17,6 +18,10 @@ local function look_up(id)
   elseif t.due then t.state = 's'
   elseif call('ZSCORE', DEAD, id) then t.state = 'd'
   else t.state = sub(call('HGET', RES, id) or 'r', 1, 1) end
+  if t.state == 'r' or t.state == 's' then
+    t.waits = t.state
+    if has_expired(t.task) then t.state = 'd' end
+  end
   return t
 end
 
@@ -29,9 +34,7 @@ local function mut_of(t)
     local expires = read_score(t.leased)
     return first_mut(t.task, expires - t.task.lease_ms)
   end
-  local m = first_mut(t.task, 0)
-  m.grants, m.slot = 0, 0
-  return m
+  return untouched(t.task)
 end
 
 -- depart() gathers, check_departures() reads, apply_departures() writes: behind what makes their entries stale, a mutable part or a
@@ -40,7 +43,7 @@ local departures, departing, unscheduled = NONE, NONE, NONE -- per call
 
 local function depart(t)
   if departures == NONE then departures, departing, unscheduled = {}, {}, {} end
-  if t.state == 's' then
+  if (t.waits or t.state) == 's' then
     unscheduled[#unscheduled + 1] = t.id
     return
   end
@@ -54,8 +57,11 @@ local function depart(t)
     departures[#departures + 1] = d
   end
   local entry = entry_of(t.task.tick, t.id)
-  local list = call('ZSCORE', ROOT .. 'back:' .. lane, entry) and d.back or d.fresh
-  list[#list + 1] = entry
+  if call('ZSCORE', ROOT .. 'back:' .. lane, entry) then
+    d.back[#d.back + 1] = entry
+  elseif not t.task.expires_at then
+    d.fresh[#d.fresh + 1] = entry
+  end -- What expires never lies among the fresh ones: a lease met it past its expiry, and dropped its entry.
 end
 
 local function check_departures()

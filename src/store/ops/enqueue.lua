@@ -4,7 +4,7 @@
 --        4 #guards  if any: "1" to accept all or none, ms and number of repeats remembered, then per guard: id, unique key or '',
 --          ms that it is held or 0, return | reject | replace, request (16) [.. index (2)] or '', digest of its body
 --        #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
---          #tasks, then per task: id, record without its tick
+--          expiry ('' never | '+' ms | '@' ms), #tasks, then per task: id, record without its tick
 --        #big  then per payload above 2 KiB: id, payload
 -- Reply  "accepted", now, how many are ready, then per task: run_at or 0, where it was made; else one of
 --          {"made" (by an earlier request) | "duplicate" | "replaced", id, state, run_at or 0, "1" when an earlier request did it}
@@ -14,7 +14,7 @@
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
 -- Keeps  I1 I2 I3 I4 I5 I15 I16 I17
--- Uses   rotation task marks guard
+-- Uses   rotation lanes task expiry marks guard
 
 if not read_queue() then return { 'absent' } end
 if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, call('HGET', Q, 'doc') } end
@@ -31,25 +31,22 @@ local at = read_guards(4)
 local runs = tonumber(ARGV[at])
 at = at + 1
 for _ = 1, runs do
-  local priority, name, group, when, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+  local priority, name, group, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 5])
+  local run_at, expires_at = moment(ARGV[at + 3]) or 0, moment(ARGV[at + 4])
   local member = priority .. '/' .. name
   local key = member .. '/' .. group
-  at = at + 5
+  at = at + 6
+  if run_at <= NOW then run_at = 0 end
 
-  local run_at = 0
-  if when ~= '' then
-    run_at = tonumber(sub(when, 2)) + (byte(when) == 43 and NOW or 0)
-    if run_at <= NOW then run_at = 0 end
-  end
   local lane = lanes[key]
-  if not lane and run_at == 0 then lane = fresh_lane(lanes, key, member, priority, name, group) end
+  if not lane and run_at == 0 and not expires_at then lane = fresh_lane(lanes, key, member, priority, name, group) end
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
     local id, answer = ARGV[from], doubtful and accepted_before(ARGV[from])
     local guard = guards[id]
     if guard and not answer then
       lane = lane or fresh_lane(lanes, key, member, priority, name, group)
-      answer = meet(guard, ARGV[from + 1], lane)
+      answer = meet(guard, ARGV[from + 1], lane, expires_at)
     end
     if answer then
       if skipped == NONE then skipped = {} end
@@ -57,20 +54,25 @@ for _ = 1, runs do
     else
       tick, accepted, answer = tick + 1, accepted + 1, run_at
       local stamp = pack('>I7', tick)
-      records[r + 1] = id
-      if run_at == 0 then
-        ready = ready + 1
+      records[r + 1], records[r + 2] = id, stamp .. ARGV[from + 1]
+      if run_at == 0 then ready = ready + 1 end
+      if run_at == 0 and not expires_at then
         lane.lowest = lane.lowest or tick
         fresh[#fresh + 1] = stamp .. id
-        records[r + 2] = stamp .. ARGV[from + 1]
       else
-        if due == NONE then due = {} end
-        due[#due + 1] = run_at
-        due[#due + 1] = id
-        records[r + 2] = stamp .. with_run_at(ARGV[from + 1], run_at)
+        if run_at > 0 then
+          if due == NONE then due = {} end
+          due[#due + 1] = run_at
+          due[#due + 1] = id
+        else
+          -- A list cannot forget an element in its middle, so what may expire stands where it can be taken out.
+          arrive(tonumber(priority), name, group, tick, stamp .. id)
+        end
+        may_expire(id, expires_at)
+        records[r + 2] = stamp .. timed(ARGV[from + 1], run_at, expires_at)
       end
       r = r + 2
-      if guard then made_guarded(guard, run_at, r, lane) end
+      if guard then made_guarded(guard, run_at, r, lane, expires_at) end
     end
     replied = replied + 1
     reply[replied] = answer
@@ -93,6 +95,8 @@ for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
 end
 if #big > 0 then call('HLEN', PAY) end
 if #due > 0 then call('ZCARD', DUE) end
+check_expiry()
+check_arrivals()
 for key, l in pairs(lanes) do
   -- A lane with fresh entries is in rotation already: appending moves no head.
   if l.lowest and call('LLEN', ROOT .. 'fresh:' .. key) == 0 then
@@ -104,10 +108,12 @@ end
 many('HSET', REC, records)
 many('HSET', PAY, big)
 many('ZADD', DUE, due)
+write_expiry()
 for key, l in pairs(lanes) do
   many('RPUSH', ROOT .. 'fresh:' .. key, l.fresh)
   if l.enters then enter_rotation(l) end
 end
+apply_arrivals()
 write_guarded()
 queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + accepted, queue.ready + ready
 if repeated then queue.retried_at = NOW end

@@ -6,7 +6,7 @@ use super::{Op, state};
 use crate::domain::queue::{QueueConfig, defaults};
 use crate::domain::task::{Enqueued, Made, NotEnqueued};
 use crate::domain::unique::{OnDuplicate, UniqueScope};
-use crate::domain::{Millis, NewTask, Start, TaskState};
+use crate::domain::{Expiry, Millis, NewTask, Start, TaskState};
 use crate::store::record;
 use crate::store::reply::{BadReply, Reply};
 
@@ -55,18 +55,22 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
         cmd.arg(runs.len());
         let mut apart = Vec::new();
         for run in runs {
-            let (priority, name, group, start) = way(run[0].as_ref());
+            let (priority, name, group, start, expiry) = way(run[0].as_ref());
             cmd.arg(priority).arg(name).arg(group);
             match start {
                 Start::Now => cmd.arg(""),
                 Start::After(ms) => cmd.arg(format!("+{ms}")),
                 Start::At(at) => cmd.arg(format!("@{}", at.get())),
             };
+            match expiry {
+                None => cmd.arg(""),
+                Some(Expiry::After(ms)) => cmd.arg(format!("+{ms}")),
+                Some(Expiry::At(at)) => cmd.arg(format!("@{}", at.get())),
+            };
             cmd.arg(run.len());
             for task in run {
                 let task = task.as_ref();
-                let policy = self.config.policy(&task.name, (task.max_attempts, task.lease_ms));
-                let (body, payload) = record::write(task, policy);
+                let (body, payload) = record::write(task, self.config.policy(task));
                 cmd.arg(task.id.as_bytes()).arg(body);
                 if let Some(payload) = payload {
                     apart.push((task.id, payload));
@@ -176,8 +180,14 @@ fn kept_state(letter: &str) -> Result<Option<TaskState>, BadReply> {
     }
 }
 
-/// The lane and the start of a task.
-fn way(task: &NewTask) -> (u16, &str, &str, Start) {
+/// The lane of a task, and its times.
+fn way(task: &NewTask) -> (u16, &str, &str, Start, Option<Expiry>) {
     let group = task.group.as_ref().map_or("", |group| group.as_str());
-    (task.priority.get(), task.name.as_str(), group, task.start)
+    (
+        task.priority.get(),
+        task.name.as_str(),
+        group,
+        task.start,
+        task.expiry,
+    )
 }

@@ -261,6 +261,7 @@ impl Grant {
             server_time,
             enqueued_at: record.enqueued_at,
             ready_at: Millis::new(mutable.place / record::PLACES),
+            expires_at: record.expires_at,
             unique_key: record.unique_key,
             meta: record.meta.into(),
             last_error,

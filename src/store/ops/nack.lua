@@ -3,7 +3,7 @@
 -- ARGV   1 replica  2 #items  then per item: id, grant, nonce, "1" to retry, delay in ms or '' for backoff,
 --          chance in millionths for the jitter, error type, message, stack, "1" when the error was cut
 -- Reply  "settled", now, then per item
---          {"nacked" | "already", state, attempt, attempts left, next_at or 0} | {"lost"} | {"unknown"}
+--          {"nacked" | "already", state, attempt, attempts left, next_at or 0[, expires_at of one that waits again]} | {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
 -- Moves  leased -> scheduled | ready | dead | cancelled
@@ -34,7 +34,7 @@ for i = 1, count do
     remember(id, m)
     mark_step(id, 'n', grant, nonce, becomes, attempt.number, left, next_at)
     ended[#ended + 1] = id
-    reply[2 + i] = { 'nacked', becomes, attempt.number, left, next_at }
+    reply[2 + i] = { 'nacked', becomes, attempt.number, left, next_at, next_at > 0 and task.expires_at or nil }
   else
     local word, was
     if expires then word = 'lost' else word, was = judge(id, 'n', grant, nonce) end

@@ -21,6 +21,8 @@ pub struct Nacked {
     pub attempt: u16,
     pub attempts_left: u16,
     pub next_at: Option<Millis>,
+    /// Of a task that waits again.
+    pub expires_at: Option<Millis>,
 }
 
 impl Op for NackOp<'_> {
@@ -50,6 +52,7 @@ impl Op for NackOp<'_> {
                 attempt: item.small()?,
                 attempts_left: item.small()?,
                 next_at: item.some_millis()?,
+                expires_at: (!item.is_empty()).then(|| item.millis()).transpose()?,
             })
         })
     }

@@ -5,7 +5,7 @@
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> (gone); ready -> (gone); dead -> (gone)
 -- Keeps  I3 I4 I5 I14 I15 I23
--- Uses   unique waiting finish marks bury
+-- Uses   unique waiting finish marks bury expiry
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
@@ -20,13 +20,14 @@ for i = 2, #ARGV do
       changes[#changes + 1] = t.id
       changes[#changes + 1] = write_mut(m)
     elseif t.state ~= 'c' and t.state ~= CANCELLED then
-      if t.state == 'd' then
-        buried_ids[#buried_ids + 1] = t.id
-      else
+      if t.waits then
         depart(t)
         free_unique(t.id, t.rec)
+        if t.task.expires_at then cannot_expire(t.id) end
         leaving_now[#leaving_now + 1] = t.id
-        if t.state == 'r' then ready = ready + 1 end
+        if t.waits == 'r' then ready = ready + 1 end
+      else
+        buried_ids[#buried_ids + 1] = t.id
       end
       -- An enqueue repeated now must not make it anew: what may lie in a list still would be taken for it.
       if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
@@ -39,6 +40,7 @@ if purged + #changes == 0 then return reply end
 call('HLEN', Q)
 check_leave()
 check_departures()
+check_expiry()
 check_marks()
 
 many('HSET', MUT, changes)
@@ -47,6 +49,7 @@ forget(leaving_now)
 leave_dead(buried_ids)
 apply_departures()
 write_freed()
+write_expiry()
 call('HINCRBY', Q, 'purged_total', purged)
 write_marks()
 queue.ready = queue.ready - ready

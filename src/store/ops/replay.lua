@@ -35,7 +35,7 @@ for i = 1, count do
   local flags = unpack_bytes('>I2', record)
   local payload = has(flags, BIG) and (given ~= '' and given or call('HGET', PAY, olds[i]))
   local key = guarded[i] and guarded[i].unique_key
-  local holder = holders[key or '']
+  local holder = key and living_holder(key)
   -- Whether an entry may become a task is decided here and nowhere else, before anything is written. A death frees a key, but not
   -- one that time frees: what is left of that time goes to the new task.
   if died[i] and holder and holder ~= olds[i] then
@@ -48,12 +48,11 @@ for i = 1, count do
       take_key(key, id, 0)
     end
     moved[#moved + 1] = olds[i]
-    local run_at = 0
-    if when ~= '' then run_at = tonumber(sub(when, 2)) + (byte(when) == 43 and NOW or 0) end
+    local run_at = moment(when) or 0
     if run_at > NOW then
       due[#due + 1] = run_at
       due[#due + 1] = id
-      record = pack('>I2I6', with(flags, RUN_AT), run_at) .. sub(record, 3)
+      record = timed(record, run_at)
     else
       run_at = 0
       ready = ready + 1

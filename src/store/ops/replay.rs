@@ -50,8 +50,8 @@ pub enum Moved {
 }
 
 impl Item {
-    /// The new task, begun anew: payload, name, group, headers, trace context and lease length stay, the unique key too, and what `replay`
-    /// does not say. `id` is made before the first try, so that a repeat of it cannot double the task.
+    /// The new task, begun anew: payload, name, group, headers, trace context, lease length, retry policy and unique key stay, and
+    /// what `replay` does not say. It does not expire. `id` is made before the first try, so that a repeat of it cannot double the task.
     ///
     /// # Errors
     /// When the record cannot be read.
@@ -71,6 +71,9 @@ impl Item {
             payload: replay.payload.clone().unwrap_or(old.payload),
             priority: replay.priority.unwrap_or(letter.priority),
             start,
+            // The old one's would have it die at once.
+            expiry: None,
+            retry: None,
             max_attempts: None,
             lease_ms: None,
             unique,
@@ -80,6 +83,7 @@ impl Item {
         let policy = Policy {
             max_attempts: replay.max_attempts.unwrap_or(old.max_attempts),
             lease_ms: old.lease_ms,
+            retry: old.retry,
         };
         // A large payload of its own stays in Redis: the script moves it.
         let record = if replay.payload.is_none() && letter.apart_bytes > 0 {

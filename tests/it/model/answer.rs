@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use leaseq::domain::change::{Cancelled, Changed, NotChanged};
 use leaseq::domain::task::{DeadReason, Enqueued, Made, NotEnqueued};
-use leaseq::domain::{Millis, TaskId, TaskState};
+use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
 
 use super::task::{Attempt, Nonce};
 
@@ -66,6 +66,7 @@ pub struct Grant {
     pub expires_at: Millis,
     pub lease_ms: u64,
     pub ready_at: Millis,
+    pub task_expires_at: Option<Millis>,
     pub payload: Bytes,
     /// Type of the error that the attempt before ended with.
     pub last_error: Option<String>,
@@ -274,7 +275,9 @@ pub struct SeenTask {
     pub deferrals: u16,
     pub grant: u32,
     pub lease_ms: u64,
+    pub retry: RetryPolicy,
     pub enqueued_at: Millis,
+    pub expires_at: Option<Millis>,
     pub ready_at: Option<Millis>,
     pub lease_expires_at: Option<Millis>,
     pub cancel_requested: bool,

@@ -80,6 +80,7 @@ impl Queue {
                 start,
                 max_attempts: replay.max_attempts.or(Some(dead.max_attempts)),
                 lease_ms: Some(dead.lease_ms),
+                retry: Some(dead.retry),
                 unique: dead.unique,
                 ..NewTask::new(Json::null())
             };

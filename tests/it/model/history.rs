@@ -9,7 +9,7 @@ use leaseq::domain::change::Change;
 use leaseq::domain::dead::Replay;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
-use leaseq::domain::task::Json;
+use leaseq::domain::task::{DeadReason, Json};
 use leaseq::domain::{Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -35,6 +35,8 @@ enum Deed {
     Enqueue(Vec<NewTask>),
     EnqueueAgain(Vec<NewTask>),
     Lease(Vec<TaskName>, Vec<Wish>, u16),
+    /// What is overdue is swept before, as the service does it.
+    SweptLease(Vec<TaskName>, Vec<Wish>, u16),
     Ack(Vec<Proof>, Option<Bytes>),
     Nack(Vec<Proof>, After, u32),
     Extend(Vec<Proof>, Option<u64>, Option<Bytes>),
@@ -51,6 +53,9 @@ enum Deed {
     Purge(Option<TaskState>, usize),
     Delete(QueueConfig),
 }
+
+/// More than a history enqueues.
+const SWEPT: usize = 400;
 
 /// The model, and what it did last.
 #[derive(Clone)]
@@ -103,7 +108,11 @@ impl History {
                 let names = names
                     .iter()
                     .map(|name| TaskName::parse(name).expect("a valid name"));
-                Deed::Lease(names.collect(), wishes.clone(), *seed)
+                // The turn of a group whose task turns out to have expired goes to whoever is next: groups without
+                // that bad luck are what the model tells of.
+                let swept = self.queue.turns.len() > 1 && self.queue.holds_overdue();
+                let lease = if swept { Deed::SweptLease } else { Deed::Lease };
+                lease(names.collect(), wishes.clone(), *seed)
             }
             Step::Ack { whose, result } => Deed::Ack(self.proofs(whose), result.map(Bytes::from)),
             Step::Nack { whose, after, chance } => Deed::Nack(self.proofs(whose), *after, *chance),
@@ -234,6 +243,10 @@ impl History {
                 Answer::Accepted(vec![queue.enqueue(first), queue.enqueue(tasks)])
             }
             Deed::Lease(names, wishes, seed) => queue.lease(names, wishes, *seed),
+            Deed::SweptLease(names, wishes, seed) => {
+                queue.sweep(SWEPT);
+                queue.lease(names, wishes, *seed)
+            }
             Deed::Ack(proofs, result) => queue.ack(proofs, result.as_ref()),
             Deed::Nack(proofs, after, chance) => queue.nack(proofs, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => queue.extend(proofs, *lease_ms, progress.as_ref()),
@@ -273,6 +286,10 @@ impl World {
                 Answer::Accepted(vec![first, self.enqueue(tasks, true)])
             }
             Deed::Lease(names, wishes, seed) => self.lease(names, wishes, *seed),
+            Deed::SweptLease(names, wishes, seed) => {
+                self.sweep(SWEPT);
+                self.lease(names, wishes, *seed)
+            }
             // A settle of nothing is not sent.
             Deed::Ack(proofs, ..)
             | Deed::Nack(proofs, ..)
@@ -397,7 +414,12 @@ impl StateMachineTest for Scripts {
             if history.ever.len().is_multiple_of(LIVE_AUDIT_EVERY) {
                 assert_eq!(world.live_problems(), [], "after {deed:?}");
             }
-            for word in answer.words() {
+            let expired = seen
+                .tasks
+                .iter()
+                .flatten()
+                .filter(|task| task.reason == Some(DeadReason::Expired));
+            for word in answer.words().into_iter().chain(expired.map(|_| "expired")) {
                 *world.met.entry(word).or_default() += 1;
             }
         });
@@ -490,6 +512,7 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "not replayed",
         "purged dead",
         "took back",
+        "expired",
         "came due",
         "made",
         "duplicate",

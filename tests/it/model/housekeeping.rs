@@ -13,20 +13,35 @@ impl Queue {
     /// Moves at most `limit` of each kind, the longest due first.
     pub fn sweep(&mut self, limit: usize) -> Answer {
         let mut effects = Effects::default();
-        let came_due = self.due(limit, self.now);
-        for id in &came_due {
+        let (due, overdue) = (self.due(limit, self.now), self.overdue(limit));
+        for id in &overdue {
+            self.expire(*id, &mut effects);
+        }
+        let mut came_due = 0;
+        for id in due.iter().filter(|id| !overdue.contains(id)) {
             let task = self.tasks.get_mut(id).expect("it was scheduled");
             let State::Scheduled { ran_out, .. } = task.state else {
                 unreachable!("it was scheduled")
             };
-            task.state = State::Ready { ran_out };
+            if task.has_expired(self.now) {
+                self.expire(*id, &mut effects);
+                continue;
+            }
+            task.state = State::Ready {
+                ran_out,
+                in_lane: true,
+            };
             effects.arrived.push(*id);
+            came_due += 1;
         }
         let ran_out = self.ran_out(limit, self.now);
         for id in &ran_out {
             self.take_back(*id, &mut effects);
         }
         self.arrive(&effects.arrived);
+        for group in &effects.departed {
+            self.depart(group);
+        }
         self.evict_dead_letters();
         match effects.finished.is_empty() {
             true => self.trim_finished(limit),
@@ -36,7 +51,7 @@ impl Queue {
         Answer::Swept {
             next_at: self.next_at(),
             expired: ran_out.len() as u64,
-            came_due: came_due.len() as u64,
+            came_due,
         }
     }
 
@@ -58,7 +73,7 @@ impl Queue {
         self.first(limit, over)
     }
 
-    fn first<K: Ord>(&self, limit: usize, key: impl Fn(&TaskId) -> Option<K>) -> Vec<TaskId> {
+    pub(super) fn first<K: Ord>(&self, limit: usize, key: impl Fn(&TaskId) -> Option<K>) -> Vec<TaskId> {
         let mut found: Vec<_> = self.tasks.keys().filter_map(|id| Some((key(id)?, *id))).collect();
         found.sort();
         found.into_iter().map(|(_, id)| id).take(limit).collect()
@@ -79,6 +94,7 @@ impl Queue {
         if task.is_ready() {
             task.state = State::Ready {
                 ran_out: Some(lease.nonce),
+                in_lane: true,
             };
         }
     }
@@ -147,7 +163,7 @@ impl Queue {
 
     /// When the task that waits longest became ready.
     pub fn oldest_ready_at(&self) -> Option<Millis> {
-        let ready = self.tasks.values().filter(|task| task.is_ready());
+        let ready = self.tasks.values().filter(|task| task.is_in_lane());
         ready.map(|task| Millis::new(task.place / PLACES)).min()
     }
 }

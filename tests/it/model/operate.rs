@@ -32,7 +32,7 @@ impl Queue {
                 let Some(task) = self.tasks.get_mut(id) else {
                     return Err(NotChanged::Unknown);
                 };
-                let state = task.state_word();
+                let state = task.counts_as(self.now);
                 match state {
                     _ if only.is_some_and(|only| only != state) => Err(NotChanged::State(state)),
                     TaskState::Leased => {
@@ -92,7 +92,10 @@ impl Queue {
             return Answer::Changed(Err(NotChanged::Unknown));
         };
         let (was_ready, ran_out) = match task.state {
-            State::Ready { ran_out } => (true, ran_out),
+            _ if task.counts_as(now) == TaskState::Dead => {
+                return Answer::Changed(Err(NotChanged::State(TaskState::Dead)));
+            }
+            State::Ready { ran_out, .. } => (true, ran_out),
             State::Scheduled { ran_out, .. } => (false, ran_out),
             _ => return Answer::Changed(Err(NotChanged::State(task.state_word()))),
         };
@@ -111,7 +114,10 @@ impl Queue {
             }
             Some(_) if !was_ready => {
                 task.place = task.place_at(now);
-                task.state = State::Ready { ran_out };
+                task.state = State::Ready {
+                    ran_out,
+                    in_lane: true,
+                };
             }
             _ => {}
         }
@@ -135,7 +141,10 @@ impl Queue {
 
     /// Everything of one state, or of all; leased ones are cancelled instead.
     pub fn purge(&mut self, state: Option<TaskState>) -> Answer {
-        let of_state = |task: &&Task| state.is_none_or(|state| task.state_word() == state);
+        // One past its expiry is found where it waits and counts as dead: only who purges all states purges it.
+        let of_state = |task: &&Task| {
+            state.is_none_or(|state| task.state_word() == state && task.counts_as(self.now) == state)
+        };
         let ids: Vec<_> = self.tasks.values().filter(of_state).map(|task| task.id).collect();
         let (mut purged, mut cancel_requested, mut left) = (0, 0, Vec::new());
         for id in ids {

@@ -116,7 +116,8 @@ impl Queue {
             Start::At(at) => at,
         };
         let run_at = (due > self.now).then_some(due);
-        let policy = self.config.policy(&new.name, (new.max_attempts, new.lease_ms));
+        let expires_at = new.expiry.map(|expiry| expiry.at(self.now));
+        let policy = self.config.policy(new);
         let mut task = Task {
             id: new.id,
             name: new.name.clone(),
@@ -125,10 +126,12 @@ impl Queue {
             priority: new.priority.get(),
             max_attempts: policy.max_attempts,
             lease_ms: policy.lease_ms,
+            retry: policy.retry,
             accepted: self.accepted,
             run_at,
+            expires_at,
             place: self.accepted,
-            state: State::Ready { ran_out: None },
+            state: State::READY,
             grants: 0,
             nonce: None,
             failed: 0,
@@ -157,7 +160,7 @@ impl Queue {
         if !self
             .tasks
             .values()
-            .any(|task| task.is_ready() && task.group == group)
+            .any(|task| task.is_in_lane() && task.group == group)
         {
             self.turns.leave(group);
         }

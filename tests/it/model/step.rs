@@ -5,10 +5,13 @@ use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::DeadFilter;
 use leaseq::domain::idempotency::Repeatable;
 use leaseq::domain::queue::{Keep, NameConfig, Order, QueueConfig};
+use leaseq::domain::retry::{Jitter, RetryConfig, Strategy as Growth, Thousandths};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{DeadReason, Json};
 use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
-use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState, UniqueKey};
+use leaseq::domain::{
+    Expiry, Group, Millis, NewTask, Priority, RetryPolicy, Start, TaskId, TaskName, TaskState, UniqueKey,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -120,6 +123,9 @@ pub struct Draft {
     pub group: &'static str,
     pub priority: u64,
     pub start: Retry,
+    /// `Retry::Now` stands for never.
+    pub expiry: Retry,
+    pub retry: Option<RetryPolicy>,
     pub max_attempts: Option<u16>,
     pub lease_ms: Option<u64>,
     pub payload_bytes: usize,
@@ -185,6 +191,14 @@ impl Retry {
         }
     }
 
+    fn expiry(self, now: Millis) -> Option<Expiry> {
+        match self {
+            Self::Now => None,
+            Self::After(ms) => Some(Expiry::After(ms)),
+            Self::At(_) => self.instant(now).map(Expiry::At),
+        }
+    }
+
     /// `Now` leaves the time as it is; an instant that is past means now.
     pub fn change(self, priority: Option<u64>, now: Millis) -> Change {
         Change {
@@ -240,6 +254,8 @@ impl Draft {
             group: "",
             priority: 10,
             start: Retry::Now,
+            expiry: Retry::Now,
+            retry: None,
             max_attempts: None,
             lease_ms: None,
             payload_bytes: 2,
@@ -254,6 +270,8 @@ impl Draft {
             group: Group::parse(self.group).ok(),
             priority: Priority::new(self.priority).expect("a valid priority"),
             start: self.start.start(now),
+            expiry: self.expiry.expiry(now),
+            retry: self.retry,
             max_attempts: self.max_attempts,
             lease_ms: self.lease_ms,
             unique: self.unique.map(|(key, scope, on_duplicate)| Unique {
@@ -318,7 +336,11 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 pub fn config() -> BoxedStrategy<QueueConfig> {
-    let policy = (option::of(1..4u16), option::of(select(vec![1_000, 30_000])));
+    let policy = (
+        option::of(1..4u16),
+        option::of(select(vec![1_000, 30_000])),
+        option::of(retry_config()),
+    );
     let order = select(vec![Order::Aged, Order::Strict, Order::Fifo]);
     let aging_ms = select(vec![0, 1, 500, 6_000]);
     let keep = select(vec![Keep::All, Keep::All, Keep::Results, Keep::None]);
@@ -332,13 +354,14 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
     );
     (policy, order, aging_ms, keep, bounds, names_config())
         .prop_map(
-            |((max_attempts, lease_ms), order, aging_ms, keep, bounds, names)| {
+            |((max_attempts, lease_ms, retry), order, aging_ms, keep, bounds, names)| {
                 let (dead_max_size, completed_max, completed_ms, max_deferrals, max_lease_ms, idempotency_ms) = bounds;
                 QueueConfig {
                     lease_ms,
                     max_lease_ms,
                     max_attempts,
                     max_deferrals,
+                    retry,
                     order: Some(order),
                     aging_ms: Some(aging_ms),
                     dead_max_size,
@@ -356,10 +379,15 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
 }
 
 fn names_config() -> impl Strategy<Value = std::collections::BTreeMap<String, NameConfig>> {
-    let settings =
-        (option::of(1..3u16), option::of(Just(2_000))).prop_map(|(max_attempts, lease_ms)| NameConfig {
+    let settings = (
+        option::of(1..3u16),
+        option::of(Just(2_000)),
+        option::of(retry_config()),
+    )
+        .prop_map(|(max_attempts, lease_ms, retry)| NameConfig {
             lease_ms,
             max_attempts,
+            retry,
         });
     proptest::collection::btree_map(select(vec![NAMES[1].to_owned(), "*".to_owned()]), settings, 0..2)
 }
@@ -374,14 +402,28 @@ fn draft(one_lane: bool) -> impl Strategy<Value = Draft> {
     (
         lane,
         prop_oneof![4 => Just(Retry::Now), 1 => retry()],
+        (
+            prop_oneof![3 => Just(Retry::Now), 1 => retry()],
+            option::weighted(0.2, retry_config()),
+        ),
         option::weighted(0.3, 1..4u16),
         option::weighted(0.2, select(vec![1_000, 10_000])),
         prop_oneof![8 => Just(2usize), 1 => Just(2048), 1 => Just(2049)],
         option::weighted(0.25, unique()),
     )
         .prop_map(
-            move |((name, group, priority), start, max_attempts, lease_ms, payload_bytes, unique)| Draft {
+            move |(
+                (name, group, priority),
                 start,
+                (expiry, retry),
+                max_attempts,
+                lease_ms,
+                payload_bytes,
+                unique,
+            )| Draft {
+                start,
+                expiry,
+                retry: retry.map(|set| set.policy()),
                 max_attempts,
                 lease_ms,
                 payload_bytes,
@@ -517,6 +559,24 @@ fn retry() -> impl Strategy<Value = Retry> {
         1 => prop_oneof![Just(0), durations()].prop_map(Retry::After),
         1 => select(vec![-1_000, 0, 500, 6_000]).prop_map(Retry::At),
     ]
+}
+
+/// Factors whose powers a double holds exactly, so that both sides round alike.
+fn retry_config() -> impl Strategy<Value = RetryConfig> {
+    let growth = option::of(select(Growth::ALL.to_vec()));
+    let factor = option::of(select(vec![1_000, 1_500, 3_000]).prop_map(Thousandths));
+    let jitter = option::of(select(Jitter::ALL.to_vec()));
+    let base_ms = option::of(select(vec![0, 500, 6_000]));
+    let max_ms = option::of(select(vec![6_000, 10_000]));
+    (growth, factor, jitter, base_ms, max_ms).prop_map(|(strategy, factor, jitter, base_ms, max_ms)| {
+        RetryConfig {
+            strategy,
+            base_ms,
+            factor,
+            max_ms,
+            jitter,
+        }
+    })
 }
 
 fn chance() -> impl Strategy<Value = u32> {

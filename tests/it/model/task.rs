@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use leaseq::domain::task::{AttemptOutcome, DeadReason};
 use leaseq::domain::unique::Unique;
-use leaseq::domain::{Millis, TaskId, TaskName};
+use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskName};
 
 /// Places of a millisecond. Tasks accepted within one stand in it one behind the other, so that no two share a moment.
 pub const PLACES: u64 = 2048;
@@ -18,10 +18,13 @@ pub struct Task {
     pub priority: u16,
     pub max_attempts: u16,
     pub lease_ms: u64,
+    pub retry: RetryPolicy,
     /// The moment of acceptance, in [`PLACES`] of a millisecond. Breaks ties.
     pub accepted: u64,
     /// When it was to run first, if not at once.
     pub run_at: Option<Millis>,
+    /// From then on nobody is granted it.
+    pub expires_at: Option<Millis>,
     /// Where it stands among the ready ones, or stood last.
     pub place: u64,
     pub state: State,
@@ -49,6 +52,8 @@ pub enum State {
     Ready {
         /// The lease that ran out, while nobody was granted the task since: its late ack would still complete it.
         ran_out: Option<Nonce>,
+        /// Not after a lease met it there past its expiry: then it only waits to be buried.
+        in_lane: bool,
     },
     Leased(Lease),
     Completed {
@@ -64,6 +69,13 @@ pub enum State {
         at: Millis,
         reason: DeadReason,
     },
+}
+
+impl State {
+    pub const READY: Self = Self::Ready {
+        ran_out: None,
+        in_lane: true,
+    };
 }
 
 /// The part of a lease that nobody can guess.
@@ -108,6 +120,10 @@ impl Task {
 
     pub fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready { .. })
+    }
+
+    pub fn is_in_lane(&self) -> bool {
+        matches!(self.state, State::Ready { in_lane: true, .. })
     }
 
     pub fn is_waiting(&self) -> bool {

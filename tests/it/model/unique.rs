@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use leaseq::domain::task::{Enqueued, Made, NotEnqueued};
 use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
-use leaseq::domain::{Millis, NewTask, TaskId};
+use leaseq::domain::{Millis, NewTask, TaskId, TaskState};
 
 use super::queue::Queue;
 use super::task::State;
@@ -24,8 +24,9 @@ impl Queue {
     fn holder(&self, key: &str) -> Option<TaskId> {
         let hold = self.keys.get(key)?;
         match hold.scope {
-            UniqueScope::Ttl(ms) if hold.since.plus(ms) <= self.now => None,
-            _ => Some(hold.holder),
+            UniqueScope::Ttl(ms) => (hold.since.plus(ms) > self.now).then_some(hold.holder),
+            // One that waited past its expiry is dead, though nobody may have buried it yet.
+            _ => (self.state_of(hold.holder) != Some(TaskState::Dead)).then_some(hold.holder),
         }
     }
 
@@ -48,14 +49,18 @@ impl Queue {
         })
     }
 
+    fn state_of(&self, id: TaskId) -> Option<TaskState> {
+        Some(self.tasks.get(&id)?.counts_as(self.now))
+    }
+
     /// A task that was there already, in its present state.
     pub(super) fn existing(&self, id: TaskId, made: Made, replayed: bool) -> Enqueued {
-        let task = self.tasks.get(&id);
+        let state = self.state_of(id);
         Enqueued {
             id,
-            state: task.map(|task| task.state_word()),
-            run_at: task.and_then(|task| match task.state {
-                State::Scheduled { due, .. } => Some(due),
+            state,
+            run_at: self.tasks.get(&id).and_then(|task| match task.state {
+                State::Scheduled { due, .. } if state == Some(TaskState::Scheduled) => Some(due),
                 _ => None,
             }),
             made,
@@ -66,16 +71,17 @@ impl Queue {
 
     /// Only what a producer says is replaced: id, place and due time stay.
     fn replace(&mut self, holder: TaskId, new: &NewTask) -> bool {
-        let policy = self.config.policy(&new.name, (new.max_attempts, new.lease_ms));
+        let (now, policy) = (self.now, self.config.policy(new));
         let Some(task) = self.tasks.get_mut(&holder).filter(|task| task.grants == 0) else {
             return false;
         };
-        if !matches!(task.state, State::Scheduled { .. } | State::Ready { .. }) {
+        if !matches!(task.counts_as(now), TaskState::Scheduled | TaskState::Ready) {
             return false;
         }
         task.payload = new.payload.bytes().clone();
         task.priority = new.priority.get();
-        (task.max_attempts, task.lease_ms) = (policy.max_attempts, policy.lease_ms);
+        task.expires_at = new.expiry.map(|expiry| expiry.at(now));
+        (task.max_attempts, task.lease_ms, task.retry) = (policy.max_attempts, policy.lease_ms, policy.retry);
         true
     }
 

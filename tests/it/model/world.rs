@@ -143,7 +143,11 @@ impl World {
             wishes: &asked,
             not_after: None,
         };
-        let granted = self.call(&op);
+        let mut granted = self.call(&op);
+        // Who got nothing but has more to look at asks again, as the service does.
+        while matches!(&granted, Granted::Tasks { again: true, grants, .. } if grants.is_empty()) {
+            granted = self.call(&op);
+        }
         let Granted::Tasks {
             next_at,
             recalled,
@@ -195,6 +199,7 @@ impl World {
                 expires_at: task.lease_expires_at,
                 lease_ms: task.lease_ms,
                 ready_at: task.ready_at,
+                task_expires_at: task.expires_at,
                 payload: task.payload.bytes().clone(),
                 last_error: task.last_error.map(|error| error.kind),
             });

@@ -68,6 +68,50 @@ async fn enqueue_sends_what_was_given_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn enqueue_sends_a_retry_policy_and_an_expiry() {
+    let stub = Stub::start().await;
+    let policy = [
+        "--retry",
+        "fixed",
+        "--retry-base",
+        "5s",
+        "--retry-max",
+        "1m",
+        "--retry-jitter",
+        "none",
+    ];
+    for (options, body) in [
+        (
+            &policy[..],
+            r#"{"retry":{"strategy":"fixed","base_seconds":5.0,"max_seconds":60.0,"jitter":"none"}}"#,
+        ),
+        (&["--retry-factor", "1.5"], r#"{"retry":{"factor":1.5}}"#),
+        (
+            &["--no-retry", "--expires-in", "2h"],
+            r#"{"retry":false,"expires_in_seconds":7200.0}"#,
+        ),
+        (
+            &["--expires-at", "2027-01-31T08:00:00Z"],
+            r#"{"expires_at":"2027-01-31T08:00:00.000Z"}"#,
+        ),
+    ] {
+        let args = [&["enqueue", "q"], options].concat();
+        assert_eq!(run(client(&stub, &args)).await.0, 0);
+        assert_eq!(stub.seen("/v1/queues/q/tasks").last().unwrap().body, body);
+    }
+    for contradiction in [
+        &["--no-retry", "--retry", "fixed"][..],
+        &["--no-retry", "--max-attempts", "3"],
+        &["--expires-in", "1s", "--expires-at", "2027-01-31T08:00:00Z"],
+        &["--ndjson", "--retry-base", "1s"],
+        &["--ndjson", "--expires-in", "1s"],
+    ] {
+        let args = [&["enqueue", "q"], contradiction].concat();
+        assert_eq!(run(client(&stub, &args)).await.0, 2, "{contradiction:?}");
+    }
+}
+
+#[tokio::test]
 async fn json_is_exactly_the_api_s_answer() {
     let stub = Stub::start().await;
     let body = json!({"id": "x", "odd": [1.5], "queue": "q", "state": "ready"});

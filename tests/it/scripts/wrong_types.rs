@@ -8,7 +8,7 @@ use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::Json;
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};
-use leaseq::domain::{Lease, Millis, NewTask, Priority, Start, TaskId};
+use leaseq::domain::{Expiry, Lease, Millis, NewTask, Priority, Start, TaskId};
 use leaseq::store::ops::ack::AckOp;
 use leaseq::store::ops::cancel::CancelOp;
 use leaseq::store::ops::configure::ConfigureOp;
@@ -40,6 +40,7 @@ const LANE_KEYS: [&str; 4] = ["fresh:10/default/", "back:10/default/", "heads:",
 enum Call {
     Enqueue,
     EnqueueToNewLane,
+    EnqueueToExpire,
     EnqueueAgain,
     EnqueueUnique,
     EnqueueDuplicate,
@@ -74,7 +75,7 @@ enum Call {
     Delete,
 }
 
-/// A queue with a task in every state, and retention so small that every ending makes room.
+/// A queue with a task in every state, some that expire and one that has, and retention so small that every ending makes room.
 struct Scene {
     leased: Lease,
     /// Ran out and was taken back, but granted to nobody since.
@@ -99,10 +100,10 @@ async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
     let tasks = [
         big(),
         holder("dead"),
+        expiring(100_000, big()),
+        expiring(100_000, holder("finished")),
         big(),
-        holder("finished"),
-        big(),
-        task(),
+        expiring(2_000, task()),
         task(),
         unique("leased", UniqueScope::UntilLeased),
         delayed(2_000),
@@ -154,6 +155,13 @@ fn big() -> NewTask {
     NewTask::new(Json::from_checked(format!("\"{}\"", "x".repeat(3_000)).into()))
 }
 
+fn expiring(ms: u64, task: NewTask) -> NewTask {
+    NewTask {
+        expiry: Some(Expiry::After(ms)),
+        ..task
+    }
+}
+
 async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError> {
     let enqueue =
         async |tasks: &[NewTask], again| queue.try_call(&queue.enqueue_op(tasks, again)).await.map(drop);
@@ -199,6 +207,7 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
     match call {
         Call::Enqueue => enqueue(&[task(), big(), delayed(500)], false).await,
         Call::EnqueueToNewLane => enqueue(&[grouped("acme")], false).await,
+        Call::EnqueueToExpire => enqueue(&[expiring(9, task()), expiring(9, delayed(500))], false).await,
         Call::EnqueueAgain => enqueue(&[task()], true).await,
         Call::EnqueueUnique => {
             let one = || unique("new", UniqueScope::Ttl(1_000));
@@ -357,6 +366,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
     for (call, expected) in [
         (Call::Enqueue, "state rec pay due fresh"),
         (Call::EnqueueToNewLane, "state rec turn names"),
+        (Call::EnqueueToExpire, "state rec due expiry turn back heads"),
         (Call::EnqueueAgain, "state rec mark mark_old fresh"),
         (Call::EnqueueUnique, "state q rec uniq uniq_at fresh"),
         (Call::EnqueueDuplicate, "state q rec due leased dead res uniq"),
@@ -367,28 +377,28 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::Lease,
-            "state rec pay mut hist due leased turn uniq fresh back heads names",
+            "state rec pay mut hist due leased expiry turn uniq fresh back heads names",
         ),
         (
             Call::LeaseByName,
-            "state rec mut due leased turn fresh back heads names",
+            "state rec mut due leased expiry turn fresh back heads names",
         ),
         (
             Call::LeaseForRequest,
-            "state rec mut due leased turn req req_at fresh back heads",
+            "state rec mut due leased expiry turn req req_at fresh back heads",
         ),
         (Call::Ack, "state rec pay mut hist leased done res mark uniq"),
         (
             Call::AckLate,
-            "state rec pay mut hist leased done res turn mark fresh back heads names",
+            "state rec pay mut hist leased expiry done res turn mark fresh back heads names",
         ),
         (
             Call::NackForLater,
-            "state q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead expiry done res mark",
         ),
         (
             Call::NackForNow,
-            "state q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
         ),
         (
             Call::NackForGood,
@@ -396,20 +406,20 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::Release,
-            "state q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
         ),
         (
             Call::ReleaseForLater,
-            "state q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead expiry done res mark",
         ),
         (
             Call::GiveBack,
-            "state q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
         ),
         (Call::Extend, "state mut leased"),
         (
             Call::Sweep,
-            "state q rec pay mut hist due leased dead done res turn uniq_at idem_at back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale fresh back heads names",
         ),
         (
             Call::Replay,

@@ -7,6 +7,7 @@
 use crate::support::redis::Redis;
 
 mod endings;
+mod expiry;
 mod guards;
 mod lanes;
 mod raw;
@@ -28,6 +29,7 @@ pub fn audit(redis: &Redis, queue: &str) -> Vec<String> {
     lanes::check(&raw, &mut problems);
     endings::check(&raw, &mut problems);
     guards::check(&raw, &mut problems);
+    expiry::check(&raw, &mut problems);
     problems.0
 }
 

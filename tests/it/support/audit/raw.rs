@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use deadpool_redis::redis::{cmd, pipe};
 use leaseq::domain::TaskId;
 use leaseq::store::QueueKeys;
+use leaseq::store::keys::TEST_CLOCK;
 
 use crate::support::redis::{Redis, queue};
 
@@ -19,6 +20,7 @@ pub struct Lane {
 pub struct Task {
     pub tick: u64,
     pub big: bool,
+    pub expires_at: Option<u64>,
     pub lane: Lane,
     /// Letter of the scope, and the key.
     pub unique: Option<(char, String)>,
@@ -64,6 +66,10 @@ pub struct Raw {
     pub due: BTreeMap<TaskId, f64>,
     pub leased: BTreeMap<TaskId, f64>,
     pub dead: BTreeMap<TaskId, f64>,
+    /// Of tasks that wait: when they expire.
+    pub expiry: BTreeMap<TaskId, f64>,
+    /// The time, as scripts read it.
+    pub now: u64,
     pub done: Vec<Done>,
     /// State letter and when it ended.
     pub results: BTreeMap<TaskId, (char, u64)>,
@@ -104,6 +110,7 @@ impl Raw {
             && self.fresh.is_empty()
             && self.back.is_empty()
             && self.turn.is_empty()
+            && self.expiry.is_empty()
             && self.stale.is_empty()
     }
 
@@ -160,6 +167,12 @@ impl Raw {
             requests,
             request_ends,
             turn,
+            expiry: redis
+                .command::<Scores<Bytes>>(cmd("ZRANGE").arg(key("expiry")).arg(0).arg(-1).arg("WITHSCORES"))
+                .into_iter()
+                .map(|(id, at)| (task_id(&id), at))
+                .collect(),
+            now: now(redis),
             ..Self::default()
         };
         let stale: BTreeMap<String, u64> = redis.command(cmd("HGETALL").arg(key("stale")));
@@ -262,6 +275,15 @@ fn by_id<V, T>(map: BTreeMap<Bytes, V>, read: impl Fn(V) -> T) -> BTreeMap<TaskI
         .collect()
 }
 
+/// Tests may have set it.
+fn now(redis: &Redis) -> u64 {
+    let set: Option<u64> = redis.command(cmd("GET").arg(TEST_CLOCK));
+    set.unwrap_or_else(|| {
+        let (seconds, micros): (u64, u64) = redis.command(&cmd("TIME"));
+        seconds * 1000 + micros / 1000
+    })
+}
+
 fn task_id(bytes: &[u8]) -> TaskId {
     TaskId::from_slice(bytes).expect("indexes hold task ids")
 }
@@ -307,12 +329,13 @@ fn finished(bytes: &[u8]) -> Done {
 /// The layout of a record is told at the top of `lua/task.lua`.
 fn task(bytes: &[u8]) -> Task {
     let flags = number(&bytes[7..9]);
-    let skipped: usize = [(1, 6), (2, 2), (4, 4)]
-        .iter()
-        .filter(|(bit, _)| flags & bit != 0)
-        .map(|(_, width)| width)
-        .sum();
-    let at = 9 + skipped;
+    let (mut at, mut expires_at) = (9, None);
+    for (bit, width) in [(1, 6), (128, 6), (2, 2), (4, 4), (256, 14)] {
+        if flags & bit != 0 {
+            expires_at = expires_at.or((bit == 128).then(|| number(&bytes[at..at + width])));
+            at += width;
+        }
+    }
     let name_end = at + 3 + usize::from(bytes[at + 2]);
     let short = |at: usize| at + 1..at + 1 + usize::from(bytes[at]);
     let (group, group_end) = if flags & 8 == 0 {
@@ -325,6 +348,7 @@ fn task(bytes: &[u8]) -> Task {
     Task {
         tick: number(&bytes[..7]),
         big: flags & 32 != 0,
+        expires_at,
         lane: Lane {
             priority: number(&bytes[at..at + 2]),
             name: text(&bytes[at + 3..name_end]),

@@ -6,6 +6,7 @@ pub mod checkup;
 pub mod dead;
 pub mod durability;
 pub mod explain;
+pub mod fingerprint;
 pub mod id;
 pub mod idempotency;
 pub mod lease;

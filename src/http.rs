@@ -139,6 +139,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues::purge::purge))
         .routes(routes!(queues::stats::stats))
         .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::groups::groups))
         .routes(routes!(dead_letters::dead_letter, dead_letters::purge_one))
         .routes(routes!(dead_letters::export::export))
         .routes(routes!(dead_letters::replay_one))

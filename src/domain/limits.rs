@@ -69,6 +69,14 @@ pub const PROGRESS_BYTES_MAX: usize = 8 << 10;
 pub const HISTORY_ATTEMPTS_MAX: usize = 50;
 pub const HISTORY_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of a masked message that tell dead letters apart by their error.
+pub const FINGERPRINT_MESSAGE_BYTES_MAX: usize = 512;
+/// Groups of dead letters by error fingerprint; what comes on top is counted as `other`.
+pub const DEAD_GROUPS_MAX: usize = 1000;
+/// Tasks of a queue whose end somebody waits for, and such waits in one process.
+pub const FOLLOWED_MAX: usize = 10_000;
+pub const FOLLOWERS_MAX: usize = 16_384;
+
 /// Items of a page: default and most.
 pub const PAGE_DEFAULT: usize = 20;
 pub const PAGE_MAX: usize = 500;

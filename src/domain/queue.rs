@@ -52,6 +52,26 @@ impl Keep {
     }
 }
 
+/// What happens when the dead letters are full. Redis keeps the place in this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFull {
+    /// The oldest makes room.
+    #[default]
+    EvictOldest,
+    /// So too, for tasks that were accepted already; but no more are accepted until there is room.
+    RejectEnqueue,
+}
+
+impl OnFull {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::EvictOldest => "evict_oldest",
+            Self::RejectEnqueue => "reject_enqueue",
+        }
+    }
+}
+
 /// What a queue's owner set, durations in whole milliseconds; `None` means the server's default.
 /// This is what Redis keeps as the config document.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -73,6 +93,12 @@ pub struct QueueConfig {
     pub aging_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_max_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_max_age_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_max_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_on_full: Option<OnFull>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<Keep>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,7 +131,7 @@ pub struct NameConfig {
 
 /// What the server does where nothing was set. Scripts get these values; they have none of their own.
 pub mod defaults {
-    use super::{Keep, Order};
+    use super::{Keep, OnFull, Order};
 
     pub const LEASE_MS: u64 = 30_000;
     pub const MAX_LEASE_MS: u64 = 43_200_000;
@@ -114,6 +140,9 @@ pub mod defaults {
     pub const ORDER: Order = Order::Aged;
     pub const AGING_MS: u64 = 6_000;
     pub const DEAD_MAX_SIZE: u64 = 10_000;
+    pub const DEAD_MAX_AGE_MS: u64 = 1_209_600_000;
+    pub const DEAD_MAX_BYTES: u64 = 268_435_456;
+    pub const DEAD_ON_FULL: OnFull = OnFull::EvictOldest;
     pub const KEEP: Keep = Keep::All;
     pub const COMPLETED_MS: u64 = 3_600_000;
     pub const COMPLETED_MAX: u64 = 100_000;

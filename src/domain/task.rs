@@ -264,6 +264,8 @@ pub enum NotEnqueued {
     },
     /// The `Idempotency-Key` came before, with another body.
     Mismatch,
+    /// The queue's dead letters are full, and its config says that nothing new is accepted then.
+    Full,
 }
 
 /// An error as a worker reported it, or as the service recorded it (`lease_expired`).

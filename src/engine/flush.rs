@@ -414,12 +414,18 @@ impl Committer {
             Ok(Ok(swept)) => {
                 self.line(queue).fresh +=
                     usize::try_from(swept.expired + swept.came_due).unwrap_or(usize::MAX);
+                self.settings.metrics.dead_letters(
+                    queue,
+                    swept.dead,
+                    swept.dead_evicted_total,
+                    swept.dead_aged_total,
+                );
                 self.due_at(queue, swept.next_at, swept.now);
-                if swept.more {
+                if swept.more_lapsed {
                     self.due_at(queue, Some(swept.now), swept.now);
                 }
             }
-            Ok(Err(Absent)) => {}
+            Ok(Err(Absent)) => self.settings.metrics.dead_letters(queue, 0, 0, 0),
             Err(error) => {
                 tracing::warn!(%queue, %error, "a sweep failed; it is tried again");
                 self.look_at(

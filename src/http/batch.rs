@@ -88,8 +88,8 @@ struct Batch {
 
 problem_set! {
     BatchProblems: ALWAYS, WRITE, BODY,
-        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuesFull, Code::PayloadTooLarge, Code::BatchTooLarge, Code::IdempotencyMismatch,
-            Code::StoreFull]
+        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuesFull, Code::QueueFull, Code::PayloadTooLarge, Code::BatchTooLarge,
+            Code::IdempotencyMismatch, Code::StoreFull]
 }
 
 /// Enqueue many tasks.
@@ -187,7 +187,7 @@ fn refused_as_a_whole((index, why): (usize, NotEnqueued)) -> Problem {
             let detail = problem.detail().to_owned().into();
             Problem::of_fields(problem.code(), vec![FieldError { pointer, detail }])
         }
-        NotEnqueued::Mismatch => why.into(),
+        NotEnqueued::Mismatch | NotEnqueued::Full => why.into(),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::engine::{DeadOrder, NotReplayed};
 pub(super) mod bulk;
 pub(super) mod export;
 pub(super) mod filter;
+pub(super) mod groups;
 mod options;
 
 use filter::{DIED_AFTER, DIED_BEFORE, ERROR, ERROR_TYPE, GROUP, NAME, REASON};

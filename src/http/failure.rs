@@ -33,6 +33,7 @@ impl From<NotEnqueued> for Problem {
                 Code::DuplicateTask.because(format!("the task {holder} holds the key; it is {state}"))
             }
             NotEnqueued::Mismatch => Code::IdempotencyMismatch.problem(),
+            NotEnqueued::Full => Code::QueueFull.problem(),
         }
     }
 }

@@ -106,8 +106,8 @@ impl Problem {
     pub(super) fn of_all<T>(results: &[Result<T, Self>]) -> Option<&Self> {
         let first = results.first()?.as_ref().err()?;
         let code = first.code();
-        let of_the_service =
-            code.status().is_server_error() || matches!(code, Code::QueueUnknown | Code::QueuesFull);
+        let of_the_service = code.status().is_server_error()
+            || matches!(code, Code::QueueUnknown | Code::QueuesFull | Code::QueueFull);
         let same = |result: &Result<T, Self>| result.as_ref().is_err_and(|problem| problem.code() == code);
         (of_the_service && results.iter().all(same)).then_some(first)
     }

@@ -54,7 +54,7 @@ limits_answer! {
     lease_queues_max: usize = limits::LEASE_QUEUES_MAX;
     /// Names in one lease call's filter.
     lease_names_max: usize = limits::LEASE_NAMES_MAX;
-    /// That a lease call may wait.
+    /// That a lease call or the read of a task may wait.
     wait_seconds_max: u64 = limits::WAIT_SECONDS_MAX;
     /// Of the shortest lease.
     lease_seconds_min: Seconds = Seconds(limits::LEASE_MS_MIN);
@@ -179,6 +179,9 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
         api.metrics()
             .lease_waiters
             .set(i64::try_from(engine.waiting()).unwrap_or(i64::MAX));
+        api.metrics()
+            .task_waiters
+            .set(i64::try_from(engine.following()).unwrap_or(i64::MAX));
     }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(CONTENT_TYPE, kind)], api.metrics().text()).into_response()

@@ -1,5 +1,7 @@
 //! Tasks: enqueue one, read one, list one state.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::{At, Field, Object, Parsed, Wrong, shape};
+use super::field::{At, Field, Object, Parsed, Seconds, Wrong, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::path::{InQueue, InTask, QueuePath, TaskPath};
@@ -19,7 +21,7 @@ use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
 use super::query::{QueryFields, query_parameters, whole_number};
 use super::wire;
 use crate::domain::idempotency::Repeatable;
-use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX, WAIT_SECONDS_MAX};
 use crate::domain::task::{Enqueued, Json as JsonText, Made};
 use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::TaskFilter;
@@ -76,7 +78,8 @@ impl<'a> EnqueueAnswer<'a> {
 
 problem_set! {
     EnqueueProblems: ALWAYS, WRITE, BODY,
-        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuesFull, Code::PayloadTooLarge, Code::IdempotencyMismatch, Code::StoreFull]
+        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuesFull, Code::QueueFull, Code::PayloadTooLarge, Code::IdempotencyMismatch,
+            Code::StoreFull]
 }
 
 /// Enqueue one task.
@@ -125,6 +128,21 @@ pub(super) async fn enqueue(
     Ok(response)
 }
 
+const WAIT: Field<Parsed<Duration>> = Field::new(
+    "wait_seconds",
+    Parsed {
+        parse: |text| {
+            let seconds = Seconds {
+                min_ms: 0,
+                max_ms: WAIT_SECONDS_MAX * 1000,
+            };
+            Ok(Duration::from_millis(seconds.parse(text)?))
+        },
+        schema: wire::wait_schema,
+    },
+    "How long to wait for the task to finish: to be completed, cancelled or dead.",
+);
+
 shape! {
     /// No fields: the path says all.
     EmptyRequest:
@@ -141,18 +159,27 @@ impl EmptyRequest {
 }
 
 shape! {
-    /// No parameters yet.
-    TaskQuery: ; later "wait_seconds"
+    /// How to read a task.
+    TaskQuery: WAIT
 }
 
-problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown, Code::NotAvailable] }
+impl utoipa::IntoParams for TaskQuery {
+    fn into_params(
+        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+    ) -> Vec<utoipa::openapi::path::Parameter> {
+        query_parameters(Self::SHAPE)
+    }
+}
 
-/// Read one task.
+problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }
+
+/// Read one task, or wait for its end.
 ///
-/// Finished tasks stay readable as long as the queue's `retention` says.
+/// Finished tasks stay readable as long as the queue's `retention` says. Who waits with `wait_seconds` is told the end
+/// in any case: the answer comes at once when the task has finished, and else after that time with the task as it is then.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/tasks/{id}", operation_id = "task", tag = "tasks",
-    params(TaskPath),
+    params(TaskPath, TaskQuery),
     responses((status = 200, description = "The whole task", body = TaskAnswer), TaskProblems),
 )]
 pub(super) async fn task(
@@ -160,11 +187,13 @@ pub(super) async fn task(
     InTask { queue, id }: InTask,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    QueryFields::open(&uri, TaskQuery::SHAPE)?.finish()?;
+    let mut query = QueryFields::open(&uri, TaskQuery::SHAPE)?;
+    let wait = query.take(&WAIT).unwrap_or_default();
+    query.finish()?;
 
     let task = api
         .engine()?
-        .task(&queue, id)
+        .task_when_finished(&queue, id, wait)
         .await?
         .ok_or_else(|| Code::TaskUnknown.problem())?;
     let waiting = match task.state {

@@ -6,7 +6,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::field::NO_CONTROLS;
 use crate::domain::TaskState;
-use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX, UNIQUE_KEY_BYTES_MAX};
+use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX, UNIQUE_KEY_BYTES_MAX, WAIT_SECONDS_MAX};
 use crate::domain::names::NAME_PATTERN;
 
 /// Milliseconds, shown as a number of seconds: `30`, `0.25`.
@@ -92,6 +92,14 @@ pub(super) fn page_limit_schema() -> ObjectBuilder {
         .minimum(Some(1))
         .maximum(Some(PAGE_MAX))
         .default(Some(PAGE_DEFAULT.into()))
+}
+
+pub(super) fn wait_schema() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Number)
+        .minimum(Some(0))
+        .maximum(Some(WAIT_SECONDS_MAX))
+        .default(Some(0.into()))
 }
 
 pub(super) fn cursor_schema() -> ObjectBuilder {

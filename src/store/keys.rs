@@ -12,6 +12,10 @@
 //! | `…:leased` | zset | task id → expiry ms × 2048 + nonce | settled or run out |
 //! | `…:dead` | zset | task id → died ms | replayed, purged, evicted |
 //! | `…:expiry` | zset | id of a waiting task → when it expires, ms | it is granted or dies |
+//! | `…:letter` | hash | id of a dead letter → bytes, fingerprint (`lua/deaths.lua`) | it leaves the dead letters |
+//! | `…:alike` | zset | fingerprint, died ms, id of a dead letter → 0 | likewise |
+//! | `…:print` | hash | fingerprint → name, error type, masked message | its last dead letter leaves |
+//! | `…:followed`, `…:linger` | zset | id of a task whose end somebody waits for → until ms; likewise, of one that ended and nothing else keeps (`lua/followed.lua`) | the wait is over |
 //! | `…:done` | list | finished ms, bytes, task id | retention ends |
 //! | `…:res` | hash | task id → state, finished ms, grant, result | retention ends |
 //! | `…:turn` | zset | group → pass | the group has nothing ready |
@@ -30,6 +34,7 @@
 //! | `lq:1:hints` | zset | queue → when a sweep is due | swept |
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
 //! | `lq:1:wake` | channel | queue, ready tasks, replica; or `lq:1:secret` when that is a new one | |
+//! | `lq:1:ended` | channel | queue, ids of tasks that ended and that somebody follows | |
 //!
 //! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
 //! most commands do; they carry the same hash tag, so a cluster keeps them together.
@@ -42,6 +47,7 @@ pub const QUEUES: &str = "lq:1:queues";
 pub const HINTS: &str = "lq:1:hints";
 pub const SECRET: &str = "lq:1:secret";
 pub const WAKE: &str = "lq:1:wake";
+pub const ENDED: &str = "lq:1:ended";
 /// Tests set the clock here, in milliseconds; nothing else reads it.
 pub const TEST_CLOCK: &str = "lq:1:clock";
 
@@ -50,10 +56,11 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 22;
+    pub const COUNT: usize = 27;
     pub const ROLES: [&'static str; Self::COUNT] = [
         "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "expiry", "done", "res", "turn",
-        "mark", "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale",
+        "mark", "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale", "letter",
+        "alike", "print", "followed", "linger",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

@@ -14,7 +14,7 @@ use super::literals::{Literals, written_out};
 use super::state;
 use crate::domain::RetryPolicy;
 use crate::domain::limits;
-use crate::domain::queue::{Keep, Order, defaults};
+use crate::domain::queue::{Keep, OnFull, Order, defaults};
 
 /// What ends the lines that are run again with every call.
 const PER_CALL: &str = " -- per call";
@@ -62,9 +62,10 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task unique lanes expiry waiting clear history requests grant plain draw several marks settle finish bury retry
-    overdue late repeats replace guard examine);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list dead replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
+files!(PARTS, "lua/": rotation task unique lanes expiry waiting clear history requests grant plain draw several marks settle followed finish
+    deaths bury retry overdue late repeats replace guard examine);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list
+    follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -108,6 +109,7 @@ fn constants(clock: Clock) -> String {
          local LOOK_MAX = {}\n\
          local HINTS = '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
+         local DEAD_GROUPS_MAX, FOLLOWED_MAX, REJECT_ENQUEUE, ENDED = {}, {}, {}, '{}'\n\
          {}\
          local function clock() {now} end\n",
         defaults::LEASE_MS,
@@ -125,6 +127,10 @@ fn constants(clock: Clock) -> String {
         Keep::None as u8,
         limits::PAGE_SCAN_MAX,
         keys::WAKE,
+        limits::DEAD_GROUPS_MAX,
+        limits::FOLLOWED_MAX,
+        OnFull::RejectEnqueue as u8,
+        keys::ENDED,
         QueueKeys::lua(),
     )
 }
@@ -194,6 +200,7 @@ fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'s
     let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
     let mut known = Literals::new();
     pieces.extend(written_out(&mut known, foundation(clock)));
+    pieces.push(("define", "local function define()\n".to_owned()));
     pieces.extend(written_out(&mut known, operation(name, source)));
     // A plain script may not say that it is wanted on a full store; one whose first write frees is let through.
     let frees = if named(source, "Flags").contains(&"allow-oom") {
@@ -201,12 +208,15 @@ fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'s
     } else {
         ""
     };
-    pieces.push(("call", format!("begin(keys, argv) {frees}return run()\n")));
+    pieces.push((
+        "call",
+        format!("begin(keys, argv) {frees}return run() end return define()\n"),
+    ));
     pieces
 }
 
-/// The files the library is made of, in order, as they stand in it. Each operation has parts of its own, for a function
-/// of Lua 5.1 has 200 local names at most.
+/// The files the library is made of, in order, as they stand in it. Each operation has parts of its own and is made by a
+/// function of its own, for one of Lua 5.1 has 200 local names at most; of the foundation it may know 60.
 fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
     let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
     let mut known = Literals::new();
@@ -216,13 +226,13 @@ fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
             .iter()
             .map(|flag| format!("'{flag}'"))
             .collect();
-        pieces.push(("do", "do\n".to_owned()));
+        pieces.push(("define", "do local function define()\n".to_owned()));
         pieces.extend(written_out(&mut known.clone(), operation(name, source)));
         pieces.push((
             "register",
             format!(
                 "redis.register_function{{ function_name = '{}', flags = {{ {} }}, \
-                 callback = function(keys, argv) begin(keys, argv) return run() end }} end\n",
+                 callback = function(keys, argv) begin(keys, argv) return run() end }} end define() end\n",
                 function(name, hash),
                 flags.join(", "),
             ),

@@ -169,6 +169,46 @@ async fn an_engine_that_cannot_hear_other_replicas_serves() {
     granted.delivered();
 }
 
+/// I28: hundreds wait for the ends of hundreds, each by two, and all hear of theirs.
+#[tokio::test]
+async fn each_of_many_reads_that_wait_hears_of_its_task() {
+    let redis = Redis::start();
+    let engine = engine(&redis).await;
+    let tasks = (0..300).map(|_| task("1")).collect();
+    let enqueued = engine.enqueue_many(&queue("q"), tasks).await;
+    let ids = enqueued.into_iter().map(|task| task.unwrap().unwrap().id);
+    let waiting: Vec<_> = ids
+        .flat_map(|id| [id, id])
+        .map(|id| {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                let task = engine
+                    .task_when_finished(&queue("q"), id, Duration::from_secs(30))
+                    .await;
+                (id, task.unwrap().unwrap())
+            })
+        })
+        .collect();
+    while engine.following() < 600 {
+        tokio::task::yield_now().await;
+    }
+    let Leased::Tasks(granted) = engine.lease(lease("q", 300, Duration::ZERO)).await.unwrap() else {
+        panic!("empty")
+    };
+    let acks = granted.tasks().iter().map(|task| {
+        let lease = engine.open_lease(&task.lease_id).unwrap();
+        Settle::Ack(lease, Ack::default())
+    });
+    engine.settle_many(acks.collect()).await;
+    granted.delivered();
+    for waited in waiting {
+        let (id, task) = waited.await.unwrap();
+        assert_eq!((task.id, task.state), (id, TaskState::Completed));
+    }
+    assert_eq!(engine.following(), 0);
+    engine.stop().await;
+}
+
 /// I28. More tasks than one script call gives, and large ones behind small ones.
 #[tokio::test]
 async fn a_lease_answer_of_many_script_calls_is_bounded_by_bytes() {

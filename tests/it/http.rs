@@ -5,6 +5,7 @@
 
 pub(crate) mod api;
 mod crash;
+mod dead_bounds;
 pub(crate) mod dead_letters;
 mod durability;
 mod enqueue;
@@ -17,6 +18,7 @@ mod queues;
 mod refused;
 mod repeats;
 mod replicas;
+mod results;
 mod retry;
 mod settle;
 mod shipped;

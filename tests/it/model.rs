@@ -12,6 +12,7 @@
 mod answer;
 mod dead;
 mod expiry;
+mod follow;
 mod grant;
 mod history;
 mod housekeeping;

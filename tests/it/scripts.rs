@@ -3,11 +3,13 @@
 mod backoff;
 mod connection;
 mod cost;
+mod dead_bounds;
 mod dead_letters;
 mod enqueue;
 mod expired;
 mod expiry;
 mod extend;
+mod follow;
 mod full_store;
 mod headers;
 mod history;

@@ -180,6 +180,10 @@ problems! {
         "This part of the API is not available yet";
         "The request uses a documented option that this version does not have. It was refused as a whole rather than obeyed in part.";
         "Leave the fields in `errors` out, or use a version that has them.";
+    QueueFull = "queue_full", 429, LATER, None;
+        "The queue takes no more tasks for now";
+        "The queue's dead letters are at `max_size` or `max_bytes`, and its `dead_letter.on_full` is `reject_enqueue`. Nothing was accepted.";
+        "Replay or purge dead letters, or raise the bound; then send the task again. Leases and settles go on as always.";
     Internal = "internal", 500, NO, UNKNOWN;
         "The service made a mistake";
         "The service met something that it should never meet. The log has the details under the id in `instance`.";

@@ -8,7 +8,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 
 use crate::domain::TaskName;
 use crate::domain::limits::{ATTEMPTS_MAX, BATCH_ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
-use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
+use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
 use crate::domain::retry::RetryConfig;
 use crate::http::field::{
     At, Described, Field, Integer, Kind, Nested, Object, Refusal, Seconds, Word, Wrong, nested, shape,
@@ -127,7 +127,34 @@ const MAX_SIZE: Field<Integer> = Field::new(
         min: 1,
         max: KEPT_MAX,
     },
-    "Dead letters kept; then the oldest is evicted.",
+    "Dead letters kept.",
+);
+const MAX_AGE: Field<Seconds> = Field::new(
+    "max_age_seconds",
+    Seconds {
+        min_ms: 1_000,
+        max_ms: KEPT_MS_MAX,
+    },
+    "How long a dead letter is kept.",
+);
+const MAX_BYTES: Field<Integer> = Field::new(
+    "max_bytes",
+    Integer {
+        min: 1,
+        max: KEPT_BYTES_MAX,
+    },
+    "Bytes of dead letters kept, with what Redis needs beside each.",
+);
+const ON_FULL: Field<Word<OnFull>> = Field::new(
+    "on_full",
+    Word {
+        words: &[
+            ("evict_oldest", OnFull::EvictOldest),
+            ("reject_enqueue", OnFull::RejectEnqueue),
+        ],
+    },
+    "When `max_size` or `max_bytes` is reached the oldest makes room for the next. With `reject_enqueue` the queue takes no \
+     tasks meanwhile either (429 `queue_full`).",
 );
 
 const KEEP: Field<Word<Keep>> = Field::new(
@@ -174,7 +201,7 @@ shape! {
 }
 shape! {
     /// What is kept of tasks that used up their attempts.
-    DeadLetterConfig: MAX_SIZE; later "max_age_seconds", "max_bytes", "on_full"
+    DeadLetterConfig: MAX_SIZE, MAX_AGE, MAX_BYTES, ON_FULL
 }
 shape! {
     /// What is kept of finished tasks.
@@ -218,6 +245,9 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
     let at = At::Field(&At::Root, DEAD_LETTER.name);
     if let Some(mut dead_letter) = nested(&mut object, &DEAD_LETTER, DeadLetterConfig::SHAPE, at, wrong) {
         config.dead_max_size = dead_letter.take(&MAX_SIZE, wrong);
+        config.dead_max_age_ms = dead_letter.take(&MAX_AGE, wrong);
+        config.dead_max_bytes = dead_letter.take(&MAX_BYTES, wrong);
+        config.dead_on_full = dead_letter.take(&ON_FULL, wrong);
     }
     let at = At::Field(&At::Root, RETENTION.name);
     if let Some(mut retention) = nested(&mut object, &RETENTION, RetentionConfig::SHAPE, at, wrong) {
@@ -357,7 +387,8 @@ mod tests {
     use crate::http::problem::Code;
 
     const ALL: &str = r#"{"lease_seconds":45.5,"max_lease_seconds":3600,"max_attempts":7,"max_deferrals":0,
-        "retry":{"strategy":"linear","base_seconds":2,"factor":1.5,"max_seconds":60,"jitter":"none"},"order":"strict","aging_seconds":0,"dead_letter":{"max_size":10},
+        "retry":{"strategy":"linear","base_seconds":2,"factor":1.5,"max_seconds":60,"jitter":"none"},
+        "order":"strict","aging_seconds":0,"dead_letter":{"max_size":10,"max_age_seconds":3600,"max_bytes":1048576,"on_full":"reject_enqueue"},
         "retention":{"keep":"results","completed_seconds":0,"completed_max":5,"completed_bytes":0},
         "idempotency_seconds":1.5,"idempotency_max":2000,
         "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60,"retry":{"strategy":"fixed"}}}}"#;
@@ -388,14 +419,17 @@ mod tests {
             assert!(shown.iter().any(|name| name == field), "{field}");
         }
         assert_eq!(effective["lease_seconds"], 30);
-        assert_eq!(effective["dead_letter"]["max_size"], 10_000);
+        let dead_letter = serde_json::json!({
+            "max_size": 10_000, "max_age_seconds": 1_209_600, "max_bytes": 268_435_456_u64, "on_full": "evict_oldest",
+        });
+        assert_eq!(effective["dead_letter"], dead_letter);
         assert_eq!(effective["retry"]["max_seconds"], 300);
     }
 
     #[test]
     fn wrong_values_are_named_down_to_the_leaf() {
         let (code, pointers) = refused(
-            r#"{"lease_seconds":0,"order":"lifo","dead_letter":{"max_size":0,"x":1},"retention":3,"retry":{"factor":0},
+            r#"{"lease_seconds":0,"order":"lifo","dead_letter":{"max_size":0,"x":1,"max_age_seconds":0.5,"max_bytes":0,"on_full":"drop"},"retention":3,"retry":{"factor":0},
                 "names":{"a b":{},"n/1":{"max_attempts":0,"retry":{"jitter":1}},"m":[],"*":{"lease":1}}}"#,
         );
         assert_eq!(code, Code::ValidationFailed);
@@ -405,6 +439,9 @@ mod tests {
             "/order",
             "/dead_letter/x",
             "/dead_letter/max_size",
+            "/dead_letter/max_age_seconds",
+            "/dead_letter/max_bytes",
+            "/dead_letter/on_full",
             "/retention",
             "/names/a b",
             "/names/n~11",
@@ -421,10 +458,6 @@ mod tests {
         for (text, pointer) in [
             (r#"{"limits":{}}"#, "/limits"),
             (r#"{"max_tasks":1}"#, "/max_tasks"),
-            (
-                r#"{"dead_letter":{"on_full":"evict_oldest"}}"#,
-                "/dead_letter/on_full",
-            ),
             (r#"{"names":{"*":{"breaker":{}}}}"#, "/names/*/breaker"),
         ] {
             assert_eq!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
+use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
 use crate::http::retry::RetryDocument;
 use crate::http::wire::{self, Seconds};
 
@@ -59,6 +59,16 @@ struct DeadLetterDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    max_age_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_bytes: Option<u64>,
+    /// `evict_oldest` or `reject_enqueue`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    on_full: Option<&'static str>,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
@@ -116,6 +126,9 @@ impl ConfigDocument {
             aging_seconds: seconds(config.aging_ms),
             dead_letter: DeadLetterDocument {
                 max_size: config.dead_max_size,
+                max_age_seconds: seconds(config.dead_max_age_ms),
+                max_bytes: config.dead_max_bytes,
+                on_full: config.dead_on_full.map(OnFull::word),
             },
             retention: RetentionDocument {
                 keep: config.keep.map(Keep::word),
@@ -144,6 +157,9 @@ impl ConfigDocument {
             order: config.order.or(Some(defaults::ORDER)),
             aging_ms: config.aging_ms.or(Some(defaults::AGING_MS)),
             dead_max_size: config.dead_max_size.or(Some(defaults::DEAD_MAX_SIZE)),
+            dead_max_age_ms: config.dead_max_age_ms.or(Some(defaults::DEAD_MAX_AGE_MS)),
+            dead_max_bytes: config.dead_max_bytes.or(Some(defaults::DEAD_MAX_BYTES)),
+            dead_on_full: config.dead_on_full.or(Some(defaults::DEAD_ON_FULL)),
             keep: config.keep.or(Some(defaults::KEEP)),
             completed_ms: config.completed_ms.or(Some(defaults::COMPLETED_MS)),
             completed_max: config.completed_max.or(Some(defaults::COMPLETED_MAX)),

@@ -197,11 +197,6 @@ async fn an_idempotency_key_that_is_none_is_refused() {
 
 #[tokio::test]
 async fn what_comes_later_is_refused_and_never_ignored() {
-    let answer = read("/v1/queues/q/tasks/00000000000000000000000?wait_seconds=5").await;
-    assert_eq!(
-        (answer.code(), answer.pointers()),
-        (Code::NotAvailable, vec!["query:wait_seconds".to_owned()])
-    );
     assert_eq!(
         post("/v1/leases/x/release", r#"{"hold":"name"}"#)
             .await

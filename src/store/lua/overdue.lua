@@ -10,7 +10,7 @@ local function bury_waiting(t)
   if t.state == 'r' then departed = departed + 1 end
   depart(t)
   cannot_expire(t.id)
-  die(t.id, m, t.rec, 'expired')
+  die(t.id, m, t.task, t.rec, 'expired')
   remember(t.id, m)
 end
 

@@ -54,10 +54,13 @@ local function cancel_now(id, m, rec)
   finish(CANCELLED, pack('>I4', size) .. id, pack('>I4', m.grants), '')
 end
 
--- The end of a task that is kept as a dead letter.
-local function die(id, m, rec, reason)
+-- What is counted as the cause of death of all that could have run once more, but for its expiry.
+local OVERDUE = { kind = 'expired', message = 'its expires_at has passed' }
+
+-- The end of a task that is kept as a dead letter; `attempt` is the last one, of which it died unless it has expired.
+local function die(id, m, task, rec, reason, attempt)
   free_unique(id, rec) -- a dead letter holds no key but one that time frees
-  bury(id, m, reason)
+  bury(id, m, reason, task.name, reason == 'expired' and OVERDUE or attempt)
 end
 
 -- A grant that counted and failed: the next attempt, or the end. Says the state and when it runs next.
@@ -70,7 +73,7 @@ local function fail(id, m, task, rec, attempt, how)
   end
   local reason = how.reject and 'rejected' or m.failed >= task.max_attempts and 'attempts_exhausted' or has_expired(task) and 'expired'
   if reason then
-    die(id, m, rec, reason)
+    die(id, m, task, rec, reason, attempt)
     return 'd', 0
   end
   local run_at = how.run_at or NOW + backoff(task.retry, m.failed, how.chance)
@@ -86,6 +89,10 @@ local function check_writes(sweeping)
   check_arrivals()
   check_expiry()
   check_finish(sweeping)
+  if #buried > 0 or sweeping then
+    check_leave()
+    check_followed()
+  end
   call('LLEN', DONE)
   call('ZCARD', DEAD)
   call('ZCARD', DUE)

@@ -36,7 +36,8 @@ for i = 1, n do
   if word == 'acked' or (word == 'late' and scores[i]) then leased[#leased + 1] = id end
   if word == 'late' and not scores[i] then returned[#returned + 1] = id end
   if word == 'acked' or word == 'late' then
-    finish(COMPLETED, sub(item, 1, 18), sub(item, 19, 22), ARGV[2 * i + 1])
+    local sized = sub(item, 1, 18)
+    finish(COMPLETED, muts[i] and with_beside(sized, muts[i]) or sized, sub(item, 19, 22), ARGV[2 * i + 1])
     mark(id, 'a' .. proof)
     if #item > 24 then free_unique(id, call('HGET', REC, id)) end
   end

@@ -8,13 +8,14 @@
 --        #big  then per payload above 2 KiB: id, payload
 -- Reply  "accepted", now, how many are ready, then per task: run_at or 0, where it was made; else one of
 --          {"made" (by an earlier request) | "duplicate" | "replaced", id, state, run_at or 0, "1" when an earlier request did it}
---          {"rejected", id, state of the task that holds the key} | {"mismatch"}: where all or none, nothing was written
+--          {"rejected", id, state of the task that holds the key} | {"mismatch"} | {"full"}: dead letters are, and the config says so;
+--          where all or none, nothing was written
 --          state: r ready, s scheduled, l leased, d dead, c completed, x cancelled, g gone
 --        "config", version, document when the config has changed since (nothing written)
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
 -- Keeps  I1 I2 I3 I4 I5 I15 I16 I17
--- Uses   rotation lanes task expiry marks guard
+-- Uses   rotation lanes task expiry marks deaths guard
 
 if not read_queue() then return { 'absent' } end
 if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, call('HGET', Q, 'doc') } end
@@ -25,6 +26,7 @@ local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
 local tick = latest_tick()
 
+local refuses_new = refuses_for_dead()
 local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, NONE, NONE
 local lanes, accepted, ready = {}, 0, 0
 local at = read_guards(4)
@@ -48,6 +50,7 @@ for _ = 1, runs do
       lane = lane or fresh_lane(lanes, key, member, priority, name, group)
       answer = meet(guard, ARGV[from + 1], lane, expires_at)
     end
+    if refuses_new and not answer then answer = refuse({ 'full' }) end
     if answer then
       if skipped == NONE then skipped = {} end
       skipped[id] = true

@@ -154,6 +154,7 @@ fn enqueued(task: &NewTask, reply: &mut Reply) -> Result<Result<Enqueued, NotEnq
     };
     let made = match told.text()?.as_str() {
         "mismatch" => return Ok(Err(NotEnqueued::Mismatch)),
+        "full" => return Ok(Err(NotEnqueued::Full)),
         "rejected" => {
             let (holder, state) = (told.id()?, kept_state(&told.text()?)?);
             return Ok(Err(NotEnqueued::Duplicate { holder, state }));

@@ -3,6 +3,7 @@
 use deadpool_redis::redis::Cmd;
 
 use super::{Absent, Op, Settles, lease_args, settled, state};
+use crate::domain::fingerprint::mask;
 use crate::domain::settle::Nack;
 use crate::domain::{Lease, Millis, TaskState};
 use crate::store::reply::{BadReply, Reply};
@@ -41,6 +42,7 @@ impl Op for NackOp<'_> {
             cmd.arg(*chance).arg(&nack.error.kind).arg(&nack.error.message);
             cmd.arg(nack.error.stack.as_deref().unwrap_or_default());
             cmd.arg(u8::from(nack.error.cut));
+            cmd.arg(mask(&nack.error.message));
         }
     }
 

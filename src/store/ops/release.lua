@@ -30,7 +30,7 @@ for i = 1, count do
         cancel_now(id, m, rec)
         becomes = 'x'
       elseif has_expired(task) then
-        die(id, m, rec, 'expired')
+        die(id, m, task, rec, 'expired')
         becomes = 'd'
       else
         ready_at(id, m, task, m.place)
@@ -47,7 +47,7 @@ for i = 1, count do
         cancel_now(id, m, rec)
         becomes, run_at = 'x', 0
       elseif has_expired(task) then
-        die(id, m, rec, 'expired')
+        die(id, m, task, rec, 'expired')
         becomes, run_at = 'd', 0
       elseif run_at > NOW then
         wait_until(id, m, task, run_at)

@@ -1,9 +1,11 @@
--- sweep: takes back leases that ran out, makes due tasks ready, buries those past their expiry, drops what retention no longer covers.
+-- sweep: takes back leases that ran out, makes due tasks ready, buries those past their expiry, drops what retention and the
+-- bounds of dead letters no longer cover.
 --
 -- ARGV   1 replica  2 how many of each at most
--- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due, "1" when more keys or marks are over
+-- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back, tasks made ready by coming due,
+--          "1" when more keys or marks are over, dead letters, and how many of them were ever evicted and aged out
 --        "absent" when the queue does not exist
--- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
+-- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled, dead -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I25 I28. It re-checks what it moves: an index entry alone decides nothing.
 -- Uses   unique repeats retry overdue clear
 -- Flags  allow-oom
@@ -16,6 +18,7 @@ local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
 local over = call('ZRANGEBYSCORE', LEASED, '-inf', format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
+local seen = call('ZRANGEBYSCORE', LINGER, '-inf', NOW, 'LIMIT', 0, limit)
 
 local overdue = bury_overdue(limit)
 local came_due, ran_out, ids_due = {}, {}, {}
@@ -53,7 +56,8 @@ for i = 1, #over, 2 do
 end
 check_writes(limit)
 check_departures()
-local more = plan_old_keys(limit) == limit or plan_old_repeats(limit, math.huge) == limit
+local more = #gone >= limit or #seen >= limit
+local keys_over, repeats_over = plan_old_keys(limit), plan_old_repeats(limit, math.huge)
 
 many('ZREM', DUE, came_due)
 write_decisions(me, ran_out)
@@ -61,8 +65,13 @@ apply_departures()
 queue.ready = queue.ready - departed
 if #came_due + #ran_out + #gone + departed > 0 then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
-evict_dead() -- max_size may have been lowered
+many('ZREM', LINGER, seen)
+forget(seen)
+more = age_dead() or more
+more = evict_dead() or more -- bounds may have been lowered
 write_keys()
 write_repeats()
 
-return { 'swept', NOW, (next_look()), #ran_out, #came_due, more and 1 or 0 }
+local totals = call('HMGET', Q, 'dead_evicted_total', 'dead_aged_total')
+return { 'swept', NOW, more and NOW or next_look(), #ran_out, #came_due, (keys_over == limit or repeats_over == limit) and 1 or 0,
+  call('ZCARD', DEAD), totals[1] or 0, totals[2] or 0 }

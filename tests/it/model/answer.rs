@@ -4,6 +4,7 @@ use bytes::Bytes;
 use leaseq::domain::change::{Cancelled, Changed, NotChanged};
 use leaseq::domain::task::{DeadReason, Enqueued, Made, NotEnqueued};
 use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
+use leaseq::store::ops::follow::Followed;
 
 use super::task::{Attempt, Nonce};
 
@@ -23,6 +24,7 @@ pub enum Answer {
         recalled: Vec<(usize, Vec<Grant>)>,
     },
     Settled(Vec<Told>),
+    Followed(Vec<Followed>),
     Replayed {
         ready: u64,
         /// Each dead letter, and when its new task is due or who holds its key.
@@ -207,6 +209,7 @@ impl Answer {
                 words.extend(outcomes.map(|outcome| match outcome {
                     Err(NotEnqueued::Duplicate { .. }) => "rejected",
                     Err(NotEnqueued::Mismatch) => "mismatched",
+                    Err(NotEnqueued::Full) => "refused",
                     Ok(task) if task.replayed => "replayed",
                     Ok(task) => match task.made {
                         Made::Task => "made",
@@ -215,6 +218,11 @@ impl Answer {
                     },
                 }));
             }
+            Self::Followed(told) => words.extend(told.iter().map(|told| match told {
+                Followed::Waiting => "followed",
+                Followed::Ended => "ended before",
+                Followed::Gone => "gone before",
+            })),
             Self::Cancelled(told) => words.extend(told.iter().map(|told| match told {
                 Ok(Cancelled::Done) => "cancelled",
                 Ok(Cancelled::Requested) => "cancel requested",
@@ -242,6 +250,21 @@ pub struct Seen {
     pub tasks: Vec<Option<SeenTask>>,
     /// Ids by state, in the order of the lists; ready ones sorted by id.
     pub lists: Vec<(TaskState, Vec<TaskId>)>,
+    /// Dead letters by what killed them.
+    pub groups: Vec<SeenGroup>,
+}
+
+/// Ordered by what is in it, for fingerprints are known to the scripts alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeenGroup {
+    pub name: String,
+    pub error_type: String,
+    /// Masked.
+    pub message: String,
+    pub count: u64,
+    pub first_at: Millis,
+    pub last_at: Millis,
+    pub sample: TaskId,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -257,6 +280,7 @@ pub struct Counts {
     pub cancelled_total: u64,
     pub purged_total: u64,
     pub dead_evicted_total: u64,
+    pub dead_aged_total: u64,
     pub replayed_total: u64,
     pub leases_expired_total: u64,
     pub duplicates_total: u64,
@@ -306,6 +330,7 @@ impl Seen {
         for (seen, expected) in self.lists.iter().zip(&expected.lists) {
             compare(format!("{seen:?}"), format!("{expected:?}"));
         }
+        compare(format!("{:?}", self.groups), format!("{:?}", expected.groups));
         differences
     }
 }

@@ -22,7 +22,7 @@ use super::operate::Filter;
 use super::queue::Queue;
 use super::settle::After;
 use super::step::{self, Draft, Request, Step, Whose, any_step};
-use super::task::{Proof, Task};
+use super::task::{Fault, Proof, Task};
 use super::world::{QUEUE, World};
 use crate::support::audit::audit;
 use crate::support::queue::T0;
@@ -38,10 +38,11 @@ enum Deed {
     /// What is overdue is swept before, as the service does it.
     SweptLease(Vec<TaskName>, Vec<Wish>, u16),
     Ack(Vec<Proof>, Option<Bytes>),
-    Nack(Vec<Proof>, After, u32),
+    Nack(Vec<Proof>, Fault, After, u32),
     Extend(Vec<Proof>, Option<u64>, Option<Bytes>),
     Release(Vec<Proof>, RetryAfter, u32),
     GiveBack(Vec<Proof>),
+    Follow(Vec<TaskId>, u64),
     Replay(Which, Vec<TaskId>, Replay, Start, bool),
     PurgeDead(Which),
     Clock(Millis),
@@ -115,7 +116,12 @@ impl History {
                 lease(names.collect(), wishes.clone(), *seed)
             }
             Step::Ack { whose, result } => Deed::Ack(self.proofs(whose), result.map(Bytes::from)),
-            Step::Nack { whose, after, chance } => Deed::Nack(self.proofs(whose), *after, *chance),
+            Step::Nack {
+                whose,
+                fault,
+                after,
+                chance,
+            } => Deed::Nack(self.proofs(whose), *fault, *after, *chance),
             Step::Extend {
                 whose,
                 lease_ms,
@@ -127,6 +133,7 @@ impl History {
                 chance,
             } => Deed::Release(self.proofs(whose), retry_after.retry_after(now), *chance),
             Step::GiveBack { whose } => Deed::GiveBack(self.proofs(whose)),
+            Step::Follow { latest, ms } => Deed::Follow(self.latest(latest), *ms),
             Step::Replay {
                 which,
                 start,
@@ -180,6 +187,15 @@ impl History {
         }
         self.ever.extend(tasks.iter().map(|task| task.id));
         tasks
+    }
+
+    /// Distinct, as far as there are that many.
+    fn latest(&self, latest: &[usize]) -> Vec<TaskId> {
+        let ids: std::collections::BTreeSet<_> = latest
+            .iter()
+            .filter_map(|n| self.ever.iter().rev().nth(*n))
+            .collect();
+        ids.into_iter().copied().collect()
     }
 
     fn new_ids(&mut self, count: usize) -> Vec<TaskId> {
@@ -248,10 +264,11 @@ impl History {
                 queue.lease(names, wishes, *seed)
             }
             Deed::Ack(proofs, result) => queue.ack(proofs, result.as_ref()),
-            Deed::Nack(proofs, after, chance) => queue.nack(proofs, *after, *chance),
+            Deed::Nack(proofs, fault, after, chance) => queue.nack(proofs, *fault, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => queue.extend(proofs, *lease_ms, progress.as_ref()),
             Deed::Release(proofs, retry_after, chance) => queue.release(proofs, *retry_after, *chance),
             Deed::GiveBack(proofs) => queue.give_back(proofs),
+            Deed::Follow(ids, ms) => queue.follow(ids, *ms),
             Deed::Replay(which, ids, replay, start, _) => queue.replay(which, ids, replay, *start),
             Deed::PurgeDead(which) => queue.purge_dead(which),
             Deed::Clock(now) => {
@@ -301,10 +318,11 @@ impl World {
                 Answer::Settled(Vec::new())
             }
             Deed::Ack(proofs, result) => self.ack(proofs, result.as_ref()),
-            Deed::Nack(proofs, after, chance) => self.nack(proofs, *after, *chance),
+            Deed::Nack(proofs, fault, after, chance) => self.nack(proofs, *fault, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => self.extend(proofs, *lease_ms, progress.as_ref()),
             Deed::Release(proofs, retry_after, chance) => self.release(proofs, *retry_after, *chance),
             Deed::GiveBack(proofs) => self.give_back(proofs),
+            Deed::Follow(ids, ms) => self.follow(ids, *ms),
             Deed::Replay(which, ids, replay, start, again) => self.replay(which, ids, replay, *start, *again),
             Deed::PurgeDead(which) => self.purge_dead(which),
             Deed::Clock(now) => {
@@ -507,6 +525,10 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "released dead",
         "released already",
         "lost",
+        "refused",
+        "followed",
+        "ended before",
+        "gone before",
         "replayed ready",
         "replayed scheduled",
         "not replayed",

@@ -143,7 +143,8 @@ impl Queue {
     pub fn purge(&mut self, state: Option<TaskState>) -> Answer {
         // One past its expiry is found where it waits and counts as dead: only who purges all states purges it.
         let of_state = |task: &&Task| {
-            state.is_none_or(|state| task.state_word() == state && task.counts_as(self.now) == state)
+            let is_it = |state| task.state_word() == state && task.counts_as(self.now) == state;
+            state.is_none_or(is_it) && !self.lingering.contains_key(&task.id)
         };
         let ids: Vec<_> = self.tasks.values().filter(of_state).map(|task| task.id).collect();
         let (mut purged, mut cancel_requested, mut left) = (0, 0, Vec::new());
@@ -179,6 +180,7 @@ impl Queue {
         let live = self
             .tasks
             .values()
+            .filter(|task| !self.lingering.contains_key(&task.id))
             .filter(|task| task.is_unfinished() || matches!(task.state, State::Dead { .. }));
         let tasks = live.count() as u64;
         *self = Self::new(self.now, config);

@@ -6,6 +6,7 @@ use super::grant::Wish;
 use super::history::replay;
 use super::settle::After;
 use super::step::{Draft, NAMES, Retry, Step, latest};
+use super::task::FAULTS;
 
 fn config(order: Order) -> QueueConfig {
     QueueConfig {
@@ -51,6 +52,7 @@ fn lease_by_name(tasks: usize) -> Step {
 fn nack_for_now() -> Step {
     Step::Nack {
         whose: vec![latest(0)],
+        fault: FAULTS[0],
         after: After::Delay(0),
         chance: 0,
     }
@@ -249,6 +251,7 @@ fn a_request_id_can_be_used_again_after_its_lease_time() {
 fn a_lowered_bound_of_dead_letters_holds_from_the_next_sweep() {
     let reject = Step::Nack {
         whose: vec![latest(0), latest(1)],
+        fault: FAULTS[0],
         after: After::Reject,
         chance: 0,
     };

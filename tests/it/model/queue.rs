@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use leaseq::domain::queue::{Order, QueueConfig, defaults};
-use leaseq::domain::task::Enqueued;
+use leaseq::domain::task::{Enqueued, NotEnqueued};
 use leaseq::domain::{Millis, NewTask, Start, TaskId};
 
 use super::answer::{Accepted, Answer};
@@ -29,6 +29,10 @@ pub struct Queue {
     pub repeats: Repeats,
     /// Finished tasks that are kept, oldest first.
     pub finished: Vec<TaskId>,
+    /// Until when somebody waits for the end of a task.
+    pub followed: BTreeMap<TaskId, Millis>,
+    /// Ended tasks that nothing else keeps, shown until the wait is over. Counted and listed nowhere.
+    pub lingering: BTreeMap<TaskId, Millis>,
     pub totals: Totals,
 }
 
@@ -39,6 +43,7 @@ pub struct Totals {
     pub cancelled: u64,
     pub purged: u64,
     pub dead_evicted: u64,
+    pub dead_aged: u64,
     pub replayed: u64,
     pub leases_expired: u64,
     pub duplicates: u64,
@@ -59,6 +64,8 @@ impl Queue {
             keys: Keys::default(),
             repeats: Repeats::default(),
             finished: Vec::new(),
+            followed: BTreeMap::new(),
+            lingering: BTreeMap::new(),
             totals: Totals::default(),
         }
     }
@@ -75,13 +82,15 @@ impl Queue {
     pub fn enqueue(&mut self, batch: &[NewTask]) -> Accepted {
         let mut outcomes = Vec::new();
         let mut ready = Vec::new();
+        let refuses = self.refuses();
         for new in batch {
             if let Some(known) = self.tasks.get(&new.id) {
                 outcomes.push(Ok(Enqueued::new(new.id, known.run_at)));
                 continue;
             }
             let met = self.repeat(new).or_else(|| self.meet(new));
-            let outcome = met.unwrap_or_else(|| {
+            let full = refuses.then_some(Err(NotEnqueued::Full));
+            let outcome = met.or(full).unwrap_or_else(|| {
                 let task = self.accept(new);
                 let made = Enqueued::new(task.id, task.run_at);
                 if task.is_ready() {

@@ -78,6 +78,7 @@ impl Queue {
                 .iter()
                 .map(|state| (*state, self.listed(*state)))
                 .collect(),
+            groups: self.groups(),
         }
     }
 
@@ -85,7 +86,7 @@ impl Queue {
         let count = |state| {
             self.tasks
                 .values()
-                .filter(|task| task.state_word() == state)
+                .filter(|task| task.state_word() == state && !self.lingering.contains_key(&task.id))
                 .count() as u64
         };
         Counts {
@@ -100,6 +101,7 @@ impl Queue {
             cancelled_total: self.totals.cancelled,
             purged_total: self.totals.purged,
             dead_evicted_total: self.totals.dead_evicted,
+            dead_aged_total: self.totals.dead_aged,
             replayed_total: self.totals.replayed,
             leases_expired_total: self.totals.leases_expired,
             duplicates_total: self.totals.duplicates,

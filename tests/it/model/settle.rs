@@ -10,7 +10,7 @@ use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
 use super::answer::{Answer, Told};
 use super::marks::Op;
 use super::queue::Queue;
-use super::task::{Attempt, Lease, Proof, State, Task};
+use super::task::{Attempt, Fault, Lease, Proof, State, Task};
 
 /// What is to become of a task whose attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +41,9 @@ impl Queue {
     }
 
     /// `chance` stands for the random part of the backoff, in millionths.
-    pub fn nack(&mut self, proofs: &[Proof], after: After, chance: u32) -> Answer {
+    pub fn nack(&mut self, proofs: &[Proof], fault: Fault, after: After, chance: u32) -> Answer {
         self.settle(proofs, |queue, proof, effects| {
-            queue.nack_one(proof, after, chance, effects)
+            queue.nack_one(proof, fault, after, chance, effects)
         })
     }
 
@@ -149,12 +149,24 @@ impl Queue {
         told
     }
 
-    fn nack_one(&mut self, proof: Proof, after: After, chance: u32, effects: &mut Effects) -> Told {
+    fn nack_one(
+        &mut self,
+        proof: Proof,
+        fault: Fault,
+        after: After,
+        chance: u32,
+        effects: &mut Effects,
+    ) -> Told {
         let Some(lease) = self.in_time(proof) else {
             return self.too_late(Op::Nack, proof);
         };
         let task = &self.tasks[&proof.task];
-        let attempt = task.failed_attempt(&lease, AttemptOutcome::Nacked, "error", self.now);
+        let attempt = task.failed_attempt(
+            &lease,
+            AttemptOutcome::Nacked,
+            (fault.kind, fault.message),
+            self.now,
+        );
         let number = attempt.number;
         let again_at = match after {
             After::Reject => None,
@@ -293,7 +305,10 @@ impl Queue {
             let attempt = task.failed_attempt(
                 lease,
                 AttemptOutcome::DeferralsExhausted,
-                "deferrals_exhausted",
+                (
+                    "deferrals_exhausted",
+                    "released more often than max_deferrals allows",
+                ),
                 now,
             );
             let at = at.max(now.plus(backoff(task.retry, attempt.number, chance)));

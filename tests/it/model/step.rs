@@ -4,7 +4,7 @@ use bytes::Bytes;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::DeadFilter;
 use leaseq::domain::idempotency::Repeatable;
-use leaseq::domain::queue::{Keep, NameConfig, Order, QueueConfig};
+use leaseq::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig};
 use leaseq::domain::retry::{Jitter, RetryConfig, Strategy as Growth, Thousandths};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{DeadReason, Json};
@@ -21,6 +21,7 @@ use super::dead;
 use super::grant::Wish;
 use super::operate::Filter;
 use super::settle::After;
+use super::task::{FAULTS, Fault};
 
 pub const NAMES: [&str; 3] = ["mail", "report", "sync"];
 pub const GROUPS: [&str; 4] = ["", "acme", "zeta/corp", "Müller"];
@@ -46,6 +47,7 @@ pub enum Step {
     },
     Nack {
         whose: Vec<Whose>,
+        fault: Fault,
         after: After,
         chance: u32,
     },
@@ -61,6 +63,11 @@ pub enum Step {
     },
     GiveBack {
         whose: Vec<Whose>,
+    },
+    /// Somebody waits for the ends of these, counted from the latest task ever.
+    Follow {
+        latest: Vec<usize>,
+        ms: u64,
     },
     /// Dead letters become new tasks.
     Replay {
@@ -302,12 +309,14 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
             Step::Lease { wishes, names, seed }
         }),
         4 => (whose(), option::of(select(vec!["null", "{\"a\":[]}"]))).prop_map(|(whose, result)| Step::Ack { whose, result }),
-        4 => (whose(), after(), chance()).prop_map(|(whose, after, chance)| Step::Nack { whose, after, chance }),
+        4 => (whose(), select(FAULTS.to_vec()), after(), chance())
+            .prop_map(|(whose, fault, after, chance)| Step::Nack { whose, fault, after, chance }),
         2 => (whose(), option::of(durations()), option::of(Just("{\"done\":1}")))
             .prop_map(|(whose, lease_ms, progress)| Step::Extend { whose, lease_ms, progress }),
         3 => (whose(), retry(), chance())
             .prop_map(|(whose, retry_after, chance)| Step::Release { whose, retry_after, chance }),
         1 => whose().prop_map(|whose| Step::GiveBack { whose }),
+        1 => (vec(0..12usize, 1..4), durations()).prop_map(|(latest, ms)| Step::Follow { latest, ms }),
         2 => replay(),
         1 => which().prop_map(Step::PurgeDead),
         4 => prop_oneof![6 => durations(), 1 => Just(600_000)].prop_map(Step::Advance),
@@ -345,7 +354,15 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
     let aging_ms = select(vec![0, 1, 500, 6_000]);
     let keep = select(vec![Keep::All, Keep::All, Keep::Results, Keep::None]);
     let bounds = (
-        option::of(select(vec![0, 1, 3])),
+        (
+            option::of(select(vec![0, 1, 3])),
+            option::of(select(vec![1_000, 40_000])),
+            select(vec![
+                OnFull::EvictOldest,
+                OnFull::EvictOldest,
+                OnFull::RejectEnqueue,
+            ]),
+        ),
         option::of(select(vec![0, 2])),
         option::of(select(vec![0, 1_000])),
         option::of(select(vec![0, 1])),
@@ -355,7 +372,8 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
     (policy, order, aging_ms, keep, bounds, names_config())
         .prop_map(
             |((max_attempts, lease_ms, retry), order, aging_ms, keep, bounds, names)| {
-                let (dead_max_size, completed_max, completed_ms, max_deferrals, max_lease_ms, idempotency_ms) = bounds;
+                let (dead, completed_max, completed_ms, max_deferrals, max_lease_ms, idempotency_ms) = bounds;
+                let (dead_max_size, dead_max_age_ms, dead_on_full) = dead;
                 QueueConfig {
                     lease_ms,
                     max_lease_ms,
@@ -365,6 +383,9 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
                     order: Some(order),
                     aging_ms: Some(aging_ms),
                     dead_max_size,
+                    dead_max_age_ms,
+                    dead_max_bytes: None,
+                    dead_on_full: Some(dead_on_full),
                     keep: Some(keep),
                     completed_ms,
                     completed_max,

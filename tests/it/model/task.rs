@@ -108,6 +108,37 @@ pub struct Attempt {
     pub ended_at: Millis,
     pub outcome: AttemptOutcome,
     pub error_type: String,
+    pub message: String,
+}
+
+/// What a worker says of a failure, and what of it tells failures apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: &'static str,
+    pub message: &'static str,
+    pub masked: &'static str,
+}
+
+pub const FAULTS: [Fault; 4] = [
+    fault("error", "it broke", "it broke"),
+    fault("Timeout", "order 17 took 2.5 s", "order <n> took <n> s"),
+    fault("Timeout", "order 18 took 31 s", "order <n> took <n> s"),
+    fault("Refused", "order 17 took 2.5 s", "order <n> took <n> s"),
+];
+
+const fn fault(kind: &'static str, message: &'static str, masked: &'static str) -> Fault {
+    Fault {
+        kind,
+        message,
+        masked,
+    }
+}
+
+impl Attempt {
+    pub fn masked(&self) -> &str {
+        let fault = FAULTS.iter().find(|fault| fault.message == self.message);
+        fault.map_or(self.message.as_str(), |fault| fault.masked)
+    }
 }
 
 impl Task {
@@ -169,7 +200,7 @@ impl Task {
         &self,
         lease: &Lease,
         outcome: AttemptOutcome,
-        error_type: &str,
+        (error_type, message): (&str, &str),
         ended_at: Millis,
     ) -> Attempt {
         Attempt {
@@ -180,6 +211,7 @@ impl Task {
             ended_at,
             outcome,
             error_type: error_type.to_owned(),
+            message: message.to_owned(),
         }
     }
 }

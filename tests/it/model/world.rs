@@ -12,6 +12,7 @@ use leaseq::store::ops::ack::{self, AckOp};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{self, EnqueueOp};
 use leaseq::store::ops::extend::ExtendOp;
+use leaseq::store::ops::follow::FollowOp;
 use leaseq::store::ops::lease::{Granted, LeaseOp};
 use leaseq::store::ops::nack::NackOp;
 use leaseq::store::ops::recall::RecallOp;
@@ -24,7 +25,7 @@ use leaseq::store::{Conn, QueueKeys, Store};
 use super::answer::{Accepted, Answer, Grant, Told};
 use super::grant::Wish;
 use super::settle::After;
-use super::task::Proof;
+use super::task::{Fault, Proof};
 use crate::support::queue::{BYTES_MAX, REPLICA};
 use crate::support::redis::{Redis, queue};
 
@@ -232,11 +233,11 @@ impl World {
         })
     }
 
-    pub fn nack(&mut self, proofs: &[Proof], after: After, chance: u32) -> Answer {
+    pub fn nack(&mut self, proofs: &[Proof], fault: Fault, after: After, chance: u32) -> Answer {
         let nack = Nack {
             error: TaskError {
-                kind: "error".to_owned(),
-                message: "it broke".to_owned(),
+                kind: fault.kind.to_owned(),
+                message: fault.message.to_owned(),
                 ..TaskError::default()
             },
             retry: after != After::Reject,
@@ -289,6 +290,11 @@ impl World {
             run_at: released.run_at,
             already: released.already,
         })
+    }
+
+    pub fn follow(&mut self, ids: &[TaskId], ms: u64) -> Answer {
+        let items: Vec<_> = ids.iter().map(|id| (*id, ms)).collect();
+        Answer::Followed(self.call(&FollowOp(&items)).expect("the queue exists").tasks)
     }
 
     pub fn sweep(&mut self, limit: usize) -> Answer {

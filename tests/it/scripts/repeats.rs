@@ -257,7 +257,7 @@ async fn old_marks_go_with_new_ones_and_with_sweeps() {
         replica: REPLICA,
         limit: 100,
     };
-    while queue.call(&sweep).await.unwrap().more {}
+    while queue.call(&sweep).await.unwrap().more_lapsed {}
     assert_eq!(marks(&queue), (201, 201));
     assert_eq!(
         queue.overview().await.idempotency_dropped_total,
@@ -265,6 +265,6 @@ async fn old_marks_go_with_new_ones_and_with_sweeps() {
         "they had their time"
     );
     queue.at(2_000);
-    while queue.call(&sweep).await.unwrap().more {}
+    while queue.call(&sweep).await.unwrap().more_lapsed {}
     assert_eq!(marks(&queue), (0, 0));
 }

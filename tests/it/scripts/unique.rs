@@ -389,7 +389,7 @@ async fn lapsed_keys_do_not_pile_up() {
         limit: 100,
     };
     let mut sweeps = 1;
-    while queue.call(&sweep).await.unwrap().more {
+    while queue.call(&sweep).await.unwrap().more_lapsed {
         sweeps += 1;
         assert!(sweeps < 20);
     }

@@ -16,6 +16,7 @@ use leaseq::store::ops::dead::{DeadLetter, DeadOp};
 use leaseq::store::ops::delete::{DeleteOp, What};
 use leaseq::store::ops::discard::DiscardOp;
 use leaseq::store::ops::extend::ExtendOp;
+use leaseq::store::ops::follow::FollowOp;
 use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::nack::NackOp;
 use leaseq::store::ops::patch::PatchOp;
@@ -59,6 +60,9 @@ enum Call {
     GiveBack,
     Extend,
     Sweep,
+    Follow,
+    AckFollowed,
+    NackFollowedForGood,
     Replay,
     ReplayForLater,
     PurgeDead,
@@ -235,11 +239,11 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         Call::Lease => lease(any(9), &[]).await,
         Call::LeaseByName => lease(any(1), &["default"]).await,
         Call::LeaseForRequest => lease(wish(1, 5_000), &[]).await,
-        Call::Ack => ack(&scene.leased).await,
+        Call::Ack | Call::AckFollowed => ack(&scene.leased).await,
         Call::AckLate => ack(&scene.swept).await,
         Call::NackForLater => nack(failure()).await,
         Call::NackForNow => nack(failure_after(0)).await,
-        Call::NackForGood => nack(rejection()).await,
+        Call::NackForGood | Call::NackFollowedForGood => nack(rejection()).await,
         Call::Release => release(How::Release(RetryAfter::None)).await,
         Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500))).await,
         Call::GiveBack => release(How::GiveBack).await,
@@ -252,6 +256,10 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
                 replica: REPLICA,
                 limit: 10,
             };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::Follow => {
+            let op = FollowOp(&[(scene.leased.task, 5_000)]);
             queue.try_call(&op).await.map(drop)
         }
         Call::Replay | Call::ReplayForLater => {
@@ -329,6 +337,11 @@ async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static 
     let mut needed = Vec::new();
     for role in QueueKeys::ROLES.into_iter().chain(LANE_KEYS) {
         let scene = scene(queue, keep).await;
+        if matches!(call, Call::AckFollowed | Call::NackFollowedForGood) {
+            make(Call::Follow, queue, &scene)
+                .await
+                .expect("all keys are right yet");
+        }
         let key = queue.key(role);
         let _: () = queue.redis.command(cmd("DEL").arg(&key));
         // No key of a queue but its state is a string, and none is a stream.
@@ -402,7 +415,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::NackForGood,
-            "state q rec pay mut hist due leased dead done res mark uniq",
+            "state q rec pay mut hist due leased dead done res mark uniq letter alike print",
         ),
         (
             Call::Release,
@@ -419,17 +432,26 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         (Call::Extend, "state mut leased"),
         (
             Call::Sweep,
-            "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale fresh back heads names",
+            "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale letter alike print linger fresh back heads names",
+        ),
+        (Call::Follow, "state rec due leased dead expiry res followed"),
+        (
+            Call::AckFollowed,
+            "state rec pay mut hist leased done res mark uniq followed linger",
+        ),
+        (
+            Call::NackFollowedForGood,
+            "state q rec pay mut hist due leased dead done res mark uniq letter alike print followed linger",
         ),
         (
             Call::Replay,
-            "state q rec pay mut hist due dead res turn uniq uniq_at back heads",
+            "state q rec pay mut hist due dead res turn uniq uniq_at letter alike print back heads",
         ),
         (
             Call::ReplayForLater,
-            "state q rec pay mut hist due dead res uniq uniq_at",
+            "state q rec pay mut hist due dead res uniq uniq_at letter alike print",
         ),
-        (Call::PurgeDead, "q rec pay mut hist dead res"),
+        (Call::PurgeDead, "q rec pay mut hist dead res letter alike print"),
         (Call::Configure, "state q"),
         (Call::Reorder, "state turn fresh back heads"),
         (
@@ -452,7 +474,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         (Call::RunNow, "state rec mut due leased turn back heads"),
         (
             Call::Purge,
-            "state q rec pay mut hist due leased dead res turn mark uniq stale fresh back heads names",
+            "state q rec pay mut hist due leased dead res turn mark uniq stale letter alike print fresh back heads names",
         ),
         (Call::Discard, "state rec pay mut hist done res"),
         (Call::Delete, "state due leased dead turn"),

@@ -6,6 +6,7 @@
 
 use crate::support::redis::Redis;
 
+mod deaths;
 mod endings;
 mod expiry;
 mod guards;
@@ -27,6 +28,7 @@ pub fn audit(redis: &Redis, queue: &str) -> Vec<String> {
     }
     states::check(&raw, &mut problems);
     lanes::check(&raw, &mut problems);
+    deaths::check(&raw, &mut problems);
     endings::check(&raw, &mut problems);
     guards::check(&raw, &mut problems);
     expiry::check(&raw, &mut problems);

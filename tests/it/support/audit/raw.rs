@@ -1,8 +1,8 @@
 //! The keys of a queue as they lie, and of their values what an audit needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_redis::redis::{cmd, pipe};
+use deadpool_redis::redis::{Script, cmd, pipe};
 use leaseq::domain::TaskId;
 use leaseq::store::QueueKeys;
 use leaseq::store::keys::TEST_CLOCK;
@@ -70,6 +70,16 @@ pub struct Raw {
     pub expiry: BTreeMap<TaskId, f64>,
     /// The time, as scripts read it.
     pub now: u64,
+    /// Bytes and fingerprint of dead letters.
+    pub letters: BTreeMap<TaskId, (u64, String)>,
+    /// Fingerprint, died at, id.
+    pub alike: BTreeSet<(String, u64, TaskId)>,
+    /// Fingerprints, each with what it should be by what is kept of it.
+    pub prints: BTreeMap<String, String>,
+    /// Ended tasks that somebody may still look at.
+    pub linger: BTreeMap<TaskId, f64>,
+    /// Bytes of all parts of a task.
+    pub sizes: BTreeMap<TaskId, u64>,
     pub done: Vec<Done>,
     /// State letter and when it ended.
     pub results: BTreeMap<TaskId, (char, u64)>,
@@ -153,7 +163,12 @@ impl Raw {
         let rare = q
             .into_iter()
             .filter_map(|(field, text)| Some((field, text.parse().ok()?)));
+        let mut sizes: BTreeMap<TaskId, u64> = BTreeMap::new();
+        for (id, bytes) in [&rec, &pay, &muts, &hist].into_iter().flatten() {
+            *sizes.entry(task_id(id)).or_default() += bytes.len() as u64;
+        }
         let mut raw = Self {
+            sizes,
             numbers: state.chain(rare).collect(),
             tasks: by_id(rec, |bytes| task(&bytes)),
             payloads: by_id(pay, |bytes| bytes.len()),
@@ -180,6 +195,7 @@ impl Raw {
             .into_iter()
             .map(|(key, count)| (lane(&key), count))
             .collect();
+        raw.read_deaths(redis, key);
         raw.read_lanes(redis, &root, &all, &keys);
         raw.read_guards(redis, &root);
         raw
@@ -214,6 +230,37 @@ impl Raw {
             .collect();
         let entry = |bytes: &Bytes| (number(&bytes[..6]), bytes[6..].to_vec());
         self.repeat_ends = repeat_ends.iter().map(entry).collect();
+    }
+
+    /// The layout is told at the top of `lua/deaths.lua` and `lua/followed.lua`.
+    fn read_deaths(&mut self, redis: &Redis, key: impl Fn(&str) -> String) {
+        let mut deaths = pipe();
+        deaths.cmd("HGETALL").arg(key("letter"));
+        deaths.cmd("HGETALL").arg(key("print"));
+        deaths.cmd("ZRANGE").arg(key("alike")).arg(0).arg(-1);
+        deaths
+            .cmd("ZRANGE")
+            .arg(key("linger"))
+            .arg(0)
+            .arg(-1)
+            .arg("WITHSCORES");
+        let (letters, prints, alike, linger): (Hash, Hash, Vec<Bytes>, Scores<Bytes>) =
+            redis.pipeline(&deaths);
+        self.letters = by_id(letters, |bytes| (number(&bytes[..4]), text(&bytes[4..])));
+        self.prints = prints
+            .iter()
+            .map(|(print, of)| (text(print), print_of(of)))
+            .collect();
+        let member = |bytes: &Bytes| {
+            let at = bytes.len() - 20;
+            (
+                text(&bytes[..at]),
+                number(&bytes[at..at + 6]),
+                task_id(&bytes[at + 6..]),
+            )
+        };
+        self.alike = alike.iter().map(member).collect();
+        self.linger = by_id(linger, |score| score);
     }
 
     fn read_lanes(&mut self, redis: &Redis, root: &str, all: &[String], keys: &QueueKeys) {
@@ -324,6 +371,14 @@ fn finished(bytes: &[u8]) -> Done {
         bytes: number(&bytes[6..10]),
         id: task_id(&bytes[10..]),
     }
+}
+
+/// The fingerprint of name, error type and masked message: twelve digits of their SHA-1, as Redis writes it.
+fn print_of(bytes: &[u8]) -> String {
+    let (name, rest) = bytes[1..].split_at(usize::from(bytes[0]));
+    let (kind, rest) = rest[1..].split_at(usize::from(rest[0]));
+    let whole = [text(name), text(kind), text(&rest[2..])].join("\0");
+    Script::new(&whole).get_hash()[..12].to_owned()
 }
 
 /// The layout of a record is told at the top of `lua/task.lua`.

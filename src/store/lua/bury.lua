@@ -1,7 +1,7 @@
 -- bury: tasks that become dead letters, and how they leave.
 --
 --   DEAD  zset  died_at -> id; the reason is in the mutable part
--- Uses   task finish deaths followed
+-- Uses   task marks finish deaths followed
 
 local REASONS = { attempts_exhausted = 1, rejected = 2, expired = 3 }
 local DROP_MAX = 400 -- dead letters that one call drives out
@@ -15,10 +15,26 @@ local function bury(id, m, reason, name, cause)
   buried[#buried + 1] = { id = id, name = name, kind = cause.kind, message = cause.masked or cause.message }
 end
 
-local function check_leave()
+-- Of those that were accepted lately an enqueue may still be repeated, which must not make them anew.
+local function mark_young(ids)
+  local young, since = {}, NOW - MARKS_MS
+  for from = 1, #ids, 900 do
+    for i, died_at in ipairs(call('ZMSCORE', DEAD, unpack(ids, from, min(from + 899, #ids)))) do
+      if died_at and tonumber(died_at) > since then young[#young + 1] = ids[from + i - 1] end
+    end
+  end
+  for _, id in ipairs(young) do
+    local rec, mut = call('HGET', REC, id), call('HGET', MUT, id)
+    if rec and unpack_bytes('>I7', rec) > since * PLACES then mark_left(id, 'p', mut and unpack_bytes('>I4', mut) or 0) end
+  end
+end
+
+-- `ids` of those that an operator sends away, nil for a bound.
+local function check_leave(ids)
   call('ZCARD', DEAD)
   call('ZCARD', ALIKE)
   for _, key in ipairs({ Q, REC, PAY, MUT, HIST, RES, LETTER, PRINT }) do call('HLEN', key) end
+  if ids then mark_young(ids) end
 end
 
 -- Out of the index, its group and the sum of bytes, while the record stays.
@@ -45,8 +61,8 @@ local function unlist_dead(ids)
   call('HINCRBY', Q, 'dead_bytes', -freed)
 end
 
--- The one way out of the dead letters, for distinct ids of which each is one. The caller says check_leave() before its first
--- write, and counts why they left.
+-- An operator's way out of the dead letters, for distinct ids of which each is one. The caller says check_leave(ids) and
+-- check_marks() before its first write, write_marks() behind, and counts why they left.
 local function leave_dead(ids)
   if #ids == 0 then return end
   unlist_dead(ids)

@@ -26,11 +26,11 @@ for i = 2, #ARGV do
         if t.task.expires_at then cannot_expire(t.id) end
         leaving_now[#leaving_now + 1] = t.id
         if t.waits == 'r' then ready = ready + 1 end
+        -- An enqueue repeated now must not make it anew: what may lie in a list still would be taken for it.
+        if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
       else
         buried_ids[#buried_ids + 1] = t.id
       end
-      -- An enqueue repeated now must not make it anew: what may lie in a list still would be taken for it.
-      if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
     end
   end
 end
@@ -38,7 +38,7 @@ local purged = #leaving_now + #buried_ids
 local reply = { 'purged', purged, #changes / 2 }
 if purged + #changes == 0 then return reply end
 call('HLEN', Q)
-check_leave()
+check_leave(buried_ids)
 check_departures()
 check_expiry()
 check_marks()

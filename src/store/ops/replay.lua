@@ -73,9 +73,9 @@ end
 if #moved == 0 then return reply end
 reply[3] = ready
 check_arrivals()
-check_leave()
+check_leave(moved)
+check_marks()
 call('ZCARD', DUE)
-call('HLEN', Q)
 if #taken_keys > 0 then plan_old_keys(#taken_keys + 16) end
 
 many('HSET', REC, records)
@@ -84,6 +84,7 @@ many('ZADD', DUE, due)
 apply_arrivals()
 leave_dead(moved)
 write_keys()
+write_marks()
 queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + #moved, queue.ready + ready
 wake(me, ready)
 write_queue()

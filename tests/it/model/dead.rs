@@ -51,8 +51,7 @@ impl Queue {
 
     /// Each becomes a new task that knows nothing of the old one's attempts, and is a dead letter no more.
     pub fn replay(&mut self, which: &Which, ids: &[TaskId], replay: &Replay, start: Start) -> Answer {
-        let mut moved = Vec::new();
-        let mut ready = Vec::new();
+        let (mut moved, mut ready, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for (old, id) in self.find_dead(which).into_iter().zip(ids) {
             let key = self.tasks[&old].unique.clone();
             let hold = match self.key_of_replay(old, key.as_ref()) {
@@ -66,6 +65,7 @@ impl Queue {
                 self.hand_over(key, hold, *id);
             }
             let dead = self.tasks.remove(&old).expect("it is a dead letter");
+            left.extend(self.may_be_repeated(&dead).then_some(old));
             self.totals.replayed += 1;
             let payload = Json::from_checked(dead.payload);
             let new = NewTask {
@@ -92,6 +92,7 @@ impl Queue {
             self.tasks.insert(task.id, task);
         }
         self.arrive(&ready);
+        self.leave_marks(&left);
         Answer::Replayed {
             ready: ready.len() as u64,
             moved,
@@ -100,9 +101,12 @@ impl Queue {
 
     pub fn purge_dead(&mut self, which: &Which) -> Answer {
         let purged = self.find_dead(which);
+        let young = |id: &&TaskId| self.may_be_repeated(&self.tasks[*id]);
+        let left: Vec<_> = purged.iter().filter(young).copied().collect();
         for id in &purged {
             self.tasks.remove(id);
         }
+        self.leave_marks(&left);
         self.totals.purged += purged.len() as u64;
         Answer::DeadPurged(purged)
     }

@@ -72,8 +72,13 @@ impl Queue {
         self.tasks.values().filter(matches).map(|task| task.id).collect()
     }
 
+    /// It was accepted lately.
+    pub(super) fn may_be_repeated(&self, task: &Task) -> bool {
+        task.accepted + REPEATED_WITHIN * PLACES > self.now.get() * PLACES
+    }
+
     /// So that neither a repeat of its enqueue nor an earlier lease is mistaken.
-    fn leave_marks(&mut self, left: &[TaskId]) {
+    pub(super) fn leave_marks(&mut self, left: &[TaskId]) {
         let mark = |id: &TaskId| {
             let nobody = Proof {
                 task: *id,
@@ -164,9 +169,7 @@ impl Queue {
             }
             self.totals.purged += 1;
             self.depart(&task.group);
-            if task.accepted + REPEATED_WITHIN * PLACES > self.now.get() * PLACES {
-                left.push(id);
-            }
+            left.extend(self.may_be_repeated(&task).then_some(id));
         }
         self.leave_marks(&left);
         Answer::Purged {

@@ -445,13 +445,16 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (
             Call::Replay,
-            "state q rec pay mut hist due dead res turn uniq uniq_at letter alike print back heads",
+            "state q rec pay mut hist due dead res turn mark uniq uniq_at letter alike print back heads",
         ),
         (
             Call::ReplayForLater,
-            "state q rec pay mut hist due dead res uniq uniq_at letter alike print",
+            "state q rec pay mut hist due dead res mark uniq uniq_at letter alike print",
         ),
-        (Call::PurgeDead, "q rec pay mut hist dead res letter alike print"),
+        (
+            Call::PurgeDead,
+            "state q rec pay mut hist dead res mark letter alike print",
+        ),
         (Call::Configure, "state q"),
         (Call::Reorder, "state turn fresh back heads"),
         (

@@ -10,6 +10,7 @@ mod expired;
 mod expiry;
 mod extend;
 mod follow;
+mod full_of_dead;
 mod full_store;
 mod headers;
 mod history;
@@ -26,6 +27,7 @@ mod settle;
 mod stale;
 mod turns;
 mod unique;
+mod unique_expiry;
 mod unique_operations;
 mod wrong_types;
 

@@ -104,6 +104,49 @@ fn a_queue_that_rejects_answers_429_until_there_is_room() {
     api.enqueue("{}");
 }
 
+/// I15, I16, I29: what would make a task is refused, each by itself, and can be sent again; what meets one that is there is not.
+#[test]
+fn a_queue_without_room_still_answers_what_makes_no_task() {
+    const TASKS: &str = "/v1/queues/q/tasks";
+    let (_service, api, _dir) = served();
+    let with = |on_duplicate: &str, payload: u8| {
+        json!({"payload": payload, "unique": {"key": "k", "on_duplicate": on_duplicate}}).to_string()
+    };
+    let known = |key: &str| api.send("POST", TASKS, &format!("idempotency-key: {key}\r\n"), "{}");
+    die(&api, r#"{"retry":false}"#);
+    let holder = api.enqueue(&with("return", 1));
+    let first = known("a").expect(201);
+    configure(&api, json!({"max_size": 1, "on_full": "reject_enqueue"}));
+
+    assert_eq!(api.post(TASKS, &with("return", 1)).expect(200)["id"], *holder);
+    api.post(TASKS, &with("reject", 1)).problem(409, "duplicate_task");
+    assert_eq!(api.post(TASKS, &with("replace", 2)).expect(200)["replaced"], true);
+    assert_eq!(known("a").expect(201)["id"], first["id"]);
+    known("b").problem(429, "queue_full");
+
+    let batch = |atomic: bool| {
+        let tasks = [r#"{"unique":{"key":"k"}}"#, "{}", r#"{"unique":{"key":"new"}}"#].join(",");
+        let batch = format!(r#"{{"atomic":{atomic},"tasks":[{tasks}]}}"#);
+        api.post("/v1/queues/q/tasks/batch", &batch)
+    };
+    let told = batch(false).expect(200);
+    assert_eq!(
+        [&told["accepted"], &told["duplicates"], &told["rejected"]],
+        [&json!(0), &json!(1), &json!(2)]
+    );
+    assert_eq!(told["results"][1]["error"]["code"], "queue_full");
+    assert_eq!(told["results"][2]["error"]["code"], "queue_full");
+    batch(true).problem(429, "queue_full");
+
+    configure(&api, json!({"max_size": 2}));
+    let late = known("b");
+    late.expect(201);
+    assert_eq!(late.header("idempotency-replayed"), None);
+    assert_eq!(batch(true).expect(200)["accepted"], 2);
+    let stats = api.get("/v1/queues/q/stats").expect(200);
+    assert_eq!(stats["accepted_total"], 6);
+}
+
 /// Evictions are never silent.
 #[test]
 fn evicted_dead_letters_are_counted_in_stats_and_metrics() {

@@ -70,6 +70,35 @@ fn a_patch_merges_into_a_policy_that_must_hold_together() {
     assert_eq!(told["config"]["retry"]["max_seconds"], 300);
 }
 
+#[test]
+fn a_policy_that_is_none_is_refused_where_it_is_wrong() {
+    let (_service, api, _dir) = served();
+    let path = "/v1/queues/q";
+    for (config, pointer) in [
+        (r#"{"retry":{"strategy":"fibonacci"}}"#, "/retry/strategy"),
+        (r#"{"retry":{"base_seconds":31536001}}"#, "/retry/base_seconds"),
+        (r#"{"retry":{"factor":0.9}}"#, "/retry/factor"),
+        (r#"{"retry":{"max_seconds":"5m"}}"#, "/retry/max_seconds"),
+        (r#"{"retry":{"jitter":"half"}}"#, "/retry/jitter"),
+        (r#"{"retry":false}"#, "/retry"),
+        (r#"{"retry":{"delay":1}}"#, "/retry/delay"),
+        (
+            r#"{"names":{"a/b":{},"mail":{"retry":{"factor":101}}}}"#,
+            "/names/a~1b",
+        ),
+        (
+            r#"{"names":{"mail":{"retry":{"base_seconds":301}}}}"#,
+            "/names/mail/retry/base_seconds",
+        ),
+    ] {
+        let problem = api
+            .send("PUT", path, "", config)
+            .problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{config}: {problem}");
+    }
+    api.get(path).problem(404, "queue_unknown");
+}
+
 /// I12
 #[test]
 fn without_retry_the_first_failure_makes_a_dead_letter() {

@@ -5,7 +5,7 @@ use leaseq::domain::limits::FOLLOWED_MAX;
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::DeadReason;
-use leaseq::domain::{TaskId, TaskState};
+use leaseq::domain::{Expiry, NewTask, TaskId, TaskState};
 use leaseq::store::ops::follow::{FollowOp, Followed};
 use leaseq::store::ops::purge::{PurgeOp, Purged};
 use leaseq::store::ops::purge_dead::PurgeDeadOp;
@@ -221,6 +221,19 @@ async fn a_follow_says_when_a_sweep_is_due() {
         let told = queue.call(&FollowOp(&[(held.task.id, 5_000)])).await;
         assert_eq!(told.expect("the queue exists").sweep_is_due, due);
     }
+    queue.sweep().await;
+    let expires = NewTask {
+        expiry: Some(Expiry::After(1_000)),
+        ..task()
+    };
+    let id = queue.put(expires).await;
+    for (at, due) in [(31_999, false), (32_000, true)] {
+        queue.at(at);
+        let told = queue.call(&FollowOp(&[(id, 5_000)])).await;
+        assert_eq!(told.expect("the queue exists").sweep_is_due, due);
+    }
+    queue.sweep().await;
+    assert_eq!(follow(&queue, id, 5_000).await, Followed::Ended);
 }
 
 /// I28: who comes on top is served by looking each second.

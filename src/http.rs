@@ -33,6 +33,7 @@ mod producer;
 mod query;
 mod queues;
 mod request_id;
+mod retry;
 mod samples;
 pub mod server;
 mod service;
@@ -139,8 +140,10 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues::hold::hold_queue, queues::hold::unhold_queue))
         .routes(routes!(queues::hold::hold_name, queues::hold::unhold_name))
         .routes(routes!(queues::hold::hold_group, queues::hold::unhold_group))
+        .routes(routes!(queues::breaker::set))
         .routes(routes!(queues::stats::stats))
         .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::groups::groups))
         .routes(routes!(dead_letters::dead_letter, dead_letters::purge_one))
         .routes(routes!(dead_letters::export::export))
         .routes(routes!(dead_letters::replay_one))

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub store: Store,
     /// Lease calls that are waiting for a task; set when the metrics are read.
     pub lease_waiters: IntGauge,
+    /// Reads that are waiting for the end of a task; set when the metrics are read.
+    pub task_waiters: IntGauge,
     /// 1 while Redis is not seen to keep the durability level of the settings.
     pub durability_degraded: IntGauge,
     queues: Queues,
@@ -92,6 +94,16 @@ pub struct QueueCounters {
     pub released: IntCounter,
     /// Settles answered `lease_lost`.
     pub lost: IntCounter,
+    /// None for `_other`: what many queues count cannot stand in one number.
+    dead: Option<DeadCounters>,
+}
+
+/// What the queue itself counts, as this process saw it last.
+#[derive(Debug, Clone)]
+struct DeadCounters {
+    letters: IntGauge,
+    evicted: IntCounter,
+    aged: IntCounter,
 }
 
 #[derive(Debug)]
@@ -100,6 +112,8 @@ struct Queues {
     leased: IntCounterVec,
     settled: IntCounterVec,
     lost: IntCounterVec,
+    dead: IntGaugeVec,
+    dead_dropped: IntCounterVec,
     by_name: RwLock<HashMap<QueueName, Arc<QueueCounters>>>,
     other: Arc<QueueCounters>,
 }
@@ -126,7 +140,19 @@ impl Metrics {
             "Operations of workers whose lease was no longer held",
             &["queue"],
         );
-        let other = Arc::new(QueueCounters::of(OTHER, &enqueued, &leased, &settled, &lost));
+        let dead = new.gauges(
+            "leaseq_dead_letters",
+            "Dead letters of the queue; the same at every replica, as of its last sweep",
+            &["queue"],
+        );
+        let dead_dropped = new.counters(
+            "leaseq_dead_letters_dropped_total",
+            "Dead letters that a bound drove out, by reason: evicted (max_size, max_bytes), aged (max_age_seconds); the same at every replica",
+            &["queue", "reason"],
+        );
+        let other = Arc::new(QueueCounters::of(
+            OTHER, &enqueued, &leased, &settled, &lost, None,
+        ));
         let build = IntGaugeVec::new(
             Opts::new("leaseq_build_info", "Always 1; the version is in the label"),
             &["version"],
@@ -138,6 +164,7 @@ impl Metrics {
             http: Http::new(&new),
             store: Store::new(&new),
             lease_waiters: new.gauge("leaseq_lease_waiters", "Lease calls waiting for a task"),
+            task_waiters: new.gauge("leaseq_task_waiters", "Reads waiting for the end of a task"),
             durability_degraded: new.gauge(
                 "leaseq_durability_degraded",
                 "1 while Redis is not seen to sync every write though durability fsync is set; answers name memory then",
@@ -147,6 +174,8 @@ impl Metrics {
                 leased,
                 settled,
                 lost,
+                dead,
+                dead_dropped,
                 by_name: RwLock::default(),
                 other,
             },
@@ -180,10 +209,43 @@ impl Metrics {
             leased,
             settled,
             lost,
+            dead,
+            dead_dropped,
             ..
         } = &self.queues;
-        let counters = || Arc::new(QueueCounters::of(queue.as_str(), enqueued, leased, settled, lost));
+        let counters = || {
+            let dead = DeadCounters::of(queue.as_str(), dead, dead_dropped);
+            Arc::new(QueueCounters::of(
+                queue.as_str(),
+                enqueued,
+                leased,
+                settled,
+                lost,
+                Some(dead),
+            ))
+        };
         Arc::clone(known.entry(queue.clone()).or_insert_with(counters))
+    }
+
+    /// Dead letters of a queue, and how many its bounds ever drove out, as Redis counts them. A queue that never had any
+    /// takes no place among the [`QUEUES_MAX`], and what is beyond is not shown.
+    pub fn dead_letters(&self, queue: &QueueName, letters: u64, evicted_total: u64, aged_total: u64) {
+        let known = self.queues.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let is_known = known.contains_key(queue);
+        drop(known);
+        if !is_known && letters + evicted_total + aged_total == 0 {
+            return;
+        }
+        let counters = self.queue(queue);
+        let Some(dead) = &counters.dead else { return };
+        dead.letters.set(i64::try_from(letters).unwrap_or(i64::MAX));
+        for (counter, total) in [(&dead.evicted, evicted_total), (&dead.aged, aged_total)] {
+            // Less than before: another queue of the same name.
+            if total < counter.get() {
+                counter.reset();
+            }
+            counter.inc_by(total - counter.get());
+        }
     }
 
     /// The text format of Prometheus, version 0.0.4.
@@ -207,6 +269,7 @@ impl QueueCounters {
         leased: &IntCounterVec,
         settled: &IntCounterVec,
         lost: &IntCounterVec,
+        dead: Option<DeadCounters>,
     ) -> Self {
         let settled = |op| settled.with_label_values(&[queue, op]);
         Self {
@@ -217,6 +280,17 @@ impl QueueCounters {
             extended: settled("extend"),
             released: settled("release"),
             lost: lost.with_label_values(&[queue]),
+            dead,
+        }
+    }
+}
+
+impl DeadCounters {
+    fn of(queue: &str, letters: &IntGaugeVec, dropped: &IntCounterVec) -> Self {
+        Self {
+            letters: letters.with_label_values(&[queue]),
+            evicted: dropped.with_label_values(&[queue, "evicted"]),
+            aged: dropped.with_label_values(&[queue, "aged"]),
         }
     }
 }
@@ -311,6 +385,10 @@ impl New<'_> {
         self.register(IntGauge::new(name, help))
     }
 
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.register(IntCounterVec::new(Opts::new(name, help), labels))
     }
@@ -343,6 +421,30 @@ mod tests {
             text.matches("leaseq_tasks_enqueued_total{").count(),
             QUEUES_MAX + 1
         );
+    }
+
+    #[test]
+    fn dead_letters_are_shown_as_their_queue_counts_them() {
+        let metrics = Metrics::new();
+        let queue = |name: &str| QueueName::parse(name).unwrap();
+        metrics.dead_letters(&queue("quiet"), 0, 0, 0);
+        metrics.dead_letters(&queue("q"), 7, 2, 1);
+        metrics.dead_letters(&queue("q"), 5, 4, 1);
+        let shown = |line: &str| metrics.text().lines().any(|found| found == line);
+        assert!(shown("leaseq_dead_letters{queue=\"q\"} 5"));
+        assert!(shown(
+            "leaseq_dead_letters_dropped_total{queue=\"q\",reason=\"evicted\"} 4"
+        ));
+        assert!(shown(
+            "leaseq_dead_letters_dropped_total{queue=\"q\",reason=\"aged\"} 1"
+        ));
+        assert!(!metrics.text().contains("quiet"));
+        // Deleted, and made again.
+        metrics.dead_letters(&queue("q"), 0, 0, 0);
+        assert!(shown("leaseq_dead_letters{queue=\"q\"} 0"));
+        assert!(shown(
+            "leaseq_dead_letters_dropped_total{queue=\"q\",reason=\"evicted\"} 0"
+        ));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod error;
 mod gates;
 mod keyring;
 pub mod keys;
+mod literals;
 pub mod ops;
 mod permissions;
 pub mod record;

@@ -71,6 +71,46 @@ impl Limits {
     }
 }
 
+/// When the grants of a name stop because its attempts keep failing; what is not set is as [`Breaker::effective`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Breaker {
+    /// Failed attempts one after the other that open it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_threshold: Option<u64>,
+    /// How long it is open; twice as long each time that it opens again at once, up to ten times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_ms: Option<u64>,
+    /// Grants at one time while it is half-open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_open_max: Option<u64>,
+    /// Of these, successes that close it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success_threshold: Option<u64>,
+}
+
+impl Breaker {
+    /// What holds, with nothing left to defaults.
+    pub fn effective(&self) -> Self {
+        Self {
+            failure_threshold: self.failure_threshold.or(Some(5)),
+            reset_ms: self.reset_ms.or(Some(60_000)),
+            half_open_max: self.half_open_max.or(Some(1)),
+            success_threshold: self.success_threshold.or(Some(1)),
+        }
+    }
+}
+
+/// What an operator makes of a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    /// For so many ms, or until it is closed by hand.
+    Open {
+        ms: Option<u64>,
+    },
+    Closed,
+}
+
 /// What a gate is of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {

@@ -1,10 +1,11 @@
-//! Operators hold a queue, a name or a group back.
+//! Operators hold a queue, a name or a group back, and set breakers.
 
 use super::{Engine, Failure};
-use crate::domain::gate::Scope;
-use crate::domain::{Millis, QueueName};
+use crate::domain::gate::{Scope, Set};
+use crate::domain::{Millis, QueueName, TaskName};
 use crate::store::QueueKeys;
 use crate::store::ops::hold::HoldOp;
+use crate::store::ops::set_breaker::SetBreakerOp;
 
 impl Engine {
     /// Holds for so many ms from now, in place of an earlier hold; 0 ends it. Who waits is told by a message of the script. `None`: no
@@ -23,5 +24,19 @@ impl Engine {
             .call(&QueueKeys::new(queue), &HoldOp { scope, ms })
             .await?;
         Ok(held.ok())
+    }
+
+    /// As [`Self::hold`]; inside, until when the breaker is open, if somebody said.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn set_breaker(
+        &self,
+        queue: &QueueName,
+        name: &TaskName,
+        set: Set,
+    ) -> Result<Option<Option<Millis>>, Failure> {
+        let op = SetBreakerOp { name, set };
+        Ok(self.store().call(&QueueKeys::new(queue), &op).await?.ok())
     }
 }

@@ -166,6 +166,7 @@ impl Engine {
             replayed_total: overview.replayed_total,
             duplicates_total: overview.duplicates_total,
             leases_expired_total: overview.leases_expired_total,
+            idempotency_dropped_total: overview.idempotency_dropped_total,
         })
     }
 

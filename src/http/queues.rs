@@ -24,6 +24,7 @@ use crate::domain::queue::QueueConfig;
 use crate::domain::{Millis, QueueName};
 use crate::engine::{ConfigWrite, QueueInfo};
 
+pub(super) mod breaker;
 pub(super) mod config;
 pub(super) mod delete;
 pub(super) mod gates;

@@ -11,14 +11,24 @@
 //! | `…:due` | zset | task id → due ms | it is due |
 //! | `…:leased` | zset | task id → expiry ms × 2048 + nonce | settled or run out |
 //! | `…:dead` | zset | task id → died ms | replayed, purged, evicted |
+//! | `…:expiry` | zset | id of a waiting task → when it expires, ms | it is granted or dies |
+//! | `…:letter` | hash | id of a dead letter → bytes, fingerprint (`lua/deaths.lua`) | it leaves the dead letters |
+//! | `…:alike` | zset | fingerprint, died ms, id of a dead letter → 0 | likewise |
+//! | `…:print` | hash | fingerprint → name, error type, masked message | its last dead letter leaves |
+//! | `…:followed`, `…:linger` | zset | id of a task whose end somebody waits for → until ms; likewise, of one that ended and nothing else keeps (`lua/followed.lua`) | the wait is over |
 //! | `…:done` | list | finished ms, bytes, task id | retention ends |
 //! | `…:res` | hash | task id → state, finished ms, grant, result | retention ends |
 //! | `…:turn` | zset | group → pass | the group has nothing ready |
 //! | `…:mark`, `…:mark_old` | hash | task id \[grant\] → how the lease ended (`lua/settle.lua`) | 5 to 11 min |
 //! | `…:req`, `…:req_at` | hash, zset | `request_id` → grants; → when they end | then |
+//! | `…:uniq` | hash | unique key → task that holds it, when it expires (`lua/unique.lua`) | freed or expired |
+//! | `…:uniq_at` | zset | unique key → when it expires, of those that do | then |
+//! | `…:idem` | hash | request \[index\] → body, when it is forgotten, task (`lua/repeats.lua`) | after `idempotency_seconds`, or dropped |
+//! | `…:idem_at` | list | when it is forgotten, request \[index\] | with the mark |
 //! | `…:stale` | hash | lane → entries of its list whose tasks left otherwise than by a grant (`lua/waiting.lua`) | they are dropped |
 //! | `…:gates` | hash | `w<group>` → what a grant adds to its pass; scope → limits (`store/gates.rs`) | the config says nothing of it |
 //! | `…:gate` | hash | scope → tokens left, held until (`lua/gates.lua`) | the bucket is full and the hold over |
+//! | `…:breaker` | hash | name → state of its breaker (`lua/breaker.lua`) | it was closed for long, without failures |
 //! | `…:counts` | hash | scope → leased tasks of a name or a group | there are none |
 //! | `…:shut` | zset | scope that keeps something back → when to look again | nothing waits there |
 //! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
@@ -29,6 +39,7 @@
 //! | `lq:1:hints` | zset | queue → when a sweep is due | swept |
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
 //! | `lq:1:wake` | channel | queue, ready tasks, replica; or `lq:1:secret` when that is a new one | |
+//! | `lq:1:ended` | channel | queue, ids of tasks that ended and that somebody follows | |
 //!
 //! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
 //! most commands do; they carry the same hash tag, so a cluster keeps them together.
@@ -41,6 +52,7 @@ pub const QUEUES: &str = "lq:1:queues";
 pub const HINTS: &str = "lq:1:hints";
 pub const SECRET: &str = "lq:1:secret";
 pub const WAKE: &str = "lq:1:wake";
+pub const ENDED: &str = "lq:1:ended";
 /// Tests set the clock here, in milliseconds; nothing else reads it.
 pub const TEST_CLOCK: &str = "lq:1:clock";
 
@@ -49,10 +61,11 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 32;
     pub const ROLES: [&'static str; Self::COUNT] = [
-        "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark",
-        "mark_old", "req", "req_at", "stale", "gates", "gate", "counts", "shut",
+        "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "expiry", "done", "res", "turn",
+        "mark", "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale", "letter",
+        "alike", "print", "followed", "linger", "gates", "gate", "breaker", "counts", "shut",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places
 /// (`lua/prelude.lua`); `round` and `stride` are passes (`lua/rotation.lua`).
-pub const FIELDS: [&str; 26] = [
+pub const FIELDS: [&str; 30] = [
     "version",
     "order",
     "aging_ms",
@@ -28,6 +28,10 @@ pub const FIELDS: [&str; 26] = [
     "max_lease_ms",
     "max_deferrals",
     "dead_max_size",
+    "dead_max_age_ms",
+    "dead_max_bytes",
+    "dead_on_full",
+    "followed_until",
     "round",
     "stride",
     "weighted",

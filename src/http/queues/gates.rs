@@ -1,18 +1,18 @@
-//! What a config says of turns and gates: weights of groups, limits of the queue, of names and of groups.
+//! What a config says of turns and gates: weights of groups, limits of the queue, of names and of groups, breakers of names.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
 use crate::domain::Group;
-use crate::domain::gate::{Limits, Positive};
+use crate::domain::gate::{Breaker, Limits, Positive};
 use crate::domain::limits::{
-    BURST_MAX, GROUP_WEIGHT_MAX, GROUP_WEIGHT_MIN, GROUPS_MAX, LEASED_MAX, RATE_PER_SECOND_MAX,
-    RATE_PER_SECOND_MIN,
+    BREAKER_COUNT_MAX, BREAKER_RESET_MS_MAX, BREAKER_RESET_MS_MIN, BURST_MAX, GROUP_WEIGHT_MAX,
+    GROUP_WEIGHT_MIN, GROUPS_MAX, LEASED_MAX, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN,
 };
 use crate::domain::queue::QueueConfig;
 use crate::http::field::{
-    At, ByKey, Decimal, Field, Integer, Kind as _, Nested, Object, Of, Wrong, by_key, nested, shape,
+    At, ByKey, Decimal, Field, Integer, Kind as _, Nested, Object, Of, Seconds, Wrong, by_key, nested, shape,
 };
 use crate::http::json;
 
@@ -74,6 +74,66 @@ const MAX_LEASED: Field<Integer> = Field::new(
 shape! {
     /// Limits, in one queue, of all its tasks, of a name or of a group. A task must pass all that match.
     LimitsRequest: RATE, BURST, MAX_LEASED
+}
+
+pub(super) const BREAKER: Field<Nested> = Field::new(
+    "breaker",
+    Nested { of: "BreakerRequest" },
+    "When grants of a name stop because its attempts keep failing. A queue's holds for each name without one of its own.",
+);
+const FAILURE_THRESHOLD: Field<Integer> = Field::new(
+    "failure_threshold",
+    Integer {
+        min: 1,
+        max: BREAKER_COUNT_MAX,
+    },
+    "Failed attempts one after the other (nack or the end of the lease) that open it.",
+)
+.or("5");
+const RESET: Field<Seconds> = Field::new(
+    "reset_seconds",
+    Seconds {
+        min_ms: BREAKER_RESET_MS_MIN,
+        max_ms: BREAKER_RESET_MS_MAX,
+    },
+    "How long it is open; twice as long each time that it fails again when half-open, up to ten times.",
+)
+.or("60");
+const HALF_OPEN_MAX: Field<Integer> = Field::new(
+    "half_open_max",
+    Integer {
+        min: 1,
+        max: BREAKER_COUNT_MAX,
+    },
+    "Tasks that may be leased at one time while it is half-open, on all replicas together.",
+)
+.or("1");
+const SUCCESS_THRESHOLD: Field<Integer> = Field::new(
+    "success_threshold",
+    Integer {
+        min: 1,
+        max: BREAKER_COUNT_MAX,
+    },
+    "Of these, how many have to be acked until it closes.",
+)
+.or("1");
+
+shape! {
+    /// A circuit breaker.
+    BreakerRequest: FAILURE_THRESHOLD, RESET, HALF_OPEN_MAX, SUCCESS_THRESHOLD
+}
+
+/// Of the queue or of a name.
+pub(super) fn read_breaker(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Option<Breaker> {
+    let parent = object.at();
+    let at = At::Field(&parent, BREAKER.name);
+    let mut breaker = nested(object, &BREAKER, BreakerRequest::SHAPE, at, wrong)?;
+    Some(Breaker {
+        failure_threshold: breaker.take(&FAILURE_THRESHOLD, wrong),
+        reset_ms: breaker.take(&RESET, wrong),
+        half_open_max: breaker.take(&HALF_OPEN_MAX, wrong),
+        success_threshold: breaker.take(&SUCCESS_THRESHOLD, wrong),
+    })
 }
 
 /// Of the queue or of a name.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::gate::{Limits, Positive};
-use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
+use crate::domain::gate::{Breaker, Limits, Positive};
+use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
+use crate::http::retry::RetryDocument;
 use crate::http::wire::{self, Seconds};
 
 /// A config as it is shown: what was set, or all that holds.
@@ -25,6 +26,9 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_deferrals: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry: Option<RetryDocument>,
     /// `aged`, `strict` or `fifo`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -39,6 +43,9 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "is_empty")]
     #[schema(required = false)]
     limits: LimitsDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    breaker: Option<BreakerDocument>,
     /// As set.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
@@ -49,6 +56,12 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "is_empty")]
     #[schema(required = false)]
     retention: RetentionDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    idempotency_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    idempotency_max: Option<u64>,
     /// As set: values that a name does not set are the queue's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
@@ -61,6 +74,16 @@ struct DeadLetterDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    max_age_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_bytes: Option<u64>,
+    /// `evict_oldest` or `reject_enqueue`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    on_full: Option<&'static str>,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
@@ -79,6 +102,35 @@ struct RetentionDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     completed_bytes: Option<u64>,
+}
+
+/// A circuit breaker.
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = Breaker)]
+struct BreakerDocument {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    failure_threshold: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    reset_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    half_open_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    success_threshold: Option<u64>,
+}
+
+impl BreakerDocument {
+    fn of(breaker: &Breaker) -> Self {
+        Self {
+            failure_threshold: breaker.failure_threshold,
+            reset_seconds: breaker.reset_ms.map(Seconds),
+            half_open_max: breaker.half_open_max,
+            success_threshold: breaker.success_threshold,
+        }
+    }
 }
 
 /// Limits of a queue, a name or a group.
@@ -115,9 +167,15 @@ struct NameDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry: Option<RetryDocument>,
     #[serde(skip_serializing_if = "is_empty")]
     #[schema(required = false)]
     limits: LimitsDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    breaker: Option<BreakerDocument>,
 }
 
 fn is_empty<T: Default + PartialEq>(document: &T) -> bool {
@@ -131,13 +189,16 @@ impl ConfigDocument {
         let name = |named: &NameConfig| NameDocument {
             lease_seconds: seconds(named.lease_ms),
             max_attempts: named.max_attempts,
+            retry: named.retry.as_ref().map(RetryDocument::of),
             limits: LimitsDocument::of(&named.limits),
+            breaker: named.breaker.as_ref().map(BreakerDocument::of),
         };
         Self {
             lease_seconds: seconds(config.lease_ms),
             max_lease_seconds: seconds(config.max_lease_ms),
             max_attempts: config.max_attempts,
             max_deferrals: config.max_deferrals,
+            retry: config.retry.as_ref().map(RetryDocument::of),
             order: config.order.map(Order::word),
             aging_seconds: seconds(config.aging_ms),
             group_weights: config
@@ -146,6 +207,7 @@ impl ConfigDocument {
                 .map(|(group, weight)| (group.clone(), weight.get()))
                 .collect(),
             limits: LimitsDocument::of(&config.limits),
+            breaker: config.breaker.as_ref().map(BreakerDocument::of),
             group_limits: config
                 .group_limits
                 .iter()
@@ -153,6 +215,9 @@ impl ConfigDocument {
                 .collect(),
             dead_letter: DeadLetterDocument {
                 max_size: config.dead_max_size,
+                max_age_seconds: seconds(config.dead_max_age_ms),
+                max_bytes: config.dead_max_bytes,
+                on_full: config.dead_on_full.map(OnFull::word),
             },
             retention: RetentionDocument {
                 keep: config.keep.map(Keep::word),
@@ -160,6 +225,8 @@ impl ConfigDocument {
                 completed_max: config.completed_max,
                 completed_bytes: config.completed_bytes,
             },
+            idempotency_seconds: seconds(config.idempotency_ms),
+            idempotency_max: config.idempotency_max,
             names: config
                 .names
                 .iter()
@@ -175,16 +242,23 @@ impl ConfigDocument {
             max_lease_ms: config.max_lease_ms.or(Some(defaults::MAX_LEASE_MS)),
             max_attempts: config.max_attempts.or(Some(defaults::MAX_ATTEMPTS)),
             max_deferrals: config.max_deferrals.or(Some(defaults::MAX_DEFERRALS)),
+            retry: Some(config.retry.unwrap_or_default().policy().into()),
             order: config.order.or(Some(defaults::ORDER)),
             aging_ms: config.aging_ms.or(Some(defaults::AGING_MS)),
             dead_max_size: config.dead_max_size.or(Some(defaults::DEAD_MAX_SIZE)),
+            dead_max_age_ms: config.dead_max_age_ms.or(Some(defaults::DEAD_MAX_AGE_MS)),
+            dead_max_bytes: config.dead_max_bytes.or(Some(defaults::DEAD_MAX_BYTES)),
+            dead_on_full: config.dead_on_full.or(Some(defaults::DEAD_ON_FULL)),
             keep: config.keep.or(Some(defaults::KEEP)),
             completed_ms: config.completed_ms.or(Some(defaults::COMPLETED_MS)),
             completed_max: config.completed_max.or(Some(defaults::COMPLETED_MAX)),
             completed_bytes: config.completed_bytes.or(Some(defaults::COMPLETED_BYTES)),
             group_weights: config.group_weights.clone(),
             limits: config.limits.effective(),
+            breaker: config.breaker.map(|breaker| breaker.effective()),
             group_limits: config.group_limits.clone(),
+            idempotency_ms: config.idempotency_ms.or(Some(defaults::IDEMPOTENCY_MS)),
+            idempotency_max: config.idempotency_max.or(Some(defaults::IDEMPOTENCY_MAX)),
             names: config.names.clone(),
         })
     }

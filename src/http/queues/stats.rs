@@ -39,6 +39,8 @@ pub(in crate::http) struct StatsAnswer {
     replayed_total: u64,
     duplicates_total: u64,
     leases_expired_total: u64,
+    /// Enqueues with an `Idempotency-Key` that were forgotten before their time, because `idempotency_max` newer ones came.
+    idempotency_dropped_total: u64,
 }
 
 impl From<QueueStats> for StatsAnswer {
@@ -60,6 +62,7 @@ impl From<QueueStats> for StatsAnswer {
             replayed_total,
             duplicates_total,
             leases_expired_total,
+            idempotency_dropped_total,
         } = stats;
         Self {
             ready,
@@ -78,6 +81,7 @@ impl From<QueueStats> for StatsAnswer {
             replayed_total,
             duplicates_total,
             leases_expired_total,
+            idempotency_dropped_total,
         }
     }
 }

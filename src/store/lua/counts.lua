@@ -10,56 +10,36 @@ local function tally(name, group, tasks)
   if group ~= '' then counted_groups[group] = (counted_groups[group] or 0) + tasks end
 end
 
--- Leases of these tasks end. Where all that are leased have one name and one group, the counts tell these; else the records do.
-local function count_out(ids)
-  local counts = call('HLEN', COUNTS) <= 2 and call('HGETALL', COUNTS) or NONE
-  if #counts == 2 then return tally(sub(counts[1], 2), '', -#ids) end
-  if #counts == 4 and counts[2] == counts[4] and byte(counts[1]) ~= byte(counts[3]) then
-    local name, group = sub(counts[1], 2), sub(counts[3], 2)
-    if byte(counts[1]) == 103 then name, group = group, name end
-    return tally(name, group, -#ids)
+local write_counts
+
+do
+  -- What waits at this gate is to look again now. Says how many gates that were.
+  local function reopen(scope, only_far)
+    local at = tonumber(call('ZSCORE', SHUT, scope) or nil)
+    if not at or at <= NOW or (only_far and at ~= FAR) then return 0 end
+    call('ZADD', SHUT, NOW, scope)
+    return 1
   end
-  if #ids == 0 then return end
-  for _, rec in ipairs(call('HMGET', REC, unpack(ids))) do
-    if rec then
-      local name, group = lane_of(rec)
-      tally(name, group, -1)
+
+  local function write_count(scope, tasks)
+    if call('HINCRBY', COUNTS, scope, tasks) <= 0 then call('HDEL', COUNTS, scope) end
+    return tasks < 0 and queue.shut > 0 and reopen(scope, true) or 0
+  end
+
+  -- The first that is written, as nothing else looks at these keys before. Says how many gates may let tasks through again: as many who
+  -- wait are to look.
+  function write_counts()
+    if counted_names == NONE then return 0 end
+    local opened, ended = 0, false
+    for name, tasks in pairs(counted_names) do
+      opened, ended = opened + write_count('n' .. name, tasks), ended or tasks < 0
     end
+    for group, tasks in pairs(counted_groups) do opened = opened + write_count('g' .. group, tasks) end
+    if ended and queue.shut > 0 then opened = opened + reopen('q', true) end
+    for scope, gate in pairs(gates_met) do
+      local moved = gate.breaker and gate.breaker.changed and gate.left >= 1
+      if (gate.taken < 0 or moved) and queue.shut > 0 then opened = opened + reopen(scope) end
+    end
+    return opened
   end
-end
-
--- Grants that their callers never got have not passed.
-local function refund(name, group)
-  for _, scope in ipairs({ 'q', 'n' .. name, 'g' .. group }) do
-    if limited(scope) then pass_gate(gate_of(scope), -1) end
-  end
-end
-
--- What waits at this gate is to look again now. Says how many gates that were.
-local function reopen(scope, only_far)
-  local at = tonumber(call('ZSCORE', SHUT, scope) or nil)
-  if not at or at <= NOW or (only_far and at ~= FAR) then return 0 end
-  call('ZADD', SHUT, NOW, scope)
-  return 1
-end
-
-local function write_count(scope, tasks)
-  if call('HINCRBY', COUNTS, scope, tasks) <= 0 then call('HDEL', COUNTS, scope) end
-  return tasks < 0 and queue.shut > 0 and reopen(scope, true) or 0
-end
-
--- The first that is written, as nothing else looks at these keys before. Says how many gates may let tasks through again: as many who
--- wait are to look.
-local function write_counts()
-  if counted_names == NONE then return 0 end
-  local freed, ended = 0, false
-  for name, tasks in pairs(counted_names) do
-    freed, ended = freed + write_count('n' .. name, tasks), ended or tasks < 0
-  end
-  for group, tasks in pairs(counted_groups) do freed = freed + write_count('g' .. group, tasks) end
-  if ended and queue.shut > 0 then freed = freed + reopen('q', true) end
-  for scope, gate in pairs(gates) do
-    if gate.taken < 0 and queue.shut > 0 then freed = freed + reopen(scope) end
-  end
-  return freed
 end

@@ -17,7 +17,7 @@ local function write_holds()
   if holds == NONE then return end
   for _, gate in ipairs(holds) do
     if gate.held > NOW then
-      call('ZADD', SHUT, gate.at, gate.scope)
+      call('ZADD', SHUT, gate.held, gate.scope)
     else
       call('ZADD', SHUT, 'XX', NOW, gate.scope)
     end

@@ -11,62 +11,82 @@ local function plan_returns()
       local page = call('ZRANGE', names_of(name), 0, min(parked, STEPS_MAX - steps) - 1)
       for _, lane in ipairs(page) do
         local priority, group = string.match(lane, '^(%d+)/(.*)$')
-        local g = know(group)
-        if g.pass then return_lane(group, priority .. '/' .. name, name, g.raw or g.pass) end
+        local g = meet(group)
+        if g.pass then return_lane(g, priority .. '/' .. name, name) end
       end
       steps = steps + #page
     end
   end
 end
 
-local placed, looks, over = NONE, NONE, NONE -- per call
+-- Puts everything that a call met where it belongs now: lanes that gave, as they are left, those that were kept back, their groups, and
+-- the gates to look at again.
+local function place_line(lanes, more)
+  local placed, looks, over = {}, {}, {}
 
-local function look_at(gate)
-  looks[#looks + 1] = gate.at
-  looks[#looks + 1] = gate.scope
-end
-
-local function pass_after(g) return (g.turns or 0) > 0 and g.start + g.turns * g.stride or g.raw or g.pass end
-
--- `place` is that of its first entry, or nil when it has none.
-local function place_lane(l, g, place)
-  placed[l.lane], g.touched = true, true
-  if not place then return head_moved(l.group, l.member, l.priority, l.name, nil) end
-  local lane = format('%d/%s', l.priority, l.group)
-  if l.gate.left < 1 then
-    call('ZADD', heads_of(l.group), 'inf', l.member)
-    call('ZADD', names_of(l.name), pass_after(g) - PARKED, lane)
-    look_at(l.gate)
-  else
-    call('ZADD', heads_of(l.group), order_score(l.priority, place), l.member)
-    if l.parked then call('ZADD', names_of(l.name), pass_after(g), lane) end
+  local function look_at(gate)
+    looks[#looks + 1] = gate.at
+    looks[#looks + 1] = gate.scope
   end
-end
 
--- A group has a turn unless it is kept back itself, or all its lanes are.
-local function place_group(g)
-  local head = call('ZRANGE', heads_of(g.group), 0, 0, 'WITHSCORES')
-  if not head[1] then return end
-  if g.gate.left < 1 then look_at(g.gate) end
-  local pass = pass_after(g)
-  if g.gate.left < 1 or head[2] == 'inf' then pass = pass + PARKED end
-  call('ZADD', TURN, 'XX', pass, g.group)
-end
+  local function pass_after(g) return (g.turns or 0) > 0 and g.start + g.turns * g.stride or g.raw or g.pass end
 
--- Whether something waits behind a gate that is still shut.
-local function is_waited_for(gate)
-  local kind, of = sub(gate.scope, 1, 1), sub(gate.scope, 2)
-  if gate.held > NOW then return true end
-  if kind == 'n' then return parked_lanes(of) > 0 end
-  return kind == 'g' and call('ZSCORE', TURN, of) or kind == 'q' and queue.ready > 0
-end
+  -- `place` is that of its first entry, or nil when it has none.
+  local function place_lane(l, place)
+    placed[l.lane], l.g.touched = true, true
+    if not place then return head_moved(l.group, l.member, l.priority, l.name, nil) end
+    local lane = format('%d/%s', l.priority, l.group)
+    if l.gate.left < 1 then
+      call('ZADD', heads_of(l.group), 'inf', l.member)
+      call('ZADD', names_of(l.name), pass_after(l.g) - PARKED, lane)
+      look_at(l.gate)
+    else
+      call('ZADD', heads_of(l.group), order_score(l.priority, place), l.member)
+      if l.parked then call('ZADD', names_of(l.name), pass_after(l.g), lane) end
+    end
+  end
 
-local function place_gates()
+  -- A group has a turn unless it is kept back itself, or all its lanes are.
+  local function place_group(g)
+    local head = call('ZRANGE', heads_of(g.group), 0, 0, 'WITHSCORES')
+    if not head[1] then return end
+    if g.gate.left < 1 then look_at(g.gate) end
+    local pass = pass_after(g)
+    if g.gate.left < 1 or head[2] == 'inf' then pass = pass + PARKED end
+    call('ZADD', TURN, 'XX', pass, g.group)
+  end
+
+  -- Whether something waits behind a gate that is still shut.
+  local function is_waited_for(gate)
+    local kind, of = sub(gate.scope, 1, 1), sub(gate.scope, 2)
+    if gate.held > NOW then return true end
+    if kind == 'n' then return parked_lanes(of) > 0 end
+    return kind == 'g' and call('ZSCORE', TURN, of) or kind == 'q' and queue.ready > 0
+  end
+
+  for _, l in ipairs(lanes) do
+    local place = l.place
+    if more == 1 then place = head_place(l.lane) end
+    place_lane(l, place)
+  end
+  for _, l in ipairs(kept_back) do
+    if not placed[l.lane] and not l.parked and l.gate.left < 1 then place_lane(l, true) end
+  end
+  for _, l in ipairs(returning_lanes) do
+    local lane = l.member .. '/' .. l.group
+    if not placed[lane] and l.place then
+      placed[lane], meet(l.group).touched = true, true
+      call('ZADD', heads_of(l.group), order_score(l.priority, l.place), l.member)
+      call('ZADD', names_of(l.name), l.pass, format('%d/%s', l.priority, l.group))
+    end
+  end
+  for _, g in pairs(groups_met) do
+    if g.pass and (g.touched or g.due or (g.blocked and not g.parked)) then place_group(g) end
+  end
   for _, gate in ipairs(due_gates) do
-    local is_name = byte(gate.scope) == 110
     if gate.left < 1 and is_waited_for(gate) then
       look_at(gate)
-    elseif gate.left < 1 or not is_name or parked_lanes(sub(gate.scope, 2)) == 0 then
+    elseif gate.left < 1 or byte(gate.scope) ~= 110 or parked_lanes(sub(gate.scope, 2)) == 0 then
       over[#over + 1] = gate.scope
     end
   end
@@ -77,33 +97,7 @@ local function place_gates()
   queue.shut = call('ZCARD', SHUT)
 end
 
--- Puts everything that a call met where it belongs now: lanes that gave, as they are left, those that were kept back, and their groups.
-local function place_line(lanes, more)
-  placed, looks, over = {}, {}, {}
-  for _, l in ipairs(lanes) do
-    local place = l.place
-    if more == 1 then place = head_place(l.lane) end
-    place_lane(l, l.g, place)
-  end
-  for _, l in ipairs(kept_back) do
-    if not placed[l.lane] and not l.parked and l.gate.left < 1 then place_lane(l, l.g, true) end
-  end
-  for _, l in ipairs(returning_lanes) do
-    local lane, g = l.member .. '/' .. l.group, know(l.group)
-    if not placed[lane] and l.place then
-      placed[lane], g.touched = true, true
-      call('ZADD', heads_of(l.group), order_score(l.priority, l.place), l.member)
-      call('ZADD', names_of(l.name), l.pass, format('%d/%s', l.priority, l.group))
-    end
-  end
-  for _, g in pairs(known) do
-    if g.pass and (g.touched or g.due or (g.blocked and not g.parked)) then place_group(g) end
-  end
-  place_gates()
-end
-
 -- Why not more came, and when to look again or 0: of the gates that keep tasks of these names back the one that opens first.
-local LOOKS = 8
 local function why_not_more(names)
   if queue.ready == 0 then return '', 0 end
   local scopes, wanted = { 'q' }, #names > 0 and {} or nil
@@ -112,8 +106,8 @@ local function why_not_more(names)
     wanted['n' .. name] = call('EXISTS', names_of(name)) == 1 or nil
   end
   if wanted and not next(wanted) then return '', 0 end
-  for scope in pairs(gates) do scopes[#scopes + 1] = scope end
-  for _, scope in ipairs(call('ZRANGEBYSCORE', SHUT, format('(%d', NOW), '+inf', 'LIMIT', 0, LOOKS)) do scopes[#scopes + 1] = scope end
+  for scope in pairs(gates_met) do scopes[#scopes + 1] = scope end
+  for _, scope in ipairs(call('ZRANGEBYSCORE', SHUT, format('(%d', NOW), '+inf', 'LIMIT', 0, 8)) do scopes[#scopes + 1] = scope end
   local first
   for _, scope in ipairs(scopes) do
     local gate, kind, of = gate_of(scope), byte(scope), sub(scope, 2)

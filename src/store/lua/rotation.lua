@@ -12,9 +12,9 @@
 --
 -- What a gate keeps back is parked, so that no lease has to pass it by. A parked lane has the score inf among its group's heads, and
 -- its pass less PARKED among the lanes of its name. A parked group, which is kept back itself or has parked lanes only, has its pass
--- plus PARKED in TURN. A lease parks what it meets and brings it back (`parked`); new entries of a parked lane change nothing.
+-- plus PARKED in TURN. PARKED is 2^52. A lease parks what it meets and brings it back (`parked`); new entries of a parked lane change nothing.
 
-local PARKED = 2 ^ 52
+local PARKED = 4503599627370496
 
 local function order_score(priority, place)
   if queue.order == AGED then return place - priority * queue.aging_ms * PLACES end
@@ -32,7 +32,7 @@ end
 
 -- A group that joins goes behind those that wait for their turn in this round and before those that had it: as if it had had its own
 -- when the round began. So nobody gains by leaving and coming back, and a single task waits for one turn of the others.
-local FIRST_ROUND = 2 ^ 40 -- passes stay whole numbers above zero, and below 2^52
+local FIRST_ROUND = 1099511627776 -- passes stay whole numbers above zero, and below 2^52
 local round_known = false -- per call
 local function pass_of(group)
   local pass = tonumber(call('ZSCORE', TURN, group) or nil)
@@ -42,6 +42,13 @@ local function pass_of(group)
     round_known = true
   end
   return queue.round + stride_of(group) - 1
+end
+
+-- A lane as an enqueue gathers it, among its others.
+local function fresh_lane(lanes, key, member, priority, name, group)
+  local lane = { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
+  lanes[key] = lane
+  return lane
 end
 
 -- Which of heads, turn and names a lane that gets its first entry must enter.

@@ -1,5 +1,5 @@
 -- several: leases from many groups and lanes. Chooses first, then looks at what was chosen: entries of tasks that
--- moved on are stale, are dropped, and made up for. Returns ids, records, mutable parts, and how to take them.
+-- moved on are stale, are dropped, and made up for; so are tasks past their expiry, whose burial is the sweep's. Returns ids, records, mutable parts, and how to take them.
 -- Uses   parked counts task
 
 local function several(names, wanted, bytes_max)
@@ -8,15 +8,16 @@ local function several(names, wanted, bytes_max)
   local line, first = wanted > 0 and open_line(wanted, names) or {}, 1
   local chosen, looked, bytes, more = {}, 0, 0, 0
   local ids, records, muts = {}, {}, {}
-  while #ids < wanted and looked < wanted + 1000 and first <= #line and more == 0 do
+  while #ids < wanted and looked < wanted + 1000 and (first <= #line or (gate and extend_line(line, first, wanted - #ids))) and more == 0 do
     first = choose(line, first, min(wanted - #ids, 256))
-    if picked == looked then break end
+    if picked == looked and first <= #line then break end
     local page = {}
     for i = looked + 1, picked do page[i - looked] = sub(pick_entry[i], 8) end
-    local recs, changed = call('HMGET', REC, unpack(page)), call('HMGET', MUT, unpack(page))
+    local recs, changed = NONE, NONE
+    if #page > 0 then recs, changed = call('HMGET', REC, unpack(page)), call('HMGET', MUT, unpack(page)) end
     for i = looked + 1, picked do
       local id, rec, mut = page[i - looked], recs[i - looked], changed[i - looked]
-      if rec and (pick_returned[i] or not mut) then
+      if rec and (pick_returned[i] or not mut) and (expiry_of(rec) or math.huge) > NOW then
         local size = #rec
         if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
         if #ids > 0 and bytes + size > bytes_max then

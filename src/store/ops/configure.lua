@@ -7,7 +7,7 @@
 --        "clearing": a deleted queue of this name left lanes behind; call again
 -- Keeps  I5 I24. Settings in STATE are what scripts read live; the document is what the owner set. Versions of a queue that was deleted do not
 --          come again: what others remember of it, and an ETag, must not pass for the new one's.
--- Uses   clear rotation
+-- Uses   clear rotation breaker
 
 local present = read_queue()
 local version = present and queue.version or 0
@@ -23,17 +23,28 @@ local order, aging_ms = queue.order, queue.aging_ms
 queue.version = present and version + 1 or NOW
 call('ZCARD', SHUT)
 local gates, live = {}, 5 + 2 * tonumber(ARGV[4])
+local by_scope = {}
 for i = 5, live - 1 do gates[i - 4] = ARGV[i] end
+for i = 5, live - 1, 2 do by_scope[ARGV[i]] = ARGV[i + 1] end
 local fingerprint = redis.sha1hex(table.concat(gates, ' '))
 local changed = fingerprint ~= call('HGET', Q, 'gates')
 if changed then queue.limited_at = NOW end
 for i = live, #ARGV, 2 do queue[ARGV[i]] = tonumber(ARGV[i + 1]) end
+
+-- Breakers that are configured no more, but for open ones: these end as it was said.
+local gone = {}
+local states = changed and call('HGETALL', BREAKER) or NONE
+for i = 1, #states, 2 do
+  local settings = by_scope['n' .. states[i]] or by_scope['n*']
+  if unpack_bytes('<d', states[i + 1]) ~= OPEN and (not settings or unpack_bytes('<d', settings, 25) == 0) then gone[#gone + 1] = states[i] end
+end
 
 call('HSET', Q, 'doc', ARGV[3], 'gates', fingerprint)
 -- What is kept back is to be looked at again: the gate may be another.
 if queue.shut > 0 then call('ZUNIONSTORE', SHUT, 1, SHUT, 'WEIGHTS', 0) end
 call('DEL', GATES)
 many('HSET', GATES, gates)
+many('HDEL', BREAKER, gone)
 if not present then call('HSET', Q, 'created_at', NOW) end
 wake('', queue.shut)
 write_queue()

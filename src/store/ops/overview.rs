@@ -31,6 +31,7 @@ pub struct Overview {
     pub replayed_total: u64,
     pub duplicates_total: u64,
     pub leases_expired_total: u64,
+    pub idempotency_dropped_total: u64,
 }
 
 impl Op for OverviewOp {
@@ -65,6 +66,7 @@ impl Op for OverviewOp {
             replayed_total: reply.number()?,
             duplicates_total: reply.number()?,
             leases_expired_total: reply.number()?,
+            idempotency_dropped_total: reply.number()?,
         }))
     }
 }

@@ -7,6 +7,7 @@ use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::{Millis, TaskName};
 
 use super::answer::Answer;
+use super::breaker::Breaker;
 use super::queue::Queue;
 use super::task::Task;
 
@@ -23,6 +24,7 @@ struct Bucket {
 pub struct Gates {
     buckets: BTreeMap<Scope, Bucket>,
     held: BTreeMap<Scope, Millis>,
+    pub(super) breakers: BTreeMap<String, Breaker>,
     /// When what the config says of gates last changed.
     changed_at: Millis,
 }
@@ -73,7 +75,7 @@ fn gate_config(config: &QueueConfig) -> impl PartialEq {
     (
         weights,
         config.limits,
-        limited.then_some(names),
+        limited.then_some((names, config.breaker.map(|breaker| breaker.effective()))),
         config.group_limits.clone(),
     )
 }
@@ -87,6 +89,7 @@ impl Queue {
     pub(super) fn gates_configured(&mut self, before: Option<&QueueConfig>) {
         if before.is_none_or(|before| gate_config(before) != gate_config(&self.config)) {
             self.gates.changed_at = self.now;
+            self.breakers_configured();
         }
     }
 
@@ -135,9 +138,12 @@ impl Queue {
         if let Some(bucket) = self.bucket(scope) {
             let tokens = bucket.grown(self.now);
             if tokens < 1.0 {
-                let ms = ((1.0 - tokens) * 1000.0 / bucket.rate).ceil() as u64;
+                let ms = ((1.0 - tokens) * 1000.0 / bucket.rate - 0.000_001).ceil() as u64;
                 closed.push((Reason::RateLimited, Some(self.now.plus(ms))));
             }
+        }
+        if let Scope::Name(name) = scope {
+            closed.extend(self.broken(name));
         }
         let max_leased = self.limits(scope).max_leased;
         if max_leased.is_some_and(|max| self.leased_in(scope) >= max) {
@@ -152,6 +158,7 @@ impl Queue {
 
     pub(super) fn pass(&mut self, task: &Task) {
         self.take_tokens(task, 1.0);
+        self.probe(task.name.as_str());
     }
 
     /// Only a grant that its caller never got has not passed.

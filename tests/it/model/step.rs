@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::DeadFilter;
-use leaseq::domain::gate::{Limits, Positive, Scope};
-use leaseq::domain::queue::{Keep, NameConfig, Order, QueueConfig};
+use leaseq::domain::gate::{Breaker, Limits, Positive, Scope, Set};
+use leaseq::domain::idempotency::Repeatable;
+use leaseq::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig};
+use leaseq::domain::retry::{Jitter, RetryConfig, Strategy as Growth, Thousandths};
 use leaseq::domain::settle::Hold;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{DeadReason, Json};
-use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
+use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
+use leaseq::domain::{
+    Expiry, Group, Millis, NewTask, Priority, RetryPolicy, Start, TaskId, TaskName, TaskState, UniqueKey,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -18,6 +23,7 @@ use super::dead;
 use super::grant::Wish;
 use super::operate::Filter;
 use super::settle::After;
+use super::task::{FAULTS, Fault};
 
 pub const NAMES: [&str; 3] = ["mail", "report", "sync"];
 pub const GROUPS: [&str; 4] = ["", "acme", "zeta/corp", "Müller"];
@@ -30,6 +36,7 @@ pub enum Step {
         tasks: Vec<Draft>,
         /// The outcome of the first try is unknown: the same batch is sent again, with one task more.
         again: bool,
+        request: Option<Request>,
     },
     Lease {
         wishes: Vec<Wish>,
@@ -42,6 +49,7 @@ pub enum Step {
     },
     Nack {
         whose: Vec<Whose>,
+        fault: Fault,
         after: After,
         chance: u32,
     },
@@ -56,6 +64,10 @@ pub enum Step {
         hold: Hold,
         chance: u32,
     },
+    SetBreaker {
+        name: &'static str,
+        set: Set,
+    },
     /// An operator's; 0 ends it.
     Hold {
         scope: Scope,
@@ -63,6 +75,11 @@ pub enum Step {
     },
     GiveBack {
         whose: Vec<Whose>,
+    },
+    /// Somebody waits for the ends of these, counted from the latest task ever.
+    Follow {
+        latest: Vec<usize>,
+        ms: u64,
     },
     /// Dead letters become new tasks.
     Replay {
@@ -125,9 +142,29 @@ pub struct Draft {
     pub group: &'static str,
     pub priority: u64,
     pub start: Retry,
+    /// `Retry::Now` stands for never.
+    pub expiry: Retry,
+    pub retry: Option<RetryPolicy>,
     pub max_attempts: Option<u16>,
     pub lease_ms: Option<u64>,
     pub payload_bytes: usize,
+    /// Which key, for how long, and what if it is held.
+    pub unique: Option<(u8, UniqueScope, OnDuplicate)>,
+}
+
+/// An `Idempotency-Key` and a body, one of a few each.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    pub key: u8,
+    pub body: u8,
+}
+
+impl Request {
+    /// As the API makes it: a request of one task has another form than one of many.
+    pub fn repeatable(self, tasks: usize) -> Repeatable {
+        let form = if tasks == 1 { "task" } else { "batch" };
+        Repeatable::new("", &format!("r{}", self.key), form, &[self.body])
+    }
 }
 
 /// A time that is written down before the clock is known.
@@ -170,6 +207,14 @@ impl Retry {
             Self::Now => Start::Now,
             Self::After(ms) => Start::After(ms),
             Self::At(_) => Start::At(self.instant(now).expect("an instant")),
+        }
+    }
+
+    fn expiry(self, now: Millis) -> Option<Expiry> {
+        match self {
+            Self::Now => None,
+            Self::After(ms) => Some(Expiry::After(ms)),
+            Self::At(_) => self.instant(now).map(Expiry::At),
         }
     }
 
@@ -228,9 +273,12 @@ impl Draft {
             group: "",
             priority: 10,
             start: Retry::Now,
+            expiry: Retry::Now,
+            retry: None,
             max_attempts: None,
             lease_ms: None,
             payload_bytes: 2,
+            unique: None,
         }
     }
 
@@ -241,8 +289,15 @@ impl Draft {
             group: Group::parse(self.group).ok(),
             priority: Priority::new(self.priority).expect("a valid priority"),
             start: self.start.start(now),
+            expiry: self.expiry.expiry(now),
+            retry: self.retry,
             max_attempts: self.max_attempts,
             lease_ms: self.lease_ms,
+            unique: self.unique.map(|(key, scope, on_duplicate)| Unique {
+                key: UniqueKey::parse(&format!("k{key}")).expect("a valid key"),
+                scope,
+                on_duplicate,
+            }),
             ..NewTask::new(Json::from_checked(payload(self.payload_bytes)))
         }
     }
@@ -259,19 +314,24 @@ pub fn id(number: u32) -> TaskId {
 pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
     prop_oneof![
         1 => config().prop_map(Step::Configure),
-        6 => (vec(draft(one_lane), 1..6), prop::bool::weighted(0.2)).prop_map(|(tasks, again)| Step::Enqueue { tasks, again }),
+        6 => (vec(draft(one_lane), 1..6), prop::bool::weighted(0.2), request())
+            .prop_map(|(tasks, again, request)| Step::Enqueue { tasks, again, request }),
         8 => (vec(wish(), 1..3), names(), 0..2048u16).prop_map(|(mut wishes, names, seed)| {
             distinct_requests(&mut wishes);
             Step::Lease { wishes, names, seed }
         }),
         4 => (whose(), option::of(select(vec!["null", "{\"a\":[]}"]))).prop_map(|(whose, result)| Step::Ack { whose, result }),
-        4 => (whose(), after(), chance()).prop_map(|(whose, after, chance)| Step::Nack { whose, after, chance }),
+        4 => (whose(), select(FAULTS.to_vec()), after(), chance())
+            .prop_map(|(whose, fault, after, chance)| Step::Nack { whose, fault, after, chance }),
         2 => (whose(), option::of(durations()), option::of(Just("{\"done\":1}")))
             .prop_map(|(whose, lease_ms, progress)| Step::Extend { whose, lease_ms, progress }),
         3 => (whose(), retry(), select(vec![Hold::None, Hold::None, Hold::Name, Hold::Group, Hold::Queue]), chance())
             .prop_map(|(whose, retry_after, hold, chance)| Step::Release { whose, retry_after, hold, chance }),
+        1 => (select(NAMES.to_vec()), select(vec![Set::Closed, Set::Open { ms: None }, Set::Open { ms: Some(700) }, Set::Open { ms: Some(3_000) }]))
+            .prop_map(|(name, set)| Step::SetBreaker { name, set }),
         2 => (scope(), prop_oneof![1 => Just(0), 2 => durations()]).prop_map(|(scope, ms)| Step::Hold { scope, ms }),
         1 => whose().prop_map(|whose| Step::GiveBack { whose }),
+        1 => (vec(0..12usize, 1..4), durations()).prop_map(|(latest, ms)| Step::Follow { latest, ms }),
         2 => replay(),
         1 => which().prop_map(Step::PurgeDead),
         4 => prop_oneof![6 => durations(), 1 => Just(600_000)].prop_map(Step::Advance),
@@ -308,16 +368,29 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 pub fn config() -> BoxedStrategy<QueueConfig> {
-    let policy = (option::of(1..4u16), option::of(select(vec![1_000, 30_000])));
+    let policy = (
+        option::of(1..4u16),
+        option::of(select(vec![1_000, 30_000])),
+        option::of(retry_config()),
+    );
     let order = select(vec![Order::Aged, Order::Strict, Order::Fifo]);
     let aging_ms = select(vec![0, 1, 500, 6_000]);
     let keep = select(vec![Keep::All, Keep::All, Keep::Results, Keep::None]);
     let bounds = (
-        option::of(select(vec![0, 1, 3])),
+        (
+            option::of(select(vec![0, 1, 3])),
+            option::of(select(vec![1_000, 40_000])),
+            select(vec![
+                OnFull::EvictOldest,
+                OnFull::EvictOldest,
+                OnFull::RejectEnqueue,
+            ]),
+        ),
         option::of(select(vec![0, 2])),
         option::of(select(vec![0, 1_000])),
         option::of(select(vec![0, 1])),
         option::of(select(vec![1_000, 40_000])),
+        option::of(select(vec![1_000, 10_000])),
     );
     (
         policy,
@@ -325,33 +398,41 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
         aging_ms,
         keep,
         bounds,
-        (names_config(), weights(), limits(), group_limits()),
+        (names_config(), weights(), limits(), group_limits(), breaker()),
     )
         .prop_map(
             |(
-                (max_attempts, lease_ms),
+                (max_attempts, lease_ms, retry),
                 order,
                 aging_ms,
                 keep,
                 bounds,
-                (names, group_weights, limits, group_limits),
+                (names, group_weights, limits, group_limits, breaker),
             )| {
-                let (dead_max_size, completed_max, completed_ms, max_deferrals, max_lease_ms) = bounds;
+                let (dead, completed_max, completed_ms, max_deferrals, max_lease_ms, idempotency_ms) = bounds;
+                let (dead_max_size, dead_max_age_ms, dead_on_full) = dead;
                 QueueConfig {
                     lease_ms,
                     max_lease_ms,
                     max_attempts,
                     max_deferrals,
+                    retry,
                     order: Some(order),
                     aging_ms: Some(aging_ms),
                     dead_max_size,
+                    dead_max_age_ms,
+                    dead_max_bytes: None,
+                    dead_on_full: Some(dead_on_full),
                     keep: Some(keep),
                     completed_ms,
                     completed_max,
                     completed_bytes: None,
                     group_weights,
                     limits,
+                    breaker,
                     group_limits,
+                    idempotency_ms,
+                    idempotency_max: None,
                     names,
                 }
             },
@@ -377,6 +458,17 @@ fn limits() -> impl Strategy<Value = Limits> {
     prop_oneof![3 => Just(Limits::default()), 1 => limits]
 }
 
+fn breaker() -> impl Strategy<Value = Option<Breaker>> {
+    let breaker = (1..4u64, select(vec![500, 2_000]), 1..3u64, 1..3u64);
+    let breaker = breaker.prop_map(|(failures, reset_ms, probes, successes)| Breaker {
+        failure_threshold: Some(failures),
+        reset_ms: Some(reset_ms),
+        half_open_max: Some(probes),
+        success_threshold: Some(successes),
+    });
+    option::weighted(0.2, breaker)
+}
+
 fn group_limits() -> impl Strategy<Value = std::collections::BTreeMap<String, Limits>> {
     let groups = vec!["*".to_owned(), GROUPS[1].to_owned(), GROUPS[3].to_owned()];
     prop_oneof![2 => Just(std::collections::BTreeMap::new()), 1 => proptest::collection::btree_map(select(groups), limits(), 1..3)]
@@ -390,13 +482,20 @@ fn weights() -> impl Strategy<Value = std::collections::BTreeMap<String, Positiv
 }
 
 fn names_config() -> impl Strategy<Value = std::collections::BTreeMap<String, NameConfig>> {
-    let settings = (option::of(1..3u16), option::of(Just(2_000)), limits()).prop_map(
-        |(max_attempts, lease_ms, limits)| NameConfig {
+    let settings = (
+        option::of(1..3u16),
+        option::of(Just(2_000)),
+        option::of(retry_config()),
+        limits(),
+        breaker(),
+    )
+        .prop_map(|(max_attempts, lease_ms, retry, limits, breaker)| NameConfig {
             lease_ms,
             max_attempts,
+            retry,
             limits,
-        },
-    );
+            breaker,
+        });
     proptest::collection::btree_map(select(vec![NAMES[1].to_owned(), "*".to_owned()]), settings, 0..2)
 }
 
@@ -410,21 +509,68 @@ fn draft(one_lane: bool) -> impl Strategy<Value = Draft> {
     (
         lane,
         prop_oneof![4 => Just(Retry::Now), 1 => retry()],
+        (
+            prop_oneof![3 => Just(Retry::Now), 1 => retry()],
+            option::weighted(0.2, retry_config()),
+        ),
         option::weighted(0.3, 1..4u16),
         option::weighted(0.2, select(vec![1_000, 10_000])),
         prop_oneof![8 => Just(2usize), 1 => Just(2048), 1 => Just(2049)],
+        option::weighted(0.25, unique()),
     )
         .prop_map(
-            |((name, group, priority), start, max_attempts, lease_ms, payload_bytes)| Draft {
-                name,
-                group,
-                priority,
+            move |(
+                (name, group, priority),
                 start,
+                (expiry, retry),
                 max_attempts,
                 lease_ms,
                 payload_bytes,
+                unique,
+            )| Draft {
+                start,
+                expiry,
+                retry: retry.map(|set| set.policy()),
+                max_attempts,
+                lease_ms,
+                payload_bytes,
+                unique,
+                ..match unique {
+                    // Tasks of one key are in one lane: the entry of a replaced task that changed lanes is stale, and
+                    // what stale entries do to turns is not the model's to know.
+                    Some((key, ..)) if !one_lane => Draft {
+                        name: NAMES[usize::from(key)],
+                        group: GROUPS[usize::from(key)],
+                        ..Draft::new()
+                    },
+                    _ => Draft {
+                        name,
+                        group,
+                        priority,
+                        ..Draft::new()
+                    },
+                }
             },
         )
+}
+
+fn unique() -> impl Strategy<Value = (u8, UniqueScope, OnDuplicate)> {
+    let scope = prop_oneof![
+        2 => select(vec![1_000, 30_000]).prop_map(UniqueScope::Ttl),
+        1 => Just(UniqueScope::UntilLeased),
+        2 => Just(UniqueScope::UntilFinished),
+    ];
+    let on_duplicate = select(vec![
+        OnDuplicate::Return,
+        OnDuplicate::Reject,
+        OnDuplicate::Replace,
+    ]);
+    (0..3u8, scope, on_duplicate)
+}
+
+fn request() -> impl Strategy<Value = Option<Request>> {
+    let request = (0..3u8, prop_oneof![4 => Just(0u8), 1 => Just(1)]);
+    option::weighted(0.3, request.prop_map(|(key, body)| Request { key, body }))
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -520,6 +666,24 @@ fn retry() -> impl Strategy<Value = Retry> {
         1 => prop_oneof![Just(0), durations()].prop_map(Retry::After),
         1 => select(vec![-1_000, 0, 500, 6_000]).prop_map(Retry::At),
     ]
+}
+
+/// Factors whose powers a double holds exactly, so that both sides round alike.
+fn retry_config() -> impl Strategy<Value = RetryConfig> {
+    let growth = option::of(select(Growth::ALL.to_vec()));
+    let factor = option::of(select(vec![1_000, 1_500, 3_000]).prop_map(Thousandths));
+    let jitter = option::of(select(Jitter::ALL.to_vec()));
+    let base_ms = option::of(select(vec![0, 500, 6_000]));
+    let max_ms = option::of(select(vec![6_000, 10_000]));
+    (growth, factor, jitter, base_ms, max_ms).prop_map(|(strategy, factor, jitter, base_ms, max_ms)| {
+        RetryConfig {
+            strategy,
+            base_ms,
+            factor,
+            max_ms,
+            jitter,
+        }
+    })
 }
 
 fn chance() -> impl Strategy<Value = u32> {

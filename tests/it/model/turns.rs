@@ -28,6 +28,10 @@ impl Turns {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn leave(&mut self, group: &str) {
         self.passes.remove(group);
     }

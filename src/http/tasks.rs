@@ -5,20 +5,19 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::{At, Field, Object, Parsed, Seconds, Wrong, shape};
+use super::field::{At, Field, Object, Parsed, Seconds, Wrong, query_shape, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
-use super::path::{InQueue, InTask, QueuePath, TaskPath};
+use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
 use super::problem::{Code, Problem};
 use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
-use super::query::{QueryFields, query_parameters, whole_number};
+use super::query::{QueryFields, whole_number};
 use super::wire;
 use crate::domain::idempotency::Repeatable;
 use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX, WAIT_SECONDS_MAX};
@@ -118,10 +117,9 @@ pub(super) async fn enqueue(
         Made::Duplicate | Made::Replacement => StatusCode::OK,
     };
     let replayed = enqueued.replayed;
-    let location = format!("/v1/queues/{queue}/tasks/{}", enqueued.id);
-    let location = HeaderValue::try_from(location).expect("names and ids are visible ASCII");
+    let location = location(&queue, enqueued.id);
     let answer = Json(EnqueueAnswer::of(&queue, enqueued));
-    let mut response = (status, [(LOCATION, location)], answer).into_response();
+    let mut response = (status, location, answer).into_response();
     if replayed {
         mark_replayed(&mut response);
     }
@@ -158,17 +156,9 @@ impl EmptyRequest {
     }
 }
 
-shape! {
+query_shape! {
     /// How to read a task.
     TaskQuery: WAIT
-}
-
-impl utoipa::IntoParams for TaskQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }
@@ -238,17 +228,9 @@ pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
     "The `next_cursor` of the page before.",
 );
 
-shape! {
+query_shape! {
     /// Which tasks to list.
     TasksQuery: STATE, NAME, GROUP, LIMIT, CURSOR
-}
-
-impl utoipa::IntoParams for TasksQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 problem_set! { TasksProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }

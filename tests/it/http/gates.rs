@@ -276,11 +276,16 @@ fn a_breaker_opens_probes_and_closes() {
     let (_service, api, _dir) = served();
     let breaker = json!({"failure_threshold": 2, "reset_seconds": 0.3});
     let told = configure(&api, &json!({"breaker": breaker}));
-    let holds = json!({"failure_threshold": 2, "reset_seconds": 0.3, "half_open_max": 1, "success_threshold": 1});
-    assert_eq!((&told["config"]["breaker"], &told["set"]["breaker"]), (&holds, &breaker));
+    let holds =
+        json!({"failure_threshold": 2, "reset_seconds": 0.3, "half_open_max": 1, "success_threshold": 1});
+    assert_eq!(
+        (&told["config"]["breaker"], &told["set"]["breaker"]),
+        (&holds, &breaker)
+    );
     enqueue(&api, 5, r#"{"name":"mail"}"#);
     for task in api.lease(r#"{"max_tasks":2}"#) {
-        api.settle(&task, "nack", r#"{"error":"503","delay_seconds":0}"#).expect(200);
+        api.settle(&task, "nack", r#"{"error":"503","delay_seconds":0}"#)
+            .expect(200);
     }
     let (reason, after) = in_vain(&api, AT_ONCE);
     assert_eq!(reason, "breaker_open");
@@ -291,7 +296,11 @@ fn a_breaker_opens_probes_and_closes() {
     let start = Instant::now();
     api.settle(&probe[0], "ack", "").expect(200);
     assert!(!tasks(&waiter.join().unwrap().expect(200)).is_empty());
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -299,16 +308,28 @@ fn an_operator_opens_and_closes_a_breaker() {
     let (_service, api, _dir) = served();
     api.enqueue(r#"{"name":"mail"}"#);
     let path = format!("{QUEUE}/names/mail/breaker");
-    let open = api.post(&path, r#"{"state":"open","for_seconds":60}"#).expect(200);
-    assert!(open["state"] == "open" && open["open_until"].is_string(), "{open}");
+    let open = api
+        .post(&path, r#"{"state":"open","for_seconds":60}"#)
+        .expect(200);
+    assert!(
+        open["state"] == "open" && open["open_until"].is_string(),
+        "{open}"
+    );
     let open = api.post(&path, r#"{"state":"open"}"#).expect(200);
     assert_eq!(open, json!({"queue": "q", "name": "mail", "state": "open"}));
     assert_eq!(in_vain(&api, AT_ONCE), ("breaker_open".to_owned(), None));
     let waiter = api.waiting(LEASE, r#"{"wait_seconds":30}"#, 1);
     let start = Instant::now();
-    assert_eq!(api.post(&path, r#"{"state":"closed"}"#).expect(200)["state"], "closed");
+    assert_eq!(
+        api.post(&path, r#"{"state":"closed"}"#).expect(200)["state"],
+        "closed"
+    );
     assert_eq!(tasks(&waiter.join().unwrap().expect(200)).len(), 1);
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        start.elapsed()
+    );
     for (body, pointer) in [
         ("", "/state"),
         (r#"{"state":"half_open"}"#, "/state"),
@@ -318,5 +339,6 @@ fn an_operator_opens_and_closes_a_breaker() {
         let problem = api.post(&path, body).problem(422, "validation_failed");
         assert_eq!(each(problem["errors"].as_array().unwrap(), "pointer"), [pointer]);
     }
-    api.post("/v1/queues/nobody/names/n/breaker", r#"{"state":"open"}"#).problem(404, "queue_unknown");
+    api.post("/v1/queues/nobody/names/n/breaker", r#"{"state":"open"}"#)
+        .problem(404, "queue_unknown");
 }

@@ -204,13 +204,13 @@ impl Queue {
             (fault.kind, fault.message),
             self.now,
         );
-        self.judge_grant(proof.task, Verdict::Failure);
         let number = attempt.number;
         let again_at = match after {
             After::Reject => None,
             After::Delay(ms) => Some(self.now.plus(ms)),
             After::Backoff => Some(self.now.plus(backoff(task.retry, number, chance))),
         };
+        self.judge_grant(proof.task, Verdict::Failure);
         let state = self.fail(proof.task, attempt, again_at, effects);
         let task = &self.tasks[&proof.task];
         let told = Told::Nacked {

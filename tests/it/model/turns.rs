@@ -29,7 +29,7 @@ impl Turns {
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.passes.len()
     }
 
     pub fn leave(&mut self, group: &str) {

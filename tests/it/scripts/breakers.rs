@@ -44,7 +44,12 @@ async fn fail(queue: &Queue, lease: &Lease) {
 /// Opens it by as many failures as it takes.
 async fn opened(breaker: Breaker) -> Queue {
     let queue = with(breaker).await;
-    for held in lease(&queue, usize::try_from(breaker.failure_threshold.unwrap()).unwrap()).await {
+    for held in lease(
+        &queue,
+        usize::try_from(breaker.failure_threshold.unwrap()).unwrap(),
+    )
+    .await
+    {
         fail(&queue, &held.lease).await;
     }
     queue
@@ -148,7 +153,13 @@ async fn a_probe_without_a_verdict_frees_its_place() {
             1 => drop(queue.release(lease, RetryAfter::Ms(60_000)).await),
             2 => drop(queue.give_back(lease).await),
             _ => {
-                queue.call(&CancelOp { only: None, ids: &[id] }).await.unwrap();
+                queue
+                    .call(&CancelOp {
+                        only: None,
+                        ids: &[id],
+                    })
+                    .await
+                    .unwrap();
                 fail(&queue, lease).await;
             }
         }
@@ -180,7 +191,11 @@ async fn a_failed_probe_opens_it_for_longer() {
         fail(&queue, &held.lease).await;
     }
     queue.at(now + 1_000);
-    assert_eq!(lease(&queue, 1).await.len(), 1, "closed in between, it begins anew");
+    assert_eq!(
+        lease(&queue, 1).await.len(),
+        1,
+        "closed in between, it begins anew"
+    );
 }
 
 /// Neither failures nor successes of earlier grants count, open, half-open or closed again.
@@ -202,7 +217,10 @@ async fn grants_from_before_the_opening_move_nothing() {
     let late = next(3);
     queue.ack(&late[0].lease).await;
     fail(&queue, &late[1].lease).await;
-    assert!(lease(&queue, 1).await.is_empty(), "half-open, and its place is taken");
+    assert!(
+        lease(&queue, 1).await.is_empty(),
+        "half-open, and its place is taken"
+    );
     queue.at(1_002);
     queue.ack(&probe.lease).await;
     for held in next(2).iter().chain(&late[2..]) {
@@ -221,7 +239,11 @@ async fn operators_open_and_close_it_by_hand() {
     set(&queue, Set::Closed).await;
     fail(&queue, &held[0].lease).await;
     fail(&queue, &held[1].lease).await;
-    assert_eq!(lease(&queue, 3).await.len(), 3, "grants from before count no more");
+    assert_eq!(
+        lease(&queue, 3).await.len(),
+        3,
+        "grants from before count no more"
+    );
     let until = Millis::new(T0 + 86_400_000_000 + 500);
     assert_eq!(set(&queue, Set::Open { ms: Some(500) }).await, Some(until));
     assert!(lease(&queue, 3).await.is_empty());

@@ -51,7 +51,8 @@ pub fn entries(config: &QueueConfig) -> Vec<(String, Vec<u8>)> {
     if limited & 2 > 0 {
         let default = ("*".to_owned(), NameConfig::default());
         let names = config.names.iter();
-        let default = (!config.names.contains_key("*")).then_some((&default.0, &default.1));
+        let is_missing = config.breaker.is_some() && !config.names.contains_key("*");
+        let default = is_missing.then_some((&default.0, &default.1));
         for (name, named) in names.chain(default) {
             let breaker = named.breaker.or(config.breaker);
             let numbers = [&limit_numbers(&named.limits)[..], &breaker_numbers(breaker)].concat();

@@ -182,6 +182,9 @@ local function insert_by_pass(line, first, g)
   line[at + 1] = g
 end
 
+-- How the line goes on behind a group that had nothing but lanes that are kept back; nil where nothing is.
+local next_groups = nil -- per call
+
 -- Picks up to `want` entries over the line; returns where the line now begins.
 local function choose(line, first, want)
   if first == #line then
@@ -198,6 +201,8 @@ local function choose(line, first, want)
       left = left - 1
       g.pass = g.pass + g.stride
       insert_by_pass(line, first, g)
+    elseif next_groups then
+      next_groups(line, first)
     end
   end
   return first

@@ -76,8 +76,9 @@ do
       settings = own[1] or own[2]
       if settings then gate.rate, gate.burst, gate.most = unpack_bytes('<ddd', settings) end
     end
-    if byte(scope) == 110 and (queue.shut > 0 or settings) then
-      gate.breaker = breaker_of(sub(scope, 2), settings and { unpack_bytes('<dddd', settings, 25) } or NO_BREAKER)
+    if byte(scope) == 110 then
+      local numbers = settings and { unpack_bytes('<dddd', settings, 25) } or NO_BREAKER
+      if numbers[1] > 0 or queue.shut > 0 then gate.breaker = breaker_of(sub(scope, 2), numbers) end
     end
     if gate.most > 0 then gate.leased = scope == 'q' and call('ZCARD', LEASED) or tonumber(call('HGET', COUNTS, scope) or 0) end
     local kept = call('HGET', GATE, scope)

@@ -38,7 +38,8 @@ local due_gates, awake = NONE, NONE -- per call
 
 -- Earlier: lower pass, then by name as Redis compares them; Lua compares texts by the locale that Redis was started with.
 local function is_earlier(a, b)
-  if a.pass ~= b.pass then return a.pass < b.pass end
+  local p, q = a.raw or a.pass, b.raw or b.pass
+  if p ~= q then return p < q end
   local x, y = a.group, b.group
   for i = 1, min(#x, #y) do
     local m, n = byte(x, i), byte(y, i)
@@ -50,7 +51,7 @@ end
 -- The groups in rotation, in their order, from where the last look ended: as many as `want`, but for those that a gate keeps back.
 local turns_seen = 0 -- per call
 local function list_turns(want, list)
-  local open, size = 0, turns_seen == 0 and want or max(want, 32)
+  local open, size = 0, turns_seen == 0 and want or 32
   while turns_seen and open < want and steps < STEPS_MAX do
     local page, ended = call('ZRANGE', TURN, turns_seen, turns_seen + size - 1, 'WITHSCORES'), false
     for i = 1, #page, 2 do
@@ -65,12 +66,20 @@ local function list_turns(want, list)
   end
 end
 
--- Those that were found may have had nothing but lanes that are kept back: the next ones. Says whether there are any.
-local function extend_line(line, first, want)
+-- One that was found had nothing but lanes that are kept back: the next one, that `want` may be picked in turn. Says whether there is any.
+local function extend_line(line, first)
   local before = #line
-  if turns_seen and steps < STEPS_MAX then
-    list_turns(want, function(g)
-      if not g.blocked and not g.start then insert_by_pass(line, first, open_group(g, nil, want)) end
+  if turns_seen then
+    list_turns(1, function(g)
+      if g.blocked or g.start then return end
+      open_group(g, nil, 1)
+      -- Before those that had a turn in this call, and among the others where it would have been from the beginning.
+      local at = #line
+      while at >= first and (line[at].pass > g.pass or (line[at].pass == g.pass and (line[at].pass > line[at].start or is_earlier(g, line[at])))) do
+        line[at + 1] = line[at]
+        at = at - 1
+      end
+      line[at + 1] = g
     end)
   end
   return #line > before
@@ -106,7 +115,7 @@ local function search_line(want, names)
   -- so reading stops where no group beyond can come before the `want` that were found; or after LANES_MAX, and then the rest waits for
   -- another call. A parked lane whose group is kept back waits for that from now on.
   local function list_name(name, from, to, parked)
-    local size, looked, off = want + 32, 0, parked and PARKED or 0
+    local size, looked, off, mine = want + 32, 0, parked and PARKED or 0, {}
     while from <= to do
       local page = call('ZRANGE', names_of(name), from, to < math.huge and min(from + size - 1, to) or from + size - 1, 'WITHSCORES')
       local last, enough = 0, 0
@@ -125,6 +134,7 @@ local function search_line(want, names)
             g.aside[#g.aside + 1] = priority .. '/' .. name
           end
           list(g)
+          if not g.blocked then mine[g] = true end
           if last < g.pass then
             if lagging == NONE then lagging = {} end
             lagging[#lagging + 1] = { names_of(name), g.pass - off, page[i] }
@@ -132,8 +142,8 @@ local function search_line(want, names)
         end
       end
       from, looked = from + size, looked + #page / 2
-      for _, g in ipairs(listed) do
-        if g.pass <= last and not g.blocked then enough = enough + 1 end
+      for g in pairs(mine) do
+        if g.pass <= last then enough = enough + 1 end
       end
       if #page < 2 * size or enough >= want or looked >= LANES_MAX then return end
     end
@@ -147,6 +157,7 @@ local function search_line(want, names)
   if not wanted then
     for _, name in ipairs(awake) do list_name(name, 0, parked_lanes(name) - 1, true) end
     list_turns(want, list)
+    next_groups = extend_line
   else
     turns_seen = false
     for _, name in ipairs(names) do

@@ -8,7 +8,7 @@ local function several(names, wanted, bytes_max)
   local line, first = wanted > 0 and open_line(wanted, names) or {}, 1
   local chosen, looked, bytes, more = {}, 0, 0, 0
   local ids, records, muts = {}, {}, {}
-  while #ids < wanted and looked < wanted + 1000 and (first <= #line or (gate and extend_line(line, first, wanted - #ids))) and more == 0 do
+  while #ids < wanted and looked < wanted + 1000 and (first <= #line or (next_groups and next_groups(line, first))) and more == 0 do
     first = choose(line, first, min(wanted - #ids, 256))
     if picked == looked and first <= #line then break end
     local page = {}

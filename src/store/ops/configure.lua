@@ -39,12 +39,30 @@ for i = 1, #states, 2 do
   if unpack_bytes('<d', states[i + 1]) ~= OPEN and (not settings or unpack_bytes('<d', settings, 25) == 0) then gone[#gone + 1] = states[i] end
 end
 
+-- What is left of a bucket is the same share of the new one; of many, this is worked out when each is looked at (`gates`).
+local kept, emptied, BUCKETS_MAX = {}, {}, 1000
+local buckets = changed and call('HLEN', GATE) <= BUCKETS_MAX and call('HGETALL', GATE) or NONE
+for i = 1, #buckets, 2 do
+  local scope, tokens, at, rate, burst, held = buckets[i], unpack_bytes('<ddddd', buckets[i + 1])
+  local settings = by_scope[scope] or scope ~= 'g' and by_scope[sub(scope, 1, 1) .. '*']
+  local new_rate, new_burst = unpack_bytes('<dd', settings or pack('<dd', 0, 0))
+  local share = rate > 0 and min(burst, tokens + max(0, NOW - at) * rate / 1000) / burst or 1
+  if held > NOW or (new_rate > 0 and share < 1) then
+    kept[#kept + 1] = scope
+    kept[#kept + 1] = pack('<ddddd', share * new_burst, NOW, new_rate, new_burst, held)
+  else
+    emptied[#emptied + 1] = scope
+  end
+end
+
 call('HSET', Q, 'doc', ARGV[3], 'gates', fingerprint)
 -- What is kept back is to be looked at again: the gate may be another.
 if queue.shut > 0 then call('ZUNIONSTORE', SHUT, 1, SHUT, 'WEIGHTS', 0) end
 call('DEL', GATES)
 many('HSET', GATES, gates)
 many('HDEL', BREAKER, gone)
+many('HSET', GATE, kept)
+many('HDEL', GATE, emptied)
 if not present then call('HSET', Q, 'created_at', NOW) end
 wake('', queue.shut)
 write_queue()

@@ -25,8 +25,6 @@ pub struct Gates {
     buckets: BTreeMap<Scope, Bucket>,
     held: BTreeMap<Scope, Millis>,
     pub(super) breakers: BTreeMap<String, Breaker>,
-    /// When what the config says of gates last changed.
-    changed_at: Millis,
 }
 
 /// A gate that lets nothing through, and when it may; `None`: when a lease ends.
@@ -37,20 +35,6 @@ impl Bucket {
     fn grown(self, until: Millis) -> f64 {
         let ms = until.since(self.at) as f64;
         self.burst.min(self.tokens + ms * self.rate / 1000.0)
-    }
-
-    /// With the rate and burst that hold now. A change at `changed_at` kept the share that was left.
-    fn with(self, rate: f64, burst: f64, changed_at: Millis) -> Self {
-        if (self.rate, self.burst) == (rate, burst) {
-            return self;
-        }
-        let at = changed_at.max(self.at);
-        Self {
-            tokens: self.grown(at) / self.burst * burst,
-            at,
-            rate,
-            burst,
-        }
     }
 }
 
@@ -88,8 +72,24 @@ fn gate_config(config: &QueueConfig) -> impl PartialEq {
 impl Queue {
     pub(super) fn gates_configured(&mut self, before: Option<&QueueConfig>) {
         if before.is_none_or(|before| gate_config(before) != gate_config(&self.config)) {
-            self.gates.changed_at = self.now;
+            self.buckets_configured();
             self.breakers_configured();
+        }
+    }
+
+    /// What is left of a bucket is the same share of the new one. A limit that goes is forgotten.
+    fn buckets_configured(&mut self) {
+        for (scope, bucket) in std::mem::take(&mut self.gates.buckets) {
+            let limits = self.limits(&scope);
+            if let (Some(rate), Some(burst)) = (limits.rate_per_second, limits.burst()) {
+                let bucket = Bucket {
+                    tokens: bucket.grown(self.now) / bucket.burst * burst,
+                    at: self.now,
+                    rate: rate.get(),
+                    burst,
+                };
+                self.gates.buckets.insert(scope, bucket);
+            }
         }
     }
 
@@ -126,8 +126,7 @@ impl Queue {
             rate,
             burst,
         };
-        let kept = self.gates.buckets.get(scope);
-        Some(kept.map_or(full, |kept| kept.with(rate, burst, self.gates.changed_at)))
+        Some(self.gates.buckets.get(scope).copied().unwrap_or(full))
     }
 
     fn closed(&self, scope: &Scope) -> Option<Closed> {

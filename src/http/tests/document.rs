@@ -116,7 +116,7 @@ async fn every_example_of_a_request_is_understood() {
             }
         }
     }
-    assert_eq!(examples, 19);
+    assert_eq!(examples, 23);
 }
 
 #[test]

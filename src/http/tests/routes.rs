@@ -197,20 +197,9 @@ async fn an_idempotency_key_that_is_none_is_refused() {
 
 #[tokio::test]
 async fn what_comes_later_is_refused_and_never_ignored() {
+    let bound = send(request("PATCH", "/v1/queues/q", r#"{"max_tasks":1}"#)).await;
     assert_eq!(
-        post("/v1/leases/x/release", r#"{"hold":"name"}"#)
-            .await
-            .pointers(),
-        ["/hold"]
-    );
-    let limits = send(request(
-        "PATCH",
-        "/v1/queues/q",
-        r#"{"limits":{"rate_per_second":1}}"#,
-    ))
-    .await;
-    assert_eq!(
-        (limits.code(), limits.pointers()),
-        (Code::NotAvailable, vec!["/limits".to_owned()])
+        (bound.code(), bound.pointers()),
+        (Code::NotAvailable, vec!["/max_tasks".to_owned()])
     );
 }

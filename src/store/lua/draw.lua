@@ -10,7 +10,7 @@ local function open_lane(member, g, score)
 end
 
 -- Lanes and groups that a call meets and may not touch are parked, at most so many of them: then it ends, and another is due.
-local STEPS_MAX = 100
+local PARKED_MAX = 100
 local steps, kept_back = 0, NONE -- per call
 
 -- Whether its name lets a task of the lane through.
@@ -83,7 +83,7 @@ end
 
 -- The lane whose head is next in the group. Heads are lower bounds, so a lane is opened before it wins.
 local function best_lane(g)
-  while steps < STEPS_MAX do
+  while steps < PARKED_MAX do
     local best, at
     for i, l in ipairs(g.lanes) do
       if not best or l.score < best.score or (l.score == best.score and l.place and best.place and beats(l, best)) then
@@ -194,7 +194,7 @@ local function choose(line, first, want)
     return drawn < want and first + 1 or first
   end
   local left = want
-  while left > 0 and first <= #line and steps < STEPS_MAX do
+  while left > 0 and first <= #line and steps < PARKED_MAX do
     local g = line[first]
     first = first + 1
     if draw(g, 1) == 1 then

@@ -1,5 +1,5 @@
 -- line: the groups that may have a turn, the next first.
--- Uses   draw
+-- Uses   draw lanes
 
 -- Lanes whose scores under names:<name> lag behind their group's pass; the caller writes what was read here.
 local lagging = NONE -- per call
@@ -8,7 +8,7 @@ local LANES_MAX = 1000
 -- What a call knows of a group that has tasks: its pass, and whether it is parked, or kept back now.
 local groups_met = NONE -- per call
 
-local function meet(group, score)
+local function meet_group(group, score)
   if groups_met == NONE then groups_met = {} end
   local g = groups_met[group]
   if g then return g end
@@ -52,13 +52,13 @@ end
 local turns_seen = 0 -- per call
 local function list_turns(want, list)
   local open, size = 0, turns_seen == 0 and want or 32
-  while turns_seen and open < want and steps < STEPS_MAX do
+  while turns_seen and open < want and steps < PARKED_MAX do
     local page, ended = call('ZRANGE', TURN, turns_seen, turns_seen + size - 1, 'WITHSCORES'), false
     for i = 1, #page, 2 do
       local score = tonumber(page[i + 1])
       ended = score >= PARKED
       if ended then break end
-      local g = meet(page[i], score)
+      local g = meet_group(page[i], score)
       list(g)
       if g.blocked then steps = steps + 1 else open = open + 1 end
     end
@@ -104,7 +104,7 @@ local function search_line(want, names)
         due_gates[#due_gates + 1] = gate
         if gate.left >= 1 and kind == 'n' then awake[#awake + 1] = of end
         if gate.left >= 1 and kind == 'g' then
-          meet(of).due = true
+          meet_group(of).due = true
           if not wanted then list(groups_met[of]) end
         end
       end
@@ -121,10 +121,10 @@ local function search_line(want, names)
       local last, enough = 0, 0
       for i = 1, #page, 2 do
         local priority, group = string.match(page[i], '^(%d+)/(.*)$')
-        local g = meet(group)
+        local g = meet_group(group)
         last = tonumber(page[i + 1]) + off
         if parked and g.blocked then
-          if steps < STEPS_MAX then
+          if steps < PARKED_MAX then
             steps = steps + 1
             return_lane(g, priority .. '/' .. name, name)
           end

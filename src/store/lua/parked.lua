@@ -7,11 +7,11 @@
 local function plan_returns()
   for _, name in ipairs(awake) do
     local gate, parked = gate_of('n' .. name), parked_lanes(name)
-    if parked > 0 and gate.left >= parked and steps < STEPS_MAX then
-      local page = call('ZRANGE', names_of(name), 0, min(parked, STEPS_MAX - steps) - 1)
+    if parked > 0 and gate.left >= parked and steps < PARKED_MAX then
+      local page = call('ZRANGE', names_of(name), 0, min(parked, PARKED_MAX - steps) - 1)
       for _, lane in ipairs(page) do
         local priority, group = string.match(lane, '^(%d+)/(.*)$')
-        local g = meet(group)
+        local g = meet_group(group)
         if g.pass then return_lane(g, priority .. '/' .. name, name) end
       end
       steps = steps + #page
@@ -75,7 +75,7 @@ local function place_line(lanes, more)
   for _, l in ipairs(returning_lanes) do
     local lane = l.member .. '/' .. l.group
     if not placed[lane] and l.place then
-      placed[lane], meet(l.group).touched = true, true
+      placed[lane], meet_group(l.group).touched = true, true
       call('ZADD', heads_of(l.group), order_score(l.priority, l.place), l.member)
       call('ZADD', names_of(l.name), l.pass, format('%d/%s', l.priority, l.group))
     end

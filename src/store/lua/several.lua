@@ -40,7 +40,7 @@ local function several(names, wanted, bytes_max)
     end
     looked = picked
   end
-  if (#ids == 0 and picked > 0) or (steps >= STEPS_MAX and #ids < wanted) then more = 1 end
+  if (#ids == 0 and picked > 0) or (steps >= PARKED_MAX and #ids < wanted) then more = 1 end
 
   -- What each lane gave away, and each group's turns: after a cut by bytes fewer than were drawn.
   local lanes, groups = {}, {}

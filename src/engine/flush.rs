@@ -516,14 +516,17 @@ impl Committer {
         let all_satisfied = parked.is_empty() && retried.is_empty();
         self.due_at(queue, next_at.into_iter().chain(next_end).min(), now);
         let line = self.line(queue);
+        let moment = |at: Millis| Instant::now() + Duration::from_millis(at.since(now));
+        let shut = shut.map(|shut| (shut.reason, shut.look_at.map(moment)));
         if !parked.is_empty() {
-            let moment = |at: Millis| Instant::now() + Duration::from_millis(at.since(now));
             line.first_due = first_due.map(moment);
-            let shut = shut.map(|shut| (shut.reason, shut.look_at.map(moment)));
             line.shut.told(&names, shut);
-            if let Some((_, Some(look_at))) = shut {
-                self.look_at(queue, look_at, false);
-            }
+        }
+        // Also for those who were not woken: who got a part of what it wanted took what there was.
+        if let Some((_, Some(look_at))) = shut
+            && (!parked.is_empty() || self.waiters.waits(queue))
+        {
+            self.look_at(queue, look_at, false);
         }
         let line = self.line(queue);
         for job in retried.into_iter().rev() {

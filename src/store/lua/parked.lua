@@ -59,7 +59,7 @@ local function place_line(lanes, more)
   -- Whether something waits behind a gate that is still shut.
   local function is_waited_for(gate)
     local kind, of = sub(gate.scope, 1, 1), sub(gate.scope, 2)
-    if gate.held > NOW then return true end
+    if gate.held > NOW or (gate.breaker and gate.breaker.state == OPEN) then return true end
     if kind == 'n' then return parked_lanes(of) > 0 end
     return kind == 'g' and call('ZSCORE', TURN, of) or kind == 'q' and queue.ready > 0
   end

@@ -117,7 +117,10 @@ fn a_release_holds_its_siblings() {
     let (reason, after) = in_vain(&api, AT_ONCE);
     assert_eq!(reason, "held");
     assert!(after.is_some_and(|after| after <= 1.0), "{after:?}");
-    assert_eq!(api.lease(r#"{"max_tasks":9,"wait_seconds":10}"#).len(), 2);
+    let mut came = 0;
+    while came < 3 {
+        came += api.lease(r#"{"max_tasks":9,"wait_seconds":10}"#).len();
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn is_of(held: &Held, name: &str, group: &str) -> bool {
 #[tokio::test]
 async fn siblings_of_a_released_task_wait_until_then_and_nobody_else() {
     for (hold, name, group, left) in [
-        (Hold::None, "-", "-", 39),
+        (Hold::None, "nobody", "nobody", 39),
         (Hold::Name, "mail", "", 20),
         (Hold::Group, "", "acme", 20),
         (Hold::Queue, "", "", 0),

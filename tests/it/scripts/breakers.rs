@@ -284,3 +284,19 @@ async fn each_name_has_a_breaker_of_its_own() {
         assert_eq!(open, name != "mail", "{name}");
     }
 }
+
+/// Open by hand it stays open, whoever looks in vain and whatever else is configured.
+#[tokio::test]
+async fn it_stays_open_while_nobody_waits_for_it() {
+    let mut queue = Queue::start().await;
+    set(&queue, Set::Open { ms: None }).await;
+    queue
+        .configure(QueueConfig {
+            max_attempts: Some(9),
+            ..QueueConfig::default()
+        })
+        .await;
+    assert!(queue.lease(1).await.is_empty());
+    queue.put(named("mail")).await;
+    assert!(queue.lease(1).await.is_empty());
+}

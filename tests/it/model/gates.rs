@@ -194,7 +194,13 @@ impl Queue {
     /// What a lease that fell short may be told: a reason that there is, and a time not past the first task that may pass, for then
     /// nobody would look.
     pub fn check_shut(&self, names: &[TaskName], told: Option<Shut>) -> Result<(), String> {
-        let ready: Vec<&Task> = self.tasks.values().filter(|task| task.is_ready()).collect();
+        // One that has expired waits for nothing, but may lie in its lane until somebody meets it.
+        let lying: Vec<&Task> = self.tasks.values().filter(|task| task.is_in_lane()).collect();
+        let ready: Vec<&Task> = lying
+            .iter()
+            .copied()
+            .filter(|task| !task.has_expired(self.now))
+            .collect();
         let wanted = |task: &&&Task| names.is_empty() || names.contains(&task.name);
         let closed = |task: &Task| {
             scopes(task)
@@ -207,10 +213,11 @@ impl Queue {
         let first = ready.iter().filter(wanted).filter_map(opens).min();
         match (first, told) {
             (None, None) => Ok(()),
+            (None, Some(_)) if lying.len() > ready.len() => Ok(()),
             (None, Some(_)) => Err("nothing waits".to_owned()),
             (Some(at), None) => Err(format!("something waits until {at}")),
             (Some(at), Some(told)) => {
-                let reasons = ready
+                let reasons = lying
                     .iter()
                     .flat_map(|task| closed(task))
                     .map(|(reason, _)| reason);

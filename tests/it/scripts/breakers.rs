@@ -46,7 +46,7 @@ async fn opened(breaker: Breaker) -> Queue {
     let queue = with(breaker).await;
     for held in lease(
         &queue,
-        usize::try_from(breaker.failure_threshold.unwrap()).unwrap(),
+        usize::try_from(breaker.failure_threshold.expect("it is set")).expect("few"),
     )
     .await
     {
@@ -68,7 +68,10 @@ async fn told(queue: &Queue) -> Option<Shut> {
 
 async fn set(queue: &Queue, set: Set) -> Option<Millis> {
     let name = task_name("mail");
-    queue.call(&SetBreakerOp { name: &name, set }).await.unwrap()
+    queue
+        .call(&SetBreakerOp { name: &name, set })
+        .await
+        .expect("the queue exists")
 }
 
 #[tokio::test]
@@ -147,9 +150,15 @@ async fn a_probe_without_a_verdict_frees_its_place() {
         assert_eq!(held.len(), 1, "{how}");
         let (id, lease) = (held[0].task.id, &held[0].lease);
         match how {
-            0 => drop(queue.release(lease, RetryAfter::None).await),
-            1 => drop(queue.release(lease, RetryAfter::Ms(60_000)).await),
-            2 => drop(queue.give_back(lease).await),
+            0 => {
+                queue.release(lease, RetryAfter::None).await;
+            }
+            1 => {
+                queue.release(lease, RetryAfter::Ms(60_000)).await;
+            }
+            2 => {
+                queue.give_back(lease).await;
+            }
             _ => {
                 queue
                     .call(&CancelOp {
@@ -157,7 +166,7 @@ async fn a_probe_without_a_verdict_frees_its_place() {
                         ids: &[id],
                     })
                     .await
-                    .unwrap();
+                    .expect("the queue exists");
                 fail(&queue, lease).await;
             }
         }

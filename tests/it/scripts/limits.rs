@@ -157,10 +157,26 @@ async fn no_more_are_leased_at_once_than_max_leased_allows() {
         assert_eq!(ask(&queue, 5, &[]).await, (0, Some(full)));
         type End = for<'a> fn(&'a Queue, &'a Held) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
         let ends: [End; 4] = [
-            |queue, held| Box::pin(async { drop(queue.ack(&held.lease).await) }),
-            |queue, held| Box::pin(async { drop(queue.nack_with(&held.lease, failure_after(9_000)).await) }),
-            |queue, held| Box::pin(async { drop(queue.release(&held.lease, RetryAfter::Ms(9_000)).await) }),
-            |queue, held| Box::pin(async { drop(queue.give_back(&held.lease).await) }),
+            |queue, held| {
+                Box::pin(async {
+                    queue.ack(&held.lease).await;
+                })
+            },
+            |queue, held| {
+                Box::pin(async {
+                    queue.nack_with(&held.lease, failure_after(9_000)).await;
+                })
+            },
+            |queue, held| {
+                Box::pin(async {
+                    queue.release(&held.lease, RetryAfter::Ms(9_000)).await;
+                })
+            },
+            |queue, held| {
+                Box::pin(async {
+                    queue.give_back(&held.lease).await;
+                })
+            },
         ];
         for end in ends {
             end(&queue, &held.remove(0)).await;

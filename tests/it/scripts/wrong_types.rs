@@ -351,6 +351,12 @@ async fn keys_needed(
         let _: () = queue
             .redis
             .command(wrong.arg(&key).arg("*").arg("of").arg("the wrong type"));
+        // A lookup may move a hash's buckets on, which a dump shows: they are where they stay before it is taken.
+        for _ in 0..8 {
+            let _ = queue
+                .redis
+                .try_command::<i64>(cmd("HEXISTS").arg(queue.key("pay")).arg("nothing"));
+        }
         let before = queue.snapshot();
         match make(call, queue, scene).await {
             Ok(()) => continue,

@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod error;
 mod keyring;
 pub mod keys;
+pub mod latency;
 pub mod ops;
 mod permissions;
 pub mod record;

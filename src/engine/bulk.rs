@@ -89,6 +89,7 @@ impl Engine {
                 };
                 let count =
                     |what: Cancelled| answers.iter().filter(|answer| **answer == Ok(what)).count() as u64;
+                self.changed(queue);
                 progress.done += count(Cancelled::Done);
                 progress.cancel_requested += count(Cancelled::Requested);
             }
@@ -123,6 +124,7 @@ impl Engine {
             }
             _ => return Ok(Err(BadCursor)),
         };
+        self.changed(queue);
         Ok(Ok(purged.ok().map(|()| progress)))
     }
 

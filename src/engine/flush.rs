@@ -15,11 +15,11 @@ use super::sent::Sent;
 use crate::domain::settle::{NotSettled, Release, Settle, Settled};
 use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
-use crate::store::ops::ack::AckOp;
+use crate::store::ops::ack::{AckOp, Acked};
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
 use crate::store::ops::extend::ExtendOp;
 use crate::store::ops::lease::{Grant, Granted, LeaseOp, Wish};
-use crate::store::ops::nack::NackOp;
+use crate::store::ops::nack::{NackOp, Nacked};
 use crate::store::ops::recall::RecallOp;
 use crate::store::ops::release::{How, ReleaseOp, Released};
 use crate::store::ops::sweep::SweepOp;
@@ -179,6 +179,10 @@ impl Committer {
             Sent::Enqueue(jobs) => self.enqueue_answered(queue, jobs, answer),
             Sent::Ack(items) => {
                 let outcome = outcome(&AckOp(&[]), answer);
+                if let Ok(Ok(settles)) = &outcome {
+                    let completed = |done: &Acked| (*done != Acked::Already).then_some(true);
+                    self.saw_settles(queue, &items, settles, completed);
+                }
                 self.settles_answered(queue, items, outcome, Settle::Ack, acked);
             }
             Sent::Nack(items) => {
@@ -192,6 +196,8 @@ impl Committer {
                 );
                 if let Ok(Ok(settles)) = &outcome {
                     self.came_back(queue, settles, |done| (done.state, done.next_at));
+                    let completed = |done: &Nacked| (!done.already).then_some(false);
+                    self.saw_settles(queue, &items, settles, completed);
                 }
                 self.settles_answered(queue, items, outcome, Settle::Nack, nacked);
             }
@@ -269,6 +275,7 @@ impl Committer {
         };
         match outcome(&op, answer) {
             Ok(Accepted::Tasks { now, ready, run_at }) => {
+                self.saw_accepted(queue, &tasks);
                 self.line(queue).fresh += usize::try_from(ready).unwrap_or(usize::MAX);
                 self.due_at(queue, run_at.iter().flatten().min().copied(), now);
                 let mut run_at = run_at.into_iter();
@@ -360,6 +367,7 @@ impl Committer {
     ) {
         if let Ok(Ok(settles)) = &outcome {
             self.came_back(queue, settles, |done| (done.state, done.run_at));
+            self.beat(queue);
         }
         let back = |lease, how| match how {
             How::Release(retry_after) => Settle::Release(
@@ -423,6 +431,9 @@ impl Committer {
             answer,
         ) {
             Ok(Ok(swept)) => {
+                if swept.expired + swept.came_due > 0 {
+                    self.beat(queue);
+                }
                 self.line(queue).fresh +=
                     usize::try_from(swept.expired + swept.came_due).unwrap_or(usize::MAX);
                 self.due_at(queue, swept.next_at, swept.now);
@@ -486,6 +497,7 @@ impl Committer {
             }
         };
         self.redis_clock.told(now, Instant::now());
+        self.saw_grants(queue, now, &grants);
         let line = self.line(queue);
         line.fresh = line.fresh.saturating_sub(grants.len());
         let due_now = next_at.is_some_and(|at| at <= now);

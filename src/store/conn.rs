@@ -210,6 +210,11 @@ impl Conn {
         self.send_and(confirm, batch).await
     }
 
+    /// As [`Self::send`], for what may be lost with the primary.
+    pub async fn send_unconfirmed(&mut self, batch: Batch) -> Answers {
+        self.send_and(Confirm::default(), batch).await
+    }
+
     async fn send_and(&mut self, confirm: Confirm, mut batch: Batch) -> Answers {
         let mut answers = self.round(&mut batch.pipeline, &batch.scripts, confirm).await;
         let forgotten: Vec<usize> = (0..answers.replies.len())

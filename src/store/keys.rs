@@ -17,6 +17,9 @@
 //! | `…:mark`, `…:mark_old` | hash | task id \[grant\] → how the lease ended (`lua/settle.lua`) | 5 to 11 min |
 //! | `…:req`, `…:req_at` | hash, zset | `request_id` → grants; → when they end | then |
 //! | `…:stale` | hash | lane → entries of its list whose tasks left otherwise than by a grant (`lua/waiting.lua`) | they are dropped |
+//! | `…:pulse` | hash | latencies of the last minutes, lease calls that wait (`ops/beat.lua`) | 48 h without any |
+//! | `…:pulse_10s`, `…:pulse_5m` | list | rows of the charts (`ops/beat.lua`) | nothing happened in an hour, in 48 h |
+//! | `…:workers` | zset | worker → its last lease call | 5 min without one |
 //! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
 //! | `…:back:<lane>` | zset | tick, task id → place | the lane is empty |
 //! | `…:heads:<group>` | zset | `priority/name` → order score of the lane's head | the group has nothing ready |
@@ -25,6 +28,7 @@
 //! | `lq:1:hints` | zset | queue → when a sweep is due | swept |
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
 //! | `lq:1:wake` | channel | queue, ready tasks, replica; or `lq:1:secret` when that is a new one | |
+//! | `lq:1:events` | channel | kind, queue, JSON object (`domain/event.rs`) | |
 //!
 //! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
 //! most commands do; they carry the same hash tag, so a cluster keeps them together.
@@ -37,6 +41,7 @@ pub const QUEUES: &str = "lq:1:queues";
 pub const HINTS: &str = "lq:1:hints";
 pub const SECRET: &str = "lq:1:secret";
 pub const WAKE: &str = "lq:1:wake";
+pub const EVENTS: &str = "lq:1:events";
 /// Tests set the clock here, in milliseconds; nothing else reads it.
 pub const TEST_CLOCK: &str = "lq:1:clock";
 
@@ -45,10 +50,29 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys([String; QueueKeys::COUNT]);
 
 impl QueueKeys {
-    pub const COUNT: usize = 17;
+    pub const COUNT: usize = 21;
     pub const ROLES: [&'static str; Self::COUNT] = [
-        "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "done", "res", "turn", "mark",
-        "mark_old", "req", "req_at", "stale",
+        "state",
+        "q",
+        "rec",
+        "pay",
+        "mut",
+        "hist",
+        "due",
+        "leased",
+        "dead",
+        "done",
+        "res",
+        "turn",
+        "mark",
+        "mark_old",
+        "req",
+        "req_at",
+        "stale",
+        "pulse",
+        "pulse_10s",
+        "pulse_5m",
+        "workers",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

@@ -12,6 +12,7 @@ use deadpool_redis::redis;
 use super::keys::{self, QueueKeys};
 use super::state;
 use crate::domain::limits;
+use crate::domain::pulse::{self, Chart};
 use crate::domain::queue::{Keep, Order, defaults};
 
 /// What ends the lines that are run again with every call.
@@ -60,8 +61,8 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes waiting clear history requests grant plain draw several marks settle finish bury retry late examine);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list dead replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
+files!(PARTS, "lua/": rotation task lanes waiting clear history requests grant plain draw several marks settle finish bury retry late examine latency);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list dead replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -102,7 +103,9 @@ fn constants(clock: Clock) -> String {
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local LOOK_MAX = {}\n\
-         local HINTS = '{}'\n\
+         local STEP_10S_MS, ROWS_10S_MAX, STEP_5M_MS, ROWS_5M_MAX = {}, {}, {}, {}\n\
+         local WAITING_MS_MAX, WORKERS_MAX, WORKER_MS_MAX = {}, {}, {}\n\
+         local HINTS, EVENTS = '{}', '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
          {}\
          local function clock() {now} end\n",
@@ -118,7 +121,15 @@ fn constants(clock: Clock) -> String {
         Keep::Results as u8,
         Keep::None as u8,
         limits::PAGE_SCAN_MAX,
+        Chart::Fine.step_ms(),
+        Chart::Fine.rows_max(),
+        Chart::Coarse.step_ms(),
+        Chart::Coarse.rows_max(),
+        pulse::WAITING_MS_MAX,
+        pulse::WORKERS_MAX,
+        pulse::WORKER_MS_MAX,
         keys::WAKE,
+        keys::EVENTS,
         QueueKeys::lua(),
     )
 }

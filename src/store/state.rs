@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places (`lua/prelude.lua`).
-pub const FIELDS: [&str; 20] = [
+pub const FIELDS: [&str; 22] = [
     "version",
     "order",
     "aging_ms",
@@ -27,6 +27,8 @@ pub const FIELDS: [&str; 20] = [
     "max_lease_ms",
     "max_deferrals",
     "dead_max_size",
+    "failed_total",
+    "died_total",
 ];
 
 const WIDTH: usize = size_of::<f64>();

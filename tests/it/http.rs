@@ -18,3 +18,4 @@ mod refused;
 mod replicas;
 mod settle;
 mod shipped;
+mod watch;

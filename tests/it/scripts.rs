@@ -11,6 +11,7 @@ mod history;
 mod marks;
 mod operate;
 mod order;
+mod pulse;
 mod reads;
 mod records;
 mod requests;

@@ -9,6 +9,7 @@ local buried = {} -- per call
 -- The caller writes the mutable part.
 local function bury(id, m, reason)
   m.flags = m.flags % REASON + REASONS[reason] * REASON
+  queue.died_total = queue.died_total + 1
   buried[#buried + 1] = NOW
   buried[#buried + 1] = id
 end

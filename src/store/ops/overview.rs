@@ -4,6 +4,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::{Absent, Op};
 use crate::domain::Millis;
+use crate::store::latency::waiting;
 use crate::store::reply::{BadReply, Reply};
 
 pub struct OverviewOp;
@@ -31,6 +32,8 @@ pub struct Overview {
     pub replayed_total: u64,
     pub duplicates_total: u64,
     pub leases_expired_total: u64,
+    /// Lease calls that wait, at all replicas.
+    pub waiting: u64,
 }
 
 impl Op for OverviewOp {
@@ -45,8 +48,9 @@ impl Op for OverviewOp {
             "absent" => return Ok(Err(Absent)),
             _ => return Err(BadReply("an overview's word")),
         }
+        let now = reply.millis()?;
         Ok(Ok(Overview {
-            now: reply.millis()?,
+            now,
             version: reply.number()?,
             document: reply.text()?,
             created_at: reply.millis()?,
@@ -65,6 +69,7 @@ impl Op for OverviewOp {
             replayed_total: reply.number()?,
             duplicates_total: reply.number()?,
             leases_expired_total: reply.number()?,
+            waiting: waiting(&reply.bytes()?, now),
         }))
     }
 }

@@ -3,11 +3,13 @@
 use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::{DeadFilter, Replay};
+use leaseq::domain::latency::Latencies;
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::Json;
 use leaseq::domain::{Lease, Millis, NewTask, Priority, Start, TaskId};
 use leaseq::store::ops::ack::AckOp;
+use leaseq::store::ops::beat::BeatOp;
 use leaseq::store::ops::cancel::CancelOp;
 use leaseq::store::ops::configure::ConfigureOp;
 use leaseq::store::ops::dead::{DeadLetter, DeadOp};
@@ -65,6 +67,7 @@ enum Call {
     Purge,
     Discard,
     Delete,
+    Beat,
 }
 
 /// A queue with a task in every state, and retention so small that every ending makes room.
@@ -261,6 +264,17 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
             };
             queue.try_call(&op).await.map(drop)
         }
+        Call::Beat => {
+            let mut latencies = Latencies::default();
+            latencies.wait.add(1);
+            let op = BeatOp {
+                replica: REPLICA,
+                waiting: 1,
+                latencies: &latencies,
+                workers: &["w".to_owned()],
+            };
+            queue.try_call(&op).await.map(drop)
+        }
         Call::Reorder => {
             let op = ReorderOp {
                 cursor: "0",
@@ -392,6 +406,10 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         ),
         (Call::Discard, "state rec pay mut hist done res"),
         (Call::Delete, "state due leased dead turn"),
+        (
+            Call::Beat,
+            "state q due leased dead pulse pulse_10s pulse_5m workers",
+        ),
     ] {
         for keep in [Keep::All, Keep::Results, Keep::None] {
             if matches!((call, keep), (Call::Discard, Keep::None)) {

@@ -150,6 +150,12 @@ impl Queue {
         (self.version, self.config) = (version, config);
     }
 
+    /// Makes it again after it was deleted.
+    pub async fn remake(&mut self) {
+        self.version = 0;
+        self.configure(self.config.clone()).await;
+    }
+
     pub async fn reorder(&self) {
         let mut cursor = "0".to_owned();
         loop {

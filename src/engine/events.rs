@@ -73,6 +73,8 @@ impl Watcher {
         }
         loop {
             let heard = tokio::select! {
+                // The end does not wait for what was not read yet.
+                biased;
                 () = self.over.cancelled() => return None,
                 heard = self.receiver.recv() => heard,
             };

@@ -28,7 +28,8 @@ local step_5m = max(floor(NOW / STEP_5M_MS), number_of(last_5m))
 
 local totals, grown, grew = { queue.accepted_total, queue.completed_total, queue.failed_total, queue.died_total }, {}, false
 totals[5], totals[6] = tonumber(kept[2] or 0), tonumber(kept[3] or 0)
-local told = kept[1] and { unpack_bytes('<dddddd', kept[1]) } or { 0, 0, 0, 0, 0, 0 }
+local told = {}
+for number in string.gmatch(kept[1] or '0 0 0 0 0 0', '%d+') do told[#told + 1] = tonumber(number) end
 for i, total in ipairs(totals) do
   grown[i] = max(total - told[i], 0)
   grew = grew or grown[i] > 0
@@ -96,7 +97,7 @@ if moved then
   go_on(PULSE_10S, last_10s, closed_10s, step_10s, ROWS_10S_MAX, ROWS_10S_MAX * STEP_10S_MS)
   go_on(PULSE_5M, last_5m, closed_5m, step_5m, ROWS_5M_MAX, ROWS_5M_MAX * STEP_5M_MS)
 end
-if grew then call('HSET', Q, 'beat', pack('<dddddd', unpack(totals))) end
+if grew then call('HSET', Q, 'beat', format('%d %d %d %d %d %d', unpack(totals))) end
 if over and seen == '' then call('HDEL', PULSE, 'now') end
 if was ~= '' and waiting == '' then call('HDEL', PULSE, 'waiting') end
 if #set > 0 then call('PEXPIRE', PULSE, ROWS_5M_MAX * STEP_5M_MS) end

@@ -204,10 +204,9 @@ async fn a_beat_without_news_leaves_no_row() {
 async fn a_clock_that_was_set_back_goes_on_with_the_last_step() {
     let queue = Queue::start().await;
     queue.at(400_000);
-    queue.enqueue(&[task()]).await;
+    queue.enqueue(&[task(), task()]).await;
     beat(&queue, A, 0, &waits(&[5])).await;
     queue.at(10_000);
-    queue.enqueue(&[task()]).await;
     beat(&queue, A, 0, &waits(&[5])).await;
     for chart in Chart::ALL {
         let rows = pulse(&queue, chart).await.rows;

@@ -60,15 +60,22 @@ class HttpServer(Process):
             self.stop()
             raise
 
+    def end(self) -> str | None:
+        """How it ended, if it did, with the last that it said."""
+        code = self.child.poll()
+        if code is None:
+            return None
+        last = self.log.read_bytes().decode(errors="replace").strip().splitlines()[-1:]
+        return f"{self.name} ended with {code}: {' '.join(last)[:200]}"
+
     def _wait_for_address(self) -> str:
         until = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < until:
             said = self.log.read_bytes()
             if found := LISTENING.search(said):
                 return found[1].decode()
-            if self.child.poll() is not None:
-                last = said.decode(errors="replace").strip().splitlines()[-1:]
-                raise NotMeasured(f"{self.name} ended at once: {' '.join(last)[:200]}")
+            if end := self.end():
+                raise NotMeasured(f"at once {end}")
             # Cold starts are measured through here, so the steps are short.
             time.sleep(0.001)
         raise NotMeasured(f"{self.name} did not say where it listens within {START_SECONDS_MAX:.0f} s")

@@ -107,6 +107,13 @@ class Service(Loadable):
         self.server = HttpServer(command, bench.fresh_directory() / "leaseq.log", env)
         self.url, self.pid = self.server.url, self.server.pid
 
+    def load(self, mode: str, **options) -> dict:
+        try:
+            return super().load(mode, **options)
+        except NotMeasured as reason:
+            # Refused connections tell nothing: how the service ended does.
+            raise NotMeasured("; ".join(filter(None, [str(reason), self.server.end()]))) from reason
+
     def lay(self, queue: str, tasks: int, **options) -> None:
         """Enqueues a backlog as fast as it goes; not a measurement."""
         self.load("enqueue", queue=queue, tasks=tasks, batch=250, connections=4, seconds=1800, warmup_seconds=0, **options)

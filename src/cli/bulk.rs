@@ -19,6 +19,11 @@ pub(super) struct Confirm {
 }
 
 impl Confirm {
+    /// Whether somebody must be asked, and wants to know how many it would be.
+    pub(super) fn asks(self) -> bool {
+        !self.yes && !self.dry_run
+    }
+
     /// Asks the person at the terminal, unless that was settled before.
     ///
     /// # Errors
@@ -49,10 +54,20 @@ impl Confirm {
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    pub(super) fn of(what: &'static str, total: u64) -> Self {
-        let bar = ProgressBar::new(total);
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len}, {eta} left");
-        bar.set_style(style.expect("the template is a constant that parses"));
+    /// Without a total where nobody counted before.
+    pub(super) fn of(what: &'static str, total: Option<u64>) -> Self {
+        let (bar, template) = match total {
+            Some(total) => (
+                ProgressBar::new(total),
+                "{msg} {wide_bar} {human_pos}/{human_len}, {eta} left",
+            ),
+            None => (
+                ProgressBar::new_spinner(),
+                "{spinner} {msg} {human_pos}, {elapsed}",
+            ),
+        };
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.expect("the templates are constants that parse"));
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(250));
         Self(bar)

@@ -4,6 +4,8 @@ use serde::Deserialize;
 
 use super::client::{self, Api};
 use super::exit::Failure;
+use super::query;
+use crate::domain::limits::PAGE_MAX;
 
 #[derive(Deserialize)]
 struct Page {
@@ -18,29 +20,19 @@ struct Item {
 
 /// The names of all queues, in their order.
 pub(super) async fn queues(api: &Api) -> Result<Vec<String>, Failure> {
-    let (mut names, mut cursor) = (Vec::new(), String::new());
+    let limit = PAGE_MAX.to_string();
+    let (mut names, mut cursor) = (Vec::new(), None);
     loop {
-        let answer = api.get(&format!("/v1/queues?limit=500{cursor}")).await?;
+        let parameters = [("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())];
+        let answer = api.get(&query::path("/v1/queues", &parameters)).await?;
         let page: Page = client::decode(&answer)?;
         names.extend(page.items.into_iter().map(|item| item.queue));
-        match page.next_cursor {
-            Some(next) => cursor = format!("&cursor={}", escaped(&next)),
-            None => break,
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
         }
     }
     names.sort();
     names.dedup();
     Ok(names)
-}
-
-/// A cursor is opaque; what is not plain in a query is escaped.
-pub(super) fn escaped(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }

@@ -62,7 +62,7 @@ impl Housekeeper {
 
     async fn round(&mut self, cursor: u64) -> u64 {
         let started = Instant::now();
-        if let Err(error) = self.store.agree_on_lease_key().await {
+        if let Err(error) = self.store.compare_lease_key(&mut self.conn).await {
             tracing::debug!(%error, "the lease key could not be compared");
         }
         let due = self.conn.take_due_hints(TAKE_OVER_QUEUES_MAX).await;

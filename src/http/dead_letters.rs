@@ -3,19 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::{At, Object, Wrong, shape};
+use super::field::{At, Object, Wrong, query_shape, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
-use super::path::{InQueue, InTask, QueuePath, TaskPath};
+use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
 use super::problem::{Code, Problem};
-use super::query::{QueryFields, query_parameters};
+use super::query::QueryFields;
 use super::tasks::view::{Page, TaskAnswer, bad_cursor};
 use super::tasks::{CURSOR, LIMIT};
 use super::wire;
@@ -37,17 +36,9 @@ fn no_dead_letter() -> Problem {
     )
 }
 
-shape! {
+query_shape! {
     /// Which page of which dead letters.
     DeadLettersQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE, LIMIT, CURSOR
-}
-
-impl utoipa::IntoParams for DeadLettersQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 problem_set! { DeadLettersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
@@ -174,11 +165,9 @@ pub(super) async fn replay_one(
 
     let made = api.engine()?.replay_dead_letter(&queue, id, &replay).await?;
     let made = made.ok_or_else(no_dead_letter)?;
-    let location = HeaderValue::try_from(format!("/v1/queues/{queue}/tasks/{made}"));
-    let location = location.expect("names and ids are visible ASCII");
     let answer = Json(ReplayedAnswer {
         id: made,
         replayed_from: id,
     });
-    Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
+    Ok((StatusCode::CREATED, location(&queue, made), answer).into_response())
 }

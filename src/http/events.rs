@@ -13,27 +13,19 @@ use http::{HeaderValue, Uri};
 use tokio::time::timeout;
 
 use super::Api;
-use super::field::shape;
+use super::field::query_shape;
 use super::openapi::{ALWAYS, QUERY, problem_set};
 use super::problem::{Code, Problem};
-use super::query::{QueryFields, query_parameters};
+use super::query::QueryFields;
 use super::workers::QUEUE;
 use crate::engine::{Heard, Watcher};
 
 /// Proxies close what is silent, and a watcher that left is only noticed by writing to it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-shape! {
+query_shape! {
     /// Which events.
     EventsQuery: QUEUE
-}
-
-impl utoipa::IntoParams for EventsQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 problem_set! { EventsProblems: ALWAYS, QUERY, &[Code::NotReady, Code::Overloaded, Code::ShuttingDown] }

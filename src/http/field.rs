@@ -21,7 +21,7 @@ pub(super) use nested::{Nested, nested};
 pub(super) use numbers::{Integer, Seconds, number};
 pub(super) use object::Object;
 pub(super) use plain::{Any, Flag, Later};
-pub(super) use shape::{object_schema, shape};
+pub(super) use shape::{object_schema, query_shape, shape};
 pub(super) use texts::{Label, NO_CONTROLS, Parsed, Word, prefix, sentence, string};
 pub(super) use wrong::{At, Wrong};
 

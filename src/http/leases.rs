@@ -74,7 +74,7 @@ pub(super) async fn lease(
     InQueue(queue): InQueue,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    serve(&api, &body, Some(queue)).await
+    serve(&api, body, Some(queue)).await
 }
 
 /// Lease tasks of several queues: in strict order, or drawn by weight.
@@ -87,17 +87,20 @@ pub(super) async fn lease_many(
     State(api): State<Api>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    serve(&api, &body, None).await
+    serve(&api, body, None).await
 }
 
-async fn serve(api: &Api, body: &Bytes, queue: Option<QueueName>) -> Result<Response, Problem> {
-    let LeaseBody { mut request, settle } = request::read(body, queue)?;
+async fn serve(api: &Api, body: Bytes, queue: Option<QueueName>) -> Result<Response, Problem> {
+    let LeaseBody { mut request, settle } = request::read(&body, queue)?;
     let engine = api.engine()?;
+    // The body is a piece of the connection's read buffer, which would otherwise wait along.
     let Some(items) = settle else {
+        drop(body);
         return answer(api, engine.lease(request).await?, &[]);
     };
 
-    let (batch, ops) = Batch::read(items, "settle", body, api, |id| engine.open_lease(id));
+    let (batch, ops) = Batch::read(items, "settle", &body, api, |id| engine.open_lease(id));
+    drop(body);
     // An operation failed already: the worker is to know at once.
     if batch.has_refused() {
         request.wait = Duration::ZERO;

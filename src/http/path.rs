@@ -1,7 +1,9 @@
 //! The variable parts of paths, parsed or refused.
 
 use axum::extract::{FromRequestParts, RawPathParams};
+use http::header::LOCATION;
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{ObjectBuilder, Required};
 
@@ -20,6 +22,12 @@ pub(super) struct InTask {
 
 /// `{lease_id}`, not yet known to be genuine.
 pub(super) struct InLease(pub(super) String);
+
+/// Where a new task is found.
+pub(super) fn location(queue: &QueueName, id: TaskId) -> [(HeaderName, HeaderValue); 1] {
+    let path = HeaderValue::try_from(format!("/v1/queues/{queue}/tasks/{id}"));
+    [(LOCATION, path.expect("names and ids are visible ASCII"))]
+}
 
 /// `None` when an escape is not UTF-8: no queue has such a name, no task or lease such an id.
 async fn path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<RawPathParams> {

@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::shape;
+use super::field::query_shape;
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::path::{InQueue, QueuePath};
 use super::problem::{Code, Problem};
-use super::query::{QueryFields, query_parameters};
+use super::query::QueryFields;
 use super::tasks::view::{Page, bad_cursor};
 use super::tasks::{CURSOR, LIMIT};
 use super::wire;
@@ -84,17 +84,9 @@ pub(super) struct ItemAnswer {
     stats: CountsAnswer,
 }
 
-shape! {
+query_shape! {
     /// Which page of queues.
     QueuesQuery: LIMIT, CURSOR
-}
-
-impl utoipa::IntoParams for QueuesQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 problem_set! { QueuesProblems: ALWAYS, READ, QUERY }

@@ -3,20 +3,19 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::{At, Field, Object, Parsed, Wrong, shape};
+use super::field::{At, Field, Object, Parsed, Wrong, query_shape, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
-use super::path::{InQueue, InTask, QueuePath, TaskPath};
+use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
 use super::problem::{Code, Problem};
 use super::producer::Producer;
-use super::query::{QueryFields, query_parameters, whole_number};
+use super::query::{QueryFields, whole_number};
 use super::wire;
 use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::domain::task::Enqueued;
@@ -88,10 +87,9 @@ pub(super) async fn enqueue(
 
     let enqueued = api.engine()?.enqueue(&queue, task).await?;
     api.metrics().queue(&queue).enqueued.inc();
-    let location = format!("/v1/queues/{queue}/tasks/{}", enqueued.id);
-    let location = HeaderValue::try_from(location).expect("names and ids are visible ASCII");
+    let location = location(&queue, enqueued.id);
     let answer = Json(EnqueueAnswer::of(&queue, enqueued));
-    Ok((StatusCode::CREATED, [(LOCATION, location)], answer).into_response())
+    Ok((StatusCode::CREATED, location, answer).into_response())
 }
 
 shape! {
@@ -178,17 +176,9 @@ pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
     "The `next_cursor` of the page before.",
 );
 
-shape! {
+query_shape! {
     /// Which tasks to list.
     TasksQuery: STATE, NAME, GROUP, LIMIT, CURSOR
-}
-
-impl utoipa::IntoParams for TasksQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 problem_set! { TasksProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }

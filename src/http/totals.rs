@@ -8,26 +8,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::field::shape;
+use super::field::query_shape;
 use super::openapi::{ALWAYS, QUERY, READ, problem_set};
 use super::problem::Problem;
-use super::query::{QueryFields, query_parameters};
+use super::query::QueryFields;
 use super::queues::stats::{CountsAnswer, thousandths};
 use super::tasks::CURSOR;
 use super::tasks::view::bad_cursor;
 use crate::engine::Totals;
 
-shape! {
+query_shape! {
     /// Which part of the totals.
     TotalsQuery: CURSOR
-}
-
-impl utoipa::IntoParams for TotalsQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 /// Sums over queues. `oldest_ready_age_seconds` is that of the oldest task, `paused` whether any queue is.

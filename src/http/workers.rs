@@ -8,10 +8,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::field::{Field, Parsed, shape};
+use super::field::{Field, Parsed, query_shape};
 use super::openapi::{ALWAYS, QUERY, READ, problem_set};
 use super::problem::{Code, Problem};
-use super::query::{QueryFields, query_parameters};
+use super::query::QueryFields;
 use super::tasks::view::{Page, bad_cursor};
 use super::tasks::{CURSOR, LIMIT};
 use super::wire;
@@ -28,17 +28,9 @@ pub(super) const QUEUE: Field<Parsed<QueueName>> = Field::new(
     "Only of this queue.",
 );
 
-shape! {
+query_shape! {
     /// Which page of which workers.
     WorkersQuery: QUEUE, LIMIT, CURSOR
-}
-
-impl utoipa::IntoParams for WorkersQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 /// A worker on one queue. It names itself by `worker` in its lease calls.

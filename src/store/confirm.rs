@@ -20,6 +20,10 @@ impl Confirm {
         Self(replicas)
     }
 
+    pub(super) fn waits(self) -> bool {
+        self.0.is_some()
+    }
+
     /// Puts the question behind what `pipeline` has; how many answers it adds.
     pub(super) fn ask(self, pipeline: &mut Pipeline) -> usize {
         let Some(replicas) = self.0 else { return 0 };

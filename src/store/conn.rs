@@ -303,6 +303,10 @@ impl Conn {
         op.outcome(answer).map_err(|bad| bad_reply(O::SCRIPT, &bad))
     }
 
+    pub(super) fn waits_for_replicas(&self) -> bool {
+        self.store.confirm.waits()
+    }
+
     pub(crate) async fn command<T: redis::FromRedisValue>(&mut self, command: &Cmd) -> Result<T, StoreError> {
         let connection = self.connection().await?;
         let answer = command

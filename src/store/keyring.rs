@@ -3,9 +3,9 @@
 
 use std::sync::RwLock;
 
-use deadpool_redis::redis::{self, cmd};
+use deadpool_redis::redis::{self, Cmd, cmd};
 
-use super::conn::Store;
+use super::conn::{Conn, Store};
 use super::error::StoreError;
 use super::keys;
 use crate::domain::lease::ForgedLease;
@@ -92,12 +92,33 @@ impl Store {
         Ok(())
     }
 
-    async fn stored_lease_key(&self) -> Result<Option<LeaseKey>, StoreError> {
-        let stored: Option<Vec<u8>> = self.command(cmd("GET").arg(keys::SECRET)).await?;
-        let Some(stored) = stored else { return Ok(None) };
-        let secret = stored
-            .try_into()
-            .map_err(|_| StoreError::Broken("the lease secret has another length".to_owned()))?;
-        Ok(Some(LeaseKey::new(&secret)))
+    /// The same on a connection of the caller's, for those who ask now and then: a pool would ping first.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says. The key in use stays.
+    pub async fn compare_lease_key(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        match read_key(conn.command(&ask_for_key()).await?)? {
+            Some(key) => self.keyring().adopt(key),
+            None => self.agree_on_lease_key().await?,
+        }
+        Ok(())
     }
+
+    async fn stored_lease_key(&self) -> Result<Option<LeaseKey>, StoreError> {
+        read_key(self.command(&ask_for_key()).await?)
+    }
+}
+
+fn ask_for_key() -> Cmd {
+    let mut ask = cmd("GET");
+    ask.arg(keys::SECRET);
+    ask
+}
+
+fn read_key(stored: Option<Vec<u8>>) -> Result<Option<LeaseKey>, StoreError> {
+    let Some(stored) = stored else { return Ok(None) };
+    let secret = stored
+        .try_into()
+        .map_err(|_| StoreError::Broken("the lease secret has another length".to_owned()))?;
+    Ok(Some(LeaseKey::new(&secret)))
 }

@@ -33,6 +33,8 @@
 //! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
 //! most commands do; they carry the same hash tag, so a cluster keeps them together.
 
+use std::sync::Arc;
+
 use crate::domain::QueueName;
 
 /// Layout version: another one may lie beside it while a service is upgraded.
@@ -45,12 +47,13 @@ pub const EVENTS: &str = "lq:1:events";
 /// Tests set the clock here, in milliseconds; nothing else reads it.
 pub const TEST_CLOCK: &str = "lq:1:clock";
 
-/// The keys of one queue, in the order of `lua/prelude.lua`.
+/// The keys of one queue: the declared one, from which the others follow.
 #[derive(Debug, Clone)]
-pub struct QueueKeys([String; QueueKeys::COUNT]);
+pub struct QueueKeys(Arc<str>);
 
 impl QueueKeys {
     pub const COUNT: usize = 21;
+    /// What the names end with, in the order of `lua/prelude.lua`; the first is declared.
     pub const ROLES: [&'static str; Self::COUNT] = [
         "state",
         "q",
@@ -76,16 +79,20 @@ impl QueueKeys {
     ];
 
     pub fn new(queue: &QueueName) -> Self {
-        Self(Self::ROLES.map(|role| format!("{PREFIX}{{{queue}}}:{role}")))
+        let [declared, ..] = Self::ROLES;
+        Self(format!("{PREFIX}{{{queue}}}:{declared}").into())
     }
 
-    pub fn all(&self) -> &[String] {
-        &self.0
+    /// All names, in the order of [`Self::ROLES`].
+    pub fn all(&self) -> [String; Self::COUNT] {
+        let [declared, ..] = Self::ROLES;
+        let root = self.0.strip_suffix(declared).unwrap_or(&self.0);
+        Self::ROLES.map(|role| format!("{root}{role}"))
     }
 
     /// The one that scripts are told; they make the others from it.
     pub fn declared(&self) -> &str {
-        &self.0[0]
+        &self.0
     }
 
     /// Makes the others in Lua, behind what they all begin with.

@@ -21,7 +21,7 @@ const BESIDE: &[&[&str]] = &[
     &["HDEL", keys::QUEUES, "x"],
     &["ZADD", keys::HINTS, "1", "x"],
     &["ZREM", keys::HINTS, "x"],
-    &["ZRANGEBYSCORE", keys::HINTS, "0", "1"],
+    &["ZRANGE", keys::HINTS, "0", "1"],
     &["PUBLISH", keys::WAKE, "x"],
     &["SUBSCRIBE", keys::WAKE],
     &["PUBLISH", keys::EVENTS, "x"],
@@ -37,6 +37,8 @@ const FUNCTIONS: &[&[&str]] = &[
 ];
 const PLAIN: &[&[&str]] = &[&["EVALSHA", "x", "1", ANY_KEY], &["SCRIPT", "LOAD", "x"]];
 const TO_SEE: &[&[&str]] = &[&["INFO"], &["CONFIG", "GET", "x"]];
+/// Only where replicas must have what is answered.
+const REPLICATED: &[&[&str]] = &[&["WAIT", "1", "1"]];
 /// A key as queues have it.
 const ANY_KEY: &str = "lq:1:{leaseq.doctor}:q";
 
@@ -58,7 +60,12 @@ async fn denied(conn: &mut Conn) -> Result<BTreeSet<String>, StoreError> {
     let user: String = conn.command(cmd("ACL").arg("WHOAMI")).await?;
     let mut denied = BTreeSet::new();
     let mut wanted: Vec<Vec<String>> = Vec::new();
-    for list in [BESIDE, FUNCTIONS, PLAIN, TO_SEE] {
+    let replicated = if conn.waits_for_replicas() {
+        REPLICATED
+    } else {
+        &[]
+    };
+    for list in [BESIDE, FUNCTIONS, PLAIN, TO_SEE, replicated] {
         wanted.extend(
             list.iter()
                 .map(|words| words.iter().map(|&word| word.to_owned()).collect()),
@@ -185,7 +192,7 @@ mod tests {
     /// Each `cmd("X")` of this room.
     #[test]
     fn every_command_that_is_sent_is_asked_for() {
-        let known: BTreeSet<&str> = [BESIDE, FUNCTIONS, PLAIN, TO_SEE]
+        let known: BTreeSet<&str> = [BESIDE, FUNCTIONS, PLAIN, TO_SEE, REPLICATED]
             .iter()
             .flat_map(|list| list.iter().map(|words| words[0]))
             .collect();
@@ -193,6 +200,8 @@ mod tests {
             include_str!("registry.rs"),
             include_str!("conn.rs"),
             include_str!("checkup.rs"),
+            include_str!("confirm.rs"),
+            include_str!("keyring.rs"),
         ] {
             for sent in text.split("cmd(\"").skip(1) {
                 let name = sent.split('"').next().unwrap_or_default();

@@ -173,21 +173,22 @@ impl Conn {
     /// # Errors
     /// As [`StoreError`] says.
     pub async fn take_due_hints(&mut self, limit: usize) -> Result<Vec<QueueName>, StoreError> {
-        let (seconds, micros): (u64, u64) = self.command(&cmd("TIME")).await?;
-        let now = seconds * 1000 + micros / 1000;
-        let due: Vec<String> = self
+        let first: Vec<(String, u64)> = self
             .command(
-                cmd("ZRANGEBYSCORE")
+                cmd("ZRANGE")
                     .arg(keys::HINTS)
-                    .arg("-inf")
-                    .arg(now)
-                    .arg("LIMIT")
                     .arg(0)
-                    .arg(limit),
+                    .arg(limit.saturating_sub(1))
+                    .arg("WITHSCORES"),
             )
             .await?;
         let mut taken = Vec::new();
-        for name in due {
+        if first.is_empty() {
+            return Ok(taken);
+        }
+        let (seconds, micros): (u64, u64) = self.command(&cmd("TIME")).await?;
+        let now = seconds * 1000 + micros / 1000;
+        for (name, _) in first.into_iter().take_while(|(_, at)| *at <= now) {
             // Before the sweep: what is noted from now on was written after it read.
             let removed: u64 = self.command(cmd("ZREM").arg(keys::HINTS).arg(&name)).await?;
             if let Ok(queue) = QueueName::parse(&name)

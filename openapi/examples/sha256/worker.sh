@@ -8,7 +8,7 @@ post() { curl -sS --retry 60 --retry-delay 1 --retry-all-errors "$url$1" -d "$2"
 while true; do
   task=$(post "/v1/queues/$queue/lease" '{"worker": "bash"}' | jq -c '.tasks[0] // empty')
   [ -n "$task" ] || continue # nothing came within 20 seconds
-  read -r id grant lease < <(jq -r '"\(.id) \(.grant) \(.lease_id)"' <<<"$task")
+  read -r id grant lease < <(jq -r '"\(.id) \(.grant) \(.lease_id)"' <<<"$task") || continue
   echo "$id $grant"
   if digest=$(sha256sum <"$(jq -r .payload <<<"$task")"); then
     post "/v1/leases/$lease/ack" "{\"result\": \"${digest%% *}\"}" >/dev/null

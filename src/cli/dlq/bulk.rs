@@ -1,13 +1,12 @@
 //! Work on many dead letters: call after call, by cursors, to the end.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::which::Filter;
+use crate::cli::bulk::{Confirm, Progress};
 use crate::cli::client::{self, Api, CallError};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Done, output};
@@ -32,6 +31,13 @@ impl Deed {
         }
     }
 
+    const fn doing(self) -> &'static str {
+        match self {
+            Self::Replay => "replaying",
+            Self::Purge => "purging",
+        }
+    }
+
     const fn done(self) -> &'static str {
         match self {
             Self::Replay => "replayed",
@@ -49,7 +55,7 @@ pub(super) struct Work<'a> {
     pub(super) body: Body<'a>,
     /// In all calls together.
     pub(super) limit: Option<u64>,
-    pub(super) yes: bool,
+    pub(super) confirm: Confirm,
     pub(super) json: bool,
 }
 
@@ -106,68 +112,44 @@ struct Totals {
 
 impl Work<'_> {
     pub(super) async fn run(mut self) -> Done {
-        let asks = !self.body.dry_run && !self.yes;
-        if asks && !std::io::stdin().is_terminal() {
-            let verb = self.deed.verb();
-            return Err(
-                Failure::usage(format!("{verb} of many dead letters wants to be confirmed"))
-                    .hint("--dry-run to count them, --yes to go on"),
-            );
+        if self.confirm.dry_run {
+            let matched = self.walk(true, Progress::of("counting", None)).await?.matched;
+            output::note(&format!("{matched} would be {}", self.deed.done()));
+            return Ok(Exit::Ok);
         }
         let mut counted = None;
-        if asks {
+        if self.confirm.asks() {
             self.body.dry_run = true;
-            let count = self.walk(None, false).await?.matched;
+            let count = self.walk(false, Progress::of("counting", None)).await?.matched;
             self.body.dry_run = false;
-            if count == 0 || !self.confirmed(count)? {
+            if count == 0 {
                 output::note(&format!("nothing was {}", self.deed.done()));
                 return Ok(Exit::Ok);
             }
+            let verb = match self.deed {
+                Deed::Replay => "Replay",
+                Deed::Purge => "Purge",
+            };
+            let question = format!("{verb} {count} dead letters of {}?", self.queue);
+            self.confirm.ask(&question)?;
             counted = Some(count);
         }
-        let totals = self.walk(counted, true).await?;
-        if self.body.dry_run {
-            output::note(&format!("{} would be {}", totals.matched, self.deed.done()));
-        } else {
-            output::note(&self.told(&totals));
-        }
+        let progress = Progress::of(self.deed.doing(), counted);
+        let totals = self.walk(true, progress).await?;
+        output::note(&self.told(&totals));
         // Who purges wants them gone, and gone they are, whoever it was.
         let partly = self.deed == Deed::Replay && totals.skipped > 0;
         Ok(if partly { Exit::Partial } else { Exit::Ok })
     }
 
-    fn confirmed(&self, count: u64) -> Result<bool, Failure> {
-        let (verb, queue) = (self.deed.verb(), self.queue);
-        let lost = |error| Failure::new(Exit::Error, format!("the terminal cannot be read: {error}"));
-        let _ = write!(
-            std::io::stderr(),
-            "{verb} {count} dead letters of {queue}? [y/N] "
-        );
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map_err(lost)?;
-        Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
-    }
-
-    /// To the end, or to the limit. `of`: how many there were when they were counted.
-    async fn walk(&mut self, of: Option<u64>, tell: bool) -> Result<Totals, Failure> {
+    /// To the end, or to the limit.
+    async fn walk(&mut self, tell: bool, progress: Progress) -> Result<Totals, Failure> {
         let mut totals = Totals::default();
-        let (bar, template) = match of {
-            Some(count) => (
-                ProgressBar::new(count),
-                "{bar:40} {human_pos} of {human_len}, {elapsed}",
-            ),
-            None => (
-                ProgressBar::new_spinner(),
-                "{spinner} {human_pos} dead letters, {elapsed}",
-            ),
-        };
-        let style = ProgressStyle::with_template(template).expect("the templates are constants that parse");
-        bar.set_style(style);
         let outcome = tokio::select! {
-            outcome = self.calls(tell, &mut totals, &bar) => outcome,
+            outcome = self.calls(tell, &mut totals, &progress) => outcome,
             _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
         };
-        bar.finish_and_clear();
+        drop(progress);
         match outcome {
             Ok(()) => Ok(totals),
             Err(failure) if totals.done > 0 => {
@@ -178,7 +160,7 @@ impl Work<'_> {
         }
     }
 
-    async fn calls(&mut self, tell: bool, totals: &mut Totals, bar: &ProgressBar) -> Result<(), Failure> {
+    async fn calls(&mut self, tell: bool, totals: &mut Totals, progress: &Progress) -> Result<(), Failure> {
         self.body.cursor = None;
         loop {
             let left = self.limit.map(|limit| limit.saturating_sub(totals.matched));
@@ -194,7 +176,7 @@ impl Work<'_> {
             totals.matched += answer.matched;
             totals.done += answer.replayed;
             totals.skipped += answer.skipped;
-            bar.set_position(totals.matched);
+            progress.at(totals.matched);
             self.body.cursor = answer.next_cursor;
             if self.body.cursor.is_none() {
                 return Ok(());

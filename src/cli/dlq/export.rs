@@ -6,7 +6,7 @@ use super::which::Which;
 use crate::cli::client::PATIENCE;
 use crate::cli::connect::Connect;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{Done, input, output};
+use crate::cli::{Done, input, output, query};
 use crate::config::Env;
 use crate::domain::QueueName;
 
@@ -27,9 +27,10 @@ pub(super) struct Export {
 impl Export {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
-        let query = self.which.query().replacen('&', "?", 1);
-        let path = format!("/v1/queues/{}/dlq/export{query}", self.queue);
-        let mut body = api.stream(&path).await?;
+        let filters = self.which.parameters();
+        let filters = filters.each_ref().map(|(name, value)| (*name, value.as_deref()));
+        let path = format!("/v1/queues/{}/dlq/export", self.queue);
+        let mut body = api.stream(&query::path(&path, &filters)).await?;
         let mut lines = 0;
         // What follows the last line break: only whole lines are printed, so what is printed can be enqueued.
         let mut rest = Vec::new();

@@ -5,8 +5,7 @@ use serde::Deserialize;
 use super::which::Which;
 use crate::cli::connect::Connect;
 use crate::cli::exit::Exit;
-use crate::cli::paging::escaped;
-use crate::cli::{Done, client, input, output};
+use crate::cli::{Done, client, input, output, query};
 use crate::config::Env;
 use crate::domain::QueueName;
 use crate::domain::limits::PAGE_MAX;
@@ -63,16 +62,15 @@ impl Peek {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
         let mut rows = Vec::new();
-        let (mut left, mut cursor) = (self.limit, String::new());
-        let mut more = false;
+        let (mut left, mut cursor) = (self.limit, None);
+        let path = format!("/v1/queues/{}/dlq", self.queue);
+        let filters = self.which.parameters();
         while left > 0 {
-            let limit = left.min(PAGE_MAX);
-            let path = format!(
-                "/v1/queues/{}/dlq?limit={limit}{}{cursor}",
-                self.queue,
-                self.which.query()
-            );
-            let answer = api.get(&path).await?;
+            let limit = left.min(PAGE_MAX).to_string();
+            let filters = filters.iter().map(|(name, value)| (*name, value.as_deref()));
+            let page = [("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())];
+            let parameters: Vec<_> = filters.chain(page).collect();
+            let answer = api.get(&query::path(&path, &parameters)).await?;
             let page: Page = client::decode(&answer)?;
             left -= page.items.len().min(left);
             if self.json {
@@ -80,15 +78,14 @@ impl Peek {
             } else {
                 rows.extend(page.items.into_iter().map(row));
             }
-            more = page.next_cursor.is_some();
-            match page.next_cursor {
-                Some(next) => cursor = format!("&cursor={}", escaped(&next)),
-                None => break,
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
             }
         }
         if !self.json {
             output::table(&HEADER, rows)?;
-            if more {
+            if cursor.is_some() {
                 output::note("there are more: --limit shows them, and filters narrow them down");
             }
         }

@@ -1,7 +1,8 @@
 //! `leaseq dlq purge`.
 
 use super::bulk::{Body, Deed, Work};
-use super::which::{Which, task_id};
+use super::which::Which;
+use crate::cli::bulk::Confirm;
 use crate::cli::connect::Connect;
 use crate::cli::exit::Exit;
 use crate::cli::{Done, input, output};
@@ -16,19 +17,15 @@ pub(super) struct Purge {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
     /// One dead letter; all that match unless given
-    #[arg(value_parser = task_id, conflicts_with_all = [
+    #[arg(value_parser = input::task_id, conflicts_with_all = [
         "limit", "dry_run", "name", "group", "reason", "error_type", "error", "died_after", "died_before",
     ])]
     id: Option<String>,
     /// How many at most
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Count, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
     /// Print the API's answers as they are, one per call and line
     #[arg(long)]
     json: bool,
@@ -58,12 +55,12 @@ impl Purge {
             deed: Deed::Purge,
             body: Body {
                 filter,
-                dry_run: self.dry_run,
+                dry_run: self.confirm.dry_run,
                 confirm: everything.then_some(self.queue.as_str()),
                 ..Body::default()
             },
             limit: self.limit,
-            yes: self.yes,
+            confirm: self.confirm,
             json: self.json,
         };
         work.run().await

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::bulk::{Body, Deed, Options, Work};
-use super::which::{Which, task_id};
+use super::which::Which;
+use crate::cli::bulk::Confirm;
 use crate::cli::connect::Connect;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Done, client, duration, input, output};
@@ -21,7 +22,7 @@ pub(super) struct Replay {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
     /// One dead letter; all that match unless given
-    #[arg(value_parser = task_id, conflicts_with_all = [
+    #[arg(value_parser = input::task_id, conflicts_with_all = [
         "limit", "rate", "dry_run", "name", "group", "reason", "error_type", "error", "died_after", "died_before",
     ])]
     id: Option<String>,
@@ -43,12 +44,8 @@ pub(super) struct Replay {
     /// How many at most
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Count, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
     /// Print the API's answers as they are, one per call and line
     #[arg(long)]
     json: bool,
@@ -90,13 +87,13 @@ impl Replay {
                 deed: Deed::Replay,
                 body: Body {
                     filter: self.which.filter(),
-                    dry_run: self.dry_run,
+                    dry_run: self.confirm.dry_run,
                     rate_per_second: self.rate,
                     replay: options,
                     ..Body::default()
                 },
                 limit: self.limit,
-                yes: self.yes,
+                confirm: self.confirm,
                 json: self.json,
             };
             return work.run().await;

@@ -3,7 +3,6 @@
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-use super::which::task_id;
 use crate::cli::connect::Connect;
 use crate::cli::exit::Exit;
 use crate::cli::{Done, client, input, output};
@@ -15,7 +14,7 @@ use crate::domain::QueueName;
 pub(super) struct Show {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    #[arg(value_parser = task_id)]
+    #[arg(value_parser = input::task_id)]
     id: String,
     /// Print the API's answer as it is
     #[arg(long)]

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::cli::paging::escaped;
 use crate::domain::Millis;
 use crate::domain::task::DeadReason;
 
@@ -62,13 +61,16 @@ impl Which {
             died_after: self.died_after,
             died_before: self.died_before,
         };
-        (!self.query().is_empty()).then_some(filter)
+        self.parameters()
+            .iter()
+            .any(|(_, value)| value.is_some())
+            .then_some(filter)
     }
 
-    /// The filter as a query: `&name=value` for each.
-    pub(super) fn query(&self) -> String {
+    /// The filter as parameters of a query, `None` for what was not given.
+    pub(super) fn parameters(&self) -> [(&'static str, Option<String>); 7] {
         let instant = |at: Option<Millis>| at.map(|at| at.to_string());
-        let given = [
+        [
             ("name", self.name.clone()),
             ("group", self.group.clone()),
             ("reason", self.reason.map(str::to_owned)),
@@ -76,11 +78,7 @@ impl Which {
             ("error", self.error.clone()),
             ("died_after", instant(self.died_after)),
             ("died_before", instant(self.died_before)),
-        ];
-        let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        given
-            .map(|(name, value)| format!("&{name}={}", escaped(&value)))
-            .collect()
+        ]
     }
 }
 
@@ -89,11 +87,4 @@ fn reason(text: &str) -> Result<&'static str, String> {
     DeadReason::parse(text)
         .map(DeadReason::word)
         .ok_or_else(|| format!("must be one of {}", words.join(", ")))
-}
-
-/// For clap: text that can stand in a path as it is, which every task id can.
-pub(super) fn task_id(text: &str) -> Result<String, String> {
-    crate::domain::TaskId::parse(text)
-        .map(|id| id.to_string())
-        .map_err(|error| error.to_string())
 }

@@ -90,7 +90,7 @@ impl Purge {
             return Ok(Exit::Ok);
         }
         self.confirm.ask(&format!("Purge {what} of {}?", self.queue))?;
-        let progress = Progress::of("purging", counted);
+        let progress = Progress::of("purging", Some(counted));
         let (mut purged, mut cancel_requested, mut cursor) = (0, 0, None);
         loop {
             let body = Body {

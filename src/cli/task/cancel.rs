@@ -99,7 +99,7 @@ impl Cancel {
             self.confirm
                 .ask(&format!("Cancel {} tasks of {}?", counted.matched, self.queue))?;
         }
-        let progress = Progress::of("cancelling", counted.matched);
+        let progress = Progress::of("cancelling", Some(counted.matched));
         let sum = self.pages(&api, false, Some(&progress)).await?;
         drop(progress);
         if !self.json {

@@ -20,11 +20,11 @@ use crate::domain::task::TaskView;
 use crate::domain::{Group, QueueName, TaskName};
 use crate::engine::{DeadOrder, Engine, Failure, Page};
 use crate::http::Api;
-use crate::http::field::shape;
+use crate::http::field::query_shape;
 use crate::http::openapi::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::{QueryFields, query_parameters};
+use crate::http::query::QueryFields;
 use crate::http::wire::Seconds;
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -32,17 +32,9 @@ const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 /// finds a task that is refused.
 const BROKEN_OFF: &[u8] = b"{\"export_broken_off\":";
 
-shape! {
+query_shape! {
     /// Which dead letters to export.
     ExportQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE
-}
-
-impl utoipa::IntoParams for ExportQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 problem_set! { ExportProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }

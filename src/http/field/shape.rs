@@ -33,6 +33,22 @@ macro_rules! shape {
 }
 pub(in crate::http) use shape;
 
+/// Names a shape that stands in query strings: `query_shape! { /// What it chooses. TasksQuery: STATE, LIMIT }`.
+macro_rules! query_shape {
+    ($(#[doc = $doc:literal])+ $name:ident: $($field:path),* $(,)?) => {
+        $crate::http::field::shape! { $(#[doc = $doc])+ $name: $($field),* }
+
+        impl utoipa::IntoParams for $name {
+            fn into_params(
+                _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+            ) -> Vec<utoipa::openapi::path::Parameter> {
+                $crate::http::query::query_parameters(Self::SHAPE)
+            }
+        }
+    };
+}
+pub(in crate::http) use query_shape;
+
 /// The JSON schema of a shape. Optional fields admit null; other fields are refused.
 pub(in crate::http) fn object_schema(shape: &Shape, about: &str) -> RefOr<Schema> {
     let mut object = ObjectBuilder::new()

@@ -10,11 +10,11 @@ use utoipa::ToSchema;
 use crate::domain::QueueName;
 use crate::engine::Deleted;
 use crate::http::Api;
-use crate::http::field::{Field, Parsed, sentence, shape};
+use crate::http::field::{Field, Parsed, query_shape, sentence};
 use crate::http::openapi::{ALWAYS, QUERY, WRITE, problem_set};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::{QueryFields, query_parameters};
+use crate::http::query::QueryFields;
 use crate::http::wire;
 
 const CONFIRM: Field<Parsed<QueueName>> = Field::new(
@@ -26,17 +26,9 @@ const CONFIRM: Field<Parsed<QueueName>> = Field::new(
     "The queue's name, to delete it though it has tasks.",
 );
 
-shape! {
+query_shape! {
     /// Whether its tasks may go, too.
     DeleteQuery: CONFIRM
-}
-
-impl utoipa::IntoParams for DeleteQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 /// The queue is gone.

@@ -13,10 +13,10 @@ use crate::domain::Millis;
 use crate::domain::pulse::{Chart, Point};
 use crate::engine::History;
 use crate::http::Api;
-use crate::http::field::{Field, Parsed, shape};
+use crate::http::field::{Field, Parsed, query_shape};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::{QueryFields, query_parameters};
+use crate::http::query::QueryFields;
 use crate::http::wire::{self, Seconds};
 
 const RANGE_RULE: &str = "must be whole steps: from 10s to 1h with step=10s, from 5m to 48h with step=5m";
@@ -52,17 +52,9 @@ const STEP: Field<Parsed<Chart>> = Field::new(
     "Seconds or minutes per point; by default the finest that there is for the range.",
 );
 
-shape! {
+query_shape! {
     /// Which stretch of time.
     HistoryQuery: RANGE, STEP
-}
-
-impl utoipa::IntoParams for HistoryQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 /// `90s`, `15m`, `48h`.

@@ -156,7 +156,8 @@ impl Raw {
     }
 
     fn read_lanes(&mut self, redis: &Redis, root: &str, all: &[String], keys: &QueueKeys) {
-        for key in all.iter().filter(|key| !keys.all().contains(key)) {
+        let named = keys.all();
+        for key in all.iter().filter(|key| !named.contains(key)) {
             let Some((role, of)) = key[root.len()..].split_once(':') else {
                 self.strangers.push(key.clone());
                 continue;

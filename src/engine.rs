@@ -1,7 +1,6 @@
 //! What this process remembers: requests on their way, waiting leases, timers. Nothing that a crash may not lose.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ mod command;
 mod committer;
 mod cursor;
 mod dead;
+mod dead_groups;
 mod delete;
 mod durability;
 mod enqueue;
@@ -24,6 +24,8 @@ mod events;
 mod explain;
 mod failure;
 mod flush;
+mod follow;
+mod followers;
 mod granted;
 mod housekeeper;
 mod lease;
@@ -42,7 +44,8 @@ mod waitlist;
 mod wake;
 
 pub use bulk::{CancelFilter, Progress};
-pub use dead::{Bulk, DeadOrder, Handled, NotBegun, Pace};
+pub use dead::{Bulk, DeadOrder, Handled, NotBegun, NotReplayed, Pace};
+pub use enqueue::EnqueueOutcome;
 pub use events::{Heard, Watcher};
 pub use failure::Failure;
 pub use granted::Granted;
@@ -57,6 +60,7 @@ use self::command::Command;
 use self::committer::Committer;
 use self::durability::Durability;
 use self::events::Hub;
+use self::follow::{Attendant, Follow};
 use self::pulse::{LastBeat, Pulse};
 use self::routes::Routes;
 use self::waiting::Waiting;
@@ -119,12 +123,14 @@ struct Inner {
     settings: Arc<EngineSettings>,
     routes: Routes,
     waiting: Waiting,
+    follow: mpsc::Sender<Follow>,
+    following: Waiting,
     durability: Arc<Durability>,
     /// Queues that are being audited through this process.
     verifying: Mutex<HashSet<QueueName>>,
     last_beat: LastBeat,
     events: Arc<Hub>,
-    draining: AtomicBool,
+    draining: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -152,6 +158,8 @@ pub struct QueueStats {
     pub replayed_total: u64,
     pub duplicates_total: u64,
     pub leases_expired_total: u64,
+    /// Marks of requests with an `Idempotency-Key` that had to go before their time.
+    pub idempotency_dropped_total: u64,
 }
 
 /// What a queue is like and what it does; the rates are as of the last second.
@@ -243,17 +251,29 @@ impl Engine {
         tasks.spawn(housekeeper.run());
         let last_beat = LastBeat::default();
         tasks.spawn(Pulse::new(&store, routes.clone(), &settings.replica, &last_beat).run());
-        let events = Arc::<Hub>::default();
+        let draining = CancellationToken::new();
+        let events = Arc::new(Hub::new(draining.clone()));
         tasks.spawn(events.clone().listen(store.clone(), stop.clone()));
         let durability = Arc::new(Durability::new(settings.durability, settings.metrics.clone()));
         if settings.durability_is_watched && settings.durability == Level::Fsync {
             tasks.spawn(durability.clone().watch(store.clone(), stop.clone()));
         }
+        let (follow, follows) = mpsc::channel(COMMANDS_MAX);
+        let attendant = Attendant {
+            store: store.clone(),
+            conn: store.conn(),
+            commands: follows,
+            metrics: settings.metrics.clone(),
+            routes: routes.clone(),
+            stop: stop.clone(),
+        };
+        tasks.spawn(attendant.run());
         let (hears, heard) = oneshot::channel();
         tasks.spawn(wake::listen(
             store.clone(),
             settings.replica.clone(),
             routes.clone(),
+            follow.clone(),
             hears,
             stop.clone(),
         ));
@@ -263,13 +283,14 @@ impl Engine {
                 "no wake-ups from other replicas for now: tasks that they accept are found within a second"
             );
         }
-        let draining = AtomicBool::new(false);
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
                 settings,
                 routes,
                 waiting,
+                follow,
+                following: Waiting::default(),
                 durability,
                 verifying: Mutex::default(),
                 last_beat,
@@ -297,7 +318,7 @@ impl Engine {
     pub async fn health(&self) -> Health {
         Health {
             store: self.store().probe().await.map_err(|error| error.to_string()),
-            draining: self.inner.draining.load(Ordering::Relaxed),
+            draining: self.is_draining(),
             durability: self.durability(),
         }
     }
@@ -330,10 +351,13 @@ impl Engine {
         self.inner.waiting.calls()
     }
 
-    /// Answers waiting leases (empty) and lets none wait any more; everything else goes on. Idempotent.
+    fn is_draining(&self) -> bool {
+        self.inner.draining.is_cancelled()
+    }
+
+    /// Answers waiting leases (empty) and reads that wait, and lets none wait any more; everything else goes on. Idempotent.
     pub async fn drain(&self) {
-        self.inner.draining.store(true, Ordering::Relaxed);
-        self.inner.events.over.cancel();
+        self.inner.draining.cancel();
         for home in self.inner.routes.all() {
             let _ = home.send(Command::Drain).await;
         }

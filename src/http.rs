@@ -34,6 +34,7 @@ mod producer;
 mod query;
 mod queues;
 mod request_id;
+mod retry;
 mod samples;
 pub mod server;
 mod service;
@@ -142,6 +143,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues::stats::stats))
         .routes(routes!(queues::history::history))
         .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::groups::groups))
         .routes(routes!(dead_letters::dead_letter, dead_letters::purge_one))
         .routes(routes!(dead_letters::export::export))
         .routes(routes!(dead_letters::replay_one))

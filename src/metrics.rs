@@ -65,6 +65,8 @@ pub struct Metrics {
     pub store: Store,
     /// Lease calls that are waiting for a task; set when the metrics are read.
     pub lease_waiters: IntGauge,
+    /// Reads that are waiting for the end of a task; set when the metrics are read.
+    pub task_waiters: IntGauge,
     /// 1 while Redis is not seen to keep the durability level of the settings.
     pub durability_degraded: IntGauge,
     queues: Queues,
@@ -126,6 +128,7 @@ impl Metrics {
             http: Http::new(&new),
             store: Store::new(&new),
             lease_waiters: new.gauge("leaseq_lease_waiters", "Lease calls waiting for a task"),
+            task_waiters: new.gauge("leaseq_task_waiters", "Reads waiting for the end of a task"),
             durability_degraded: new.gauge(
                 "leaseq_durability_degraded",
                 "1 while Redis is not seen to sync every write though durability fsync is set; answers name memory then",
@@ -345,7 +348,7 @@ mod tests {
             );
         }
         metrics.set_facts(Vec::new());
-        assert!(!metrics.text().contains("leaseq_queue_"));
+        assert!(!metrics.text().contains("queue=\"q\""));
     }
 
     #[test]

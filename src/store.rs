@@ -11,6 +11,7 @@ pub mod error;
 mod keyring;
 pub mod keys;
 pub mod latency;
+mod literals;
 pub mod ops;
 mod permissions;
 pub mod record;

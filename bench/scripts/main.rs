@@ -227,6 +227,7 @@ impl Hand {
             config: &config,
             replica: REPLICA,
             again: false,
+            all_or_none: false,
             tasks: &tasks,
         };
         match self.call(&op).await? {

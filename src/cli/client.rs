@@ -29,6 +29,7 @@ const ANSWER_BYTES_MAX: usize = 32 << 20;
 pub(super) struct Api {
     base: String,
     key: Option<HeaderValue>,
+    idempotency_key: Option<HeaderValue>,
     http: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -80,12 +81,26 @@ impl Api {
         Ok(Self {
             base: url.trim_end_matches('/').to_owned(),
             key,
+            idempotency_key: None,
             http: Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 // Below the 30 s after which the service closes an idle connection, so that a request
                 // does not meet a connection that is just being closed.
                 .pool_idle_timeout(Duration::from_secs(20))
                 .build(connector),
+        })
+    }
+
+    /// For one request that may be sent again: the service does it once.
+    ///
+    /// # Errors
+    /// For a key that cannot stand in a header.
+    pub(super) fn repeatable(&self, idempotency_key: &str) -> Result<Self, Failure> {
+        let value = HeaderValue::try_from(idempotency_key)
+            .map_err(|_| Failure::usage("the idempotency key must be one line of printable ASCII"))?;
+        Ok(Self {
+            idempotency_key: Some(value),
+            ..self.clone()
         })
     }
 
@@ -161,6 +176,9 @@ impl Api {
             .header(USER_AGENT, concat!("leaseq/", env!("CARGO_PKG_VERSION")));
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, key);
+        }
+        if let Some(key) = &self.idempotency_key {
+            request = request.header("idempotency-key", key);
         }
         let body = match body {
             Some((content_type, bytes)) => {

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod export;
+mod groups;
 mod peek;
 mod purge;
 mod replay;
@@ -28,6 +29,7 @@ enum Verb {
     Replay(replay::Replay),
     Purge(purge::Purge),
     Export(export::Export),
+    Groups(groups::Groups),
 }
 
 impl Dlq {
@@ -38,6 +40,7 @@ impl Dlq {
             Verb::Replay(verb) => verb.run(env).await,
             Verb::Purge(verb) => verb.run(env).await,
             Verb::Export(verb) => verb.run(env).await,
+            Verb::Groups(verb) => verb.run(env).await,
         }
     }
 }

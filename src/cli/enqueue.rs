@@ -1,5 +1,6 @@
 //! `leaseq enqueue`.
 
+mod retry;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -42,12 +43,38 @@ pub(super) struct Enqueue {
     /// How long a worker's lease lasts; the queue decides by default
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
+    /// Make the task only if no other of the queue holds this key
+    #[arg(long, value_name = "KEY")]
+    unique_key: Option<String>,
+    /// How long it holds the key, with --unique-scope ttl; 1h by default
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "unique_key")]
+    unique_ttl: Option<Duration>,
+    /// Until when it holds the key: "ttl" (default), "until_leased" or "until_finished"
+    #[arg(long, value_name = "SCOPE", value_parser = ["ttl", "until_leased", "until_finished"],
+        hide_possible_values = true, requires = "unique_key")]
+    unique_scope: Option<String>,
+    /// Where another task holds the key: "return" it (default), "reject" this one, "replace" its payload and options
+    #[arg(long, value_name = "WHAT", value_parser = ["return", "reject", "replace"],
+        hide_possible_values = true, requires = "unique_key")]
+    on_duplicate: Option<String>,
+    /// The request's own name: sent again with it, nothing is made twice. With --ndjson each batch adds its number
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    #[command(flatten)]
+    retry: retry::Retry,
+    /// Become a dead letter if it still waits after this long
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "expires_at")]
+    expires_in: Option<Duration>,
+    /// Become a dead letter if it still waits at this time, such as 2027-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
+    expires_at: Option<Millis>,
     /// Header to go with the task; may be repeated
     #[arg(long = "header", value_name = "KEY=VALUE", value_parser = input::header)]
     headers: Vec<(String, String)>,
     /// Read one task object per line, with the fields of the API, and send them in batches
     #[arg(long, conflicts_with_all = [
-        "name", "priority", "delay", "run_at", "group", "max_attempts", "lease", "headers",
+        "name", "priority", "delay", "run_at", "group", "max_attempts", "lease", "Retry", "expires_in", "expires_at",
+        "unique_key", "headers",
     ])]
     ndjson: bool,
     /// Print the API's answer as it is; with --ndjson one per batch
@@ -75,8 +102,27 @@ struct Body<'a> {
     max_attempts: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<retry::Body>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique: Option<Unique<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Serialize)]
+struct Unique<'a> {
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_duplicate: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +133,9 @@ struct Enqueued {
     run_at: Option<String>,
     #[serde(default)]
     duplicate: bool,
+    #[serde(default)]
+    replaced: bool,
+    result: Option<Box<RawValue>>,
 }
 
 impl Enqueue {
@@ -94,8 +143,13 @@ impl Enqueue {
         let api = self.connect.api(env)?;
         if self.ndjson {
             let from = self.payload.as_deref().unwrap_or("-");
-            return stream::run(&api, &self.queue, from, self.json).await;
+            let key = self.idempotency_key.as_deref();
+            return stream::run(&api, &self.queue, from, key, self.json).await;
         }
+        let api = match &self.idempotency_key {
+            Some(key) => api.repeatable(key)?,
+            None => api,
+        };
         let payload = match &self.payload {
             Some(argument) => Some(input::json(argument, "payload")?),
             None => None,
@@ -109,6 +163,15 @@ impl Enqueue {
             run_at: self.run_at,
             max_attempts: self.max_attempts,
             lease_seconds: self.lease.map(|lease| lease.as_secs_f64()),
+            retry: self.retry.body(),
+            expires_in_seconds: self.expires_in.map(|after| after.as_secs_f64()),
+            expires_at: self.expires_at,
+            unique: self.unique_key.as_deref().map(|key| Unique {
+                key,
+                ttl_seconds: self.unique_ttl.map(|ttl| ttl.as_secs_f64()),
+                scope: self.unique_scope.as_deref(),
+                on_duplicate: self.on_duplicate.as_deref(),
+            }),
             headers: self
                 .headers
                 .iter()
@@ -133,7 +196,10 @@ fn show(task: Enqueued) -> Result<(), super::exit::Failure> {
         fields.push(("run_at", run_at));
     }
     if task.duplicate {
-        fields.push(("duplicate", "yes".into()));
+        fields.push(("duplicate", if task.replaced { "replaced" } else { "yes" }.into()));
+    }
+    if let Some(result) = task.result {
+        fields.push(("result", result.get().to_owned()));
     }
     output::fields(&fields)
 }

@@ -25,12 +25,14 @@ pub enum Kind {
     Unreadable,
     /// What is kept of finished tasks disagrees with itself (I25).
     Finished,
+    /// A dead letter that is counted otherwise than it is, or not at all (I14).
+    DeadLetter,
     /// Counters and sizes of indexes do not add up (I3).
     Counters,
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Lost,
         Self::TwoStates,
         Self::NoRecord,
@@ -41,6 +43,7 @@ impl Kind {
         Self::History,
         Self::Unreadable,
         Self::Finished,
+        Self::DeadLetter,
         Self::Counters,
     ];
 
@@ -56,6 +59,7 @@ impl Kind {
             Self::History => "history",
             Self::Unreadable => "unreadable",
             Self::Finished => "finished",
+            Self::DeadLetter => "dead_letter",
             Self::Counters => "counters",
         }
     }

@@ -21,6 +21,8 @@ pub struct Lease {
     pub age_ms: u64,
     /// Bytes of the task's record and payload, for the retention's accounting.
     pub size: u32,
+    /// The task holds a unique key until it is finished: only then does an ack look for one.
+    pub holds_key: bool,
 }
 
 /// The deployment's key, kept in Redis so that every replica knows every lease. Debug hides it.
@@ -50,7 +52,7 @@ impl std::fmt::Debug for LeaseKey {
 
 const FORMAT: u8 = 1;
 const MAC_BYTES: usize = 16;
-const FIXED_BYTES: usize = 1 + 1 + TaskId::BYTES + 4 + 6 + 2 + 6 + 4;
+const FIXED_BYTES: usize = 1 + 1 + TaskId::BYTES + 4 + 6 + 2 + 6 + 4 + 1;
 
 impl LeaseKey {
     pub const BYTES: usize = 32;
@@ -87,6 +89,7 @@ impl LeaseKey {
         out.extend_from_slice(&lease.nonce.to_be_bytes());
         out.extend_from_slice(&lease.age_ms.to_be_bytes()[2..]);
         out.extend_from_slice(&lease.size.to_be_bytes());
+        out.push(u8::from(lease.holds_key));
         let mac = self.mac.clone().chain_update(&out).finalize().into_bytes();
         out.extend_from_slice(&mac[..MAC_BYTES]);
         BASE64URL_NOPAD.encode(&out)
@@ -125,6 +128,7 @@ fn read(facts: &[u8]) -> Option<Lease> {
         nonce: u16::try_from(number(24, 2)).ok()?,
         age_ms: number(26, 6),
         size: u32::try_from(number(32, 4)).ok()?,
+        holds_key: number(36, 1) == 1,
     })
 }
 
@@ -141,6 +145,7 @@ mod tests {
             nonce: 2047,
             age_ms: 12,
             size: 230,
+            holds_key: true,
         }
     }
 

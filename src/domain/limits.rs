@@ -36,6 +36,10 @@ pub const LEASE_MS_MIN: u64 = 1_000;
 pub const LEASE_MS_MAX: u64 = 12 * 3600 * 1000;
 /// Milliseconds a task may be scheduled ahead.
 pub const DELAY_MS_MAX: u64 = 365 * 86_400 * 1000;
+/// Milliseconds after its acceptance that a task may expire.
+pub const EXPIRES_MS_MAX: u64 = DELAY_MS_MAX;
+/// Highest `factor` of a retry policy; 1 is the lowest.
+pub const RETRY_FACTOR_MAX: u32 = 100;
 /// Milliseconds that `release {retry_after}` may ask for.
 pub const RETRY_AFTER_MS_MAX: u64 = 86_400 * 1000;
 
@@ -46,6 +50,12 @@ pub const ATTEMPTS_MAX: u16 = 1000;
 /// Headers of a task and bytes of one name plus value.
 pub const HEADERS_MAX: usize = 16;
 pub const HEADER_BYTES_MAX: usize = 1 << 10;
+/// Bytes of a `unique` key and of an `Idempotency-Key`.
+pub const UNIQUE_KEY_BYTES_MAX: usize = 255;
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Milliseconds that a `unique` key may be held.
+pub const UNIQUE_TTL_MS_MIN: u64 = 1_000;
+pub const UNIQUE_TTL_MS_MAX: u64 = DELAY_MS_MAX;
 /// Bytes of a worker's name and of a lease call's `request_id`.
 pub const WORKER_BYTES_MAX: usize = 128;
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -58,6 +68,14 @@ pub const PROGRESS_BYTES_MAX: usize = 8 << 10;
 /// Failed attempts kept with a task, and their bytes.
 pub const HISTORY_ATTEMPTS_MAX: usize = 50;
 pub const HISTORY_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a masked message that tell dead letters apart by their error.
+pub const FINGERPRINT_MESSAGE_BYTES_MAX: usize = 512;
+/// Groups of dead letters by error fingerprint; what comes on top is counted as `other`.
+pub const DEAD_GROUPS_MAX: usize = 1000;
+/// Tasks of a queue whose end somebody waits for, and such waits in one process.
+pub const FOLLOWED_MAX: usize = 10_000;
+pub const FOLLOWERS_MAX: usize = 16_384;
 
 /// Items of a page: default and most.
 pub const PAGE_DEFAULT: usize = 20;

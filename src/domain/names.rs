@@ -1,7 +1,9 @@
-//! Queue names, task names and groups: parsed once at the edge, trusted afterwards.
+//! Queue names, task names, groups and unique keys: parsed once at the edge, trusted afterwards.
 
 use std::fmt;
 use std::sync::Arc;
+
+use super::limits::UNIQUE_KEY_BYTES_MAX;
 
 /// Why a name was refused; the text says what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +12,11 @@ pub enum BadName {
     Name,
     #[error("must be 1 to 128 bytes of UTF-8 without control characters")]
     Group,
+    #[error(
+        "must be 1 to {} bytes of UTF-8 without control characters",
+        UNIQUE_KEY_BYTES_MAX
+    )]
+    UniqueKey,
 }
 
 /// `[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}`, as a regular expression for OpenAPI.
@@ -70,6 +77,12 @@ text_type!(
     Group,
     |text: &str| (1..=128).contains(&text.len()) && !text.chars().any(char::is_control),
     BadName::Group
+);
+text_type!(
+    /// What two enqueues share that are to make one task.
+    UniqueKey,
+    |text: &str| (1..=UNIQUE_KEY_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control),
+    BadName::UniqueKey
 );
 
 impl TaskName {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::TaskName;
+use super::NewTask;
+use super::retry::{RetryConfig, RetryPolicy};
 
 /// Which task of a group is next. Redis keeps the place in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,6 +52,26 @@ impl Keep {
     }
 }
 
+/// What happens when the dead letters are full. Redis keeps the place in this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFull {
+    /// The oldest makes room.
+    #[default]
+    EvictOldest,
+    /// So too, for tasks that were accepted already; but no more are accepted until there is room.
+    RejectEnqueue,
+}
+
+impl OnFull {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::EvictOldest => "evict_oldest",
+            Self::RejectEnqueue => "reject_enqueue",
+        }
+    }
+}
+
 /// What a queue's owner set, durations in whole milliseconds; `None` means the server's default.
 /// This is what Redis keeps as the config document.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -65,11 +86,19 @@ pub struct QueueConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_deferrals: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aging_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_max_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_max_age_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_max_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_on_full: Option<OnFull>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<Keep>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +107,11 @@ pub struct QueueConfig {
     pub completed_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_bytes: Option<u64>,
+    /// How long a request with an `Idempotency-Key` is remembered, and how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_max: Option<u64>,
     /// Per task name; `"*"` stands for each name without an entry of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, NameConfig>,
@@ -91,11 +125,13 @@ pub struct NameConfig {
     pub lease_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
 }
 
 /// What the server does where nothing was set. Scripts get these values; they have none of their own.
 pub mod defaults {
-    use super::{Keep, Order};
+    use super::{Keep, OnFull, Order};
 
     pub const LEASE_MS: u64 = 30_000;
     pub const MAX_LEASE_MS: u64 = 43_200_000;
@@ -104,15 +140,15 @@ pub mod defaults {
     pub const ORDER: Order = Order::Aged;
     pub const AGING_MS: u64 = 6_000;
     pub const DEAD_MAX_SIZE: u64 = 10_000;
+    pub const DEAD_MAX_AGE_MS: u64 = 1_209_600_000;
+    pub const DEAD_MAX_BYTES: u64 = 268_435_456;
+    pub const DEAD_ON_FULL: OnFull = OnFull::EvictOldest;
     pub const KEEP: Keep = Keep::All;
     pub const COMPLETED_MS: u64 = 3_600_000;
     pub const COMPLETED_MAX: u64 = 100_000;
     pub const COMPLETED_BYTES: u64 = 67_108_864;
-
-    /// Backoff of a failed attempt: `base * factor^(attempt - 1)`, at most `max`, with full jitter.
-    pub const RETRY_BASE_MS: u64 = 1_000;
-    pub const RETRY_FACTOR: u64 = 2;
-    pub const RETRY_MAX_MS: u64 = 300_000;
+    pub const IDEMPOTENCY_MS: u64 = 86_400_000;
+    pub const IDEMPOTENCY_MAX: u64 = 1_000_000;
 }
 
 /// How a task of one name is to be treated, frozen into it at acceptance.
@@ -120,25 +156,29 @@ pub mod defaults {
 pub struct Policy {
     pub max_attempts: u16,
     pub lease_ms: u64,
+    pub retry: RetryPolicy,
 }
 
 impl QueueConfig {
-    /// Resolves task → name → queue → server.
-    pub fn policy(&self, name: &TaskName, task: (Option<u16>, Option<u64>)) -> Policy {
-        let named = self.names.get(name.as_str()).or_else(|| self.names.get("*"));
-        let max_attempts = task
-            .0
-            .or_else(|| named?.max_attempts)
-            .or(self.max_attempts)
-            .unwrap_or(defaults::MAX_ATTEMPTS);
-        let lease_ms = task
-            .1
-            .or_else(|| named?.lease_ms)
-            .or(self.lease_ms)
-            .unwrap_or(defaults::LEASE_MS);
+    /// Resolves task → name → queue → server, each setting by itself.
+    pub fn policy(&self, task: &NewTask) -> Policy {
+        let named = self.names.get(task.name.as_str()).or_else(|| self.names.get("*"));
         Policy {
-            max_attempts,
-            lease_ms,
+            max_attempts: task
+                .max_attempts
+                .or_else(|| named?.max_attempts)
+                .or(self.max_attempts)
+                .unwrap_or(defaults::MAX_ATTEMPTS),
+            lease_ms: task
+                .lease_ms
+                .or_else(|| named?.lease_ms)
+                .or(self.lease_ms)
+                .unwrap_or(defaults::LEASE_MS),
+            retry: task
+                .retry
+                .or_else(|| Some(named?.retry?.policy()))
+                .or_else(|| Some(self.retry?.policy()))
+                .unwrap_or_default(),
         }
     }
 }
@@ -146,35 +186,65 @@ impl QueueConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::TaskName;
+    use crate::domain::retry::Strategy;
+    use crate::domain::task::Json;
+
+    fn retry(strategy: Strategy) -> RetryConfig {
+        RetryConfig {
+            strategy: Some(strategy),
+            ..RetryConfig::default()
+        }
+    }
 
     #[test]
     fn the_nearest_setting_wins() {
-        let name = |lease_ms, max_attempts| NameConfig {
-            lease_ms,
-            max_attempts,
-        };
         let config = QueueConfig {
             max_attempts: Some(3),
+            retry: Some(retry(Strategy::Linear)),
             names: [
-                ("a".to_owned(), name(Some(5_000), None)),
-                ("*".to_owned(), name(Some(6_000), Some(9))),
+                (
+                    "a".to_owned(),
+                    NameConfig {
+                        lease_ms: Some(5_000),
+                        ..NameConfig::default()
+                    },
+                ),
+                (
+                    "*".to_owned(),
+                    NameConfig {
+                        lease_ms: Some(6_000),
+                        max_attempts: Some(9),
+                        retry: Some(retry(Strategy::Fixed)),
+                    },
+                ),
             ]
             .into(),
             ..QueueConfig::default()
         };
-        let policy = |name: &str, task| config.policy(&TaskName::parse(name).unwrap(), task);
-
-        let expect = |max_attempts, lease_ms| Policy {
+        let task = |name: &str| NewTask {
+            name: TaskName::parse(name).unwrap(),
+            ..NewTask::new(Json::null())
+        };
+        let expect = |max_attempts, lease_ms, strategy| Policy {
             max_attempts,
             lease_ms,
+            retry: retry(strategy).policy(),
         };
-        assert_eq!(policy("a", (None, None)), expect(3, 5_000));
-        assert_eq!(policy("b", (None, None)), expect(9, 6_000));
-        assert_eq!(policy("a", (Some(1), Some(1_000))), expect(1, 1_000));
+
+        assert_eq!(config.policy(&task("a")), expect(3, 5_000, Strategy::Linear));
+        assert_eq!(config.policy(&task("b")), expect(9, 6_000, Strategy::Fixed));
+        let own = NewTask {
+            max_attempts: Some(1),
+            lease_ms: Some(1_000),
+            retry: Some(retry(Strategy::Immediate).policy()),
+            ..task("a")
+        };
+        assert_eq!(config.policy(&own), expect(1, 1_000, Strategy::Immediate));
         let server = QueueConfig::default();
         assert_eq!(
-            server.policy(&TaskName::default(), (None, None)),
-            expect(5, 30_000)
+            server.policy(&task("a")),
+            expect(5, 30_000, Strategy::Exponential)
         );
     }
 }

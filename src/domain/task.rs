@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use std::sync::Arc;
 
-use super::{Group, Millis, QueueName, TaskId, TaskName, limits};
+use super::idempotency::RepeatMark;
+use super::unique::Unique;
+use super::{Group, Millis, QueueName, RetryPolicy, TaskId, TaskName, UniqueKey, limits};
 
 /// 0..=1000, higher first. One point is worth the queue's `aging_seconds` of waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +37,24 @@ pub enum Start {
     /// Milliseconds after acceptance.
     After(u64),
     At(Millis),
+}
+
+/// From when on nobody is granted a task that waits: it becomes a dead letter. On Redis's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Milliseconds after acceptance.
+    After(u64),
+    At(Millis),
+}
+
+impl Expiry {
+    /// The instant, for a task accepted at `accepted`.
+    pub fn at(self, accepted: Millis) -> Millis {
+        match self {
+            Self::After(ms) => accepted.plus(ms),
+            Self::At(at) => at,
+        }
+    }
 }
 
 /// JSON text kept byte for byte; checked to be one JSON value where it entered.
@@ -102,10 +122,15 @@ pub struct NewTask {
     pub payload: Json,
     pub priority: Priority,
     pub start: Start,
-    /// Wins over name, queue and server; 1..=[`limits::ATTEMPTS_MAX`].
+    pub expiry: Option<Expiry>,
+    /// Wins over name, queue and server, as the next two do; 1..=[`limits::ATTEMPTS_MAX`].
     pub max_attempts: Option<u16>,
-    /// Wins over name, queue and server; [`limits::LEASE_MS_MIN`]..=[`limits::LEASE_MS_MAX`].
+    /// [`limits::LEASE_MS_MIN`]..=[`limits::LEASE_MS_MAX`].
     pub lease_ms: Option<u64>,
+    pub retry: Option<RetryPolicy>,
+    pub unique: Option<Unique>,
+    /// Where the request that brings it may be repeated.
+    pub repeat_mark: Option<RepeatMark>,
     pub meta: Meta,
 }
 
@@ -125,8 +150,12 @@ impl NewTask {
             payload,
             priority: Priority::DEFAULT,
             start: Start::Now,
+            expiry: None,
             max_attempts: None,
             lease_ms: None,
+            retry: None,
+            unique: None,
+            repeat_mark: None,
             meta: Meta::default(),
         }
     }
@@ -175,14 +204,68 @@ impl serde::Serialize for TaskState {
     }
 }
 
-/// The answer to an accepted enqueue.
+/// The answer to an enqueue that was not refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enqueued {
     pub id: TaskId,
-    /// `Ready` or `Scheduled`.
-    pub state: TaskState,
+    /// `None`: the task is no longer kept.
+    pub state: Option<TaskState>,
     /// Set when scheduled.
     pub run_at: Option<Millis>,
+    pub made: Made,
+    /// An earlier request with the same `Idempotency-Key` did it, and this one nothing.
+    pub replayed: bool,
+    /// Of a completed task whose ack carried one; for enqueues of one task only.
+    pub result: Option<Json>,
+}
+
+/// What an enqueue made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A new task.
+    Task,
+    /// Nothing: another task holds the unique key.
+    Duplicate,
+    /// Nothing but a new payload and new options for the task that holds the unique key.
+    Replacement,
+}
+
+impl Enqueued {
+    /// A task that was made just now.
+    pub fn new(id: TaskId, run_at: Option<Millis>) -> Self {
+        Self {
+            id,
+            state: Some(if run_at.is_some() {
+                TaskState::Scheduled
+            } else {
+                TaskState::Ready
+            }),
+            run_at,
+            made: Made::Task,
+            replayed: false,
+            result: None,
+        }
+    }
+
+    /// Whether there is a task now that was not there before.
+    pub fn is_new(&self) -> bool {
+        self.made == Made::Task && !self.replayed
+    }
+}
+
+/// Why an enqueue was refused; nothing of it is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotEnqueued {
+    /// Another task holds the unique key, and `on_duplicate` says to reject.
+    Duplicate {
+        holder: TaskId,
+        /// `None`: it is no longer kept.
+        state: Option<TaskState>,
+    },
+    /// The `Idempotency-Key` came before, with another body.
+    Mismatch,
+    /// The queue's dead letters are full, and its config says that nothing new is accepted then.
+    Full,
 }
 
 /// An error as a worker reported it, or as the service recorded it (`lease_expired`).
@@ -246,6 +329,8 @@ pub struct LeasedTask {
     pub server_time: Millis,
     pub enqueued_at: Millis,
     pub ready_at: Millis,
+    pub expires_at: Option<Millis>,
+    pub unique_key: Option<UniqueKey>,
     pub meta: Arc<Meta>,
     pub last_error: Option<TaskError>,
 }
@@ -266,7 +351,9 @@ pub struct TaskView {
     /// Grants so far.
     pub grant: u32,
     pub lease_ms: u64,
+    pub retry: RetryPolicy,
     pub enqueued_at: Millis,
+    pub expires_at: Option<Millis>,
     /// When it becomes or became ready: waiting tasks only.
     pub ready_at: Option<Millis>,
     /// Leased tasks only.
@@ -282,6 +369,7 @@ pub struct TaskView {
     /// Dead tasks only.
     pub reason: Option<DeadReason>,
     pub attempts: Vec<Attempt>,
+    pub unique_key: Option<UniqueKey>,
     pub meta: Meta,
 }
 

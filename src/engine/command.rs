@@ -9,7 +9,7 @@ use super::SettleOutcome;
 use super::failure::Failure;
 use super::pulse::Beat;
 use crate::domain::settle::Settle;
-use crate::domain::task::Enqueued;
+use crate::domain::task::{Enqueued, NotEnqueued};
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskName};
 use crate::store::ops::lease::{Grant, Wish};
 
@@ -47,7 +47,9 @@ pub(super) struct EnqueueJob {
     pub(super) bytes: usize,
     /// An earlier try had an unknown outcome.
     pub(super) again: bool,
-    pub(super) reply: oneshot::Sender<Result<Vec<Enqueued>, Failure>>,
+    /// Where one is refused, none is accepted: it has a script call of its own.
+    pub(super) all_or_none: bool,
+    pub(super) reply: oneshot::Sender<Result<Vec<Result<Enqueued, NotEnqueued>>, Failure>>,
 }
 
 pub(super) struct LeaseJob {

@@ -15,7 +15,7 @@ mod purge;
 mod replay;
 
 pub use bulk::{Bulk, Handled};
-pub use replay::{NotBegun, Pace};
+pub use replay::{NotBegun, NotReplayed, Pace};
 
 /// Entries that one script call looks at, moves or deletes: about a millisecond of Redis's time.
 const LOOK: usize = 100;

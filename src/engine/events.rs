@@ -39,18 +39,18 @@ pub(super) struct Hub {
     places: Arc<Semaphore>,
     wanted: Notify,
     hears: AtomicBool,
-    /// No watcher goes on.
-    pub(super) over: CancellationToken,
+    over: CancellationToken,
 }
 
-impl Default for Hub {
-    fn default() -> Self {
+impl Hub {
+    /// Nobody watches any more when `over` is cancelled.
+    pub(super) fn new(over: CancellationToken) -> Self {
         Self {
             sender: broadcast::channel(BEHIND_MAX).0,
             places: Arc::new(Semaphore::new(WATCHERS_MAX)),
             wanted: Notify::new(),
             hears: AtomicBool::new(false),
-            over: CancellationToken::new(),
+            over,
         }
     }
 }
@@ -172,7 +172,7 @@ impl Engine {
     /// # Errors
     /// [`Failure::Draining`], and [`Failure::Overloaded`] when [`WATCHERS_MAX`] watch already.
     pub fn watch(&self, only: Option<QueueName>) -> Result<Watcher, Failure> {
-        if self.inner.events.over.is_cancelled() {
+        if self.is_draining() {
             return Err(Failure::Draining);
         }
         self.inner.events.watch(only).ok_or(Failure::Overloaded)
@@ -211,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_watcher_that_is_too_slow_is_reset_and_goes_on() {
-        let hub = Hub::default();
+        let hub = Hub::new(CancellationToken::new());
         let mut watcher = hub.watch(None).unwrap();
         for n in 0..BEHIND_MAX + 10 {
             hub.say(event(&format!("q{n}")));
@@ -224,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_watches_one_queue_hears_of_it_and_of_resets() {
-        let hub = Hub::default();
+        let hub = Hub::new(CancellationToken::new());
         let mut watcher = hub.watch(Some(QueueName::parse("a").unwrap())).unwrap();
         for heard in [event("b"), event("a"), Heard::Reset] {
             hub.say(heard);
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_when_events_are_heard_begins_with_a_reset_and_there_are_so_many_places() {
-        let hub = Hub::default();
+        let hub = Hub::new(CancellationToken::new());
         hub.hears.store(true, Ordering::SeqCst);
         let mut watchers: Vec<_> = (0..WATCHERS_MAX).map(|_| hub.watch(None).unwrap()).collect();
         assert!(hub.watch(None).is_none());

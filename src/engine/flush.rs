@@ -13,7 +13,6 @@ use super::line::{Ending, Item};
 use super::outcomes::{Next, acked, after, extended, lease_outcome, nacked, outcome, told};
 use super::sent::Sent;
 use crate::domain::settle::{NotSettled, Release, Settle, Settled};
-use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
 use crate::store::ops::ack::{AckOp, Acked};
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
@@ -99,7 +98,7 @@ impl Committer {
         if let Some(first) = enqueues.first() {
             let (version, config) = line.config.clone();
             let tasks: Vec<&NewTask> = enqueues.iter().flat_map(|job| &job.tasks).collect();
-            let again = first.again;
+            let (again, all_or_none) = (first.again, first.all_or_none);
             batch.push(
                 &keys,
                 &EnqueueOp {
@@ -107,6 +106,7 @@ impl Committer {
                     config: &config,
                     replica: &replica,
                     again,
+                    all_or_none,
                     tasks: &tasks,
                 },
             );
@@ -195,7 +195,7 @@ impl Committer {
                     answer,
                 );
                 if let Ok(Ok(settles)) = &outcome {
-                    self.came_back(queue, settles, |done| (done.state, done.next_at));
+                    self.came_back(queue, settles, |done| (done.state, done.next_at, done.expires_at));
                     let completed = |done: &Nacked| (!done.already).then_some(false);
                     self.saw_settles(queue, &items, settles, completed);
                 }
@@ -271,29 +271,20 @@ impl Committer {
             config: &config,
             replica: "",
             again: false,
+            all_or_none: false,
             tasks: &tasks,
         };
         match outcome(&op, answer) {
-            Ok(Accepted::Tasks { now, ready, run_at }) => {
-                self.saw_accepted(queue, &tasks);
+            Ok(Accepted::Tasks { now, ready, outcomes }) => {
+                self.saw_accepted(queue, &tasks, &outcomes);
                 self.line(queue).fresh += usize::try_from(ready).unwrap_or(usize::MAX);
-                self.due_at(queue, run_at.iter().flatten().min().copied(), now);
-                let mut run_at = run_at.into_iter();
+                let due = outcomes.iter().flatten().filter_map(|enqueued| enqueued.run_at);
+                let expire = tasks.iter().filter_map(|task| Some(task.expiry?.at(now)));
+                self.due_at(queue, due.chain(expire).min(), now);
+                let mut outcomes = outcomes.into_iter();
                 for job in jobs {
-                    let accepted = job
-                        .tasks
-                        .iter()
-                        .zip(run_at.by_ref())
-                        .map(|(task, run_at)| Enqueued {
-                            id: task.id,
-                            state: if run_at.is_some() {
-                                TaskState::Scheduled
-                            } else {
-                                TaskState::Ready
-                            },
-                            run_at,
-                        });
-                    let _ = job.reply.send(Ok(accepted.collect()));
+                    let mine = outcomes.by_ref().take(job.tasks.len());
+                    let _ = job.reply.send(Ok(mine.collect()));
                 }
             }
             Ok(Accepted::Config { version, document }) => match serde_json::from_str(&document) {
@@ -366,8 +357,8 @@ impl Committer {
         outcome: Result<Result<Settles<Released>, Absent>, StoreError>,
     ) {
         if let Ok(Ok(settles)) = &outcome {
-            self.came_back(queue, settles, |done| (done.state, done.run_at));
-            self.beat(queue);
+            self.came_back(queue, settles, |done| (done.state, done.run_at, done.expires_at));
+            self.moved(queue);
         }
         let back = |lease, how| match how {
             How::Release(retry_after) => Settle::Release(
@@ -392,19 +383,17 @@ impl Committer {
         &mut self,
         queue: &QueueName,
         settles: &Settles<A>,
-        how: impl Fn(&A) -> (TaskState, Option<Millis>),
+        how: impl Fn(&A) -> (TaskState, Option<Millis>, Option<Millis>),
     ) {
         let done = settles.answers.iter().filter_map(|answer| match answer {
             Answer::Done(done) => Some(how(done)),
             Answer::Lost | Answer::Unknown => None,
         });
         let (mut ready, mut due) = (0, None);
-        for (state, at) in done {
-            match (state, at) {
-                (TaskState::Ready, _) => ready += 1,
-                (TaskState::Scheduled, Some(at)) => due = Some(due.map_or(at, |due: Millis| due.min(at))),
-                _ => {}
-            }
+        for (state, run_at, expires_at) in done {
+            ready += usize::from(state == TaskState::Ready);
+            let run_at = run_at.filter(|_| state == TaskState::Scheduled);
+            due = due.into_iter().chain(run_at).chain(expires_at).min();
         }
         self.line(queue).fresh += ready;
         self.due_at(queue, due, settles.now);
@@ -431,12 +420,15 @@ impl Committer {
             answer,
         ) {
             Ok(Ok(swept)) => {
-                if swept.expired + swept.came_due > 0 {
-                    self.beat(queue);
+                if swept.moved {
+                    self.moved(queue);
                 }
                 self.line(queue).fresh +=
                     usize::try_from(swept.expired + swept.came_due).unwrap_or(usize::MAX);
                 self.due_at(queue, swept.next_at, swept.now);
+                if swept.more_lapsed {
+                    self.due_at(queue, Some(swept.now), swept.now);
+                }
             }
             Ok(Err(Absent)) => {}
             Err(error) => {

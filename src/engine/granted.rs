@@ -175,6 +175,7 @@ mod tests {
             nonce: 0,
             age_ms: 0,
             size: 0,
+            holds_key: false,
         };
         let asked_at = Instant::now() - Duration::from_secs(ago);
         let hold = Hold {

@@ -131,9 +131,9 @@ impl Line {
             tasks += job.tasks.len();
             bytes += job.bytes;
             // A repeat asks more of the script than a first try: they do not mix.
-            let other_kind = taken
-                .first()
-                .is_some_and(|first: &EnqueueJob| first.again != job.again);
+            let other_kind = taken.first().is_some_and(|first: &EnqueueJob| {
+                first.again != job.again || first.all_or_none || job.all_or_none
+            });
             if !taken.is_empty() && (tasks > items_max || bytes > limits::SCRIPT_BYTES_MAX || other_kind) {
                 break;
             }

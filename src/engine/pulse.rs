@@ -113,7 +113,7 @@ impl Pulse {
                 batch.push(&QueueKeys::new(queue), &op);
             }
             let answers = self.conn.send_unconfirmed(batch).await;
-            let failed = answers.replies.into_iter().filter_map(Result::err).last();
+            let failed = answers.into_iter().filter_map(Result::err).last();
             if let Some(error) = failed {
                 tracing::debug!(%error, queues = beats.len(), "what was seen of queues in the last second is lost");
             }

@@ -322,6 +322,7 @@ pub(super) fn stats_of(overview: &Overview) -> QueueStats {
         replayed_total: overview.replayed_total,
         duplicates_total: overview.duplicates_total,
         leases_expired_total: overview.leases_expired_total,
+        idempotency_dropped_total: overview.idempotency_dropped_total,
     }
 }
 

@@ -1,16 +1,17 @@
-//! Wake-ups between replicas: scripts publish when they make tasks ready and another replica asked to be told.
-//! A message is a hint; every queue with waiters is looked at each second anyway.
+//! Wake-ups between replicas: scripts publish when they make tasks ready and another replica asked to be told, and when
+//! they end tasks that somebody follows. A message is a hint; every queue with waiters is looked at each second anyway.
 
 use std::time::Duration;
 
 use deadpool_redis::redis;
 use futures_util::StreamExt;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::command::Command;
+use super::follow::Follow;
 use super::routes::Routes;
-use crate::domain::QueueName;
+use crate::domain::{QueueName, TaskId};
 use crate::store::{Store, keys};
 
 /// Listens until stopped, reconnecting after a pause; says when it hears for the first time. A connection of its own:
@@ -19,6 +20,7 @@ pub(super) async fn listen(
     store: Store,
     replica: String,
     routes: Routes,
+    follow: mpsc::Sender<Follow>,
     hears: oneshot::Sender<()>,
     stop: CancellationToken,
 ) {
@@ -28,15 +30,18 @@ pub(super) async fn listen(
         let session = async {
             let client = redis::Client::open(store.info().clone())?;
             let mut pubsub = client.get_async_pubsub().await?;
-            pubsub.subscribe(keys::WAKE).await?;
+            pubsub.subscribe(&[keys::WAKE, keys::ENDED]).await?;
             pause = Duration::from_millis(100);
             if let Some(hears) = hears.take() {
                 let _ = hears.send(());
             }
             let mut messages = pubsub.on_message();
             while let Some(message) = messages.next().await {
-                if message.get_payload_bytes() != keys::SECRET.as_bytes() {
-                    hint(message.get_payload_bytes(), &replica, &routes);
+                let payload = message.get_payload_bytes();
+                if message.get_channel_name() == keys::ENDED {
+                    ended(payload, &follow);
+                } else if payload != keys::SECRET.as_bytes() {
+                    hint(payload, &replica, &routes);
                 } else if let Err(error) = store.agree_on_lease_key().await {
                     tracing::debug!(%error, "a new lease key is not known yet");
                 }
@@ -68,4 +73,15 @@ fn hint(message: &[u8], replica: &str, routes: &Routes) {
     if let (Ok(queue), Ok(ready)) = (QueueName::parse(queue), ready.parse()) {
         routes.tell(&queue, Command::Hint(queue.clone(), ready));
     }
+}
+
+/// The queue, a blank, and the ids, as `tell_followers` in `lua/followed.lua` writes them.
+fn ended(message: &[u8], follow: &mpsc::Sender<Follow>) {
+    let mut parts = message.splitn(2, |byte| *byte == b' ');
+    let queue = parts.next().and_then(|queue| std::str::from_utf8(queue).ok());
+    let (Some(Ok(queue)), Some(ids)) = (queue.map(QueueName::parse), parts.next()) else {
+        return;
+    };
+    let ids = ids.chunks_exact(TaskId::BYTES).map(TaskId::from_slice);
+    let _ = follow.try_send(Follow::Ended(queue, ids.filter_map(Result::ok).collect()));
 }

@@ -13,13 +13,13 @@ use super::field::{At, Field, Flag, ListOf, Object, Wrong, shape};
 use super::json::{self, List};
 use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
 use super::path::{InQueue, QueuePath};
-use super::problem::{Code, Problem, ProblemDocument};
-use super::producer::Producer;
+use super::problem::{Code, FieldError, Problem, ProblemDocument};
+use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
 use super::tasks::new_task;
 use super::wire;
 use crate::domain::limits::{ATOMIC_BYTES_MAX, ATOMIC_ITEMS_MAX, BATCH_ITEMS_MAX};
-use crate::domain::task::Enqueued;
-use crate::domain::{Millis, NewTask, TaskId, TaskState};
+use crate::domain::task::{Enqueued, Made, NotEnqueued};
+use crate::domain::{Millis, NewTask, TaskId};
 
 const TASKS: Field<ListOf> = Field::required(
     "tasks",
@@ -46,6 +46,7 @@ shape! {
 #[derive(Serialize, ToSchema)]
 pub(super) struct BatchAnswer<'a> {
     accepted: usize,
+    /// Those whose unique key another task holds.
     duplicates: usize,
     rejected: usize,
     /// In the order of the request.
@@ -62,14 +63,18 @@ struct ItemAnswer<'a> {
     #[schema(value_type = Option<wire::Id>, nullable = false)]
     id: Option<TaskId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<wire::State>, nullable = false)]
-    state: Option<TaskState>,
+    #[schema(value_type = Option<wire::StateOrGone>, nullable = false)]
+    state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     run_at: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     duplicate: Option<bool>,
+    /// There, and true, where the duplicate got this payload and these options.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    replaced: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<ProblemDocument<'a>>,
@@ -83,7 +88,8 @@ struct Batch {
 
 problem_set! {
     BatchProblems: ALWAYS, WRITE, BODY,
-        &[Code::QueueUnknown, Code::QueuesFull, Code::PayloadTooLarge, Code::BatchTooLarge, Code::StoreFull]
+        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuesFull, Code::QueueFull, Code::PayloadTooLarge, Code::BatchTooLarge,
+            Code::IdempotencyMismatch, Code::StoreFull]
 }
 
 /// Enqueue many tasks.
@@ -92,7 +98,7 @@ problem_set! {
 /// When every task fails for one and the same reason of the service's, that reason is the answer.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks/batch", operation_id = "enqueue_batch", tag = "tasks",
-    params(QueuePath),
+    params(QueuePath, IdempotencyKey),
     request_body(content(
         (BatchRequest = "application/json", example = json!({"tasks": [{"payload": 1}, {"payload": 2}]})),
         (String = "application/x-ndjson", example = json!("{\"payload\":1}\n{\"payload\":2}\n")),
@@ -105,10 +111,23 @@ pub(super) async fn enqueue_batch(
     producer: Producer,
     body: BatchBody,
 ) -> Result<Response, Problem> {
-    let batch = match body {
-        BatchBody::Json(body) => read_json(&body, &producer)?,
-        BatchBody::Ndjson(body) => read_lines(&body, &producer)?,
+    let (mut batch, repeatable) = match body {
+        BatchBody::Json(body) => (
+            read_json(&body, &producer)?,
+            producer.repeatable(Form::Batch, &body),
+        ),
+        BatchBody::Ndjson(body) => (
+            read_lines(&body, &producer)?,
+            producer.repeatable(Form::Lines, &body),
+        ),
     };
+    if let Some(repeatable) = repeatable {
+        for (index, item) in (0..).zip(&mut batch.items) {
+            if let Ok(task) = item {
+                task.repeat_mark = Some(repeatable.mark_of(index));
+            }
+        }
+    }
     let engine = api.engine()?;
 
     // What was refused keeps its place; what was not is taken out, in order, and its outcome put back.
@@ -121,16 +140,16 @@ pub(super) async fn enqueue_batch(
     let outcomes = if tasks.is_empty() {
         Vec::new()
     } else if batch.atomic {
-        engine
-            .enqueue_all(&queue, tasks)
-            .await?
+        let accepted = engine.enqueue_all(&queue, tasks).await?;
+        accepted
+            .map_err(refused_as_a_whole)?
             .into_iter()
-            .map(Ok)
+            .map(|task| Ok(Ok(task)))
             .collect()
     } else {
         engine.enqueue_many(&queue, tasks).await
     };
-    let mut outcomes = outcomes.into_iter().map(|outcome| outcome.map_err(Problem::from));
+    let mut outcomes = outcomes.into_iter().map(|outcome| Ok::<_, Problem>(outcome??));
     let results: Vec<Result<Enqueued, Problem>> = refused
         .into_iter()
         .map(|refused| match refused {
@@ -139,15 +158,37 @@ pub(super) async fn enqueue_batch(
         })
         .collect();
 
-    if let Some(reason) = Problem::of_all(&results) {
+    if let Some(reason) = Problem::of_all(&results).or_else(|| mismatch(&results)) {
         return Err(reason.clone());
     }
-    let answer = answer(&results);
-    api.metrics()
-        .queue(&queue)
-        .enqueued
-        .inc_by(answer.accepted as u64);
-    Ok(Json(answer).into_response())
+    let made = results.iter().flatten().filter(|task| task.is_new()).count();
+    api.metrics().queue(&queue).enqueued.inc_by(made as u64);
+    let mut response = Json(answer(&results)).into_response();
+    if results.iter().flatten().any(|task| task.replayed) {
+        mark_replayed(&mut response);
+    }
+    Ok(response)
+}
+
+/// A key that came with another body before is wrong for the whole request, of which nothing was done.
+fn mismatch(results: &[Result<Enqueued, Problem>]) -> Option<&Problem> {
+    let mut refused = results.iter().filter_map(|result| result.as_ref().err());
+    let nothing_done = results.iter().all(Result::is_err);
+    refused.find(|problem| nothing_done && problem.code() == Code::IdempotencyMismatch)
+}
+
+/// An atomic batch has its items in the places of the request.
+fn refused_as_a_whole((index, why): (usize, NotEnqueued)) -> Problem {
+    match why {
+        NotEnqueued::Duplicate { .. } => {
+            let list = At::Field(&At::Root, TASKS.name);
+            let pointer = At::Item(&list, index).to_string() + "/unique/key";
+            let problem = Problem::from(why);
+            let detail = problem.detail().to_owned().into();
+            Problem::of_fields(problem.code(), vec![FieldError { pointer, detail }])
+        }
+        NotEnqueued::Mismatch | NotEnqueued::Full => why.into(),
+    }
 }
 
 fn read_json(body: &Bytes, producer: &Producer) -> Result<Batch, Problem> {
@@ -210,14 +251,17 @@ fn read_line(line: &[u8], body: &Bytes, producer: &Producer) -> Result<NewTask, 
 
 /// What a batch is answered.
 pub(super) fn answer(results: &[Result<Enqueued, Problem>]) -> BatchAnswer<'_> {
-    let accepted = results.iter().filter(|result| result.is_ok()).count();
+    let ok = || results.iter().flatten();
+    let duplicates = ok().filter(|task| task.made != Made::Task).count();
+    let accepted = ok().count() - duplicates;
     let items = results.iter().enumerate().map(|(index, result)| match result {
-        Ok(Enqueued { id, state, run_at }) => ItemAnswer {
+        Ok(task) => ItemAnswer {
             index,
-            id: Some(*id),
-            state: Some(*state),
-            run_at: *run_at,
-            duplicate: Some(false),
+            id: Some(task.id),
+            state: Some(wire::state_or_gone(task.state)),
+            run_at: task.run_at,
+            duplicate: Some(task.made != Made::Task),
+            replaced: task.made == Made::Replacement,
             error: None,
         },
         Err(problem) => ItemAnswer {
@@ -226,13 +270,14 @@ pub(super) fn answer(results: &[Result<Enqueued, Problem>]) -> BatchAnswer<'_> {
             state: None,
             run_at: None,
             duplicate: None,
+            replaced: false,
             error: Some(problem.document(None)),
         },
     });
     BatchAnswer {
         accepted,
-        duplicates: 0,
-        rejected: results.len() - accepted,
+        duplicates,
+        rejected: results.len() - accepted - duplicates,
         results: items.collect(),
     }
 }
@@ -244,6 +289,7 @@ mod tests {
     const PRODUCER: Producer = Producer {
         traceparent: None,
         tracestate: None,
+        idempotency_key: None,
     };
 
     fn json_batch(body: &str) -> Result<Batch, Problem> {
@@ -339,13 +385,7 @@ mod tests {
     fn a_service_that_accepts_nothing_says_so_once() {
         let down = || Err(Code::StoreUnavailable.problem());
         let bad = || Err(Problem::at("/tasks/0/name", "x"));
-        let good = || {
-            Ok(Enqueued {
-                id: TaskId::new(Millis::local()),
-                state: TaskState::Ready,
-                run_at: None,
-            })
-        };
+        let good = || Ok(Enqueued::new(TaskId::new(Millis::local()), None));
         assert!(Problem::of_all(&[down(), down()]).is_some());
         for mixed in [
             vec![down(), bad()],

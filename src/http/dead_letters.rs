@@ -20,11 +20,12 @@ use super::tasks::{CURSOR, LIMIT};
 use super::wire;
 use crate::domain::TaskId;
 use crate::domain::limits::PAGE_DEFAULT;
-use crate::engine::DeadOrder;
+use crate::engine::{DeadOrder, NotReplayed};
 
 pub(super) mod bulk;
 pub(super) mod export;
 pub(super) mod filter;
+pub(super) mod groups;
 mod options;
 
 use filter::{DIED_AFTER, DIED_BEFORE, ERROR, ERROR_TYPE, GROUP, NAME, REASON};
@@ -136,13 +137,14 @@ pub(super) struct ReplayedAnswer {
 
 problem_set! {
     ReplayOneProblems: ALWAYS, WRITE, BODY,
-        &[Code::QueueUnknown, Code::TaskUnknown, Code::PayloadTooLarge, Code::StoreFull]
+        &[Code::QueueUnknown, Code::TaskUnknown, Code::DuplicateTask, Code::PayloadTooLarge, Code::StoreFull]
 }
 
 /// Make a new task of one dead letter.
 ///
 /// The new task begins anew, with an id of its own; the dead letter is gone in the same step. After an unknown outcome a
-/// repeat is safe: it answers `task_unknown` when the first had done it.
+/// repeat is safe: it answers `task_unknown` when the first had done it. A dead letter whose unique key another task
+/// holds by now stays (`duplicate_task`).
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/dlq/{id}/replay", operation_id = "replay_dead_letter", tag = "dead_letters",
     params(TaskPath),
@@ -164,7 +166,12 @@ pub(super) async fn replay_one(
     wrong.into_result()?;
 
     let made = api.engine()?.replay_dead_letter(&queue, id, &replay).await?;
-    let made = made.ok_or_else(no_dead_letter)?;
+    let made = made.map_err(|not| match not {
+        NotReplayed::Unknown => no_dead_letter(),
+        NotReplayed::Duplicate { holder } => Code::DuplicateTask.because(format!(
+            "the task {holder} holds the key of the dead letter, which stays"
+        )),
+    })?;
     let answer = Json(ReplayedAnswer {
         id: made,
         replayed_from: id,

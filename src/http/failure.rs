@@ -1,7 +1,9 @@
 //! The one seam where what the engine says becomes a problem. Exhaustive, so that a new failure asks here.
 
 use super::problem::{Code, Problem};
+use super::wire::state_or_gone;
 use crate::domain::settle::NotSettled;
+use crate::domain::task::NotEnqueued;
 use crate::engine::Failure;
 
 impl From<Failure> for Problem {
@@ -19,6 +21,19 @@ impl From<Failure> for Problem {
                 .caused_by("an impossible reply of the store"),
             Failure::Overloaded => Code::Overloaded.problem(),
             Failure::Draining => Code::ShuttingDown.problem(),
+        }
+    }
+}
+
+impl From<NotEnqueued> for Problem {
+    fn from(refused: NotEnqueued) -> Self {
+        match refused {
+            NotEnqueued::Duplicate { holder, state } => {
+                let state = state_or_gone(state);
+                Code::DuplicateTask.because(format!("the task {holder} holds the key; it is {state}"))
+            }
+            NotEnqueued::Mismatch => Code::IdempotencyMismatch.problem(),
+            NotEnqueued::Full => Code::QueueFull.problem(),
         }
     }
 }

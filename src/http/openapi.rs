@@ -11,7 +11,7 @@ use utoipa::openapi::{
 };
 
 use super::problem::{Code, ProblemDocument, Retry};
-use super::{batch, dead_letters, queues, samples, settle, tasks, wire};
+use super::{batch, dead_letters, queues, retry, samples, settle, tasks, wire};
 
 /// Rises with the API, not with each release: otherwise every release would change the document.
 pub const API_VERSION: &str = "1.0.0";
@@ -119,12 +119,12 @@ fn header_ref(name: &str) -> Ref {
     ),
     components(schemas(
         ProblemDocument, super::problem::FieldError,
-        tasks::new_task::NewTaskRequest, tasks::cancel::CancelFilterRequest, batch::BatchRequest,
+        tasks::new_task::NewTaskRequest, tasks::unique::UniqueRequest, tasks::cancel::CancelFilterRequest, retry::RetryRequest, batch::BatchRequest,
         settle::error::ErrorRequest, dead_letters::filter::DeadLetterFilter,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,
         queues::config::DeadLetterConfig, queues::config::RetentionConfig, queues::config::NameConfigRequest,
-        wire::Name, wire::Id, wire::Instant, wire::Duration, wire::Json, wire::State, wire::Count,
+        wire::Name, wire::Id, wire::Instant, wire::Duration, wire::Json, wire::State, wire::StateOrGone, wire::Count,
     )),
 )]
 struct Base;
@@ -234,10 +234,19 @@ const HEADERS: &[(&str, Type, &str)] = &[
         Type::String,
         "What the answer has waited for: `memory`, `fsync` or `replicated`.",
     ),
+    (
+        "Idempotency-Replayed",
+        Type::String,
+        "`true` where an earlier request with the same `Idempotency-Key` did it.",
+    ),
     ("Retry-After", Type::Integer, "Seconds until a retry may help."),
 ];
 
 fn complete_operation(operation: &mut Operation, is_write: bool) {
+    let parameters = operation.parameters.iter().flatten();
+    let is_repeatable = parameters
+        .into_iter()
+        .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key"));
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         let mut add = |name: &str| {
@@ -248,6 +257,9 @@ fn complete_operation(operation: &mut Operation, is_write: bool) {
         add("X-Request-Id");
         if is_write && status.starts_with('2') {
             add("LeaseQ-Durability");
+        }
+        if is_repeatable && status.starts_with('2') {
+            add("Idempotency-Replayed");
         }
     }
 }

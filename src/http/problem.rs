@@ -61,6 +61,10 @@ impl Problem {
         self.0.code
     }
 
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     #[cfg(test)]
     pub(super) fn errors(&self) -> &[FieldError] {
         &self.0.errors
@@ -102,8 +106,8 @@ impl Problem {
     pub(super) fn of_all<T>(results: &[Result<T, Self>]) -> Option<&Self> {
         let first = results.first()?.as_ref().err()?;
         let code = first.code();
-        let of_the_service =
-            code.status().is_server_error() || matches!(code, Code::QueueUnknown | Code::QueuesFull);
+        let of_the_service = code.status().is_server_error()
+            || matches!(code, Code::QueueUnknown | Code::QueuesFull | Code::QueueFull);
         let same = |result: &Result<T, Self>| result.as_ref().is_err_and(|problem| problem.code() == code);
         (of_the_service && results.iter().all(same)).then_some(first)
     }

@@ -1,20 +1,38 @@
 //! What the headers of an enqueue say.
 
 use axum::extract::FromRequestParts;
+use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, Required};
 
-use super::field::{Later, Wrong};
 use super::problem::Problem;
+use crate::domain::idempotency::Repeatable;
+use crate::domain::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::domain::task::Meta;
 
-/// The trace context of an enqueue, stored and returned with the lease.
+/// The trace context of an enqueue, stored and returned with the lease; and the request's own name.
+#[derive(Default)]
 pub(super) struct Producer {
     pub(super) traceparent: Option<String>,
     pub(super) tracestate: Option<String>,
+    pub(super) idempotency_key: Option<String>,
+}
+
+/// How a body is to be read: the same bytes mean different tasks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    Task,
+    Batch,
+    Lines,
 }
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Whose key it is: without API keys all callers are one.
+const NOBODY: &str = "";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// W3C Trace Context asks to carry at least this many bytes of `tracestate`; more is dropped.
@@ -29,17 +47,24 @@ impl Producer {
             replayed_from: None,
         }
     }
+
+    /// What a repeat of this request is known by, if it gave itself a key.
+    pub(super) fn repeatable(&self, form: Form, body: &[u8]) -> Option<Repeatable> {
+        let form = match form {
+            Form::Task => "task",
+            Form::Batch => "batch",
+            Form::Lines => "lines",
+        };
+        let key = self.idempotency_key.as_deref()?;
+        Some(Repeatable::new(NOBODY, key, form, body))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Producer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        if parts.headers.contains_key(&IDEMPOTENCY_KEY) {
-            let mut wrong = Wrong::default();
-            wrong.add_named("header", "Idempotency-Key", Later::refusal());
-            return Err(wrong.into_problem());
-        }
+        let idempotency_key = idempotency_key(&parts.headers)?;
         let traceparent = text(&parts.headers, &TRACEPARENT).filter(|value| is_traceparent(value));
         // By the standard, a tracestate without a valid traceparent means nothing.
         let tracestate = traceparent
@@ -48,8 +73,58 @@ impl<S: Send + Sync> FromRequestParts<S> for Producer {
         Ok(Self {
             traceparent: traceparent.map(str::to_owned),
             tracestate: tracestate.map(str::to_owned),
+            idempotency_key: idempotency_key.map(str::to_owned),
         })
     }
+}
+
+/// Two would be two names for one request.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(&IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let key = value.to_str().ok().filter(|key| {
+        let printable = key.bytes().all(|b| (b' '..=b'~').contains(&b));
+        printable && (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
+    });
+    match key {
+        Some(key) if values.next().is_none() => Ok(Some(key)),
+        _ => {
+            let allowed =
+                format!("must be given once, as 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters");
+            Err(Problem::at("header:Idempotency-Key", allowed))
+        }
+    }
+}
+
+/// The header, for the OpenAPI document.
+pub(super) struct IdempotencyKey;
+
+impl utoipa::IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(IDEMPOTENCY_KEY_BYTES_MAX))
+            .pattern(Some("^[ -~]*$"));
+        let parameter = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "The request's own name. A repeat with the same body, within the queue's `idempotency_seconds`, answers the same ids and makes \
+                 nothing twice; another body is refused. A repeat of a batch that was accepted in part completes it.",
+            ))
+            .schema(Some(schema));
+        vec![parameter.build()]
+    }
+}
+
+/// Says that an earlier request did it.
+pub(super) fn mark_replayed(response: &mut Response) {
+    let yes = HeaderValue::from_static("true");
+    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, yes);
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -75,6 +150,28 @@ fn is_traceparent(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_one_short_line_of_ascii() {
+        let of = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(value).unwrap());
+            }
+            idempotency_key(&headers).map(|key| key.map(str::to_owned))
+        };
+        assert_eq!(of(&[]).unwrap(), None);
+        assert_eq!(of(&[b"\"9b1 deb\""]).unwrap().as_deref(), Some("\"9b1 deb\""));
+        for bad in [
+            &[&b""[..]][..],
+            &[b"a\tb"],
+            &[b"caf\xe9"],
+            &[&[b'k'; 256]],
+            &[b"k", b"k"],
+        ] {
+            assert!(of(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn only_a_well_formed_traceparent_travels() {

@@ -27,7 +27,7 @@ use crate::domain::settle::Settled;
 use crate::domain::task::{
     Attempt, AttemptOutcome, DeadReason, Enqueued, Json, LeasedTask, Meta, Priority, TaskError, TaskView,
 };
-use crate::domain::{Millis, QueueName, TaskId, TaskName, TaskState};
+use crate::domain::{Millis, QueueName, RetryPolicy, TaskId, TaskName, TaskState};
 use crate::engine::{Progress, QueueInfo, QueueStats, Snapshot};
 
 const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
@@ -35,11 +35,7 @@ const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
 /// Operation, status, and what it answers.
 pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
     let queue = QueueName::parse("emails").expect("a sound name");
-    let enqueued = Enqueued {
-        id: id(),
-        state: TaskState::Ready,
-        run_at: None,
-    };
+    let enqueued = Enqueued::new(id(), None);
     let results = [Ok(enqueued.clone()), Err(Code::PayloadTooLarge.problem())];
     let info = || QueueInfo {
         queue: queue.clone(),
@@ -242,6 +238,8 @@ fn leased(queue: &QueueName) -> LeasedTask {
         server_time: ACCEPTED.plus(2_000),
         enqueued_at: ACCEPTED,
         ready_at: ACCEPTED,
+        expires_at: None,
+        unique_key: None,
         meta: Arc::new(Meta::default()),
         last_error: None,
     }
@@ -274,7 +272,9 @@ fn dead() -> TaskView {
         deferrals: 0,
         grant: 1,
         lease_ms: 30_000,
+        retry: RetryPolicy::DEFAULT,
         enqueued_at: ACCEPTED,
+        expires_at: None,
         ready_at: None,
         lease_expires_at: None,
         cancel_requested: false,
@@ -284,6 +284,7 @@ fn dead() -> TaskView {
         result: None,
         reason: Some(DeadReason::AttemptsExhausted),
         attempts: vec![attempt],
+        unique_key: None,
         meta: Meta::default(),
     }
 }

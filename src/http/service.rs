@@ -58,7 +58,7 @@ limits_answer! {
     lease_queues_max: usize = limits::LEASE_QUEUES_MAX;
     /// Names in one lease call's filter.
     lease_names_max: usize = limits::LEASE_NAMES_MAX;
-    /// That a lease call may wait.
+    /// That a lease call or the read of a task may wait.
     wait_seconds_max: u64 = limits::WAIT_SECONDS_MAX;
     /// Of the shortest lease.
     lease_seconds_min: Seconds = Seconds(limits::LEASE_MS_MIN);
@@ -66,6 +66,10 @@ limits_answer! {
     lease_seconds_max: Seconds = Seconds(limits::LEASE_MS_MAX);
     /// That a task may be scheduled ahead.
     delay_seconds_max: Seconds = Seconds(limits::DELAY_MS_MAX);
+    /// After which a task may expire.
+    expires_seconds_max: Seconds = Seconds(limits::EXPIRES_MS_MAX);
+    /// The highest `factor` of a retry policy.
+    retry_factor_max: u32 = limits::RETRY_FACTOR_MAX;
     /// That a release may ask for.
     retry_after_seconds_max: Seconds = Seconds(limits::RETRY_AFTER_MS_MAX);
     /// The highest priority; 0 is the lowest.
@@ -86,6 +90,12 @@ limits_answer! {
     error_message_bytes_max: usize = limits::ERROR_MESSAGE_BYTES_MAX;
     /// Kept of an error's stack; what is longer is cut and marked.
     error_stack_bytes_max: usize = limits::ERROR_STACK_BYTES_MAX;
+    /// Of a `unique` key.
+    unique_key_bytes_max: usize = limits::UNIQUE_KEY_BYTES_MAX;
+    /// That a `unique` key may be held.
+    unique_ttl_seconds_max: Seconds = Seconds(limits::UNIQUE_TTL_MS_MAX);
+    /// Of an `Idempotency-Key`.
+    idempotency_key_bytes_max: usize = limits::IDEMPOTENCY_KEY_BYTES_MAX;
     /// Of an extend's progress, as JSON text.
     progress_bytes_max: usize = limits::PROGRESS_BYTES_MAX;
     /// Failed attempts kept with a task.
@@ -181,6 +191,9 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
         api.metrics()
             .lease_waiters
             .set(i64::try_from(engine.waiting()).unwrap_or(i64::MAX));
+        api.metrics()
+            .task_waiters
+            .set(i64::try_from(engine.following()).unwrap_or(i64::MAX));
     }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(CONTENT_TYPE, kind)], api.metrics().text()).into_response()

@@ -247,6 +247,7 @@ mod tests {
             nonce: 7,
             age_ms: 0,
             size: 100,
+            holds_key: false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Tasks: enqueue one, read one, list one state.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -9,16 +11,17 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::{At, Field, Object, Parsed, Wrong, query_shape, shape};
+use super::field::{At, Field, Object, Parsed, Seconds, Wrong, query_shape, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
 use super::problem::{Code, Problem};
-use super::producer::Producer;
+use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
 use super::query::{QueryFields, whole_number};
 use super::wire;
-use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
-use crate::domain::task::Enqueued;
+use crate::domain::idempotency::Repeatable;
+use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX, WAIT_SECONDS_MAX};
+use crate::domain::task::{Enqueued, Json as JsonText, Made};
 use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::TaskFilter;
 
@@ -26,6 +29,7 @@ pub(super) mod cancel;
 pub(super) mod change;
 pub(super) mod explain;
 pub(super) mod new_task;
+pub(super) mod unique;
 pub(super) mod view;
 
 use new_task::NewTaskRequest;
@@ -38,38 +42,56 @@ pub(super) struct EnqueueAnswer<'a> {
     id: TaskId,
     #[schema(value_type = wire::Name)]
     queue: &'a QueueName,
-    #[schema(value_type = wire::State)]
-    state: TaskState,
+    /// At present: a task that was there already may be in any state.
+    #[schema(value_type = wire::StateOrGone)]
+    state: &'static str,
     /// When it becomes ready: scheduled tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     run_at: Option<Millis>,
-    /// Whether an earlier enqueue had made this task already.
+    /// Whether an earlier enqueue with the same unique key had made this task already.
     duplicate: bool,
+    /// There, and true, where the duplicate got this payload and these options.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    replaced: bool,
+    /// Of a completed task whose ack carried one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = wire::Json, required = false)]
+    result: Option<JsonText>,
 }
 
 impl<'a> EnqueueAnswer<'a> {
-    pub(super) fn of(queue: &'a QueueName, Enqueued { id, state, run_at }: Enqueued) -> Self {
+    pub(super) fn of(queue: &'a QueueName, enqueued: Enqueued) -> Self {
         Self {
-            id,
+            id: enqueued.id,
             queue,
-            state,
-            run_at,
-            duplicate: false,
+            state: wire::state_or_gone(enqueued.state),
+            run_at: enqueued.run_at,
+            duplicate: enqueued.made != Made::Task,
+            replaced: enqueued.made == Made::Replacement,
+            result: enqueued.result,
         }
     }
 }
 
-problem_set! { EnqueueProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::QueuesFull, Code::PayloadTooLarge, Code::StoreFull] }
+problem_set! {
+    EnqueueProblems: ALWAYS, WRITE, BODY,
+        &[Code::QueueUnknown, Code::DuplicateTask, Code::QueuesFull, Code::QueueFull, Code::PayloadTooLarge, Code::IdempotencyMismatch,
+            Code::StoreFull]
+}
 
 /// Enqueue one task.
 ///
-/// The answer comes after the durability step that its `LeaseQ-Durability` header names.
+/// The answer comes after the durability step that its `LeaseQ-Durability` header names. With `unique`, the task that holds the key
+/// already is answered with 200 and `duplicate: true`. A request with an `Idempotency-Key` may be repeated: it is answered with the same id.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks", operation_id = "enqueue", tag = "tasks",
-    params(QueuePath),
+    params(QueuePath, IdempotencyKey),
     request_body(content = NewTaskRequest, example = json!({"name": "welcome", "payload": {"to": "a@example.com"}})),
     responses(
+        (status = 200, description = "Another task holds the unique key", body = EnqueueAnswer,
+            headers(("Location", description = "That task's path"))),
         (status = 201, description = "Accepted", body = EnqueueAnswer, headers(("Location", description = "The task's path"))),
         EnqueueProblems
     ),
@@ -82,15 +104,42 @@ pub(super) async fn enqueue(
 ) -> Result<Response, Problem> {
     let mut wrong = Wrong::default();
     let fields = json::open(json::text(&body)?, None)?;
-    let task = new_task::read(fields, &body, &producer, At::Root, &mut wrong);
+    let mut task = new_task::read(fields, &body, &producer, At::Root, &mut wrong);
     wrong.into_result()?;
+    task.repeat_mark = producer.repeatable(Form::Task, &body).map(Repeatable::mark);
 
-    let enqueued = api.engine()?.enqueue(&queue, task).await?;
-    api.metrics().queue(&queue).enqueued.inc();
+    let enqueued = api.engine()?.enqueue(&queue, task).await??;
+    if enqueued.is_new() {
+        api.metrics().queue(&queue).enqueued.inc();
+    }
+    let status = match enqueued.made {
+        Made::Task => StatusCode::CREATED,
+        Made::Duplicate | Made::Replacement => StatusCode::OK,
+    };
+    let replayed = enqueued.replayed;
     let location = location(&queue, enqueued.id);
     let answer = Json(EnqueueAnswer::of(&queue, enqueued));
-    Ok((StatusCode::CREATED, location, answer).into_response())
+    let mut response = (status, location, answer).into_response();
+    if replayed {
+        mark_replayed(&mut response);
+    }
+    Ok(response)
 }
+
+const WAIT: Field<Parsed<Duration>> = Field::new(
+    "wait_seconds",
+    Parsed {
+        parse: |text| {
+            let seconds = Seconds {
+                min_ms: 0,
+                max_ms: WAIT_SECONDS_MAX * 1000,
+            };
+            Ok(Duration::from_millis(seconds.parse(text)?))
+        },
+        schema: wire::wait_schema,
+    },
+    "How long to wait for the task to finish: to be completed, cancelled or dead.",
+);
 
 shape! {
     /// No fields: the path says all.
@@ -108,18 +157,27 @@ impl EmptyRequest {
 }
 
 shape! {
-    /// No parameters yet.
-    TaskQuery: ; later "wait_seconds"
+    /// How to read a task.
+    TaskQuery: WAIT
 }
 
-problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown, Code::NotAvailable] }
+impl utoipa::IntoParams for TaskQuery {
+    fn into_params(
+        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+    ) -> Vec<utoipa::openapi::path::Parameter> {
+        query_parameters(Self::SHAPE)
+    }
+}
 
-/// Read one task.
+problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }
+
+/// Read one task, or wait for its end.
 ///
-/// Finished tasks stay readable as long as the queue's `retention` says.
+/// Finished tasks stay readable as long as the queue's `retention` says. Who waits with `wait_seconds` is told the end
+/// in any case: the answer comes at once when the task has finished, and else after that time with the task as it is then.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/tasks/{id}", operation_id = "task", tag = "tasks",
-    params(TaskPath),
+    params(TaskPath, TaskQuery),
     responses((status = 200, description = "The whole task", body = TaskAnswer), TaskProblems),
 )]
 pub(super) async fn task(
@@ -127,11 +185,13 @@ pub(super) async fn task(
     InTask { queue, id }: InTask,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    QueryFields::open(&uri, TaskQuery::SHAPE)?.finish()?;
+    let mut query = QueryFields::open(&uri, TaskQuery::SHAPE)?;
+    let wait = query.take(&WAIT).unwrap_or_default();
+    query.finish()?;
 
     let task = api
         .engine()?
-        .task(&queue, id)
+        .task_when_finished(&queue, id, wait)
         .await?
         .ok_or_else(|| Code::TaskUnknown.problem())?;
     let waiting = match task.state {

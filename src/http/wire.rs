@@ -6,7 +6,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::field::NO_CONTROLS;
 use crate::domain::TaskState;
-use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX, UNIQUE_KEY_BYTES_MAX, WAIT_SECONDS_MAX};
 use crate::domain::names::NAME_PATTERN;
 
 /// Milliseconds, shown as a number of seconds: `30`, `0.25`.
@@ -68,6 +68,20 @@ pub(super) fn group_schema() -> ObjectBuilder {
         .pattern(Some(NO_CONTROLS))
 }
 
+pub(super) fn unique_key_schema() -> ObjectBuilder {
+    text()
+        .min_length(Some(1))
+        .max_length(Some(UNIQUE_KEY_BYTES_MAX))
+        .pattern(Some(NO_CONTROLS))
+}
+
+/// What an enqueue may say of a task that was there already.
+const GONE: &str = "gone";
+
+pub(super) fn state_or_gone(state: Option<TaskState>) -> &'static str {
+    state.map_or(GONE, TaskState::word)
+}
+
 pub(super) fn state_schema() -> ObjectBuilder {
     text().enum_values(Some(TaskState::ALL.map(TaskState::word)))
 }
@@ -78,6 +92,14 @@ pub(super) fn page_limit_schema() -> ObjectBuilder {
         .minimum(Some(1))
         .maximum(Some(PAGE_MAX))
         .default(Some(PAGE_DEFAULT.into()))
+}
+
+pub(super) fn wait_schema() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Number)
+        .minimum(Some(0))
+        .maximum(Some(WAIT_SECONDS_MAX))
+        .default(Some(0.into()))
 }
 
 pub(super) fn cursor_schema() -> ObjectBuilder {
@@ -97,6 +119,8 @@ wire_types! {
     Json = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
     /// The one state a task is in.
     State = state_schema();
+    /// The state a task is in, or `gone` when it is no longer kept.
+    StateOrGone = text().enum_values(Some(TaskState::ALL.map(TaskState::word).into_iter().chain([GONE])));
     /// How many there are.
     Count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
 }

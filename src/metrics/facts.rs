@@ -75,7 +75,7 @@ struct Families {
     waiting: IntGaugeVec,
     paused: IntGaugeVec,
     completed: IntCounterVec,
-    evicted: IntCounterVec,
+    dropped: IntCounterVec,
     expired: IntCounterVec,
 }
 
@@ -124,10 +124,10 @@ impl Families {
                 &["queue"],
             )
             .expect(valid),
-            evicted: IntCounterVec::new(
+            dropped: IntCounterVec::new(
                 options(
-                    "leaseq_queue_dead_dropped_total",
-                    "Dead letters lost by reason: evicted, aged; the same at every replica",
+                    "leaseq_dead_letters_dropped_total",
+                    "Dead letters that a bound drove out, by reason: evicted (max_size, max_bytes), aged (max_age_seconds); the same at every replica",
                 ),
                 &["queue", "reason"],
             )
@@ -150,7 +150,7 @@ impl Families {
             &self.waiting,
             &self.paused,
             &self.completed,
-            &self.evicted,
+            &self.dropped,
             &self.expired,
         ]
     }
@@ -182,7 +182,7 @@ impl Families {
             ("evicted", facts.dead_evicted_total),
             ("aged", facts.dead_aged_total),
         ] {
-            self.evicted.with_label_values(&[queue, reason]).inc_by(count);
+            self.dropped.with_label_values(&[queue, reason]).inc_by(count);
         }
         self.expired
             .with_label_values(&[queue])

@@ -210,9 +210,9 @@ impl Conn {
         self.send_and(confirm, batch).await
     }
 
-    /// As [`Self::send`], for what may be lost with the primary.
-    pub async fn send_unconfirmed(&mut self, batch: Batch) -> Answers {
-        self.send_and(Confirm::default(), batch).await
+    /// Likewise, but no replica is waited for: for what may be lost with the primary and is then said again.
+    pub async fn send_unconfirmed(&mut self, batch: Batch) -> Vec<Result<Reply, StoreError>> {
+        self.send_and(Confirm::default(), batch).await.replies
     }
 
     async fn send_and(&mut self, confirm: Confirm, mut batch: Batch) -> Answers {

@@ -11,11 +11,20 @@
 //! | `…:due` | zset | task id → due ms | it is due |
 //! | `…:leased` | zset | task id → expiry ms × 2048 + nonce | settled or run out |
 //! | `…:dead` | zset | task id → died ms | replayed, purged, evicted |
+//! | `…:expiry` | zset | id of a waiting task → when it expires, ms | it is granted or dies |
+//! | `…:letter` | hash | id of a dead letter → bytes, fingerprint (`lua/deaths.lua`) | it leaves the dead letters |
+//! | `…:alike` | zset | fingerprint, died ms, id of a dead letter → 0 | likewise |
+//! | `…:print` | hash | fingerprint → name, error type, masked message | its last dead letter leaves |
+//! | `…:followed`, `…:linger` | zset | id of a task whose end somebody waits for → until ms; likewise, of one that ended and nothing else keeps (`lua/followed.lua`) | the wait is over |
 //! | `…:done` | list | finished ms, bytes, task id | retention ends |
 //! | `…:res` | hash | task id → state, finished ms, grant, result | retention ends |
 //! | `…:turn` | zset | group → pass | the group has nothing ready |
 //! | `…:mark`, `…:mark_old` | hash | task id \[grant\] → how the lease ended (`lua/settle.lua`) | 5 to 11 min |
 //! | `…:req`, `…:req_at` | hash, zset | `request_id` → grants; → when they end | then |
+//! | `…:uniq` | hash | unique key → task that holds it, when it expires (`lua/unique.lua`) | freed or expired |
+//! | `…:uniq_at` | zset | unique key → when it expires, of those that do | then |
+//! | `…:idem` | hash | request \[index\] → body, when it is forgotten, task (`lua/repeats.lua`) | after `idempotency_seconds`, or dropped |
+//! | `…:idem_at` | list | when it is forgotten, request \[index\] | with the mark |
 //! | `…:stale` | hash | lane → entries of its list whose tasks left otherwise than by a grant (`lua/waiting.lua`) | they are dropped |
 //! | `…:pulse` | hash | latencies of the last minutes, lease calls that wait (`ops/beat.lua`) | 48 h without any |
 //! | `…:pulse_10s`, `…:pulse_5m` | list | rows of the charts (`ops/beat.lua`) | nothing happened in an hour, in 48 h |
@@ -29,6 +38,7 @@
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
 //! | `lq:1:wake` | channel | queue, ready tasks, replica; or `lq:1:secret` when that is a new one | |
 //! | `lq:1:events` | channel | kind, queue, JSON object (`domain/event.rs`) | |
+//! | `lq:1:ended` | channel | queue, ids of tasks that ended and that somebody follows | |
 //!
 //! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
 //! most commands do; they carry the same hash tag, so a cluster keeps them together.
@@ -44,6 +54,7 @@ pub const HINTS: &str = "lq:1:hints";
 pub const SECRET: &str = "lq:1:secret";
 pub const WAKE: &str = "lq:1:wake";
 pub const EVENTS: &str = "lq:1:events";
+pub const ENDED: &str = "lq:1:ended";
 /// Tests set the clock here, in milliseconds; nothing else reads it.
 pub const TEST_CLOCK: &str = "lq:1:clock";
 
@@ -52,30 +63,12 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys(Arc<str>);
 
 impl QueueKeys {
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 31;
     /// What the names end with, in the order of `lua/prelude.lua`; the first is declared.
     pub const ROLES: [&'static str; Self::COUNT] = [
-        "state",
-        "q",
-        "rec",
-        "pay",
-        "mut",
-        "hist",
-        "due",
-        "leased",
-        "dead",
-        "done",
-        "res",
-        "turn",
-        "mark",
-        "mark_old",
-        "req",
-        "req_at",
-        "stale",
-        "pulse",
-        "pulse_10s",
-        "pulse_5m",
-        "workers",
+        "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "expiry", "done", "res", "turn",
+        "mark", "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale", "letter",
+        "alike", "print", "followed", "linger", "pulse", "pulse_10s", "pulse_5m", "workers",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

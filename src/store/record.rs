@@ -1,11 +1,13 @@
 //! How a task lies in Redis: the Rust twin of `lua/task.lua` and `lua/history.lua`.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 
 use super::reply::BadReply;
 use crate::domain::queue::{Policy, defaults};
+use crate::domain::retry::{Jitter, RetryPolicy, Strategy, Thousandths};
 use crate::domain::task::{Attempt, AttemptOutcome, DeadReason, Json, Meta, TaskError};
-use crate::domain::{Group, Millis, NewTask, Priority, TaskName};
+use crate::domain::unique::UniqueScope;
+use crate::domain::{Group, Millis, NewTask, Priority, TaskName, UniqueKey};
 
 /// A millisecond has this many places (`PLACES` in the prelude).
 pub const PLACES: u64 = 2048;
@@ -18,6 +20,13 @@ const LEASE_MS: u16 = 4;
 const GROUP: u16 = 8;
 const META: u16 = 16;
 const BIG: u16 = 32;
+const UNIQUE: u16 = 64;
+/// A task with this flag never lies in a list of fresh ones: what expires must be taken out of its lane.
+const EXPIRES: u16 = 128;
+/// Behind those that grants ask for: they look at the second byte alone.
+const RETRY: u16 = 256;
+
+const RETRY_BYTES: usize = 14;
 
 const CANCEL: u8 = 1;
 const EXPIRED: u8 = 2;
@@ -25,7 +34,8 @@ const WORKER: u8 = 4;
 const PROGRESS: u8 = 8;
 const REASON: u8 = 16;
 
-/// The record of a new task without its tick, which the script puts before it, and the payload if it lies apart.
+/// The record of a new task without what the script knows, which are its tick, when it is due and when it expires;
+/// and the payload if it lies apart.
 pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
     let payload = task.payload.bytes();
     let big = payload.len() > INLINE_PAYLOAD_MAX;
@@ -46,6 +56,8 @@ pub fn head(task: &NewTask, policy: Policy, big: bool) -> Vec<u8> {
         (GROUP, task.group.is_some()),
         (META, meta.is_some()),
         (BIG, big),
+        (UNIQUE, task.unique.is_some()),
+        (RETRY, policy.retry != RetryPolicy::DEFAULT),
     ] {
         flags |= if set { bit } else { 0 };
     }
@@ -59,10 +71,17 @@ pub fn head(task: &NewTask, policy: Policy, big: bool) -> Vec<u8> {
         let ms = u32::try_from(policy.lease_ms).expect("leases are at most 12 h");
         out.extend_from_slice(&ms.to_be_bytes());
     }
+    if flags & RETRY != 0 {
+        push_retry(&mut out, policy.retry);
+    }
     out.extend_from_slice(&task.priority.get().to_be_bytes());
     push_short(&mut out, task.name.as_str());
     if let Some(group) = &task.group {
         push_short(&mut out, group.as_str());
+    }
+    if let Some(unique) = &task.unique {
+        out.push(scope_letter(unique.scope));
+        push_short(&mut out, unique.key.as_str());
     }
     if let Some(meta) = &meta {
         let bytes = u32::try_from(meta.len()).expect("headers are bounded");
@@ -70,6 +89,34 @@ pub fn head(task: &NewTask, policy: Policy, big: bool) -> Vec<u8> {
         out.extend_from_slice(meta);
     }
     out
+}
+
+/// How a scope is written, in records and for the scripts.
+pub fn scope_letter(scope: UniqueScope) -> u8 {
+    match scope {
+        UniqueScope::Ttl(_) => b't',
+        UniqueScope::UntilLeased => b'l',
+        UniqueScope::UntilFinished => b'f',
+    }
+}
+
+/// strategy × 4 + jitter (1 byte), base ms (5), factor in thousandths (3), max ms (5).
+fn push_retry(out: &mut Vec<u8>, policy: RetryPolicy) {
+    out.push(policy.strategy as u8 * 4 + policy.jitter as u8);
+    out.put_uint(policy.base_ms, 5);
+    out.put_uint(policy.factor.0.into(), 3);
+    out.put_uint(policy.max_ms, 5);
+}
+
+fn read_retry(mut bytes: Bytes) -> Option<RetryPolicy> {
+    let how = usize::from(bytes.get_u8());
+    Some(RetryPolicy {
+        strategy: *Strategy::ALL.get(how / 4)?,
+        jitter: *Jitter::ALL.get(how % 4)?,
+        base_ms: bytes.get_uint(5),
+        factor: Thousandths(u32::try_from(bytes.get_uint(3)).ok()?),
+        max_ms: bytes.get_uint(5),
+    })
 }
 
 fn push_short(out: &mut Vec<u8>, text: &str) {
@@ -82,11 +129,16 @@ fn push_short(out: &mut Vec<u8>, text: &str) {
 pub struct Record {
     pub enqueued_at: Millis,
     pub run_at: Option<Millis>,
+    pub expires_at: Option<Millis>,
     pub max_attempts: u16,
     pub lease_ms: u64,
+    pub retry: RetryPolicy,
     pub priority: Priority,
     pub name: TaskName,
     pub group: Option<Group>,
+    pub unique_key: Option<UniqueKey>,
+    /// For how long it holds that key; of `ttl` not how many ms, which stand with the key.
+    pub unique_scope: Option<UniqueScope>,
     pub meta: Meta,
     pub payload: Json,
     /// Bytes of record and payload.
@@ -103,7 +155,11 @@ pub fn lease_ms(record: &[u8]) -> Result<u64, BadReply> {
     if flags & LEASE_MS == 0 {
         return Ok(defaults::LEASE_MS);
     }
-    let at = 9 + if flags & RUN_AT == 0 { 0 } else { 6 } + if flags & MAX_ATTEMPTS == 0 { 0 } else { 2 };
+    let before = [(RUN_AT, 6), (EXPIRES, 6), (MAX_ATTEMPTS, 2)];
+    let at = 9 + before
+        .iter()
+        .map(|(bit, bytes)| if flags & bit == 0 { 0 } else { *bytes })
+        .sum::<usize>();
     let ms = record.get(at..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?;
     Ok(u32::from_be_bytes(*ms).into())
 }
@@ -150,8 +206,14 @@ pub fn read(mut record: Bytes, apart: Bytes) -> Result<Record, BadReply> {
         Ok(Some(record.get_uint(bytes)))
     };
     let run_at = optional(RUN_AT, 6)?.map(Millis::new);
+    let expires_at = optional(EXPIRES, 6)?.map(Millis::new);
     let max_attempts = optional(MAX_ATTEMPTS, 2)?.and_then(|n| u16::try_from(n).ok());
     let lease_ms = optional(LEASE_MS, 4)?;
+    let mut retry = RetryPolicy::DEFAULT;
+    if flags & RETRY != 0 {
+        need(&record, RETRY_BYTES)?;
+        retry = read_retry(record.split_to(RETRY_BYTES)).ok_or_else(|| bad.clone())?;
+    }
     need(&record, 2)?;
     let priority = Priority::new(record.get_u16().into()).ok_or_else(|| bad.clone())?;
     let name = short(&mut record)?;
@@ -160,6 +222,17 @@ pub fn read(mut record: Bytes, apart: Bytes) -> Result<Record, BadReply> {
     } else {
         Some(short(&mut record)?)
     };
+    let (mut unique_key, mut unique_scope) = (None, None);
+    if flags & UNIQUE != 0 {
+        need(&record, 1)?;
+        unique_scope = Some(match record.get_u8() {
+            b't' => UniqueScope::Ttl(0),
+            b'l' => UniqueScope::UntilLeased,
+            b'f' => UniqueScope::UntilFinished,
+            _ => return Err(bad),
+        });
+        unique_key = Some(UniqueKey::parse(&short(&mut record)?).map_err(|_| bad.clone())?);
+    }
     let mut meta = Meta::default();
     if flags & META != 0 {
         need(&record, 4)?;
@@ -171,14 +244,18 @@ pub fn read(mut record: Bytes, apart: Bytes) -> Result<Record, BadReply> {
     Ok(Record {
         enqueued_at: Millis::new(tick / PLACES),
         run_at,
+        expires_at,
         max_attempts: max_attempts.unwrap_or(defaults::MAX_ATTEMPTS),
         lease_ms: lease_ms.unwrap_or(defaults::LEASE_MS),
+        retry,
         priority,
         name: TaskName::parse(&name).map_err(|_| bad.clone())?,
         group: group
             .map(|group| Group::parse(&group))
             .transpose()
             .map_err(|_| bad.clone())?,
+        unique_key,
+        unique_scope,
         meta,
         payload: Json::from_checked(if payload.is_empty() {
             Bytes::from_static(b"null")

@@ -71,6 +71,13 @@ impl Reply {
         TaskId::from_slice(&self.bytes()?).map_err(|_| BadReply("a task id"))
     }
 
+    /// The next value, if it is a nested array.
+    pub fn array_if_any(&mut self) -> Option<Self> {
+        matches!(self.0.as_slice().first(), Some(Value::Array(_)))
+            .then(|| self.array().ok())
+            .flatten()
+    }
+
     /// A nested array, or a word alone as an array of one.
     pub fn array(&mut self) -> Result<Self, BadReply> {
         match self.0.next() {

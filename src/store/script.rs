@@ -10,10 +10,12 @@ use std::sync::LazyLock;
 use deadpool_redis::redis;
 
 use super::keys::{self, QueueKeys};
+use super::literals::{Literals, written_out};
 use super::state;
+use crate::domain::RetryPolicy;
 use crate::domain::limits;
 use crate::domain::pulse::{self, Chart};
-use crate::domain::queue::{Keep, Order, defaults};
+use crate::domain::queue::{Keep, OnFull, Order, defaults};
 
 /// What ends the lines that are run again with every call.
 const PER_CALL: &str = " -- per call";
@@ -61,8 +63,10 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": rotation task lanes waiting clear history requests grant plain draw several marks settle finish bury retry late examine latency);
-files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list dead replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers);
+files!(PARTS, "lua/": rotation task unique lanes expiry waiting clear history requests grant plain draw several marks settle followed finish
+    deaths bury retry overdue late repeats replace guard examine latency);
+files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list
+    follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -91,6 +95,7 @@ fn reach(source: &str) -> BTreeSet<&'static str> {
 
 /// The facts that Lua takes from Rust, so that each is written once.
 fn constants(clock: Clock) -> String {
+    const RETRY: RetryPolicy = RetryPolicy::DEFAULT;
     let now = match clock {
         Clock::Redis => {
             "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)".to_owned()
@@ -99,7 +104,7 @@ fn constants(clock: Clock) -> String {
     };
     format!(
         "local DEFAULT_LEASE_MS, DEFAULT_MAX_ATTEMPTS = {}, {}\n\
-         local RETRY_BASE_MS, RETRY_FACTOR, RETRY_MAX_MS = {}, {}, {}\n\
+         local DEFAULT_RETRY = {{ strategy = {}, base_ms = {}, factor = {}, max_ms = {}, jitter = {} }}\n\
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local LOOK_MAX = {}\n\
@@ -107,13 +112,16 @@ fn constants(clock: Clock) -> String {
          local WAITING_MS_MAX, WORKERS_MAX, WORKER_MS_MAX = {}, {}, {}\n\
          local HINTS, EVENTS = '{}', '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
+         local DEAD_GROUPS_MAX, FOLLOWED_MAX, REJECT_ENQUEUE, ENDED = {}, {}, {}, '{}'\n\
          {}\
          local function clock() {now} end\n",
         defaults::LEASE_MS,
         defaults::MAX_ATTEMPTS,
-        defaults::RETRY_BASE_MS,
-        defaults::RETRY_FACTOR,
-        defaults::RETRY_MAX_MS,
+        RETRY.strategy as u8,
+        RETRY.base_ms,
+        f64::from(RETRY.factor.0) / 1000.0,
+        RETRY.max_ms,
+        RETRY.jitter as u8,
         limits::HISTORY_ATTEMPTS_MAX,
         limits::HISTORY_BYTES_MAX,
         Order::Aged as u8,
@@ -130,6 +138,10 @@ fn constants(clock: Clock) -> String {
         pulse::WORKER_MS_MAX,
         keys::WAKE,
         keys::EVENTS,
+        limits::DEAD_GROUPS_MAX,
+        limits::FOLLOWED_MAX,
+        OnFull::RejectEnqueue as u8,
+        keys::ENDED,
         QueueKeys::lua(),
     )
 }
@@ -197,35 +209,41 @@ fn operation(name: &'static str, source: &str) -> Vec<(&'static str, String)> {
 fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'static str, String)> {
     let &(name, source) = source;
     let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
-    pieces.extend(foundation(clock));
-    pieces.extend(operation(name, source));
+    let mut known = Literals::new();
+    pieces.extend(written_out(&mut known, foundation(clock)));
+    pieces.push(("define", "local function define()\n".to_owned()));
+    pieces.extend(written_out(&mut known, operation(name, source)));
     // A plain script may not say that it is wanted on a full store; one whose first write frees is let through.
     let frees = if named(source, "Flags").contains(&"allow-oom") {
         "call('HDEL', Q, '') "
     } else {
         ""
     };
-    pieces.push(("call", format!("begin(keys, argv) {frees}return run()\n")));
+    pieces.push((
+        "call",
+        format!("begin(keys, argv) {frees}return run() end return define()\n"),
+    ));
     pieces
 }
 
-/// The files the library is made of, in order, as they stand in it. Each operation has parts of its own, for a function
-/// of Lua 5.1 has 200 local names at most.
+/// The files the library is made of, in order, as they stand in it. Each operation has parts of its own and is made by a
+/// function of its own, for one of Lua 5.1 has 200 local names at most; of the foundation it may know 60.
 fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
     let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
-    pieces.extend(foundation(clock));
+    let mut known = Literals::new();
+    pieces.extend(written_out(&mut known, foundation(clock)));
     for &(name, source) in SOURCES {
         let flags: Vec<_> = named(source, "Flags")
             .iter()
             .map(|flag| format!("'{flag}'"))
             .collect();
-        pieces.push(("do", "do\n".to_owned()));
-        pieces.extend(operation(name, source));
+        pieces.push(("define", "do local function define()\n".to_owned()));
+        pieces.extend(written_out(&mut known.clone(), operation(name, source)));
         pieces.push((
             "register",
             format!(
                 "redis.register_function{{ function_name = '{}', flags = {{ {} }}, \
-                 callback = function(keys, argv) begin(keys, argv) return run() end }} end\n",
+                 callback = function(keys, argv) begin(keys, argv) return run() end }} end define() end\n",
                 function(name, hash),
                 flags.join(", "),
             ),

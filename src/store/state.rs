@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places (`lua/prelude.lua`).
-pub const FIELDS: [&str; 22] = [
+pub const FIELDS: [&str; 26] = [
     "version",
     "order",
     "aging_ms",
@@ -27,6 +27,10 @@ pub const FIELDS: [&str; 22] = [
     "max_lease_ms",
     "max_deferrals",
     "dead_max_size",
+    "dead_max_age_ms",
+    "dead_max_bytes",
+    "dead_on_full",
+    "followed_until",
     "failed_total",
     "died_total",
 ];

@@ -1,9 +1,10 @@
 //! The auditor is a checker, so it is checked: on queues with one thing wrong, done by hand.
 
 use deadpool_redis::redis::{Cmd, cmd};
+use leaseq::domain::unique::UniqueScope;
 
 use crate::support::audit::audit;
-use crate::support::queue::{Queue, T0, delayed, grouped, task};
+use crate::support::queue::{Queue, T0, delayed, grouped, task, unique};
 
 /// A queue with a task in every state: fresh, returned, scheduled, leased, dead, completed.
 pub async fn varied() -> Queue {
@@ -153,4 +154,41 @@ async fn parts_that_no_record_calls_for_are_seen() {
     assert_named(&audit(&queue.redis, "emails"), "I4");
     let _: () = queue.redis.command(cmd("DEL").arg(key("pay")));
     assert_named(&harmed(cmd("DEL").arg(key("hist")), "hist").await, "I12");
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_frees_and_one_that_nobody_holds_are_seen() {
+    for (scope, harm) in [
+        (
+            UniqueScope::UntilFinished,
+            cmd("HDEL").arg(key("uniq")).arg("k").clone(),
+        ),
+        (
+            UniqueScope::UntilLeased,
+            cmd("HDEL").arg(key("uniq")).arg("k").clone(),
+        ),
+        (UniqueScope::Ttl(60_000), cmd("DEL").arg(key("uniq_at")).clone()),
+    ] {
+        let queue = Queue::start().await;
+        queue.put(unique("k", scope)).await;
+        let before = queue.snapshot();
+        let _: () = queue.redis.command(&harm);
+        assert_named(
+            &audit(&queue.redis, "emails"),
+            if scope == UniqueScope::Ttl(60_000) {
+                "I28"
+            } else {
+                "I15"
+            },
+        );
+        queue.restore(&before);
+    }
+    let queue = Queue::start().await;
+    let held = queue.snapshot();
+    let orphan = [[7u8; 14].as_slice(), &[0; 6]].concat();
+    let _: () = queue
+        .redis
+        .command(cmd("HSET").arg(key("uniq")).arg("k").arg(&orphan[..]));
+    assert_named(&audit(&queue.redis, "emails"), "I15");
+    queue.restore(&held);
 }

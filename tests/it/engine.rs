@@ -45,7 +45,7 @@ async fn engine(redis: &Redis) -> Engine {
 async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
     let redis = Redis::start();
     let engine = engine(&redis).await;
-    engine.enqueue(&queue("warm"), task("1")).await.unwrap();
+    engine.enqueue(&queue("warm"), task("1")).await.unwrap().unwrap();
 
     let waiting = tokio::spawn({
         let engine = engine.clone();
@@ -55,8 +55,12 @@ async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
         tokio::task::yield_now().await;
     }
     let started = std::time::Instant::now();
-    let enqueued = engine.enqueue(&queue("q"), task("{\"a\":1}")).await.unwrap();
-    assert_eq!(enqueued.state, TaskState::Ready);
+    let enqueued = engine
+        .enqueue(&queue("q"), task("{\"a\":1}"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(enqueued.state, Some(TaskState::Ready));
 
     let Leased::Tasks(granted) = waiting.await.unwrap().unwrap() else {
         panic!("empty")
@@ -88,7 +92,7 @@ async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
 async fn grants_of_a_caller_who_left_are_given_back_at_once_and_uncounted() {
     let redis = Redis::start();
     let engine = engine(&redis).await;
-    let id = engine.enqueue(&queue("q"), task("1")).await.unwrap().id;
+    let id = engine.enqueue(&queue("q"), task("1")).await.unwrap().unwrap().id;
 
     let Leased::Tasks(granted) = engine.lease(lease("q", 1, Duration::ZERO)).await.unwrap() else {
         panic!("empty")
@@ -116,7 +120,7 @@ async fn a_scheduled_task_is_delivered_when_it_is_due_and_not_before() {
     let engine = engine(&redis).await;
     let mut later = task("1");
     later.start = leaseq::domain::Start::After(150);
-    let enqueued = engine.enqueue(&queue("q"), later).await.unwrap();
+    let enqueued = engine.enqueue(&queue("q"), later).await.unwrap().unwrap();
 
     let Leased::Tasks(granted) = engine.lease(lease("q", 1, Duration::from_secs(5))).await.unwrap() else {
         panic!("empty")
@@ -157,12 +161,52 @@ async fn an_engine_that_cannot_hear_other_replicas_serves() {
     while other.waiting() == 0 {
         tokio::task::yield_now().await;
     }
-    let id = one.enqueue(&queue("q"), task("1")).await.unwrap().id;
+    let id = one.enqueue(&queue("q"), task("1")).await.unwrap().unwrap().id;
     let Leased::Tasks(granted) = waiting.await.unwrap().unwrap() else {
         panic!("empty")
     };
     assert_eq!(granted.tasks()[0].id, id);
     granted.delivered();
+}
+
+/// I28: hundreds wait for the ends of hundreds, each by two, and all hear of theirs.
+#[tokio::test]
+async fn each_of_many_reads_that_wait_hears_of_its_task() {
+    let redis = Redis::start();
+    let engine = engine(&redis).await;
+    let tasks = (0..300).map(|_| task("1")).collect();
+    let enqueued = engine.enqueue_many(&queue("q"), tasks).await;
+    let ids = enqueued.into_iter().map(|task| task.unwrap().unwrap().id);
+    let waiting: Vec<_> = ids
+        .flat_map(|id| [id, id])
+        .map(|id| {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                let task = engine
+                    .task_when_finished(&queue("q"), id, Duration::from_secs(30))
+                    .await;
+                (id, task.unwrap().unwrap())
+            })
+        })
+        .collect();
+    while engine.following() < 600 {
+        tokio::task::yield_now().await;
+    }
+    let Leased::Tasks(granted) = engine.lease(lease("q", 300, Duration::ZERO)).await.unwrap() else {
+        panic!("empty")
+    };
+    let acks = granted.tasks().iter().map(|task| {
+        let lease = engine.open_lease(&task.lease_id).unwrap();
+        Settle::Ack(lease, Ack::default())
+    });
+    engine.settle_many(acks.collect()).await;
+    granted.delivered();
+    for waited in waiting {
+        let (id, task) = waited.await.unwrap();
+        assert_eq!((task.id, task.state), (id, TaskState::Completed));
+    }
+    assert_eq!(engine.following(), 0);
+    engine.stop().await;
 }
 
 /// I28. More tasks than one script call gives, and large ones behind small ones.

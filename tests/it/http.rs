@@ -5,6 +5,7 @@
 
 pub(crate) mod api;
 mod crash;
+mod dead_bounds;
 pub(crate) mod dead_letters;
 mod durability;
 mod enqueue;
@@ -15,7 +16,11 @@ mod operate;
 mod outage;
 mod queues;
 mod refused;
+mod repeats;
 mod replicas;
+mod results;
+mod retry;
 mod settle;
 mod shipped;
+mod unique;
 mod watch;

@@ -1,7 +1,8 @@
 //! The semantics of a queue, as a program: what each operation means, without a thought for how Redis does it.
 //!
-//! Read [`task`] for the states, [`turns`] for fair share, [`queue`] for order, [`grant`] and [`settle`] for what
-//! workers do, [`housekeeping`] for what time does. The rest sets the model beside the real scripts on a set
+//! Read [`task`] for the states, [`turns`] for fair share, [`queue`] for order, [`unique`] and [`repeats`] for what is
+//! made once, [`grant`] and [`settle`] for what workers do, [`housekeeping`] and [`expiry`] for what time does.
+//! The rest sets the model beside the real scripts on a set
 //! clock: histories of random steps ([`step`]), taken by both ([`history`]), must give the same answers and the
 //! same visible state after every step, and leave a queue in which the auditor finds nothing (I3, I4).
 //!
@@ -10,6 +11,8 @@
 
 mod answer;
 mod dead;
+mod expiry;
+mod follow;
 mod grant;
 mod history;
 mod housekeeping;
@@ -20,9 +23,11 @@ mod operate;
 mod operated;
 mod promises;
 mod queue;
+mod repeats;
 mod seen;
 mod settle;
 mod step;
 mod task;
 mod turns;
+mod unique;
 mod world;

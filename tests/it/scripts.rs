@@ -1,10 +1,16 @@
 //! Each operation's script against a private Redis on a set clock: these keys, this call, these keys after.
 
+mod backoff;
 mod connection;
 mod cost;
+mod dead_bounds;
 mod dead_letters;
 mod enqueue;
+mod expired;
+mod expiry;
 mod extend;
+mod follow;
+mod full_of_dead;
 mod full_store;
 mod headers;
 mod history;
@@ -14,11 +20,16 @@ mod order;
 mod pulse;
 mod reads;
 mod records;
+mod repeats;
+mod replace;
 mod requests;
 mod retention;
 mod settle;
 mod stale;
 mod turns;
+mod unique;
+mod unique_expiry;
+mod unique_operations;
 mod wrong_types;
 
 use bytes::Bytes;
@@ -72,6 +83,7 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
         config: &config,
         replica: "aaaaaaaa,",
         again: false,
+        all_or_none: false,
         tasks: &tasks,
     };
     let accepted = store.call(&keys, &op).await.unwrap();

@@ -146,6 +146,7 @@ async fn a_member_of_an_index_without_a_record_is_told() {
     for (index, add) in [
         ("leased", "ZADD"),
         ("due", "ZADD"),
+        ("expiry", "ZADD"),
         ("pay", "HSET"),
         ("res", "HSET"),
         ("mut", "HSET"),
@@ -225,7 +226,11 @@ async fn a_payload_that_is_gone_is_told() {
 async fn attempts_that_were_counted_and_not_kept_are_told() {
     let queue = varied().await;
     let audit = harmed(&queue, cmd("DEL").arg(key("hist")), "hist").await;
-    assert_eq!(kinds(&audit), [Kind::History]);
+    assert_eq!(
+        kinds(&audit),
+        [Kind::History, Kind::DeadLetter],
+        "its bytes are counted, too"
+    );
 }
 
 #[tokio::test]
@@ -260,6 +265,29 @@ async fn finished_tasks_that_are_kept_wrong_are_told() {
     queue.redis.add_to_state("emails", "done_since", 1e12);
     assert_eq!(kinds(&audited(&queue).await), [Kind::Counters]);
     queue.redis.add_to_state("emails", "done_since", -1e12);
+}
+
+/// I14.
+#[tokio::test]
+async fn dead_letters_that_are_counted_wrong_are_told() {
+    let queue = varied().await;
+    for (role, expected) in [
+        ("letter", [Kind::Counters, Kind::DeadLetter].as_slice()),
+        ("alike", &[Kind::Counters, Kind::DeadLetter]),
+        ("print", &[Kind::DeadLetter]),
+    ] {
+        let audit = harmed(&queue, cmd("DEL").arg(key(role)), role).await;
+        for kind in expected {
+            assert_told(&audit, *kind, None);
+        }
+    }
+    let id = queue.put(task()).await;
+    let harm = cmd("HSET")
+        .arg(key("letter"))
+        .arg(id.as_bytes())
+        .arg(b"\0\0\0\x01other")
+        .to_owned();
+    assert_told(&harmed(&queue, &harm, "letter").await, Kind::DeadLetter, Some(id));
 }
 
 /// I3.

@@ -12,7 +12,7 @@ use crate::domain::QueueName;
 
 /// Print dead letters as NDJSON, oldest first, for leaseq enqueue --ndjson
 ///
-/// A line has what an enqueue takes: name, payload, priority, group, attempts, lease and headers. The dead letters stay.
+/// A line has what an enqueue takes: name, payload, priority, group, attempts, lease, retry policy and headers. The dead letters stay.
 /// An export that breaks off says so and does not exit with 0.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {

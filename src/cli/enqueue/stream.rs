@@ -45,6 +45,15 @@ struct Batch {
     lines: Vec<u64>,
 }
 
+/// Where batches go, and what they are called there.
+struct To<'a> {
+    api: &'a Api,
+    queue: &'a QueueName,
+    idempotency_key: Option<&'a str>,
+    /// Of batches begun: the same input is cut into the same ones.
+    batches: u64,
+}
+
 #[derive(Default)]
 struct Totals {
     accepted: u64,
@@ -54,7 +63,19 @@ struct Totals {
     through_line: u64,
 }
 
-pub(super) async fn run(api: &Api, queue: &QueueName, from: &str, json: bool) -> Done {
+pub(super) async fn run(
+    api: &Api,
+    queue: &QueueName,
+    from: &str,
+    idempotency_key: Option<&str>,
+    json: bool,
+) -> Done {
+    let to = To {
+        api,
+        queue,
+        idempotency_key,
+        batches: 0,
+    };
     let mut totals = Totals::default();
     let bar = ProgressBar::new_spinner().with_style(
         ProgressStyle::with_template("{spinner} {human_pos} tasks, {rate}, {elapsed}")
@@ -64,7 +85,7 @@ pub(super) async fn run(api: &Api, queue: &QueueName, from: &str, json: bool) ->
             }),
     );
     let outcome = tokio::select! {
-        outcome = stream(api, queue, from, json, &mut totals, &bar) => outcome,
+        outcome = stream(to, from, json, &mut totals, &bar) => outcome,
         _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
     };
     bar.finish_and_clear();
@@ -88,8 +109,7 @@ pub(super) async fn run(api: &Api, queue: &QueueName, from: &str, json: bool) ->
 }
 
 async fn stream(
-    api: &Api,
-    queue: &QueueName,
+    mut to: To<'_>,
     from: &str,
     json: bool,
     totals: &mut Totals,
@@ -127,7 +147,8 @@ async fn stream(
         }
         let full = batch.lines.len() == BATCH_ITEMS_MAX || batch.bytes.len() >= BATCH_BYTES;
         if full || (!more && !batch.lines.is_empty()) {
-            send(api, queue, &batch, json, totals).await?;
+            to.batches += 1;
+            send(&to, &batch, json, totals).await?;
             bar.set_position(totals.accepted + totals.duplicates + totals.rejected);
             batch = Batch::default();
         }
@@ -161,21 +182,20 @@ async fn read_line(input: &mut (dyn AsyncBufRead + Unpin), line: &mut Vec<u8>) -
     }
 }
 
-async fn send(
-    api: &Api,
-    queue: &QueueName,
-    batch: &Batch,
-    json: bool,
-    totals: &mut Totals,
-) -> Result<(), Failure> {
-    let path = format!("/v1/queues/{queue}/tasks/batch");
+async fn send(to: &To<'_>, batch: &Batch, json: bool, totals: &mut Totals) -> Result<(), Failure> {
+    let path = format!("/v1/queues/{}/tasks/batch", to.queue);
+    let named = to
+        .idempotency_key
+        .map(|key| to.api.repeatable(&format!("{key}/{}", to.batches)))
+        .transpose()?;
+    let api = named.as_ref().unwrap_or(to.api);
     let body = bytes::Bytes::copy_from_slice(&batch.bytes);
     let mut tries = 0;
     let answer = loop {
         tries += 1;
         match api.post_ndjson(&path, body.clone()).await {
             Ok(answer) => break answer,
-            Err(error) if tries < TRIES_MAX && nothing_happened(&error) => {
+            Err(error) if tries < TRIES_MAX && may_go_again(&error, named.is_some()) => {
                 let backoff = Duration::from_millis(200) * 2u32.pow(tries);
                 tokio::time::sleep(error.retry_after().unwrap_or(backoff)).await;
             }
@@ -202,13 +222,14 @@ async fn send(
     Ok(())
 }
 
-/// Only then may a batch go out again: a second copy of what was taken would be a second set of tasks.
-fn nothing_happened(error: &CallError) -> bool {
+/// Without a key only what was not taken: a second copy of what was would be a second set of tasks.
+fn may_go_again(error: &CallError, has_key: bool) -> bool {
     match error {
         CallError::Unreachable(_) => true,
-        CallError::NoAnswer(_) => false,
+        CallError::NoAnswer(_) => has_key,
         CallError::Problem(problem) => {
             problem.status == 429
+                || (has_key && problem.status == 504)
                 || (problem.status == 503
                     && problem
                         .outcome

@@ -34,6 +34,15 @@ impl Pace {
     }
 }
 
+/// Why a dead letter was not replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReplayed {
+    /// There is no such dead letter.
+    Unknown,
+    /// Another task holds its unique key, so it stays.
+    Duplicate { holder: TaskId },
+}
+
 /// Why a bulk replay was not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotBegun {
@@ -43,7 +52,7 @@ pub enum NotBegun {
 }
 
 impl Engine {
-    /// Makes a new task of a dead letter, and says its id; `None`: no such dead letter.
+    /// Makes a new task of a dead letter, and says its id.
     ///
     /// # Errors
     /// As [`Failure`] says. After [`Failure::Unknown`] it may have happened; a second call does not do it twice.
@@ -52,7 +61,7 @@ impl Engine {
         queue: &QueueName,
         id: TaskId,
         replay: &Replay,
-    ) -> Result<Option<TaskId>, Failure> {
+    ) -> Result<Result<TaskId, NotReplayed>, Failure> {
         let keys = QueueKeys::new(queue);
         let op = DeadOp {
             filter: &DeadFilter::default(),
@@ -65,11 +74,14 @@ impl Engine {
         };
         let letters = self.look(&keys, &op).await?.letters;
         if letters.is_empty() {
-            return Ok(None);
+            return Ok(Err(NotReplayed::Unknown));
         }
         let items = items(&letters, replay, |_| start(replay))?;
-        let moved = self.move_all(queue, &keys, replay, &items).await?;
-        Ok((moved == 1).then(|| items[0].id()))
+        Ok(match self.move_all(queue, &keys, replay, &items).await?.first() {
+            Some(Moved::Moved(_)) => Ok(items[0].id()),
+            Some(Moved::Taken(holder)) => Err(NotReplayed::Duplicate { holder: *holder }),
+            Some(Moved::Gone) | None => Err(NotReplayed::Unknown),
+        })
     }
 
     /// Makes new tasks of those that match. Each leaves the dead letters in the step that makes its task, so calls that are
@@ -124,6 +136,10 @@ impl Engine {
                 };
                 match moved {
                     Ok(moved) => {
+                        let moved = moved
+                            .iter()
+                            .filter(|item| matches!(item, Moved::Moved(_)))
+                            .count() as u64;
                         handled.matched += some.len() as u64;
                         handled.done += moved;
                         handled.skipped += some.len() as u64 - moved;
@@ -144,7 +160,7 @@ impl Engine {
         keys: &QueueKeys,
         replay: &Replay,
         items: &[Item],
-    ) -> Result<u64, Failure> {
+    ) -> Result<Vec<Moved>, Failure> {
         let _news = News {
             routes: &self.inner.routes,
             queue,
@@ -167,8 +183,7 @@ impl Engine {
             Err(StoreError::NotApplied(_)) if op.again => return Err(Failure::Unknown),
             Err(error) => return Err(error.into()),
         };
-        let moved = |item: &&Moved| matches!(item, Moved::Moved(_));
-        Ok(replayed.items.iter().filter(moved).count() as u64)
+        Ok(replayed.items)
     }
 }
 

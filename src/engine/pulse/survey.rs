@@ -108,7 +108,7 @@ impl Engine {
         for queue in queues {
             batch.push(&QueueKeys::new(queue), op);
         }
-        let answers = conn.send_unconfirmed(batch).await.replies.into_iter();
+        let answers = conn.send_unconfirmed(batch).await.into_iter();
         let read = |answer: Result<_, _>| {
             let outcome = op.outcome(answer.map_err(Failure::from)?);
             outcome.map_err(|bad| Failure::from(crate::store::conn::bad_reply(O::SCRIPT, &bad)))
@@ -137,6 +137,7 @@ fn add(sum: &mut QueueStats, more: &QueueStats) {
         replayed_total,
         duplicates_total,
         leases_expired_total,
+        idempotency_dropped_total,
     } = more;
     sum.ready += ready;
     sum.scheduled += scheduled;
@@ -155,6 +156,7 @@ fn add(sum: &mut QueueStats, more: &QueueStats) {
     sum.replayed_total += replayed_total;
     sum.duplicates_total += duplicates_total;
     sum.leases_expired_total += leases_expired_total;
+    sum.idempotency_dropped_total += idempotency_dropped_total;
 }
 
 #[cfg(test)]

@@ -5,10 +5,13 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
 /// Indexes of tasks by role, with how many members of it are read at a time: values are read along, and some are long.
-pub(super) const INDEXES: [(&str, usize); 7] = [
+pub(super) const INDEXES: [(&str, usize); 10] = [
     ("due", 100),
     ("leased", 100),
     ("dead", 100),
+    ("expiry", 100),
+    ("letter", 100),
+    ("linger", 100),
     ("mut", 100),
     ("hist", 10),
     ("res", 10),

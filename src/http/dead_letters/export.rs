@@ -25,6 +25,7 @@ use crate::http::openapi::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
+use crate::http::retry::RetryDocument;
 use crate::http::wire::Seconds;
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -41,7 +42,8 @@ problem_set! { ExportProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
 /// Export dead letters as NDJSON, oldest first.
 ///
-/// Each line is a task as a batch enqueue takes it: name, payload, priority, group, `max_attempts`, `lease_seconds` and headers.
+/// Each line is a task as a batch enqueue takes it: name, payload, priority, group, `max_attempts`, `lease_seconds`,
+/// `retry` and headers.
 /// Attempts, errors, times, trace context and ids stay behind. The dead letters stay, too. A stream that cannot be finished is
 /// broken off: the connection ends before the body does, within a line.
 #[utoipa::path(
@@ -138,6 +140,7 @@ struct Line<'a> {
     group: Option<&'a Group>,
     max_attempts: u16,
     lease_seconds: Seconds,
+    retry: RetryDocument,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: &'a BTreeMap<String, String>,
 }
@@ -152,6 +155,7 @@ fn lines(tasks: &[TaskView]) -> Bytes {
             group: task.group.as_ref(),
             max_attempts: task.max_attempts,
             lease_seconds: Seconds(task.lease_ms),
+            retry: RetryDocument::of(&task.retry.into()),
             headers: &task.meta.headers,
         };
         serde_json::to_writer(&mut lines, &line).expect("checked JSON, strings and numbers always serialize");

@@ -49,16 +49,23 @@ pub(in crate::http) struct Seconds {
     pub(in crate::http) max_ms: u64,
 }
 
+impl Seconds {
+    /// Milliseconds, or a sentence on what is allowed.
+    pub(in crate::http) fn parse(&self, text: &str) -> Result<u64, String> {
+        let (min, max) = (seconds(self.min_ms), seconds(self.max_ms));
+        number(text)
+            // Compared before rounding: what is out of the limits is not made to fit.
+            .filter(|given| (min..=max).contains(given))
+            .and_then(seconds_to_ms)
+            .ok_or_else(|| format!("must be a number of seconds from {min} to {max}"))
+    }
+}
+
 impl Kind for Seconds {
     type Value<'a> = u64;
 
     fn read(&self, text: &RawValue) -> Result<u64, Refusal> {
-        let (min, max) = (seconds(self.min_ms), seconds(self.max_ms));
-        number(text.get())
-            // Compared before rounding: what is out of the limits is not made to fit.
-            .filter(|given| (min..=max).contains(given))
-            .and_then(seconds_to_ms)
-            .ok_or_else(|| format!("must be a number of seconds from {min} to {max}").into())
+        self.parse(text.get()).map_err(Refusal::from)
     }
 }
 

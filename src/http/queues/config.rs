@@ -7,13 +7,15 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
 use crate::domain::TaskName;
-use crate::domain::limits::{ATTEMPTS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
-use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
+use crate::domain::limits::{ATTEMPTS_MAX, BATCH_ITEMS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, NAMES_MAX};
+use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
+use crate::domain::retry::RetryConfig;
 use crate::http::field::{
     At, Described, Field, Integer, Kind, Nested, Object, Refusal, Seconds, Word, Wrong, nested, shape,
 };
 use crate::http::json::{self, Fields, Value};
 use crate::http::problem::Problem;
+use crate::http::retry;
 
 /// Deferrals that may be allowed; the count of a task has 16 bits.
 const DEFERRALS_MAX: u64 = 10_000;
@@ -21,6 +23,9 @@ const DEFERRALS_MAX: u64 = 10_000;
 const AGING_MS_MAX: u64 = 86_400_000;
 /// Entries of dead letters and of finished tasks, time and bytes of the latter: what one queue may be told to keep.
 const KEPT_MAX: u64 = 10_000_000;
+/// What repeats are known by: for how long at least, and for how many tasks; the largest batch fits.
+const IDEMPOTENCY_MS_MIN: u64 = 1_000;
+const IDEMPOTENCY_MAX_MIN: u64 = 2 * BATCH_ITEMS_MAX as u64;
 const KEPT_MS_MAX: u64 = 365 * 86_400_000;
 const KEPT_BYTES_MAX: u64 = 1 << 40;
 
@@ -56,6 +61,11 @@ const MAX_DEFERRALS: Field<Integer> = Field::new(
     },
     "Releases with `retry_after` until one counts as a failed attempt.",
 );
+const RETRY: Field<Nested> = Field::new(
+    "retry",
+    Nested { of: "RetryRequest" },
+    "When a task whose attempt failed is tried again.",
+);
 const ORDER: Field<Word<Order>> = Field::new(
     "order",
     Word {
@@ -89,6 +99,22 @@ const RETENTION: Field<Nested> = Field::new(
     },
     "What is kept of finished tasks; the first bound reached counts.",
 );
+const IDEMPOTENCY_SECONDS: Field<Seconds> = Field::new(
+    "idempotency_seconds",
+    Seconds {
+        min_ms: IDEMPOTENCY_MS_MIN,
+        max_ms: KEPT_MS_MAX,
+    },
+    "How long an enqueue with an `Idempotency-Key` is remembered, from then on.",
+);
+const IDEMPOTENCY_MAX: Field<Integer> = Field::new(
+    "idempotency_max",
+    Integer {
+        min: IDEMPOTENCY_MAX_MIN,
+        max: KEPT_MAX,
+    },
+    "Tasks of such enqueues that are remembered; then the oldest are dropped, and counted.",
+);
 const NAMES: Field<Names> = Field::new(
     "names",
     Names,
@@ -101,7 +127,34 @@ const MAX_SIZE: Field<Integer> = Field::new(
         min: 1,
         max: KEPT_MAX,
     },
-    "Dead letters kept; then the oldest is evicted.",
+    "Dead letters kept.",
+);
+const MAX_AGE: Field<Seconds> = Field::new(
+    "max_age_seconds",
+    Seconds {
+        min_ms: 1_000,
+        max_ms: KEPT_MS_MAX,
+    },
+    "How long a dead letter is kept.",
+);
+const MAX_BYTES: Field<Integer> = Field::new(
+    "max_bytes",
+    Integer {
+        min: 1,
+        max: KEPT_BYTES_MAX,
+    },
+    "Bytes of dead letters kept, with what Redis needs beside each.",
+);
+const ON_FULL: Field<Word<OnFull>> = Field::new(
+    "on_full",
+    Word {
+        words: &[
+            ("evict_oldest", OnFull::EvictOldest),
+            ("reject_enqueue", OnFull::RejectEnqueue),
+        ],
+    },
+    "When `max_size` or `max_bytes` is reached the oldest makes room for the next. With `reject_enqueue` the queue takes no \
+     tasks meanwhile either (429 `queue_full`).",
 );
 
 const KEEP: Field<Word<Keep>> = Field::new(
@@ -142,13 +195,13 @@ const COMPLETED_BYTES: Field<Integer> = Field::new(
 
 shape! {
     /// A queue's config: what it sets, the rest being the server's defaults.
-    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES;
-        later "retry", "limits", "group_limits", "group_weights", "breaker", "idempotency_seconds", "idempotency_max",
-            "max_tasks", "max_bytes"
+    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, RETRY, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES,
+        IDEMPOTENCY_SECONDS, IDEMPOTENCY_MAX;
+        later "limits", "group_limits", "group_weights", "breaker", "max_tasks", "max_bytes"
 }
 shape! {
     /// What is kept of tasks that used up their attempts.
-    DeadLetterConfig: MAX_SIZE; later "max_age_seconds", "max_bytes", "on_full"
+    DeadLetterConfig: MAX_SIZE, MAX_AGE, MAX_BYTES, ON_FULL
 }
 shape! {
     /// What is kept of finished tasks.
@@ -156,7 +209,7 @@ shape! {
 }
 shape! {
     /// What holds for tasks of one name.
-    NameConfigRequest: LEASE, MAX_ATTEMPTS; later "limits", "breaker", "retry"
+    NameConfigRequest: LEASE, MAX_ATTEMPTS, RETRY; later "limits", "breaker"
 }
 
 /// Reads a whole config.
@@ -164,6 +217,7 @@ pub(super) fn read(text: &str) -> Result<QueueConfig, Problem> {
     let mut wrong = Wrong::default();
     let config = read_fields(json::open(text, None)?, &mut wrong);
     check_leases(&config, &mut wrong);
+    check_retries(&config, &mut wrong);
     wrong.into_result().map(|()| config)
 }
 
@@ -181,13 +235,19 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         max_lease_ms: object.take(&MAX_LEASE, wrong),
         max_attempts: small(object.take(&MAX_ATTEMPTS, wrong)),
         max_deferrals: small(object.take(&MAX_DEFERRALS, wrong)),
+        retry: read_retry(&mut object, wrong),
         order: object.take(&ORDER, wrong),
         aging_ms: object.take(&AGING, wrong),
+        idempotency_ms: object.take(&IDEMPOTENCY_SECONDS, wrong),
+        idempotency_max: object.take(&IDEMPOTENCY_MAX, wrong),
         ..QueueConfig::default()
     };
     let at = At::Field(&At::Root, DEAD_LETTER.name);
     if let Some(mut dead_letter) = nested(&mut object, &DEAD_LETTER, DeadLetterConfig::SHAPE, at, wrong) {
         config.dead_max_size = dead_letter.take(&MAX_SIZE, wrong);
+        config.dead_max_age_ms = dead_letter.take(&MAX_AGE, wrong);
+        config.dead_max_bytes = dead_letter.take(&MAX_BYTES, wrong);
+        config.dead_on_full = dead_letter.take(&ON_FULL, wrong);
     }
     let at = At::Field(&At::Root, RETENTION.name);
     if let Some(mut retention) = nested(&mut object, &RETENTION, RetentionConfig::SHAPE, at, wrong) {
@@ -200,6 +260,11 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         config.names = read_names(text, wrong);
     }
     config
+}
+
+fn read_retry(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Option<RetryConfig> {
+    let text = object.take(&RETRY, wrong)?;
+    Some(retry::read(text, At::Field(&object.at(), RETRY.name), wrong))
 }
 
 fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig> {
@@ -231,12 +296,14 @@ fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig
         let mut object = Object::new(fields, NameConfigRequest::SHAPE, at, wrong);
         let lease_ms = object.take(&LEASE, wrong);
         let max_attempts = small(object.take(&MAX_ATTEMPTS, wrong));
+        let retry = read_retry(&mut object, wrong);
         if names
             .insert(
                 name.to_string(),
                 NameConfig {
                     lease_ms,
                     max_attempts,
+                    retry,
                 },
             )
             .is_some()
@@ -274,6 +341,18 @@ fn check_leases(config: &QueueConfig, wrong: &mut Wrong) {
     }
 }
 
+fn check_retries(config: &QueueConfig, wrong: &mut Wrong) {
+    if let Some(own) = &config.retry {
+        retry::check_bounds(own, At::Field(&At::Root, RETRY.name), wrong);
+    }
+    let names = At::Field(&At::Root, NAMES.name);
+    for (name, named) in &config.names {
+        if let Some(own) = &named.retry {
+            retry::check_bounds(own, At::Field(&At::Field(&names, name), RETRY.name), wrong);
+        }
+    }
+}
+
 fn small(value: Option<u64>) -> Option<u16> {
     value.and_then(|value| u16::try_from(value).ok())
 }
@@ -308,9 +387,11 @@ mod tests {
     use crate::http::problem::Code;
 
     const ALL: &str = r#"{"lease_seconds":45.5,"max_lease_seconds":3600,"max_attempts":7,"max_deferrals":0,
-        "order":"strict","aging_seconds":0,"dead_letter":{"max_size":10},
+        "retry":{"strategy":"linear","base_seconds":2,"factor":1.5,"max_seconds":60,"jitter":"none"},
+        "order":"strict","aging_seconds":0,"dead_letter":{"max_size":10,"max_age_seconds":3600,"max_bytes":1048576,"on_full":"reject_enqueue"},
         "retention":{"keep":"results","completed_seconds":0,"completed_max":5,"completed_bytes":0},
-        "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60}}}"#;
+        "idempotency_seconds":1.5,"idempotency_max":2000,
+        "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60,"retry":{"strategy":"fixed"}}}}"#;
 
     fn refused(text: &str) -> (Code, Vec<String>) {
         let problem = read(text).unwrap_err();
@@ -338,25 +419,34 @@ mod tests {
             assert!(shown.iter().any(|name| name == field), "{field}");
         }
         assert_eq!(effective["lease_seconds"], 30);
-        assert_eq!(effective["dead_letter"]["max_size"], 10_000);
+        let dead_letter = serde_json::json!({
+            "max_size": 10_000, "max_age_seconds": 1_209_600, "max_bytes": 268_435_456_u64, "on_full": "evict_oldest",
+        });
+        assert_eq!(effective["dead_letter"], dead_letter);
+        assert_eq!(effective["retry"]["max_seconds"], 300);
     }
 
     #[test]
     fn wrong_values_are_named_down_to_the_leaf() {
         let (code, pointers) = refused(
-            r#"{"lease_seconds":0,"order":"lifo","dead_letter":{"max_size":0,"x":1},"retention":3,
-                "names":{"a b":{},"n/1":{"max_attempts":0},"m":[],"*":{"lease":1}}}"#,
+            r#"{"lease_seconds":0,"order":"lifo","dead_letter":{"max_size":0,"x":1,"max_age_seconds":0.5,"max_bytes":0,"on_full":"drop"},"retention":3,"retry":{"factor":0},
+                "names":{"a b":{},"n/1":{"max_attempts":0,"retry":{"jitter":1}},"m":[],"*":{"lease":1}}}"#,
         );
         assert_eq!(code, Code::ValidationFailed);
         let expected = [
             "/lease_seconds",
+            "/retry/factor",
             "/order",
             "/dead_letter/x",
             "/dead_letter/max_size",
+            "/dead_letter/max_age_seconds",
+            "/dead_letter/max_bytes",
+            "/dead_letter/on_full",
             "/retention",
             "/names/a b",
             "/names/n~11",
             "/names/n~11/max_attempts",
+            "/names/n~11/retry/jitter",
             "/names/m",
             "/names/*/lease",
         ];
@@ -367,12 +457,7 @@ mod tests {
     fn what_comes_later_is_refused_and_never_ignored() {
         for (text, pointer) in [
             (r#"{"limits":{}}"#, "/limits"),
-            (r#"{"retry":{}}"#, "/retry"),
             (r#"{"max_tasks":1}"#, "/max_tasks"),
-            (
-                r#"{"dead_letter":{"on_full":"evict_oldest"}}"#,
-                "/dead_letter/on_full",
-            ),
             (r#"{"names":{"*":{"breaker":{}}}}"#, "/names/*/breaker"),
         ] {
             assert_eq!(
@@ -381,6 +466,16 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_retry_policy_that_contradicts_itself_is_refused_once_it_is_whole() {
+        assert_eq!(
+            refused(r#"{"retry":{"base_seconds":301},"names":{"*":{"retry":{"max_seconds":0}}}}"#).1,
+            ["/retry/base_seconds", "/names/*/retry/max_seconds"]
+        );
+        // Merged into a policy with a longer max_seconds it may hold.
+        assert!(check_patch(r#"{"retry":{"base_seconds":301}}"#).is_ok());
     }
 
     #[test]

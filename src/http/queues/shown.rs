@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::queue::{Keep, NameConfig, Order, QueueConfig, defaults};
+use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
+use crate::http::retry::RetryDocument;
 use crate::http::wire::{self, Seconds};
 
 /// A config as it is shown: what was set, or all that holds.
@@ -24,6 +25,9 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_deferrals: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry: Option<RetryDocument>,
     /// `aged`, `strict` or `fifo`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -37,6 +41,12 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "is_empty")]
     #[schema(required = false)]
     retention: RetentionDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    idempotency_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    idempotency_max: Option<u64>,
     /// As set: values that a name does not set are the queue's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
@@ -49,6 +59,16 @@ struct DeadLetterDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    max_age_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_bytes: Option<u64>,
+    /// `evict_oldest` or `reject_enqueue`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    on_full: Option<&'static str>,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
@@ -78,6 +98,9 @@ struct NameDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry: Option<RetryDocument>,
 }
 
 fn is_empty<T: Default + PartialEq>(document: &T) -> bool {
@@ -91,16 +114,21 @@ impl ConfigDocument {
         let name = |named: &NameConfig| NameDocument {
             lease_seconds: seconds(named.lease_ms),
             max_attempts: named.max_attempts,
+            retry: named.retry.as_ref().map(RetryDocument::of),
         };
         Self {
             lease_seconds: seconds(config.lease_ms),
             max_lease_seconds: seconds(config.max_lease_ms),
             max_attempts: config.max_attempts,
             max_deferrals: config.max_deferrals,
+            retry: config.retry.as_ref().map(RetryDocument::of),
             order: config.order.map(Order::word),
             aging_seconds: seconds(config.aging_ms),
             dead_letter: DeadLetterDocument {
                 max_size: config.dead_max_size,
+                max_age_seconds: seconds(config.dead_max_age_ms),
+                max_bytes: config.dead_max_bytes,
+                on_full: config.dead_on_full.map(OnFull::word),
             },
             retention: RetentionDocument {
                 keep: config.keep.map(Keep::word),
@@ -108,6 +136,8 @@ impl ConfigDocument {
                 completed_max: config.completed_max,
                 completed_bytes: config.completed_bytes,
             },
+            idempotency_seconds: seconds(config.idempotency_ms),
+            idempotency_max: config.idempotency_max,
             names: config
                 .names
                 .iter()
@@ -123,13 +153,19 @@ impl ConfigDocument {
             max_lease_ms: config.max_lease_ms.or(Some(defaults::MAX_LEASE_MS)),
             max_attempts: config.max_attempts.or(Some(defaults::MAX_ATTEMPTS)),
             max_deferrals: config.max_deferrals.or(Some(defaults::MAX_DEFERRALS)),
+            retry: Some(config.retry.unwrap_or_default().policy().into()),
             order: config.order.or(Some(defaults::ORDER)),
             aging_ms: config.aging_ms.or(Some(defaults::AGING_MS)),
             dead_max_size: config.dead_max_size.or(Some(defaults::DEAD_MAX_SIZE)),
+            dead_max_age_ms: config.dead_max_age_ms.or(Some(defaults::DEAD_MAX_AGE_MS)),
+            dead_max_bytes: config.dead_max_bytes.or(Some(defaults::DEAD_MAX_BYTES)),
+            dead_on_full: config.dead_on_full.or(Some(defaults::DEAD_ON_FULL)),
             keep: config.keep.or(Some(defaults::KEEP)),
             completed_ms: config.completed_ms.or(Some(defaults::COMPLETED_MS)),
             completed_max: config.completed_max.or(Some(defaults::COMPLETED_MAX)),
             completed_bytes: config.completed_bytes.or(Some(defaults::COMPLETED_BYTES)),
+            idempotency_ms: config.idempotency_ms.or(Some(defaults::IDEMPOTENCY_MS)),
+            idempotency_max: config.idempotency_max.or(Some(defaults::IDEMPOTENCY_MAX)),
             names: config.names.clone(),
         })
     }

@@ -45,6 +45,8 @@ pub(in crate::http) struct CountsAnswer {
     replayed_total: u64,
     duplicates_total: u64,
     leases_expired_total: u64,
+    /// Enqueues with an `Idempotency-Key` that were forgotten before their time, because `idempotency_max` newer ones came.
+    idempotency_dropped_total: u64,
 }
 
 impl From<QueueStats> for CountsAnswer {
@@ -68,6 +70,7 @@ impl From<QueueStats> for CountsAnswer {
             replayed_total,
             duplicates_total,
             leases_expired_total,
+            idempotency_dropped_total,
         } = stats;
         Self {
             ready,
@@ -88,6 +91,7 @@ impl From<QueueStats> for CountsAnswer {
             replayed_total,
             duplicates_total,
             leases_expired_total,
+            idempotency_dropped_total,
         }
     }
 }

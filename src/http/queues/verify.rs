@@ -46,7 +46,8 @@ pub(in crate::http) struct AuditAnswer<'a> {
 /// One thing that does not hold.
 #[derive(Serialize, ToSchema)]
 struct AuditProblem<'a> {
-    /// `lost`, `two_states`, `no_record`, `misplaced`, `lane`, `empty_lane`, `payload`, `history`, `unreadable`, `finished` or `counters`.
+    /// `lost`, `two_states`, `no_record`, `misplaced`, `lane`, `empty_lane`, `payload`, `history`, `unreadable`, `finished`, `dead_letter`
+    /// or `counters`.
     kind: &'static str,
     /// The task that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]

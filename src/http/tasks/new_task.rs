@@ -3,14 +3,16 @@
 use bytes::Bytes;
 
 use crate::domain::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PAYLOAD_BYTES_MAX, PRIORITY_MAX,
+    ATTEMPTS_MAX, DELAY_MS_MAX, EXPIRES_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PAYLOAD_BYTES_MAX, PRIORITY_MAX,
 };
 use crate::domain::task::Json;
-use crate::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
+use crate::domain::{Expiry, Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
 use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, sentence, shape};
 use crate::http::json::Fields;
 use crate::http::problem::Code;
 use crate::http::producer::Producer;
+use crate::http::retry::{self, PolicyOrNone};
+use crate::http::tasks::unique::{self, UNIQUE};
 use crate::http::wire;
 
 /// A task's name.
@@ -83,6 +85,23 @@ const RUN_AT: Field<Parsed<Millis>> = Field::new(
     RUN_AT_KIND,
     "Not before this instant, at most 365 days ahead. Not together with `delay_seconds`.",
 );
+const EXPIRES_IN: Field<Seconds> = Field::new(
+    "expires_in_seconds",
+    Seconds {
+        min_ms: 1,
+        max_ms: EXPIRES_MS_MAX,
+    },
+    "A task that waits this long after acceptance is granted no more and becomes a dead letter. Not together with `expires_at`.",
+);
+const EXPIRES_AT: Field<Parsed<Millis>> = Field::new(
+    "expires_at",
+    Parsed {
+        parse: |text| Millis::parse(text).map_err(sentence),
+        schema: wire::instant_schema,
+    },
+    "A task that still waits at this instant, at most 365 days ahead, is granted no more and becomes a dead letter. \
+     Not together with `expires_in_seconds`.",
+);
 const MAX_ATTEMPTS: Field<Integer> = Field::new(
     "max_attempts",
     Integer {
@@ -99,12 +118,16 @@ const LEASE: Field<Seconds> = Field::new(
     },
     "How long a lease of this task lasts; the config's unless given.",
 );
+const RETRY: Field<PolicyOrNone> = Field::new(
+    "retry",
+    PolicyOrNone,
+    "When it is tried again after a failed attempt; the config's unless given. `false`: never, as with `max_attempts: 1`.",
+);
 const HEADERS: Field<Headers> = Field::new("headers", Headers, "Text by name, returned with the lease.");
 
 shape! {
     /// A task to enqueue.
-    NewTaskRequest: NAME, PAYLOAD, PRIORITY, GROUP, DELAY, RUN_AT, MAX_ATTEMPTS, LEASE, HEADERS;
-        later "retry", "unique", "expires_in_seconds", "expires_at"
+    NewTaskRequest: NAME, PAYLOAD, PRIORITY, GROUP, DELAY, RUN_AT, MAX_ATTEMPTS, RETRY, LEASE, EXPIRES_IN, EXPIRES_AT, UNIQUE, HEADERS
 }
 
 /// Reads one task. What it returns is to be used only if nothing was noted in `wrong`.
@@ -146,10 +169,31 @@ pub(in crate::http) fn read(
             Start::Now
         }
     };
-    let max_attempts = object
+    let mut max_attempts = object
         .take(&MAX_ATTEMPTS, wrong)
         .and_then(|n| u16::try_from(n).ok());
+    let retry = match object.take(&RETRY, wrong) {
+        Some(Some(text)) => {
+            let at = At::Field(&at, RETRY.name);
+            let config = retry::read(text, at, wrong);
+            retry::check_bounds(&config, at, wrong);
+            Some(config.policy())
+        }
+        Some(None) => {
+            if max_attempts.is_some_and(|attempts| attempts > 1) {
+                wrong.add(
+                    At::Field(&at, RETRY.name),
+                    "contradicts max_attempts: give one of the two",
+                );
+            }
+            max_attempts = Some(1);
+            None
+        }
+        None => None,
+    };
+    let expiry = read_expiry(&mut object, start, now, wrong);
     let lease_ms = object.take(&LEASE, wrong);
+    let unique = unique::take(&mut object, wrong);
     let mut meta = producer.meta();
     meta.headers = object.take(&HEADERS, wrong).unwrap_or_default();
     NewTask {
@@ -159,31 +203,64 @@ pub(in crate::http) fn read(
         payload,
         priority,
         start,
+        expiry,
         max_attempts,
         lease_ms,
+        retry,
+        unique,
+        repeat_mark: None,
         meta,
     }
 }
 
+/// A task that expires before it may run is a contradiction where one clock tells so: two spans from its acceptance, or
+/// two instants. Where that is for Redis's clock to say, and where the instant has passed, it is accepted and expires.
+fn read_expiry(object: &mut Object<'_, '_>, start: Start, now: Millis, wrong: &mut Wrong) -> Option<Expiry> {
+    let parent = object.at();
+    let given = (object.take(&EXPIRES_IN, wrong), object.take(&EXPIRES_AT, wrong));
+    let (field, expiry) = match given {
+        (None, None) => return None,
+        (Some(ms), None) => (EXPIRES_IN.name, Expiry::After(ms)),
+        (None, Some(at)) => (EXPIRES_AT.name, Expiry::At(at)),
+        (Some(_), Some(_)) => {
+            let detail = "contradicts expires_in_seconds: give one of the two";
+            wrong.add(At::Field(&parent, EXPIRES_AT.name), detail);
+            return None;
+        }
+    };
+    let at = At::Field(&parent, field);
+    match (start, expiry) {
+        // As above, the local clock is good enough for a bound of a year.
+        (_, Expiry::At(instant)) if instant.since(now) > EXPIRES_MS_MAX => {
+            wrong.add(at, "must be at most 365 days ahead");
+        }
+        (Start::After(delay), Expiry::After(ms)) if ms <= delay => {
+            wrong.add(at, "must be longer than delay_seconds");
+        }
+        (Start::At(run_at), Expiry::At(instant)) if instant <= run_at => {
+            wrong.add(at, "must be later than run_at");
+        }
+        _ => {}
+    }
+    Some(expiry)
+}
+
 #[cfg(test)]
-mod tests {
+pub(in crate::http) mod tests {
     use super::*;
     use crate::http::json;
     use crate::http::problem::Problem;
 
-    fn parse(body: &str) -> Result<NewTask, Problem> {
+    pub(in crate::http) fn parse(body: &str) -> Result<NewTask, Problem> {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let producer = Producer {
-            traceparent: None,
-            tracestate: None,
-        };
+        let producer = Producer::default();
         let mut wrong = Wrong::default();
         let fields = json::open(json::text(&body)?, None)?;
         let task = read(fields, &body, &producer, At::Root, &mut wrong);
         wrong.into_result().map(|()| task)
     }
 
-    fn refused(body: &str) -> (Code, Vec<String>) {
+    pub(in crate::http) fn refused(body: &str) -> (Code, Vec<String>) {
         let problem = parse(body).unwrap_err();
         (problem.code(), problem.pointers())
     }
@@ -199,6 +276,7 @@ mod tests {
             assert_eq!((task.name.as_str(), task.payload.as_str()), ("default", "null"));
             assert_eq!((task.priority.get(), task.start), (10, Start::Now));
             assert_eq!((task.max_attempts, task.lease_ms, task.group), (None, None, None));
+            assert_eq!((task.retry, task.expiry), (None, None));
         }
     }
 
@@ -220,7 +298,7 @@ mod tests {
     fn everything_that_is_wrong_is_told_at_once_with_its_pointer() {
         let (code, pointers) = refused(
             r#"{"name":"a b","priority":1001,"prioritiy":1,"delay_seconds":-1,"lease_seconds":0.5,
-                "max_attempts":1.5,"group":"","headers":{"a":1},"a/b~c":0,"run_at":"tomorrow"}"#,
+                "max_attempts":1.5,"group":"","retry":{"base_seconds":400},"expires_in_seconds":0,"headers":{"a":1},"a/b~c":0,"run_at":"tomorrow"}"#,
         );
         assert_eq!(code, Code::ValidationFailed);
         let expected = [
@@ -232,6 +310,8 @@ mod tests {
             "/delay_seconds",
             "/run_at",
             "/max_attempts",
+            "/retry/base_seconds",
+            "/expires_in_seconds",
             "/lease_seconds",
             "/headers",
         ];
@@ -251,6 +331,16 @@ mod tests {
             (r#"{"lease_seconds":1}"#, r#"{"lease_seconds":0.999}"#),
             (r#"{"max_attempts":1}"#, r#"{"max_attempts":0}"#),
             (
+                r#"{"expires_in_seconds":31536000}"#,
+                r#"{"expires_in_seconds":31536000.001}"#,
+            ),
+            (
+                r#"{"expires_at":"2020-01-01T00:00:00Z"}"#,
+                r#"{"expires_at":"2099-01-01T00:00:00Z"}"#,
+            ),
+            (r#"{"retry":{"factor":100}}"#, r#"{"retry":{"factor":101}}"#),
+            (r#"{"retry":false}"#, r#"{"retry":true}"#),
+            (
                 r#"{"run_at":"2020-01-01T00:00:00Z"}"#,
                 r#"{"run_at":"2099-01-01T00:00:00Z"}"#,
             ),
@@ -268,17 +358,44 @@ mod tests {
             (Code::ValidationFailed, vec!["/run_at".to_owned()])
         );
         assert_eq!(refused(r#"{"name":"a","name":"a"}"#).1, ["/name"]);
+        for (both, pointer) in [
+            (
+                r#"{"expires_in_seconds":9,"expires_at":"2027-01-01T00:00:00Z"}"#,
+                "/expires_at",
+            ),
+            (
+                r#"{"expires_in_seconds":9,"delay_seconds":9}"#,
+                "/expires_in_seconds",
+            ),
+            (
+                r#"{"expires_at":"2027-01-01T00:00:00Z","run_at":"2027-01-01T00:00:00Z"}"#,
+                "/expires_at",
+            ),
+            (r#"{"retry":false,"max_attempts":2}"#, "/retry"),
+        ] {
+            assert_eq!(
+                refused(both),
+                (Code::ValidationFailed, vec![pointer.to_owned()]),
+                "{both}"
+            );
+        }
     }
 
     #[test]
-    fn what_comes_later_is_refused_and_never_ignored() {
-        for field in ["unique", "retry", "expires_in_seconds", "expires_at"] {
-            let body = format!("{{\"{field}\":{{}}}}");
-            assert_eq!(refused(&body), (Code::NotAvailable, vec![format!("/{field}")]));
+    fn no_retry_is_one_attempt() {
+        for body in [r#"{"retry":false}"#, r#"{"retry":false,"max_attempts":1}"#] {
+            let task = parse(body).unwrap();
+            assert_eq!((task.max_attempts, task.retry), (Some(1), None), "{body}");
         }
-        let with_typo = refused(r#"{"unique":{},"nmae":"x"}"#);
-        assert_eq!(with_typo.0, Code::ValidationFailed);
-        assert_eq!(with_typo.1.len(), 2);
+    }
+
+    #[test]
+    fn a_task_may_expire_after_a_while_or_at_an_instant() {
+        let expiry = |body| parse(body).unwrap().expiry;
+        assert_eq!(expiry(r#"{"expires_in_seconds":0.5}"#), Some(Expiry::After(500)));
+        let at = Millis::parse("2027-01-01T00:00:00Z").unwrap();
+        let body = r#"{"expires_at":"2027-01-01T00:00:00Z","delay_seconds":5}"#;
+        assert_eq!(expiry(body), Some(Expiry::At(at)));
     }
 
     #[test]

@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 use super::explain::WaitingAnswer;
 use crate::domain::explain::Waiting;
 use crate::domain::task::{Attempt, Json, TaskError, TaskView};
-use crate::domain::{Group, LeasedTask, Millis, QueueName, TaskId, TaskName, TaskState};
+use crate::domain::{Group, LeasedTask, Millis, QueueName, TaskId, TaskName, TaskState, UniqueKey};
 use crate::engine::BadCursor;
 use crate::http::problem::Problem;
+use crate::http::retry::RetryDocument;
 use crate::http::wire::{self, Seconds};
 
 /// A page of a list.
@@ -65,6 +66,13 @@ pub(in crate::http) struct LeasedTaskAnswer<'a> {
     enqueued_at: Millis,
     #[schema(value_type = wire::Instant)]
     ready_at: Millis,
+    /// Once it waits again it is not granted from then on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    expires_at: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    unique_key: Option<&'a UniqueKey>,
     headers: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -100,6 +108,8 @@ impl<'a> LeasedTaskAnswer<'a> {
             server_time: task.server_time,
             enqueued_at: task.enqueued_at,
             ready_at: task.ready_at,
+            expires_at: task.expires_at,
+            unique_key: task.unique_key.as_ref(),
             headers: &task.meta.headers,
             traceparent: task.meta.traceparent.as_deref(),
             tracestate: task.meta.tracestate.as_deref(),
@@ -135,8 +145,13 @@ pub(in crate::http) struct TaskAnswer<'a> {
     grant: u32,
     #[schema(value_type = wire::Duration)]
     lease_seconds: Seconds,
+    retry: RetryDocument,
     #[schema(value_type = wire::Instant)]
     enqueued_at: Millis,
+    /// From when on it is not granted any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Instant>, nullable = false)]
+    expires_at: Option<Millis>,
     /// When it becomes ready: scheduled tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
@@ -183,6 +198,9 @@ pub(in crate::http) struct TaskAnswer<'a> {
     last_error: Option<ErrorAnswer<'a>>,
     /// Failed attempts, oldest first; of many, the first and the latest.
     attempts: Vec<AttemptAnswer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    unique_key: Option<&'a UniqueKey>,
     headers: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -212,7 +230,9 @@ impl<'a> TaskAnswer<'a> {
             deferrals: task.deferrals,
             grant: task.grant,
             lease_seconds: Seconds(task.lease_ms),
+            retry: RetryDocument::of(&task.retry.into()),
             enqueued_at: task.enqueued_at,
+            expires_at: task.expires_at,
             run_at: task.ready_at.filter(|_| scheduled),
             ready_at: task.ready_at.filter(|_| !scheduled),
             waiting: None,
@@ -229,6 +249,7 @@ impl<'a> TaskAnswer<'a> {
                 .last()
                 .map(|attempt| ErrorAnswer::of(&attempt.error)),
             attempts: task.attempts.iter().map(AttemptAnswer::of).collect(),
+            unique_key: task.unique_key.as_ref(),
             headers: &task.meta.headers,
             traceparent: task.meta.traceparent.as_deref(),
             tracestate: task.meta.tracestate.as_deref(),

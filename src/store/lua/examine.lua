@@ -1,6 +1,6 @@
--- examine: what must hold of one task, read at one moment (I1 I2 I4 I12), and of its lane if it is ready (I17 I18).
+-- examine: what must hold of one task, read at one moment (I1 I2 I4 I12 I14), and of its lane if it is ready (I17 I18).
 -- Reads only. What does not hold is told as a problem: kind, id or '', and words for a person.
--- Uses   rotation task lanes history
+-- Uses   rotation task lanes history expiry deaths
 
 local problems = {} -- per call
 
@@ -48,10 +48,28 @@ local function examine_parts(id, task, m, any)
   if latest ~= failed then problem('history', id, 'it failed %d times, and attempt %d is the latest kept', failed, latest) end
 end
 
+-- What the bounds of dead letters and their groups count of a task is what there is.
+local function examine_letter(id, is_dead)
+  local letter = call('HGET', LETTER, id)
+  if is_dead ~= not not letter then
+    return problem('dead_letter', id, is_dead and 'it is dead and not counted as such' or 'it is counted among the dead letters and is none')
+  end
+  if not letter then return end
+  local bytes, print, size = unpack_bytes('>I4', letter), sub(letter, 5), 0
+  for _, key in ipairs({ REC, PAY, MUT, HIST }) do size = size + call('HSTRLEN', key, id) end
+  if bytes ~= size then problem('dead_letter', id, 'it has %d bytes, %d are counted', size, bytes) end
+  if not call('ZSCORE', ALIKE, alike(print, call('ZSCORE', DEAD, id), id)) then
+    problem('dead_letter', id, 'its group %s does not list it', print)
+  end
+  if print ~= OTHER and call('HEXISTS', PRINT, print) == 0 then
+    problem('dead_letter', id, 'nothing says what its group %s is', print)
+  end
+end
+
 -- Examines tasks. Those that can only be in a fresh list are returned by lane, for the list to be read.
 local function examine(ids, records)
   local claims, touched = {}, {}
-  local any = { payloads = call('EXISTS', PAY) == 1, histories = call('EXISTS', HIST) == 1 }
+  local any = { payloads = call('EXISTS', PAY) == 1, histories = call('EXISTS', HIST) == 1, letters = call('EXISTS', LETTER) == 1 }
   local states, muts = states_of(ids), call('HMGET', MUT, unpack(ids))
   for i, id in ipairs(ids) do
     local known, state, task, m = true, states[i], nil, nil
@@ -62,7 +80,8 @@ local function examine(ids, records)
     if not known then
       problem('unreadable', id, 'its record or its mutable part cannot be read')
     elseif not task then
-      for word, key in pairs({ mutable = MUT, history = HIST, payload = PAY }) do
+      if call('ZSCORE', EXPIRY, id) then state[#state + 1] = 'expiry' end
+      for word, key in pairs({ mutable = MUT, history = HIST, payload = PAY, letter = LETTER }) do
         if call('HEXISTS', key, id) == 1 then state[#state + 1] = word end
       end
       if #state > 0 then problem('no_record', id, 'there is no record, but: %s', table.concat(state, ', ')) end
@@ -72,12 +91,14 @@ local function examine(ids, records)
       local lane = member .. '/' .. task.group
       local place = call('ZSCORE', ROOT .. 'back:' .. lane, entry_of(task.tick, id))
       if place then state[#state + 1] = 'ready' end
+      -- A lease that meets a task past its expiry drops its entry: it lies in no lane, and waits to be buried.
+      local met = #state == 0 and has_expired(task) and call('ZSCORE', EXPIRY, id)
       if #state > 1 then
         problem('two_states', id, 'it is in several states at once: %s', table.concat(state, ', '))
-      elseif #state == 0 and m then
+      elseif #state == 0 and m and not met then
         problem('lost', id, 'it has a record and is in no state index')
       end
-      if #state == 0 and not m then
+      if #state == 0 and not m and not met then
         claims[lane] = claims[lane] or {}
         claims[lane][#claims[lane] + 1] = id
         place = task.tick
@@ -90,6 +111,7 @@ local function examine(ids, records)
         end
       end
       examine_parts(id, task, m, any)
+      if any.letters or state[1] == 'dead' then examine_letter(id, state[1] == 'dead') end
     end
   end
   for _, l in pairs(touched) do examine_lane(l) end

@@ -1,11 +1,11 @@
 -- finish: completed and cancelled tasks, readable for as long as the retention says.
 --
---   RES   hash  id -> state 1 (c completed, x cancelled) | finished_at 6 | grant 4 | result
+--   RES   hash  id -> state 1 (c completed, x cancelled; d dead, of one that lingers) | finished_at 6 | grant 4 | result
 --   DONE  list  finished_at 6 | bytes 4 | id 14, oldest first
--- Uses   task
+-- Uses   task followed
 
 local ENTRY_COST = 200 -- what Redis spends on a kept task beside its own bytes, so that completed_bytes means memory
-local COMPLETED, CANCELLED = 'c', 'x'
+local COMPLETED, CANCELLED, DIED = 'c', 'x', 'd'
 
 local finishes, finished, results, leaving, finished_bytes = 0, NONE, NONE, NONE, 0 -- per call
 local stamp = pack('>I6', NOW) -- per call
@@ -21,6 +21,13 @@ local function finish(state, sized, grant, result)
   leaving[finishes] = id
   results[n + 1], results[n + 2] = id, state .. stamp .. grant .. result
   finished[finishes] = stamp .. sized
+end
+
+-- `sized` with what lies beside record and payload: the mutable part, and the attempts that failed.
+local function with_beside(sized, mut)
+  local id, size = sub(sized, 5), unpack_bytes('>I4', sized) + #mut
+  if unpack_bytes('>I2', mut, 5) > 0 then size = size + call('HSTRLEN', HIST, id) end
+  return pack('>I4', size) .. id
 end
 
 local function forget(ids)
@@ -90,6 +97,7 @@ end
 local function check_finish(sweeping)
   if finishes == 0 and not sweeping then return end
   call('HLEN', RES)
+  check_followed()
   if queue.keep == KEEP_RESULTS then cut_payloads() end
   done_bytes, done_since = queue.done_bytes + finished_bytes, queue.done_since
   if queue.keep == KEEP_NONE and finishes > 0 then
@@ -103,15 +111,32 @@ local function check_finish(sweeping)
   end
 end
 
+-- Of those that were dropped at once and linger.
+local function results_of(lingering)
+  if #lingering == 0 then return NONE end
+  local of, found = {}, {}
+  for i = 1, dropped do of[leaving[i]] = results[2 * i] end
+  for _, id in ipairs(lingering) do
+    if of[id] then
+      found[#found + 1] = id
+      found[#found + 1] = of[id]
+    end
+  end
+  return found
+end
+
 -- The caller writes the queue.
 local function write_finished()
   if finishes == 0 and #gone == 0 then return end
+  tell_followers(leaving)
   if dropped > 0 and gone == NONE then gone = {} end
   for i = 1, dropped do gone[#gone + 1] = leaving[i] end
   if #gone > dropped then call('LTRIM', DONE, #gone - dropped, -1) end
   many('HSET', REC, cut)
   many('HDEL', PAY, apart)
-  forget(gone)
+  local free, lingering = parted(gone)
+  forget(free)
+  many('HSET', RES, results_of(lingering))
   if dropped > 0 then
     results = { unpack(results, 2 * dropped + 1) }
     finished = { unpack(finished, dropped + 1) }

@@ -1,5 +1,5 @@
 -- grant: what a lease call asks for, and how chosen tasks are handed out.
--- Uses   rotation task history requests
+-- Uses   rotation task unique history requests expiry
 
 local requests, recalled, want = {}, NONE, 0 -- per call
 
@@ -33,10 +33,11 @@ local function grant(ids, records, muts, seed, reply)
     request.given = request.given + 1
     local id, rec = ids[i], records[i]
     local flags, lease_ms = byte(rec, 9), request.lease_ms
-    -- 4 LEASE_MS and 32 BIG, the bits that matter here.
+    -- 4 LEASE_MS, 32 BIG, 64 UNIQUE and 128 EXPIRES, the bits that matter here.
     local m = muts[i] or request.worker ~= '' or lease_ms > 0 or flags % 8 >= 4 or flags >= 32
     if m then
       local task = read_record(rec)
+      free_at_grant(id, task)
       lease_ms = lease_ms > 0 and lease_ms or task.lease_ms
       m = muts[i] and read_mut(muts[i])
       if m then
@@ -53,6 +54,7 @@ local function grant(ids, records, muts, seed, reply)
         granted[#granted + 1] = mut
         if m.failed > 0 then last = last_attempt(call('HGET', HIST, id)) end
       end
+      if has(flags, EXPIRES) then cannot_expire(id) end
       extras[#extras + 1] = { i, has(flags, BIG) and call('HGET', PAY, id) or '', mut, last }
     else
       lease_ms = DEFAULT_LEASE_MS
@@ -67,11 +69,14 @@ local function grant(ids, records, muts, seed, reply)
     reply[n + 1], reply[n + 2] = id, rec
     n = n + 2
   end
+  check_expiry()
 end
 
 local function write_grants(count)
   many('ZADD', LEASED, scores)
   many('HSET', MUT, granted)
+  write_freed()
+  write_expiry()
   queue.ready, queue.leased_at = queue.ready - count, NOW
   for _, r in ipairs(requests) do
     if r.grants then remember_request(r) end

@@ -34,40 +34,62 @@ local function ran_out(history, grant)
   return false
 end
 
--- An attempt between the first and the latest gives up its stack and most of its message.
-local function shortened(body)
+local function read_attempt(body)
   local a = {}
   a.number, a.grant, a.started, a.ended, a.outcome, a.cut, a.worker, a.kind, a.message, a.stack =
     unpack_bytes('>I2I4I6I6BBBc0Bc0I2c0I2c0', body)
-  if #a.stack > 0 or #a.message > 64 then a.cut = 1 end
-  a.stack, a.message = '', sub(a.message, 1, 64)
+  return a
+end
+
+-- The longest beginning of at most `bytes` bytes that is whole text.
+local function beginning(text, bytes)
+  if #text <= bytes then return text end
+  while bytes > 0 and floor(byte(text, bytes + 1) / 64) == 2 do bytes = bytes - 1 end -- It begins amidst a character.
+  return sub(text, 1, bytes)
+end
+
+-- What is left of an attempt as it is written: so much of its message and of its stack.
+local function shortened(body, message_bytes, stack_bytes)
+  local a = read_attempt(body)
+  if #a.stack > stack_bytes or #a.message > message_bytes then a.cut = 1 end
+  a.message, a.stack = beginning(a.message, message_bytes), beginning(a.stack, stack_bytes)
   return write_attempt(a)
 end
 
--- The history with one more attempt: the last HISTORY_ATTEMPTS_MAX, at most HISTORY_BYTES_MAX.
+-- The history with one more attempt: the first and the last of them, HISTORY_ATTEMPTS_MAX together, at most HISTORY_BYTES_MAX.
+-- The first tells how it began and the latest how it ended: where bytes are short, those between give up their stacks and
+-- most of their messages, then the first one its stack, then the oldest between leave. The latest is whole in any case.
 local function with_attempt(history, attempt)
   local latest = write_attempt(attempt)
   if not history then return latest end
   if #history + #latest <= HISTORY_BYTES_MAX and attempt.number <= HISTORY_ATTEMPTS_MAX then return history .. latest end
 
-  local bodies, last = {}, #history
-  while last > 0 and #bodies < HISTORY_ATTEMPTS_MAX - 1 do
+  local between, last, total = {}, #history, #latest -- the latest of them first
+  while last > 0 do
     local length = unpack_bytes('>I4', history, last - 3)
-    table.insert(bodies, 1, sub(history, last - 3 - length, last - 4))
+    between[#between + 1] = sub(history, last - 3 - length, last)
     last = last - 4 - length
   end
-  local total = 0
-  for i, body in ipairs(bodies) do
-    bodies[i] = i > 1 and shortened(body) or body .. pack('>I4', #body)
-    total = total + #bodies[i]
+  local first = table.remove(between)
+  for i = #between, 1, -1 do
+    if i > HISTORY_ATTEMPTS_MAX - 2 then table.remove(between) else total = total + #between[i] end
   end
-  if total + #latest > HISTORY_BYTES_MAX then
-    total = total - #bodies[1]
-    bodies[1] = shortened(sub(bodies[1], 1, -5))
-    total = total + #bodies[1]
+  if total + #first > HISTORY_BYTES_MAX then
+    total = #latest
+    for i, written in ipairs(between) do
+      between[i] = shortened(sub(written, 1, -5), 64, 0)
+      total = total + #between[i]
+    end
   end
-  while total + #latest > HISTORY_BYTES_MAX and #bodies > 1 do
-    total = total - #table.remove(bodies, 2)
+  if total + #first > HISTORY_BYTES_MAX then
+    local body = sub(first, 1, -5)
+    local stack_bytes = #read_attempt(body).stack
+    first = shortened(body, HISTORY_BYTES_MAX, max(0, stack_bytes - (total + #first - HISTORY_BYTES_MAX)))
   end
-  return table.concat(bodies) .. latest
+  while total + #first > HISTORY_BYTES_MAX and #between > 0 do total = total - #table.remove(between) end
+
+  local kept = { first }
+  for i = #between, 1, -1 do kept[#kept + 1] = between[i] end
+  kept[#kept + 1] = latest
+  return table.concat(kept)
 end

@@ -1,5 +1,5 @@
 -- late: acks that are not simply the current lease's.
--- Uses   settle lanes
+-- Uses   settle lanes expiry
 
 local late_returns, put_off = NONE, NONE -- per call
 
@@ -7,7 +7,7 @@ local late_returns, put_off = NONE, NONE -- per call
 local function may_be_late(id, m)
   local task = read_record(call('HGET', REC, id))
   local failed, flags = m and m.failed or 0, m and m.flags or 0
-  return failed + 1 < task.max_attempts and not has(flags, CANCEL)
+  return failed + 1 < task.max_attempts and not has(flags, CANCEL) and not has_expired(task)
 end
 
 local function judge_ack(id, score, bytes, grant, nonce)
@@ -22,12 +22,18 @@ local function judge_ack(id, score, bytes, grant, nonce)
     -- Swept, but granted to nobody since: it waits in its lane, or was put off.
     local task = read_record(call('HGET', REC, id))
     local entry = entry_of(task.tick, id)
-    if check_return(m.priority, task.name, task.group, entry) then
+    local returned = not has_expired(task) and check_return(m.priority, task.name, task.group, entry)
+    local postponed = not has_expired(task) and not returned and call('ZSCORE', DUE, id)
+    if task.expires_at and (returned or postponed) then
+      cannot_expire(id)
+      check_expiry()
+    end
+    if returned then
       if late_returns == NONE then late_returns = {} end
       late_returns[#late_returns + 1] = { m.priority, task.name, task.group, entry }
       return 'late'
     end
-    if call('ZSCORE', DUE, id) then
+    if postponed then
       if put_off == NONE then put_off = {} end
       put_off[#put_off + 1] = id
       return 'late'
@@ -39,4 +45,5 @@ end
 local function take_late()
   many('ZREM', DUE, put_off)
   for _, r in ipairs(late_returns) do take_return(unpack(r)) end
+  write_expiry()
 end

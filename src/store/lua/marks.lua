@@ -2,7 +2,7 @@
 --
 --   MARK, MARK_OLD  hash  two generations, swapped every MARKS_MS or MARKS_MAX marks
 --     id             -> the ack that completed the task:         'a' | grant 4 | nonce 2
---                       or another way that it left:             op 1 (x cancelled, p purged) | grant 4 | as below, empty
+--                       or another way that it left:             op 1 (x cancelled, p purged or replayed) | grant 4 | as below, empty
 --     id .. grant 4  -> the nack or release that ended a grant:  op 1 | grant 4 | nonce 2 | state 1 | attempt 2 | attempts left 2 | next_at 6
 -- Uses   task
 

@@ -31,13 +31,18 @@ local function keys_of(declared)
 end
 
 local ARGV = argv -- per call
-local ROOT, STATE, Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT, STALE, PULSE, PULSE_10S, PULSE_5M, WORKERS = keys_of(declared) -- per queue
+local ROOT, STATE, Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, EXPIRY, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT, UNIQ, UNIQ_AT, IDEM, IDEM_AT, STALE, LETTER, ALIKE, PRINT, FOLLOWED, LINGER, PULSE, PULSE_10S, PULSE_5M, WORKERS = keys_of(declared) -- per queue
 
 -- A millisecond has 2,048 places: room for ties in order of acceptance, and for a lease's nonce.
 -- ms * 2048 stays below 2^53, where doubles are exact, until the year 2109.
 local PLACES = 2048
 
 local NOW = clock() -- per call
+
+-- The moment that a text says: '+' ms from now | '@' ms; nil for ''.
+local function moment(text)
+  if text ~= '' then return tonumber(sub(text, 2)) + (byte(text) == 43 and NOW or 0) end
+end
 
 -- A lease's score is its expiry in ms times PLACES, plus its nonce: an integer, because Redis writes and reads fractions slowly.
 local function read_score(score)

@@ -1,11 +1,21 @@
 -- retry: what becomes of a task whose grant ended without success.
--- Uses   task lanes history finish bury
+-- Uses   task unique lanes history finish bury expiry
 
--- The delay after a failed attempt, in ms: base * factor^(attempt - 1), at most max, full jitter.
--- `chance` is uniform in [0, 1). The exponent is capped before it is raised, so nothing overflows.
-local function backoff(attempt, chance)
-  local delay = RETRY_BASE_MS * RETRY_FACTOR ^ min(attempt - 1, 64)
-  return floor(min(delay, RETRY_MAX_MS) * chance)
+-- In the order of `domain/retry.rs`.
+local EXPONENTIAL, LINEAR, IMMEDIATE = 0, 1, 3 -- 2 is fixed, which changes nothing
+local FULL, EQUAL = 0, 1 -- 2 is none
+
+-- The delay after a failed attempt of a task with this policy, in ms; `chance` is uniform in [0, 1).
+-- A power is cut to 2^53 before it is multiplied: it may be infinite, and nothing is left of infinity times zero.
+local function backoff(policy, attempt, chance)
+  local delay = policy.base_ms
+  if policy.strategy == EXPONENTIAL then delay = delay * min(policy.factor ^ (attempt - 1), 9007199254740992)
+  elseif policy.strategy == LINEAR then delay = delay * attempt
+  elseif policy.strategy == IMMEDIATE then delay = 0 end
+  delay = min(delay, policy.max_ms)
+  if policy.jitter == FULL then return floor(delay * chance) end
+  if policy.jitter == EQUAL then return floor(delay / 2 + delay / 2 * chance) end
+  return floor(delay)
 end
 
 local changes, histories, waiting, cancelled = {}, {}, {}, 0 -- per call
@@ -25,6 +35,7 @@ local function wait_until(id, m, task, run_at)
   m.place = place_at(run_at, task.tick)
   waiting[#waiting + 1] = run_at
   waiting[#waiting + 1] = id
+  may_expire(id, task.expires_at)
 end
 
 local returning = 0 -- per call
@@ -32,13 +43,24 @@ local function ready_at(id, m, task, place)
   m.place = place
   returning = returning + 1
   arrive(m.priority, task.name, task.group, place, entry_of(task.tick, id))
+  may_expire(id, task.expires_at)
 end
 
 local function cancel_now(id, m, rec)
+  free_unique(id, rec)
   cancelled = cancelled + 1
   local size = #rec
   if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
   finish(CANCELLED, pack('>I4', size) .. id, pack('>I4', m.grants), '')
+end
+
+-- What is counted as the cause of death of all that could have run once more, but for its expiry.
+local OVERDUE = { kind = 'expired', message = 'its expires_at has passed' }
+
+-- The end of a task that is kept as a dead letter; `attempt` is the last one, of which it died unless it has expired.
+local function die(id, m, task, rec, reason, attempt)
+  free_unique(id, rec) -- a dead letter holds no key but one that time frees
+  bury(id, m, reason, task.name, reason == 'expired' and OVERDUE or attempt)
 end
 
 -- A grant that counted and failed: the next attempt, or the end. Says the state and when it runs next.
@@ -49,15 +71,12 @@ local function fail(id, m, task, rec, attempt, how)
     cancel_now(id, m, rec)
     return 'x', 0
   end
-  if how.reject then
-    bury(id, m, 'rejected')
+  local reason = how.reject and 'rejected' or m.failed >= task.max_attempts and 'attempts_exhausted' or has_expired(task) and 'expired'
+  if reason then
+    die(id, m, task, rec, reason, attempt)
     return 'd', 0
   end
-  if m.failed >= task.max_attempts then
-    bury(id, m, 'attempts_exhausted')
-    return 'd', 0
-  end
-  local run_at = how.run_at or NOW + backoff(m.failed, how.chance)
+  local run_at = how.run_at or NOW + backoff(task.retry, m.failed, how.chance)
   if run_at > NOW then
     wait_until(id, m, task, run_at)
     return 's', run_at
@@ -68,7 +87,12 @@ end
 
 local function check_writes(sweeping)
   check_arrivals()
+  check_expiry()
   check_finish(sweeping)
+  if #buried > 0 or sweeping then
+    check_leave()
+    check_followed()
+  end
   call('LLEN', DONE)
   call('ZCARD', DEAD)
   call('ZCARD', DUE)
@@ -80,7 +104,9 @@ local function write_decisions(me, ended)
   many('ZREM', LEASED, ended)
   many('HSET', MUT, changes)
   many('HSET', HIST, histories)
+  write_freed()
   many('ZADD', DUE, waiting)
+  write_expiry()
   apply_arrivals()
   write_buried()
   write_finished()

@@ -32,6 +32,13 @@ local function pass_for_new_group()
   return joining_pass
 end
 
+-- A lane as an enqueue gathers it, among its others.
+local function fresh_lane(lanes, key, member, priority, name, group)
+  local lane = { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
+  lanes[key] = lane
+  return lane
+end
+
 -- Which of heads, turn and names a lane that gets its first entry must enter.
 local function check_entry(a)
   a.new = not call('ZSCORE', heads_of(a.group), a.member)

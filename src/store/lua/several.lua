@@ -1,5 +1,5 @@
 -- several: leases from many groups and lanes. Chooses first, then looks at what was chosen: entries of tasks that
--- moved on are stale, are dropped, and made up for. Returns ids, records, mutable parts, and how to take them.
+-- moved on are stale, are dropped, and made up for; so are tasks past their expiry, whose burial is the sweep's. Returns ids, records, mutable parts, and how to take them.
 -- Uses   draw lanes task
 
 local function several(names, wanted, bytes_max)
@@ -14,7 +14,7 @@ local function several(names, wanted, bytes_max)
     local recs, changed = call('HMGET', REC, unpack(page)), call('HMGET', MUT, unpack(page))
     for i = looked + 1, picked do
       local id, rec, mut = page[i - looked], recs[i - looked], changed[i - looked]
-      if rec and (pick_returned[i] or not mut) then
+      if rec and (pick_returned[i] or not mut) and (expiry_of(rec) or math.huge) > NOW then
         local size = #rec
         if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
         if #ids > 0 and bytes + size > bytes_max then

@@ -1,14 +1,16 @@
 -- task: how a task lies in Redis. The Rust twin is `store/record.rs`; a test holds the two together.
 --
 -- Record, in REC by id, immutable:
---   tick 7 | flags 2 | [run_at 6] [max_attempts 2] [lease_ms 4] | priority 2 | name 1+n | [group 1+n] | [meta 4+n] | payload
+--   tick 7 | flags 2 | [run_at 6] [expires_at 6] [max_attempts 2] [lease_ms 4] [retry 14] | priority 2 | name 1+n | [group 1+n] |
+--     [scope 1, unique key 1+n] | [meta 4+n] | payload
 --   The tick is the moment of acceptance in places: it tells the time and breaks ties.
+--   The retry policy is strategy * 4 + jitter 1 | base ms 5 | factor in thousandths 3 | max ms 5.
 --   Payloads above 2 KiB lie in PAY instead, which only lease and reads touch.
 -- Mutable part, in MUT by id, only for tasks to which something happened:
 --   grants 4 | failed 2 | deferrals 2 | flags 1 | priority 2 | place 7 | granted_at 6 | slot 4 | [worker 1+n] [progress]
 --   The slot is the lease's length in ms while leased, and the ended lease's nonce afterwards.
 
-local RUN_AT, MAX_ATTEMPTS, LEASE_MS, GROUP, META, BIG = 1, 2, 4, 8, 16, 32
+local RUN_AT, MAX_ATTEMPTS, LEASE_MS, GROUP, META, BIG, UNIQUE, EXPIRES, RETRY = 1, 2, 4, 8, 16, 32, 64, 128, 256
 local CANCEL, EXPIRED, WORKER, PROGRESS, REASON = 1, 2, 4, 8, 16
 
 local function has(flags, bit) return flags % (bit * 2) >= bit end
@@ -29,15 +31,26 @@ local function place_at(ms, tick) return max(ms * PLACES, tick) end
 
 local function read_record(rec)
   local tick, flags, at = unpack_bytes('>I7I2', rec)
-  local task = { tick = tick, place = tick, flags = flags, max_attempts = DEFAULT_MAX_ATTEMPTS, lease_ms = DEFAULT_LEASE_MS, group = '' }
+  local task = { tick = tick, place = tick, flags = flags, max_attempts = DEFAULT_MAX_ATTEMPTS, lease_ms = DEFAULT_LEASE_MS, retry = DEFAULT_RETRY, group = '' }
   if has(flags, RUN_AT) then
     task.run_at, at = unpack_bytes('>I6', rec, at)
     task.place = place_at(task.run_at, tick)
   end
+  if has(flags, EXPIRES) then task.expires_at, at = unpack_bytes('>I6', rec, at) end
   if has(flags, MAX_ATTEMPTS) then task.max_attempts, at = unpack_bytes('>I2', rec, at) end
   if has(flags, LEASE_MS) then task.lease_ms, at = unpack_bytes('>I4', rec, at) end
+  if has(flags, RETRY) then
+    local r, how, thousandths = {}, nil, nil
+    how, r.base_ms, thousandths, r.max_ms, at = unpack_bytes('>BI5I3I5', rec, at)
+    r.strategy, r.jitter, r.factor = floor(how / 4), how % 4, thousandths / 1000
+    task.retry = r
+  end
   task.priority, task.name, at = unpack_bytes('>I2Bc0', rec, at)
   if has(flags, GROUP) then task.group, at = unpack_bytes('>Bc0', rec, at) end
+  if has(flags, UNIQUE) then
+    task.scope_at = at
+    task.scope, task.unique_key, at = unpack_bytes('>c1Bc0', rec, at)
+  end
   if has(flags, META) then
     local length
     length, at = unpack_bytes('>I4', rec, at)
@@ -45,6 +58,22 @@ local function read_record(rec)
   end
   task.payload_at = at
   return task
+end
+
+-- A record as its sender wrote it, without its tick, with the times that only Redis's clock tells: a run_at of 0 and an
+-- expires_at of nil are none.
+local function timed(rec, run_at, expires_at)
+  local flags, times = unpack_bytes('>I2', rec), ''
+  if run_at > 0 then flags, times = flags + RUN_AT, pack('>I6', run_at) end
+  if expires_at then flags, times = flags + EXPIRES, times .. pack('>I6', expires_at) end
+  return pack('>I2', flags) .. times .. sub(rec, 3)
+end
+
+-- When the task of a record expires, or nil: cheaper than reading all of it.
+local function expiry_of(rec)
+  local flags = byte(rec, 9)
+  if not has(flags, EXPIRES) then return nil end
+  return (unpack_bytes('>I6', rec, has(flags, RUN_AT) and 16 or 10))
 end
 
 local function read_mut(bytes)
@@ -62,6 +91,13 @@ end
 local function first_mut(task, granted_at)
   return { grants = 1, failed = 0, deferrals = 0, flags = 0, priority = task.priority, place = task.place,
     granted_at = granted_at, slot = task.lease_ms, worker = '', progress = '' }
+end
+
+-- The mutable part of a task that nobody was granted.
+local function untouched(task)
+  local m = first_mut(task, 0)
+  m.grants, m.slot = 0, 0
+  return m
 end
 
 local function write_mut(m)

@@ -1,13 +1,14 @@
 -- waiting: tasks that leave the place where they wait otherwise than by a grant: a lane, or the schedule.
 --
 --   STALE  hash  lane -> entries of its list that were left behind there; met by a lease, they are dropped
--- Uses   lanes task
+-- Uses   lanes task expiry
 
 -- A list forgets an element in its middle at the cost of its length: up to COMPACT it does. In a longer one the entry is left behind;
 -- where these are more than half, the list is compacted in steps of COMPACT, so that they are bounded by the tasks that live.
 local COMPACT, STEPS_MAX = 1000, 2
 
 -- What is known of a task, and the state it is in: r ready, s scheduled, l leased, d dead, c completed, x cancelled. Nil for none.
+-- One that waited past its expiry is dead already; `waits` says where it lies until it is buried.
 local function look_up(id)
   local rec = call('HGET', REC, id)
   if not rec then return nil end
@@ -17,6 +18,10 @@ local function look_up(id)
   elseif t.due then t.state = 's'
   elseif call('ZSCORE', DEAD, id) then t.state = 'd'
   else t.state = sub(call('HGET', RES, id) or 'r', 1, 1) end
+  if t.state == 'r' or t.state == 's' then
+    t.waits = t.state
+    if has_expired(t.task) then t.state = 'd' end
+  end
   return t
 end
 
@@ -29,17 +34,16 @@ local function mut_of(t)
     local expires = read_score(t.leased)
     return first_mut(t.task, expires - t.task.lease_ms)
   end
-  local m = first_mut(t.task, 0)
-  m.grants, m.slot = 0, 0
-  return m
+  return untouched(t.task)
 end
 
 -- depart() gathers, check_departures() reads, apply_departures() writes: behind what makes their entries stale, a mutable part or a
 -- record that is gone.
-local departures, departing, unscheduled = {}, {}, {} -- per call
+local departures, departing, unscheduled = NONE, NONE, NONE -- per call
 
 local function depart(t)
-  if t.state == 's' then
+  if departures == NONE then departures, departing, unscheduled = {}, {}, {} end
+  if (t.waits or t.state) == 's' then
     unscheduled[#unscheduled + 1] = t.id
     return
   end
@@ -53,15 +57,18 @@ local function depart(t)
     departures[#departures + 1] = d
   end
   local entry = entry_of(t.task.tick, t.id)
-  local list = call('ZSCORE', ROOT .. 'back:' .. lane, entry) and d.back or d.fresh
-  list[#list + 1] = entry
+  if call('ZSCORE', ROOT .. 'back:' .. lane, entry) then
+    d.back[#d.back + 1] = entry
+  elseif not t.task.expires_at then
+    d.fresh[#d.fresh + 1] = entry
+  end -- What expires never lies among the fresh ones: a lease met it past its expiry, and dropped its entry.
 end
 
 local function check_departures()
   call('ZCARD', DUE)
   call('ZCARD', TURN)
   for _, d in ipairs(departures) do
-    d.length = call('LLEN', ROOT .. 'fresh:' .. d.lane)
+    call('LLEN', ROOT .. 'fresh:' .. d.lane)
     d.stale = tonumber(call('HGET', STALE, d.lane) or 0)
     call('ZCARD', heads_of(d.group))
     call('ZCARD', names_of(d.name))
@@ -93,6 +100,7 @@ local function apply_departures()
   for _, d in ipairs(departures) do
     many('ZREM', ROOT .. 'back:' .. d.lane, d.back)
     local before = d.stale
+    d.length = call('LLEN', ROOT .. 'fresh:' .. d.lane) -- an enqueue may have appended since it was checked
     if d.length > COMPACT then
       d.stale = d.stale + #d.fresh
     else

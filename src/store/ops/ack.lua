@@ -1,12 +1,13 @@
 -- ack: holders of leases finish their tasks.
 --
--- ARGV   1 #items  then per item: bytes of the task (4) .. id (14) .. grant (4) .. nonce (2), result as JSON or ''
+-- ARGV   1 #items  then per item: bytes of the task (4) .. id (14) .. grant (4) .. nonce (2) .. any byte when it
+--          frees a unique key, result as JSON or ''
 -- Reply  "settled", now, then per item one of
 --          {"acked"} | {"late"} | {"already"} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
 -- Moves  leased -> completed; ready | scheduled -> completed when the lease ran out and nobody was granted the task since
--- Keeps  I3 I4 I7 I8 I9 I10 I25
--- Uses   marks finish late
+-- Keeps  I3 I4 I7 I8 I9 I10 I15 I25
+-- Uses   unique marks finish late
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
@@ -23,7 +24,7 @@ local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
 local reply, leased, returned = { 'settled', NOW }, {}, {}
 for i = 1, n do
   local item, id, word = ARGV[2 * i], ids[i], nil
-  local proof = sub(item, 19)
+  local proof = sub(item, 19, 24)
   if scores[i] and not muts[i] then
     -- The usual task: its first lease, still running.
     local expires, nonce = read_score(scores[i])
@@ -35,8 +36,10 @@ for i = 1, n do
   if word == 'acked' or (word == 'late' and scores[i]) then leased[#leased + 1] = id end
   if word == 'late' and not scores[i] then returned[#returned + 1] = id end
   if word == 'acked' or word == 'late' then
-    finish(COMPLETED, sub(item, 1, 18), sub(item, 19, 22), ARGV[2 * i + 1])
+    local sized = sub(item, 1, 18)
+    finish(COMPLETED, muts[i] and with_beside(sized, muts[i]) or sized, sub(item, 19, 22), ARGV[2 * i + 1])
     mark(id, 'a' .. proof)
+    if #item > 24 then free_unique(id, call('HGET', REC, id)) end
   end
   reply[2 + i] = word
 end
@@ -45,6 +48,7 @@ check_finish()
 check_marks()
 
 many('ZREM', LEASED, leased)
+write_freed()
 if #returned > 0 then
   take_late()
   queue.ready = queue.ready - #late_returns

@@ -25,12 +25,13 @@ impl Op for AckOp<'_> {
         cmd.arg(self.0.len());
         for (lease, ack) in self.0 {
             // One argument for all that the script only compares and copies.
-            let mut item = [0; 24];
+            let mut item = [0; 25];
             item[..4].copy_from_slice(&lease.size.to_be_bytes());
             item[4..18].copy_from_slice(lease.task.as_bytes());
             item[18..22].copy_from_slice(&lease.grant.to_be_bytes());
-            item[22..].copy_from_slice(&lease.nonce.to_be_bytes());
-            cmd.arg(&item[..]);
+            item[22..24].copy_from_slice(&lease.nonce.to_be_bytes());
+            // Longer by a byte where the ack frees a unique key: only then does the script look for one.
+            cmd.arg(&item[..24 + usize::from(lease.holds_key)]);
             cmd.arg(ack.result.as_ref().map_or(&[][..], |result| result.bytes()));
         }
     }

@@ -4,8 +4,8 @@
 -- Reply  "seen", then per id {"cancelled"} (now or before) | {"requested"} | {"refused", state} | {"unknown"}
 --        "absent" when the queue does not exist
 -- Moves  ready -> cancelled; scheduled -> cancelled
--- Keeps  I3 I4 I5 I23 I25
--- Uses   waiting finish marks
+-- Keeps  I3 I4 I5 I15 I23 I25
+-- Uses   unique waiting finish marks expiry
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
@@ -28,6 +28,8 @@ for i = 2, #ARGV do
     if has(t.task.flags, BIG) then size = size + call('HSTRLEN', PAY, t.id) end
     if t.state == 'r' then ready = ready + 1 end
     depart(t)
+    free_unique(t.id, t.rec)
+    if t.task.expires_at then cannot_expire(t.id) end
     finish(CANCELLED, pack('>I4', size) .. t.id, pack('>I4', m.grants), '')
     -- What may lie in a list still is not to be taken for a fresh one; and an enqueue repeated now must not make it anew.
     changes[#changes + 1] = t.id
@@ -44,12 +46,15 @@ end
 if #changes == 0 then return reply end
 for _, key in ipairs({ REC, PAY, MUT, HIST }) do call('HLEN', key) end
 check_departures()
+check_expiry()
 check_finish()
 check_marks()
 
 many('HSET', MUT, changes)
 if finishes == 0 then return reply end
 apply_departures()
+write_freed()
+write_expiry()
 write_finished()
 write_marks()
 queue.ready, queue.cancelled_total = queue.ready - ready, queue.cancelled_total + finishes

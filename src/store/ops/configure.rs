@@ -55,6 +55,18 @@ impl Op for ConfigureOp<'_> {
         );
         live("completed_ms", c.completed_ms.unwrap_or(defaults::COMPLETED_MS));
         live(
+            "dead_max_age_ms",
+            c.dead_max_age_ms.unwrap_or(defaults::DEAD_MAX_AGE_MS),
+        );
+        live(
+            "dead_max_bytes",
+            c.dead_max_bytes.unwrap_or(defaults::DEAD_MAX_BYTES),
+        );
+        live(
+            "dead_on_full",
+            c.dead_on_full.unwrap_or(defaults::DEAD_ON_FULL) as u64,
+        );
+        live(
             "completed_max",
             c.completed_max.unwrap_or(defaults::COMPLETED_MAX),
         );

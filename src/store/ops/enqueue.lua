@@ -1,15 +1,21 @@
 -- enqueue: accepts tasks, in order.
 --
 -- ARGV   1 config version they were resolved with  2 replica  3 "1" when an earlier try may have been applied
---        4 #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
---          #tasks, then per task: id, record without its tick
+--        4 #guards  if any: "1" to accept all or none, ms and number of repeats remembered, then per guard: id, unique key or '',
+--          ms that it is held or 0, return | reject | replace, request (16) [.. index (2)] or '', digest of its body
+--        #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
+--          expiry ('' never | '+' ms | '@' ms), #tasks, then per task: id, record without its tick
 --        #big  then per payload above 2 KiB: id, payload
--- Reply  "accepted", now, how many are ready, then per task: run_at or 0
+-- Reply  "accepted", now, how many are ready, then per task: run_at or 0, where it was made; else one of
+--          {"made" (by an earlier request) | "duplicate" | "replaced", id, state, run_at or 0, "1" when an earlier request did it}
+--          {"rejected", id, state of the task that holds the key} | {"mismatch"} | {"full"}: dead letters are, and the config says so;
+--          where all or none, nothing was written
+--          state: r ready, s scheduled, l leased, d dead, c completed, x cancelled, g gone
 --        "config", version, document when the config has changed since (nothing written)
 --        "absent" when the queue does not exist
 -- Moves  -> ready | scheduled
--- Keeps  I1 I2 I3 I4 I5 I17
--- Uses   rotation task marks
+-- Keeps  I1 I2 I3 I4 I5 I15 I16 I17
+-- Uses   rotation lanes task expiry marks deaths guard
 
 if not read_queue() then return { 'absent' } end
 if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, call('HGET', Q, 'doc') } end
@@ -20,66 +26,80 @@ local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
 local tick = latest_tick()
 
+local refuses_new = refuses_for_dead()
 local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0 }, 3, {}, 0, NONE, NONE
-local lanes, accepted, ready, at = {}, 0, 0, 5
-for _ = 1, tonumber(ARGV[4]) do
-  local priority, name, group, when, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+local lanes, accepted, ready = {}, 0, 0
+local at = read_guards(4)
+local runs = tonumber(ARGV[at])
+at = at + 1
+for _ = 1, runs do
+  local priority, name, group, tasks = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 5])
+  local run_at, expires_at = moment(ARGV[at + 3]) or 0, moment(ARGV[at + 4])
   local member = priority .. '/' .. name
   local key = member .. '/' .. group
-  at = at + 5
+  at = at + 6
+  if run_at <= NOW then run_at = 0 end
 
-  local run_at = 0
-  if when ~= '' then
-    run_at = tonumber(sub(when, 2)) + (byte(when) == 43 and NOW or 0)
-    if run_at <= NOW then run_at = 0 end
-  end
   local lane = lanes[key]
-  if not lane and run_at == 0 then
-    lane = { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
-    lanes[key] = lane
-  end
+  if not lane and run_at == 0 and not expires_at then lane = fresh_lane(lanes, key, member, priority, name, group) end
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
     local id, answer = ARGV[from], doubtful and accepted_before(ARGV[from])
+    local guard = guards[id]
+    if guard and not answer then
+      lane = lane or fresh_lane(lanes, key, member, priority, name, group)
+      answer = meet(guard, ARGV[from + 1], lane, expires_at)
+    end
+    if refuses_new and not answer then answer = refuse({ 'full' }) end
     if answer then
       if skipped == NONE then skipped = {} end
       skipped[id] = true
     else
       tick, accepted, answer = tick + 1, accepted + 1, run_at
       local stamp = pack('>I7', tick)
-      records[r + 1] = id
-      if run_at == 0 then
-        ready = ready + 1
+      records[r + 1], records[r + 2] = id, stamp .. ARGV[from + 1]
+      if run_at == 0 then ready = ready + 1 end
+      if run_at == 0 and not expires_at then
         lane.lowest = lane.lowest or tick
         fresh[#fresh + 1] = stamp .. id
-        records[r + 2] = stamp .. ARGV[from + 1]
       else
-        if due == NONE then due = {} end
-        due[#due + 1] = run_at
-        due[#due + 1] = id
-        local flags = unpack_bytes('>I2', ARGV[from + 1])
-        records[r + 2] = stamp .. pack('>I2I6', flags + 1, run_at) .. sub(ARGV[from + 1], 3) -- 1 is RUN_AT, which the sender cannot know
+        if run_at > 0 then
+          if due == NONE then due = {} end
+          due[#due + 1] = run_at
+          due[#due + 1] = id
+        else
+          -- A list cannot forget an element in its middle, so what may expire stands where it can be taken out.
+          arrive(tonumber(priority), name, group, tick, stamp .. id)
+        end
+        may_expire(id, expires_at)
+        records[r + 2] = stamp .. timed(ARGV[from + 1], run_at, expires_at)
       end
       r = r + 2
+      if guard then made_guarded(guard, run_at, r, lane, expires_at) end
     end
     replied = replied + 1
     reply[replied] = answer
   end
   at = at + 2 * tasks
 end
-if accepted == 0 then return reply end
+if (all_or_none and refused > 0) or (accepted == 0 and not has_guarded_writes()) then return reply end
 reply[3] = ready
+plan_guarded(records)
 
 local big = NONE
 for from = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
-  if not skipped[ARGV[from]] then
+  local id = ARGV[from]
+  local whose = payload_goes_to[id] or (not skipped[id] and not payload_dropped[id] and id)
+  if whose then
     if big == NONE then big = {} end
-    big[#big + 1] = ARGV[from]
+    big[#big + 1] = whose
     big[#big + 1] = ARGV[from + 1]
   end
 end
 if #big > 0 then call('HLEN', PAY) end
 if #due > 0 then call('ZCARD', DUE) end
+check_expiry()
+check_arrivals()
 for key, l in pairs(lanes) do
   -- A lane with fresh entries is in rotation already: appending moves no head.
   if l.lowest and call('LLEN', ROOT .. 'fresh:' .. key) == 0 then
@@ -91,10 +111,13 @@ end
 many('HSET', REC, records)
 many('HSET', PAY, big)
 many('ZADD', DUE, due)
+write_expiry()
 for key, l in pairs(lanes) do
   many('RPUSH', ROOT .. 'fresh:' .. key, l.fresh)
   if l.enters then enter_rotation(l) end
 end
+apply_arrivals()
+write_guarded()
 queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + accepted, queue.ready + ready
 if repeated then queue.retried_at = NOW end
 wake(me, ready)

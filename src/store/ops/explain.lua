@@ -4,28 +4,27 @@
 -- Reply  "scheduled", now, due at, "1" when a failed attempt made it wait, "1" when a release with retry_after did
 --        "ready", now, how many ahead, "1" when there are more, lanes of its group whose head comes first, groups whose turn is first,
 --          leased tasks, when one was last granted or 0, replicas with leases that wait
---        "other" when it waits for nothing, or is gone
+--        "other" when it waits for nothing, has expired and is not buried yet, or is gone
 --        "absent" when the queue does not exist
 -- Keeps  I28: reads twice as many entries as it counts, at most
--- Uses   rotation task lanes history
+-- Uses   rotation task lanes history expiry
 -- Flags  no-writes
 
 if not read_queue() then return { 'absent' } end
 local id, most = ARGV[1], tonumber(ARGV[2])
 local rec, bytes = call('HGET', REC, id), call('HGET', MUT, id)
 if not rec then return { 'other' } end
-local m = bytes and read_mut(bytes)
+local m, task = bytes and read_mut(bytes), read_record(rec)
 
 local due = call('ZSCORE', DUE, id)
-if due then
+if due and not has_expired(task) then
   local history = m and call('HGET', HIST, id)
   local _, failed_grant = unpack_bytes('>I2I4', history and last_attempt(history) or pack('>I2I4', 0, 0))
   local failed = m and m.grants > 0 and failed_grant == m.grants
   return { 'scheduled', NOW, due, failed and 1 or 0, m and not failed and m.deferrals > 0 and 1 or 0 }
 end
-if call('ZSCORE', LEASED, id) or call('ZSCORE', DEAD, id) or call('HEXISTS', RES, id) == 1 then return { 'other' } end
+if has_expired(task) or call('ZSCORE', LEASED, id) or call('ZSCORE', DEAD, id) or call('HEXISTS', RES, id) == 1 then return { 'other' } end
 
-local task = read_record(rec)
 local priority = m and m.priority or task.priority
 local member = format('%d/%s', priority, task.name)
 local lane = member .. '/' .. task.group

@@ -10,7 +10,7 @@
 --        "late" when nobody waits any more: Redis stood still, or the call did on its way
 -- Moves  ready -> leased
 -- Keeps  I4 I6 I7 I10 I12 I17 I18 I19
--- Uses   plain several
+-- Uses   plain several expiry
 -- Flags  allow-oom
 
 local me, told, look, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -28,12 +28,7 @@ if not ids then
 end
 
 local next_at, due = 0, nil
-if look or #ids < want then
-  due = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
-  local expiring = call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
-  next_at = min(tonumber(due) or math.huge, expiring and floor(tonumber(expiring) / PLACES) or math.huge)
-  if next_at == math.huge then next_at = 0 end
-end
+if look or #ids < want then next_at, due = next_look() end
 
 local given, reply = {}, { 'leased', NOW, next_at, due or 0, recalled, more, {}, extras }
 grant(ids, records, muts, seed, reply)

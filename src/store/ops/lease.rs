@@ -4,6 +4,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::Cmd;
 
 use super::Op;
+use crate::domain::unique::UniqueScope;
 use crate::domain::{Lease, LeaseKey, LeasedTask, Millis, QueueName, TaskId, TaskName};
 use crate::store::record;
 use crate::store::reply::{BadReply, Reply};
@@ -246,6 +247,7 @@ impl Grant {
             nonce: self.nonce,
             age_ms: granted_at.since(record.enqueued_at),
             size: record.size,
+            holds_key: record.unique_scope == Some(UniqueScope::UntilFinished),
         };
         let task = LeasedTask {
             id: self.id,
@@ -264,6 +266,8 @@ impl Grant {
             server_time,
             enqueued_at: record.enqueued_at,
             ready_at: Millis::new(mutable.place / record::PLACES),
+            expires_at: record.expires_at,
+            unique_key: record.unique_key,
             meta: record.meta.into(),
             last_error,
         };
@@ -284,6 +288,7 @@ impl Grant {
             nonce: self.nonce,
             age_ms: 0,
             size: 0,
+            holds_key: false,
         }
     }
 }

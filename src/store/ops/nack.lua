@@ -1,9 +1,9 @@
 -- nack: holders of leases report failure; the task is retried after a while or becomes a dead letter.
 --
 -- ARGV   1 replica  2 #items  then per item: id, grant, nonce, "1" to retry, delay in ms or '' for backoff,
---          chance in millionths for the jitter, error type, message, stack, "1" when the error was cut
+--          chance in millionths for the jitter, error type, message, stack, "1" when the error was cut, message with numbers and ids masked
 -- Reply  "settled", now, then per item
---          {"nacked" | "already", state, attempt, attempts left, next_at or 0} | {"lost"} | {"unknown"}
+--          {"nacked" | "already", state, attempt, attempts left, next_at or 0[, expires_at of one that waits again]} | {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
 -- Moves  leased -> scheduled | ready | dead | cancelled
@@ -13,11 +13,11 @@
 
 if not read_queue() then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
-read_holders(3, count, 10)
+read_holders(3, count, 11)
 
 local reply, ended = { 'settled', NOW }, {}
 for i = 1, count do
-  local at = 3 + (i - 1) * 10
+  local at = 3 + (i - 1) * 11
   local id, grant, nonce = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local expires, m = held(i, grant, nonce)
   if expires and expires > NOW then
@@ -25,7 +25,8 @@ for i = 1, count do
     local task = read_record(rec)
     m = m or first_mut(task, expires - task.lease_ms)
     local attempt = { number = m.failed + 1, grant = grant, started = m.granted_at, ended = NOW, outcome = NACKED,
-      worker = m.worker, kind = ARGV[at + 6], message = ARGV[at + 7], stack = ARGV[at + 8], cut = tonumber(ARGV[at + 9]) }
+      worker = m.worker, kind = ARGV[at + 6], message = ARGV[at + 7], stack = ARGV[at + 8], cut = tonumber(ARGV[at + 9]),
+      masked = ARGV[at + 10] }
     local delay = ARGV[at + 4]
     local how = { reject = ARGV[at + 3] ~= '1', chance = tonumber(ARGV[at + 5]) / 1000000, run_at = delay ~= '' and NOW + tonumber(delay) or nil }
     local becomes, next_at = fail(id, m, task, rec, attempt, how)
@@ -34,7 +35,7 @@ for i = 1, count do
     remember(id, m)
     mark_step(id, 'n', grant, nonce, becomes, attempt.number, left, next_at)
     ended[#ended + 1] = id
-    reply[2 + i] = { 'nacked', becomes, attempt.number, left, next_at }
+    reply[2 + i] = { 'nacked', becomes, attempt.number, left, next_at, next_at > 0 and task.expires_at or nil }
   else
     local word, was
     if expires then word = 'lost' else word, was = judge(id, 'n', grant, nonce) end

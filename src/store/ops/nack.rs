@@ -3,6 +3,7 @@
 use deadpool_redis::redis::Cmd;
 
 use super::{Absent, Op, Settles, lease_args, settled, state};
+use crate::domain::fingerprint::mask;
 use crate::domain::settle::Nack;
 use crate::domain::{Lease, Millis, TaskState};
 use crate::store::reply::{BadReply, Reply};
@@ -21,6 +22,8 @@ pub struct Nacked {
     pub attempt: u16,
     pub attempts_left: u16,
     pub next_at: Option<Millis>,
+    /// Of a task that waits again.
+    pub expires_at: Option<Millis>,
 }
 
 impl Op for NackOp<'_> {
@@ -39,6 +42,7 @@ impl Op for NackOp<'_> {
             cmd.arg(*chance).arg(&nack.error.kind).arg(&nack.error.message);
             cmd.arg(nack.error.stack.as_deref().unwrap_or_default());
             cmd.arg(u8::from(nack.error.cut));
+            cmd.arg(mask(&nack.error.message));
         }
     }
 
@@ -50,6 +54,7 @@ impl Op for NackOp<'_> {
                 attempt: item.small()?,
                 attempts_left: item.small()?,
                 next_at: item.some_millis()?,
+                expires_at: (!item.is_empty()).then(|| item.millis()).transpose()?,
             })
         })
     }

@@ -9,7 +9,8 @@
 -- Uses   rotation lanes
 -- Flags  no-writes
 
-local RARE = { 'purged_total', 'dead_evicted_total', 'dead_aged_total', 'replayed_total', 'duplicates_total', 'leases_expired_total' }
+local RARE = { 'purged_total', 'dead_evicted_total', 'dead_aged_total', 'replayed_total', 'duplicates_total', 'leases_expired_total',
+  'idempotency_dropped_total' }
 
 if not read_queue() then return { 'absent' } end
 local kept = call('HMGET', Q, 'doc', 'created_at', unpack(RARE))

@@ -32,6 +32,7 @@ pub struct Overview {
     pub replayed_total: u64,
     pub duplicates_total: u64,
     pub leases_expired_total: u64,
+    pub idempotency_dropped_total: u64,
     /// Lease calls that wait, at all replicas.
     pub waiting: u64,
 }
@@ -69,6 +70,7 @@ impl Op for OverviewOp {
             replayed_total: reply.number()?,
             duplicates_total: reply.number()?,
             leases_expired_total: reply.number()?,
+            idempotency_dropped_total: reply.number()?,
             waiting: waiting(&reply.bytes()?, now),
         }))
     }

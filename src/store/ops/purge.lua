@@ -4,8 +4,8 @@
 -- Reply  "purged", how many, how many were asked to end
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> (gone); ready -> (gone); dead -> (gone)
--- Keeps  I3 I4 I5 I14 I23
--- Uses   waiting finish marks bury
+-- Keeps  I3 I4 I5 I14 I15 I23
+-- Uses   unique waiting finish marks bury expiry
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
@@ -19,16 +19,18 @@ for i = 2, #ARGV do
       m.flags = with(m.flags, CANCEL)
       changes[#changes + 1] = t.id
       changes[#changes + 1] = write_mut(m)
-    elseif t.state ~= 'c' and t.state ~= CANCELLED then
-      if t.state == 'd' then
-        buried_ids[#buried_ids + 1] = t.id
-      else
+    elseif t.waits or (t.state == 'd' and call('ZSCORE', DEAD, t.id)) then -- one that lingers has left
+      if t.waits then
         depart(t)
+        free_unique(t.id, t.rec)
+        if t.task.expires_at then cannot_expire(t.id) end
         leaving_now[#leaving_now + 1] = t.id
-        if t.state == 'r' then ready = ready + 1 end
+        if t.waits == 'r' then ready = ready + 1 end
+        -- An enqueue repeated now must not make it anew: what may lie in a list still would be taken for it.
+        if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
+      else
+        buried_ids[#buried_ids + 1] = t.id
       end
-      -- An enqueue repeated now must not make it anew: what may lie in a list still would be taken for it.
-      if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
     end
   end
 end
@@ -36,8 +38,9 @@ local purged = #leaving_now + #buried_ids
 local reply = { 'purged', purged, #changes / 2 }
 if purged + #changes == 0 then return reply end
 call('HLEN', Q)
-check_leave()
+check_leave(buried_ids)
 check_departures()
+check_expiry()
 check_marks()
 
 many('HSET', MUT, changes)
@@ -45,6 +48,8 @@ if purged == 0 then return reply end
 forget(leaving_now)
 leave_dead(buried_ids)
 apply_departures()
+write_freed()
+write_expiry()
 call('HINCRBY', Q, 'purged_total', purged)
 write_marks()
 queue.ready = queue.ready - ready

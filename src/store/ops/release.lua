@@ -3,10 +3,10 @@
 --
 -- ARGV   1 replica  2 #items  then per item: id, grant, nonce, how ('' old place | 'g' give-back | '+' ms | '@' ms),
 --          chance in millionths for the jitter of an exhausted deferral
--- Reply  "settled", now, then per item {"released" | "already", state, run_at or 0} | {"lost"} | {"unknown"}
+-- Reply  "settled", now, then per item {"released" | "already", state, run_at or 0[, expires_at of one that waits again]} | {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
--- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled when that was asked for
+-- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled when that was asked for; dead when it has expired
 -- Keeps  I3 I4 I6 I7 I9 I12 I19
 -- Uses   settle retry
 -- Flags  allow-oom
@@ -29,20 +29,26 @@ for i = 1, count do
       if has(m.flags, CANCEL) then
         cancel_now(id, m, rec)
         becomes = 'x'
+      elseif has_expired(task) then
+        die(id, m, task, rec, 'expired')
+        becomes = 'd'
       else
         ready_at(id, m, task, m.place)
       end
     else
-      run_at = tonumber(sub(how, 2)) + (byte(how) == 43 and NOW or 0)
+      run_at = moment(how)
       m.deferrals = m.deferrals + 1
       if m.deferrals > queue.max_deferrals then
         local attempt = { number = m.failed + 1, grant = grant, started = m.granted_at, ended = NOW, outcome = DEFERRALS_EXHAUSTED,
           worker = m.worker, kind = 'deferrals_exhausted', message = 'released more often than max_deferrals allows', stack = '', cut = 0 }
-        run_at = max(run_at, NOW + backoff(m.failed + 1, tonumber(ARGV[at + 4]) / 1000000))
+        run_at = max(run_at, NOW + backoff(task.retry, m.failed + 1, tonumber(ARGV[at + 4]) / 1000000))
         becomes, run_at = fail(id, m, task, rec, attempt, { run_at = run_at })
       elseif has(m.flags, CANCEL) then
         cancel_now(id, m, rec)
         becomes, run_at = 'x', 0
+      elseif has_expired(task) then
+        die(id, m, task, rec, 'expired')
+        becomes, run_at = 'd', 0
       elseif run_at > NOW then
         wait_until(id, m, task, run_at)
         becomes = 's'
@@ -55,7 +61,7 @@ for i = 1, count do
     remember(id, m)
     if how ~= 'g' then mark_step(id, 'r', grant, nonce, becomes, 0, 0, run_at) end
     ended[#ended + 1] = id
-    reply[2 + i] = { 'released', becomes, run_at }
+    reply[2 + i] = { 'released', becomes, run_at, (becomes == 'r' or becomes == 's') and task.expires_at or nil }
   else
     local word, was
     if expires then word = 'lost' else word, was = judge(id, 'r', grant, nonce) end

@@ -28,6 +28,8 @@ pub struct Released {
     pub already: bool,
     pub state: TaskState,
     pub run_at: Option<Millis>,
+    /// Of a task that waits again.
+    pub expires_at: Option<Millis>,
 }
 
 impl Op for ReleaseOp<'_> {
@@ -54,6 +56,7 @@ impl Op for ReleaseOp<'_> {
                 already: already(word, "released")?,
                 state: state(&item.text()?)?,
                 run_at: item.some_millis()?,
+                expires_at: (!item.is_empty()).then(|| item.millis()).transpose()?,
             })
         })
     }

@@ -4,10 +4,11 @@
 --        then per item: id of the dead letter, id of the new task, priority, name, group, when ('' now | '+' ms | '@' ms), record without its tick
 -- Reply  "replayed", now, how many are ready, then per item {"moved", run_at or 0}
 --          | {"gone"}: it is no dead letter any more, so somebody else replayed or purged it
+--          | {"taken", id of the task that holds its unique key}: it stays a dead letter
 --        "absent" when the queue does not exist
 -- Moves  dead -> (gone); -> ready | scheduled
--- Keeps  I1 I2 I3 I4 I5 I14 I16. Leaving is what a second call is judged by, so nothing is replayed twice.
--- Uses   lanes task marks bury
+-- Keeps  I1 I2 I3 I4 I5 I14 I15 I16. Leaving is what a second call is judged by, so nothing is replayed twice.
+-- Uses   unique lanes task marks bury
 
 if not read_queue() then return { 'absent' } end
 local me, repeated, given = ARGV[1], ARGV[2] == '1', ARGV[3]
@@ -16,6 +17,16 @@ local olds, count = {}, tonumber(ARGV[4])
 for i = 1, count do olds[i] = ARGV[5 + (i - 1) * 7] end
 local died = call('ZMSCORE', DEAD, unpack(olds))
 
+local guarded, keys = {}, {}
+for i = 1, count do
+  local record = ARGV[5 + (i - 1) * 7 + 6]
+  if died[i] and has(unpack_bytes('>I2', record), UNIQUE) then
+    guarded[i] = read_record(pack('>I7', 0) .. record)
+    keys[#keys + 1] = guarded[i].unique_key
+  end
+end
+read_key_holders(keys)
+
 local tick, ready = latest_tick(), 0
 local reply, records, payloads, due, moved = { 'replayed', NOW, 0 }, {}, {}, {}, {}
 for i = 1, count do
@@ -23,16 +34,25 @@ for i = 1, count do
   local id, priority, name, group, when, record = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
   local flags = unpack_bytes('>I2', record)
   local payload = has(flags, BIG) and (given ~= '' and given or call('HGET', PAY, olds[i]))
-  -- Whether an entry may become a task is decided here and nowhere else, before anything is written.
-  if died[i] and (payload or not has(flags, BIG)) then
+  local key = guarded[i] and guarded[i].unique_key
+  local holder = key and living_holder(key)
+  -- Whether an entry may become a task is decided here and nowhere else, before anything is written. A death frees a key, but not
+  -- one that time frees: what is left of that time goes to the new task.
+  if died[i] and holder and holder ~= olds[i] then
+    reply[3 + i] = { 'taken', holder }
+  elseif died[i] and (payload or not has(flags, BIG)) then
     tick = tick + 1
+    if holder then
+      take_key(key, id, held_until[key] - NOW)
+    elseif key and (guarded[i].scope == UNTIL_LEASED or guarded[i].scope == UNTIL_FINISHED) then
+      take_key(key, id, 0)
+    end
     moved[#moved + 1] = olds[i]
-    local run_at = 0
-    if when ~= '' then run_at = tonumber(sub(when, 2)) + (byte(when) == 43 and NOW or 0) end
+    local run_at = moment(when) or 0
     if run_at > NOW then
       due[#due + 1] = run_at
       due[#due + 1] = id
-      record = pack('>I2I6', with(flags, RUN_AT), run_at) .. sub(record, 3)
+      record = timed(record, run_at)
     else
       run_at = 0
       ready = ready + 1
@@ -53,15 +73,18 @@ end
 if #moved == 0 then return reply end
 reply[3] = ready
 check_arrivals()
-check_leave()
+check_leave(moved)
+check_marks()
 call('ZCARD', DUE)
-call('HLEN', Q)
+if #taken_keys > 0 then plan_old_keys(#taken_keys + 16) end
 
 many('HSET', REC, records)
 many('HSET', PAY, payloads)
 many('ZADD', DUE, due)
 apply_arrivals()
 leave_dead(moved)
+write_keys()
+write_marks()
 queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + #moved, queue.ready + ready
 wake(me, ready)
 write_queue()

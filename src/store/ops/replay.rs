@@ -7,6 +7,7 @@ use super::dead::DeadLetter;
 use super::{Absent, Op};
 use crate::domain::dead::Replay;
 use crate::domain::queue::Policy;
+use crate::domain::unique::{OnDuplicate, Unique};
 use crate::domain::{Millis, NewTask, Start, TaskId};
 use crate::store::record::{self, INLINE_PAYLOAD_MAX};
 use crate::store::reply::{BadReply, Reply};
@@ -44,11 +45,13 @@ pub enum Moved {
     Moved(Option<Millis>),
     /// It is no dead letter any more.
     Gone,
+    /// This task holds its unique key, so it stays a dead letter.
+    Taken(TaskId),
 }
 
 impl Item {
-    /// The new task, begun anew: payload, name, group, headers, trace context and lease length stay, and what `replay`
-    /// does not say. `id` is made before the first try, so that a repeat of it cannot double the task.
+    /// The new task, begun anew: payload, name, group, headers, trace context, lease length, retry policy and unique key stay, and
+    /// what `replay` does not say. It does not expire. `id` is made before the first try, so that a repeat of it cannot double the task.
     ///
     /// # Errors
     /// When the record cannot be read.
@@ -56,6 +59,11 @@ impl Item {
         let old = record::read(letter.record.clone(), Bytes::new())?;
         let mut meta = old.meta;
         meta.replayed_from = Some(letter.place.id);
+        let unique = old.unique_key.zip(old.unique_scope).map(|(key, scope)| Unique {
+            key,
+            scope,
+            on_duplicate: OnDuplicate::default(),
+        });
         let task = NewTask {
             id,
             name: old.name,
@@ -63,13 +71,19 @@ impl Item {
             payload: replay.payload.clone().unwrap_or(old.payload),
             priority: replay.priority.unwrap_or(letter.priority),
             start,
+            // The old one's would have it die at once.
+            expiry: None,
+            retry: None,
             max_attempts: None,
             lease_ms: None,
+            unique,
+            repeat_mark: None,
             meta,
         };
         let policy = Policy {
             max_attempts: replay.max_attempts.unwrap_or(old.max_attempts),
             lease_ms: old.lease_ms,
+            retry: old.retry,
         };
         // A large payload of its own stays in Redis: the script moves it.
         let record = if replay.payload.is_none() && letter.apart_bytes > 0 {
@@ -127,6 +141,7 @@ impl Op for ReplayOp<'_> {
             items.push(match item.text()?.as_str() {
                 "moved" => Moved::Moved(item.some_millis()?),
                 "gone" => Moved::Gone,
+                "taken" => Moved::Taken(item.id()?),
                 _ => return Err(BadReply("what became of a dead letter")),
             });
         }

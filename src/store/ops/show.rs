@@ -79,7 +79,9 @@ fn view(id: TaskId, reply: &mut Reply) -> Result<Option<TaskView>, BadReply> {
         deferrals: m.deferrals,
         grant: m.grants,
         lease_ms: record.lease_ms,
+        retry: record.retry,
         enqueued_at: record.enqueued_at,
+        expires_at: record.expires_at,
         ready_at: match state {
             TaskState::Scheduled => due,
             TaskState::Ready => Some(Millis::new(m.place / record::PLACES)),
@@ -93,6 +95,7 @@ fn view(id: TaskId, reply: &mut Reply) -> Result<Option<TaskView>, BadReply> {
         result: ending.and_then(|ending| ending.result),
         reason: m.reason,
         attempts: record::read_history(history)?,
+        unique_key: record.unique_key,
         meta: record.meta,
     }))
 }

@@ -1,11 +1,13 @@
--- sweep: takes back leases that ran out, makes due tasks ready, and drops what retention no longer covers.
+-- sweep: takes back leases that ran out, makes due tasks ready, buries those past their expiry, drops what retention and the
+-- bounds of dead letters no longer cover.
 --
 -- ARGV   1 replica  2 how many of each at most
--- Reply  "swept", now, next_at or 0, leases taken back, tasks made ready by coming due
+-- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back, tasks made ready by coming due,
+--          "1" when more keys or marks are over, "1" when tasks moved or dead letters went
 --        "absent" when the queue does not exist
--- Moves  scheduled -> ready; leased -> ready | dead | cancelled; completed, cancelled -> (gone)
--- Keeps  I3 I4 I6 I8 I12 I14 I19 I25. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   retry clear
+-- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled, dead -> (gone)
+-- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I25 I28. It re-checks what it moves: an index entry alone decides nothing.
+-- Uses   unique repeats retry overdue clear
 -- Flags  allow-oom
 
 if not read_queue() then
@@ -16,15 +18,21 @@ local me, limit = ARGV[1], tonumber(ARGV[2])
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
 local over = call('ZRANGEBYSCORE', LEASED, '-inf', format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
+local seen = call('ZRANGEBYSCORE', LINGER, '-inf', NOW, 'LIMIT', 0, limit)
 
+local overdue = bury_overdue(limit)
 local came_due, ran_out, ids_due = {}, {}, {}
 for i = 1, #due, 2 do ids_due[#ids_due + 1] = due[i] end
 if #ids_due > 0 then
   local recs, changed = call('HMGET', REC, unpack(ids_due)), call('HMGET', MUT, unpack(ids_due))
   for i, id in ipairs(ids_due) do
-    came_due[i] = id
-    if recs[i] then
-      local task = read_record(recs[i])
+    local task = not overdue[id] and recs[i] and read_record(recs[i])
+    if task and has_expired(task) then
+      bury_waiting({ id = id, rec = recs[i], task = task, bytes = changed[i], state = 's' })
+    elseif not overdue[id] then
+      came_due[#came_due + 1] = id
+    end
+    if task and not has_expired(task) then
       local priority = changed[i] and read_mut(changed[i]).priority or task.priority
       returning = returning + 1
       arrive(priority, task.name, task.group, place_at(tonumber(due[i * 2]), task.tick), entry_of(task.tick, id))
@@ -47,13 +55,23 @@ for i = 1, #over, 2 do
   end
 end
 check_writes(limit)
+check_departures()
+local more, dead_before = #gone >= limit or #seen >= limit, call('ZCARD', DEAD)
+local keys_over, repeats_over = plan_old_keys(limit), plan_old_repeats(limit, math.huge)
 
 many('ZREM', DUE, came_due)
 write_decisions(me, ran_out)
-if #came_due + #ran_out + #gone > 0 then write_queue() end
+apply_departures()
+queue.ready = queue.ready - departed
+if #came_due + #ran_out + #gone + departed > 0 then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
-evict_dead() -- max_size may have been lowered
+many('ZREM', LINGER, seen)
+forget(seen)
+more = age_dead() or more
+more = evict_dead() or more -- bounds may have been lowered
+write_keys()
+write_repeats()
 
-local first_due, first_over = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2], call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
-local next_at = min(tonumber(first_due) or math.huge, first_over and floor(tonumber(first_over) / PLACES) or math.huge)
-return { 'swept', NOW, next_at == math.huge and 0 or next_at, #ran_out, #came_due }
+local moved = #came_due + #ran_out + departed > 0 or call('ZCARD', DEAD) ~= dead_before
+return { 'swept', NOW, more and NOW or next_look(), #ran_out, #came_due, (keys_over == limit or repeats_over == limit) and 1 or 0,
+  moved and 1 or 0 }

@@ -1,4 +1,4 @@
-//! Takes back leases that ran out, makes due tasks ready, drops what retention no longer covers.
+//! Takes back leases that ran out, makes due tasks ready, drops what retention and bounds no longer cover.
 
 use deadpool_redis::redis::Cmd;
 
@@ -15,10 +15,14 @@ pub struct SweepOp<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swept {
     pub now: Millis,
-    /// When the next is due; in the past when there was more than `limit`.
+    /// When the next is due; not in the future when there was more than `limit`.
     pub next_at: Option<Millis>,
     pub expired: u64,
     pub came_due: u64,
+    /// More unique keys or marks of requests than `limit` have had their time.
+    pub more_lapsed: bool,
+    /// Tasks moved, or dead letters went.
+    pub moved: bool,
 }
 
 impl Op for SweepOp<'_> {
@@ -36,6 +40,8 @@ impl Op for SweepOp<'_> {
                 next_at: reply.some_millis()?,
                 expired: reply.number()?,
                 came_due: reply.number()?,
+                more_lapsed: reply.flag()?,
+                moved: reply.flag()?,
             })),
             "absent" => Ok(Err(Absent)),
             _ => Err(BadReply("a sweep's word")),

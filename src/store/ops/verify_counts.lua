@@ -23,8 +23,14 @@ if records ~= live + finished then
   problem('counters', '', '%d records, but %d scheduled, %d ready, %d leased, %d dead and %d finished', records,
     scheduled, queue.ready, leased, dead, finished)
 end
-local kept = call('LLEN', DONE)
-if kept ~= finished then problem('counters', '', '%d finished tasks are listed, %d have a result', kept, finished) end
+local kept, lingering = call('LLEN', DONE), call('ZCARD', LINGER)
+if kept + lingering ~= finished then
+  problem('counters', '', '%d finished tasks are listed and %d linger, %d have a result', kept, lingering, finished)
+end
+local letters, alike_count = call('HLEN', LETTER), call('ZCARD', ALIKE)
+if letters ~= dead or alike_count ~= dead then
+  problem('counters', '', '%d dead letters, but %d are counted and groups list %d', dead, letters, alike_count)
+end
 local oldest = call('LINDEX', DONE, 0)
 if oldest and unpack_bytes('>I6', oldest) < queue.done_since then
   problem('counters', '', 'the oldest finished task is older than %d', queue.done_since)

@@ -10,8 +10,8 @@
 
 if not read_queue() then return { 'absent' } end
 local index, of, cursor, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local sets = { due = DUE, leased = LEASED, dead = DEAD, turn = TURN, heads = heads_of(of), names = names_of(of) }
-local hashes = { mut = MUT, hist = HIST, pay = PAY, res = RES }
+local sets = { due = DUE, leased = LEASED, dead = DEAD, expiry = EXPIRY, linger = LINGER, turn = TURN, heads = heads_of(of), names = names_of(of) }
+local hashes = { mut = MUT, hist = HIST, pay = PAY, res = RES, letter = LETTER }
 
 local page = hashes[index] and call('HSCAN', hashes[index], cursor, 'COUNT', limit) or call('ZSCAN', sets[index], cursor, 'COUNT', limit)
 local members = {}

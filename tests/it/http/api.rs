@@ -67,6 +67,11 @@ impl Api {
         self.send("POST", path, "", body)
     }
 
+    /// `None` when the service is gone, or goes before the answer is whole.
+    pub(crate) fn try_post(&self, path: &str, body: &str) -> Option<Answer> {
+        Answer::try_read(self.try_open("POST", path, "", body).ok()?)
+    }
+
     pub(crate) fn send_as(&self, content_type: &str, path: &str, body: &str) -> Answer {
         self.send("POST", path, &format!("content-type: {content_type}\r\n"), body)
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use super::api::{Answer, Api, each, served};
+use super::api::{Api, each, served};
 use crate::process::running::{kill, until};
 use crate::process::service::Service;
 
@@ -75,11 +75,4 @@ fn an_enqueue_that_was_answered_is_never_lost() {
     // Each producer may have had one under way, which may have been accepted.
     let least = ids.len() as u64;
     assert!((least..=least + 4).contains(&accepted), "{accepted} of {least}");
-}
-
-impl Api {
-    /// `None` when the service is gone, or goes before the answer is whole.
-    fn try_post(&self, path: &str, body: &str) -> Option<Answer> {
-        Answer::try_read(self.try_open("POST", path, "", body).ok()?)
-    }
 }

@@ -202,7 +202,7 @@ fn dead_letters_are_listed_newest_first_and_by_filters() {
 fn an_export_is_accepted_again_as_it_is() {
     let (_service, api, _dir) = served();
     let bodies = [
-        r#"{"name":"a","payload":{"b":1.10,"a":[],"b":9007199254740993},"priority":3,"group":"g","max_attempts":2,"lease_seconds":1.5,"headers":{"x":"y"}}"#,
+        r#"{"name":"a","payload":{"b":1.10,"a":[],"b":9007199254740993},"priority":3,"group":"g","max_attempts":2,"lease_seconds":1.5,"retry":{"strategy":"linear","base_seconds":7,"jitter":"none"},"expires_in_seconds":600,"headers":{"x":"y"}}"#,
         "{\"payload\":[\n1,\r\n\"two\\nlines\"]}",
         "{}",
     ];
@@ -225,7 +225,7 @@ fn an_export_is_accepted_again_as_it_is() {
             &tasks[0]["group"],
             &tasks[0]["max_attempts"],
             &tasks[0]["lease_seconds"],
-            &tasks[0]["headers"]
+            &tasks[0]["headers"],
         ],
         [
             &json!("a"),
@@ -239,6 +239,12 @@ fn an_export_is_accepted_again_as_it_is() {
     assert!(
         others.contains(&&json!([1, "two\nlines"])) && others.contains(&&Value::Null),
         "{others:?}"
+    );
+    let id = tasks[0]["id"].as_str().unwrap();
+    let policy = &api.get(&format!("/v1/queues/q/tasks/{id}")).expect(200)["retry"];
+    assert_eq!(
+        (&policy["strategy"], &policy["base_seconds"], &policy["jitter"]),
+        (&json!("linear"), &json!(7), &json!("none"))
     );
     // Filtered, and of a queue without any.
     assert_eq!(export(&api, "?name=nobody"), "");

@@ -48,6 +48,26 @@ fn the_quickstart_runs_from_top_to_bottom() {
         .env("LEASEQ_URL", &service.url));
 }
 
+/// I15, as people use it.
+#[test]
+fn an_order_is_charged_once_and_an_alert_is_sent_once_an_hour() {
+    let (service, _api, _dir) = served();
+    for (with, file) in [("python3", "charge_once.py"), ("bash", "once_an_hour.sh")] {
+        run(Command::new(with)
+            .arg(format!("openapi/examples/once/{file}"))
+            .env("LEASEQ_URL", &service.url));
+    }
+}
+
+/// I12, I13
+#[test]
+fn the_example_of_backoff_runs_from_top_to_bottom() {
+    let (service, _api, _dir) = served();
+    run(Command::new("bash")
+        .arg("openapi/examples/curl/backoff.sh")
+        .env("LEASEQ_URL", &service.url));
+}
+
 #[test]
 fn dead_letters_are_inspected_replayed_and_purged_as_the_example_shows() {
     let (service, _api, _dir) = served();

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use leaseq::domain::change::{Cancelled, Changed, NotChanged};
-use leaseq::domain::task::DeadReason;
-use leaseq::domain::{Millis, TaskId, TaskState};
+use leaseq::domain::task::{DeadReason, Enqueued, Made, NotEnqueued};
+use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
+use leaseq::store::ops::follow::Followed;
 
 use super::task::{Attempt, Nonce};
 
@@ -23,10 +24,11 @@ pub enum Answer {
         recalled: Vec<(usize, Vec<Grant>)>,
     },
     Settled(Vec<Told>),
+    Followed(Vec<Followed>),
     Replayed {
         ready: u64,
-        /// Each dead letter, and when its new task is due.
-        moved: Vec<(TaskId, Option<Millis>)>,
+        /// Each dead letter, and when its new task is due or who holds its key.
+        moved: Vec<(TaskId, Result<Option<Millis>, TaskId>)>,
     },
     DeadPurged(Vec<TaskId>),
     Swept {
@@ -47,11 +49,11 @@ pub enum Answer {
     },
 }
 
-/// One enqueue of a batch: how many were ready at once, when each is due.
+/// One enqueue of a batch: how many were ready at once, what each was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     pub ready: u64,
-    pub run_at: Vec<Option<Millis>>,
+    pub outcomes: Vec<Result<Enqueued, NotEnqueued>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +68,7 @@ pub struct Grant {
     pub expires_at: Millis,
     pub lease_ms: u64,
     pub ready_at: Millis,
+    pub task_expires_at: Option<Millis>,
     pub payload: Bytes,
     /// Type of the error that the attempt before ended with.
     pub last_error: Option<String>,
@@ -190,8 +193,9 @@ impl Answer {
             }
             Self::Settled(told) => words.extend(told.iter().map(Told::word)),
             Self::Replayed { moved, .. } => words.extend(moved.iter().map(|(_, run_at)| match run_at {
-                Some(_) => "replayed scheduled",
-                None => "replayed ready",
+                Ok(Some(_)) => "replayed scheduled",
+                Ok(None) => "replayed ready",
+                Err(_) => "not replayed",
             })),
             Self::DeadPurged(ids) => words.extend(ids.iter().map(|_| "purged dead")),
             Self::Swept {
@@ -200,6 +204,25 @@ impl Answer {
                 words.extend((*expired > 0).then_some("took back"));
                 words.extend((*came_due > 0).then_some("came due"));
             }
+            Self::Accepted(accepted) => {
+                let outcomes = accepted.iter().flat_map(|accepted| &accepted.outcomes);
+                words.extend(outcomes.map(|outcome| match outcome {
+                    Err(NotEnqueued::Duplicate { .. }) => "rejected",
+                    Err(NotEnqueued::Mismatch) => "mismatched",
+                    Err(NotEnqueued::Full) => "refused",
+                    Ok(task) if task.replayed => "replayed",
+                    Ok(task) => match task.made {
+                        Made::Task => "made",
+                        Made::Duplicate => "duplicate",
+                        Made::Replacement => "replaced",
+                    },
+                }));
+            }
+            Self::Followed(told) => words.extend(told.iter().map(|told| match told {
+                Followed::Waiting => "followed",
+                Followed::Ended => "ended before",
+                Followed::Gone => "gone before",
+            })),
             Self::Cancelled(told) => words.extend(told.iter().map(|told| match told {
                 Ok(Cancelled::Done) => "cancelled",
                 Ok(Cancelled::Requested) => "cancel requested",
@@ -213,7 +236,7 @@ impl Answer {
             }),
             Self::Purged { purged, .. } => words.extend((*purged > 0).then_some("purged")),
             Self::Deleted { tasks, .. } => words.extend((*tasks > 0).then_some("deleted")),
-            Self::Nothing | Self::Configured { .. } | Self::Accepted(_) => {}
+            Self::Nothing | Self::Configured { .. } => {}
         }
         words
     }
@@ -227,6 +250,21 @@ pub struct Seen {
     pub tasks: Vec<Option<SeenTask>>,
     /// Ids by state, in the order of the lists; ready ones sorted by id.
     pub lists: Vec<(TaskState, Vec<TaskId>)>,
+    /// Dead letters by what killed them.
+    pub groups: Vec<SeenGroup>,
+}
+
+/// Ordered by what is in it, for fingerprints are known to the scripts alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeenGroup {
+    pub name: String,
+    pub error_type: String,
+    /// Masked.
+    pub message: String,
+    pub count: u64,
+    pub first_at: Millis,
+    pub last_at: Millis,
+    pub sample: TaskId,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,8 +280,10 @@ pub struct Counts {
     pub cancelled_total: u64,
     pub purged_total: u64,
     pub dead_evicted_total: u64,
+    pub dead_aged_total: u64,
     pub replayed_total: u64,
     pub leases_expired_total: u64,
+    pub duplicates_total: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,7 +299,9 @@ pub struct SeenTask {
     pub deferrals: u16,
     pub grant: u32,
     pub lease_ms: u64,
+    pub retry: RetryPolicy,
     pub enqueued_at: Millis,
+    pub expires_at: Option<Millis>,
     pub ready_at: Option<Millis>,
     pub lease_expires_at: Option<Millis>,
     pub cancel_requested: bool,
@@ -269,6 +311,7 @@ pub struct SeenTask {
     pub result: Option<Bytes>,
     pub reason: Option<DeadReason>,
     pub attempts: Vec<Attempt>,
+    pub unique_key: Option<String>,
 }
 
 impl Seen {
@@ -287,6 +330,7 @@ impl Seen {
         for (seen, expected) in self.lists.iter().zip(&expected.lists) {
             compare(format!("{seen:?}"), format!("{expected:?}"));
         }
+        compare(format!("{:?}", self.groups), format!("{:?}", expected.groups));
         differences
     }
 }

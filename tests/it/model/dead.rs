@@ -51,10 +51,21 @@ impl Queue {
 
     /// Each becomes a new task that knows nothing of the old one's attempts, and is a dead letter no more.
     pub fn replay(&mut self, which: &Which, ids: &[TaskId], replay: &Replay, start: Start) -> Answer {
-        let mut moved = Vec::new();
-        let mut ready = Vec::new();
+        let (mut moved, mut ready, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for (old, id) in self.find_dead(which).into_iter().zip(ids) {
+            let key = self.tasks[&old].unique.clone();
+            let hold = match self.key_of_replay(old, key.as_ref()) {
+                Ok(hold) => hold,
+                Err(holder) => {
+                    moved.push((old, Err(holder)));
+                    continue;
+                }
+            };
+            if let Some((key, hold)) = key.as_ref().zip(hold) {
+                self.hand_over(key, hold, *id);
+            }
             let dead = self.tasks.remove(&old).expect("it is a dead letter");
+            left.extend(self.may_be_repeated(&dead).then_some(old));
             self.totals.replayed += 1;
             let payload = Json::from_checked(dead.payload);
             let new = NewTask {
@@ -69,16 +80,19 @@ impl Queue {
                 start,
                 max_attempts: replay.max_attempts.or(Some(dead.max_attempts)),
                 lease_ms: Some(dead.lease_ms),
+                retry: Some(dead.retry),
+                unique: dead.unique,
                 ..NewTask::new(Json::null())
             };
             let task = self.accept(&new);
-            moved.push((old, task.run_at));
+            moved.push((old, Ok(task.run_at)));
             if task.is_ready() {
                 ready.push(task.id);
             }
             self.tasks.insert(task.id, task);
         }
         self.arrive(&ready);
+        self.leave_marks(&left);
         Answer::Replayed {
             ready: ready.len() as u64,
             moved,
@@ -87,9 +101,12 @@ impl Queue {
 
     pub fn purge_dead(&mut self, which: &Which) -> Answer {
         let purged = self.find_dead(which);
+        let young = |id: &&TaskId| self.may_be_repeated(&self.tasks[*id]);
+        let left: Vec<_> = purged.iter().filter(young).copied().collect();
         for id in &purged {
             self.tasks.remove(id);
         }
+        self.leave_marks(&left);
         self.totals.purged += purged.len() as u64;
         Answer::DeadPurged(purged)
     }
@@ -157,7 +174,8 @@ impl World {
             );
         }
         let moved = |(letter, moved): (&DeadLetter, &Moved)| match moved {
-            Moved::Moved(run_at) => (letter.place.id, *run_at),
+            Moved::Moved(run_at) => (letter.place.id, Ok(*run_at)),
+            Moved::Taken(holder) => (letter.place.id, Err(*holder)),
             Moved::Gone => panic!("{letter:?} was dead just now"),
         };
         Answer::Replayed {

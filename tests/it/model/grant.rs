@@ -42,6 +42,9 @@ impl Queue {
                     line.skip();
                     continue;
                 };
+                if self.leaves_lane_unseen(id) {
+                    continue;
+                }
                 let pass = line.turn();
                 self.turns.took(&group, pass);
                 let nonce = nonce(seed, grants.len());
@@ -58,11 +61,11 @@ impl Queue {
         }
     }
 
-    /// The best ready task of a group that `names` allow.
+    /// The best task in the lanes of a group that `names` allow.
     fn next_of(&self, group: &str, names: &[TaskName]) -> Option<TaskId> {
         self.tasks
             .values()
-            .filter(|task| task.is_ready() && task.group == group)
+            .filter(|task| task.is_in_lane() && task.group == group)
             .filter(|task| names.is_empty() || names.contains(&task.name))
             .min_by_key(|task| self.order_key(task))
             .map(|task| task.id)
@@ -81,7 +84,9 @@ impl Queue {
             expires_at: now.plus(lease_ms),
             lease_ms,
         });
-        seen_grant(wish_index, task)
+        let grant = seen_grant(wish_index, task);
+        self.free_at_grant(id);
+        grant
     }
 
     /// A repeated call gets the same grants, as far as they are still leased.
@@ -94,10 +99,11 @@ impl Queue {
             .collect()
     }
 
-    /// When something is due or a lease runs out.
+    /// When something is due, a lease runs out, or a task that waits expires.
     pub fn next_at(&self) -> Option<Millis> {
         let at = |task: &Task| match &task.state {
-            State::Scheduled { due, .. } => Some(*due),
+            State::Scheduled { due, .. } => Some(task.expires_at.map_or(*due, |at| at.min(*due))),
+            State::Ready { .. } => task.expires_at,
             State::Leased(lease) => Some(lease.expires_at),
             _ => None,
         };
@@ -123,6 +129,7 @@ fn seen_grant(wish: usize, task: &Task) -> Grant {
         expires_at: lease.expires_at,
         lease_ms: lease.lease_ms,
         ready_at: Millis::new(task.place / super::task::PLACES),
+        task_expires_at: task.expires_at,
         payload: task.payload.clone(),
         last_error: task.attempts.last().map(|attempt| attempt.error_type.clone()),
     }

@@ -1,13 +1,15 @@
 //! What a reader sees of the real thing.
 
 use bytes::Bytes;
+use leaseq::domain::fingerprint::DeadGroup;
 use leaseq::domain::task::{Json, TaskView};
 use leaseq::domain::{TaskId, TaskState};
+use leaseq::store::ops::dead_groups::DeadGroupsOp;
 use leaseq::store::ops::list::ListOp;
 use leaseq::store::ops::overview::OverviewOp;
 use leaseq::store::ops::show::ShowOp;
 
-use super::answer::{Counts, Seen, SeenTask};
+use super::answer::{Counts, Seen, SeenGroup, SeenTask};
 use super::task::Attempt;
 use super::world::World;
 
@@ -26,6 +28,7 @@ impl World {
                 .iter()
                 .map(|state| (*state, self.listed(*state, page)))
                 .collect(),
+            groups: self.groups(page),
         }
     }
 
@@ -43,9 +46,30 @@ impl World {
             cancelled_total: overview.cancelled_total,
             purged_total: overview.purged_total,
             dead_evicted_total: overview.dead_evicted_total,
+            dead_aged_total: overview.dead_aged_total,
             replayed_total: overview.replayed_total,
             leases_expired_total: overview.leases_expired_total,
+            duplicates_total: overview.duplicates_total,
         }
+    }
+
+    /// `page`: how many groups a call gives at a time.
+    fn groups(&mut self, page: usize) -> Vec<SeenGroup> {
+        let (mut groups, mut after) = (Vec::new(), String::new());
+        loop {
+            let op = DeadGroupsOp {
+                after: &after,
+                limit: page,
+            };
+            let found = self.call(&op).expect("the queue exists");
+            groups.extend(found.groups.into_iter().map(seen_group));
+            match found.next {
+                Some(next) => after = next,
+                None => break,
+            }
+        }
+        groups.sort();
+        groups
     }
 
     fn listed(&mut self, state: TaskState, page: usize) -> Vec<TaskId> {
@@ -70,6 +94,19 @@ impl World {
     }
 }
 
+fn seen_group(group: DeadGroup) -> SeenGroup {
+    let error = group.error.expect("there are few groups");
+    SeenGroup {
+        name: error.name,
+        error_type: error.kind,
+        message: error.message,
+        count: group.count,
+        first_at: group.first_at,
+        last_at: group.last_at,
+        sample: group.sample,
+    }
+}
+
 fn seen_task(view: TaskView) -> SeenTask {
     let bytes = |json: Json| -> Bytes { json.bytes().clone() };
     SeenTask {
@@ -84,7 +121,9 @@ fn seen_task(view: TaskView) -> SeenTask {
         deferrals: view.deferrals,
         grant: view.grant,
         lease_ms: view.lease_ms,
+        retry: view.retry,
         enqueued_at: view.enqueued_at,
+        expires_at: view.expires_at,
         ready_at: view.ready_at,
         lease_expires_at: view.lease_expires_at,
         cancel_requested: view.cancel_requested,
@@ -93,6 +132,7 @@ fn seen_task(view: TaskView) -> SeenTask {
         finished_at: view.finished_at,
         result: view.result.map(bytes),
         reason: view.reason,
+        unique_key: view.unique_key.map(|key| key.to_string()),
         attempts: view
             .attempts
             .into_iter()
@@ -104,6 +144,7 @@ fn seen_task(view: TaskView) -> SeenTask {
                 ended_at: attempt.ended_at,
                 outcome: attempt.outcome,
                 error_type: attempt.error.kind,
+                message: attempt.error.message,
             })
             .collect(),
     }

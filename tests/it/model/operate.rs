@@ -32,7 +32,7 @@ impl Queue {
                 let Some(task) = self.tasks.get_mut(id) else {
                     return Err(NotChanged::Unknown);
                 };
-                let state = task.state_word();
+                let state = task.counts_as(self.now);
                 match state {
                     _ if only.is_some_and(|only| only != state) => Err(NotChanged::State(state)),
                     TaskState::Leased => {
@@ -72,8 +72,13 @@ impl Queue {
         self.tasks.values().filter(matches).map(|task| task.id).collect()
     }
 
+    /// It was accepted lately.
+    pub(super) fn may_be_repeated(&self, task: &Task) -> bool {
+        task.accepted + REPEATED_WITHIN * PLACES > self.now.get() * PLACES
+    }
+
     /// So that neither a repeat of its enqueue nor an earlier lease is mistaken.
-    fn leave_marks(&mut self, left: &[TaskId]) {
+    pub(super) fn leave_marks(&mut self, left: &[TaskId]) {
         let mark = |id: &TaskId| {
             let nobody = Proof {
                 task: *id,
@@ -92,7 +97,10 @@ impl Queue {
             return Answer::Changed(Err(NotChanged::Unknown));
         };
         let (was_ready, ran_out) = match task.state {
-            State::Ready { ran_out } => (true, ran_out),
+            _ if task.counts_as(now) == TaskState::Dead => {
+                return Answer::Changed(Err(NotChanged::State(TaskState::Dead)));
+            }
+            State::Ready { ran_out, .. } => (true, ran_out),
             State::Scheduled { ran_out, .. } => (false, ran_out),
             _ => return Answer::Changed(Err(NotChanged::State(task.state_word()))),
         };
@@ -111,7 +119,10 @@ impl Queue {
             }
             Some(_) if !was_ready => {
                 task.place = task.place_at(now);
-                task.state = State::Ready { ran_out };
+                task.state = State::Ready {
+                    ran_out,
+                    in_lane: true,
+                };
             }
             _ => {}
         }
@@ -135,7 +146,11 @@ impl Queue {
 
     /// Everything of one state, or of all; leased ones are cancelled instead.
     pub fn purge(&mut self, state: Option<TaskState>) -> Answer {
-        let of_state = |task: &&Task| state.is_none_or(|state| task.state_word() == state);
+        // One past its expiry is found where it waits and counts as dead: only who purges all states purges it.
+        let of_state = |task: &&Task| {
+            let is_it = |state| task.state_word() == state && task.counts_as(self.now) == state;
+            state.is_none_or(is_it) && !self.lingering.contains_key(&task.id)
+        };
         let ids: Vec<_> = self.tasks.values().filter(of_state).map(|task| task.id).collect();
         let (mut purged, mut cancel_requested, mut left) = (0, 0, Vec::new());
         for id in ids {
@@ -147,15 +162,14 @@ impl Queue {
             }
             purged += 1;
             let task = self.tasks.remove(&id).expect("just found");
+            self.free(id);
             if let State::Completed { .. } | State::Cancelled { .. } = task.state {
                 self.finished.retain(|finished| *finished != id);
                 continue;
             }
             self.totals.purged += 1;
             self.depart(&task.group);
-            if task.accepted + REPEATED_WITHIN * PLACES > self.now.get() * PLACES {
-                left.push(id);
-            }
+            left.extend(self.may_be_repeated(&task).then_some(id));
         }
         self.leave_marks(&left);
         Answer::Purged {
@@ -169,6 +183,7 @@ impl Queue {
         let live = self
             .tasks
             .values()
+            .filter(|task| !self.lingering.contains_key(&task.id))
             .filter(|task| task.is_unfinished() || matches!(task.state, State::Dead { .. }));
         let tasks = live.count() as u64;
         *self = Self::new(self.now, config);

@@ -6,6 +6,7 @@ use super::grant::Wish;
 use super::history::replay;
 use super::settle::After;
 use super::step::{Draft, NAMES, Retry, Step, latest};
+use super::task::FAULTS;
 
 fn config(order: Order) -> QueueConfig {
     QueueConfig {
@@ -18,6 +19,7 @@ fn enqueue(tasks: &[Draft]) -> Step {
     Step::Enqueue {
         tasks: tasks.to_vec(),
         again: false,
+        request: None,
     }
 }
 
@@ -50,6 +52,7 @@ fn lease_by_name(tasks: usize) -> Step {
 fn nack_for_now() -> Step {
     Step::Nack {
         whose: vec![latest(0)],
+        fault: FAULTS[0],
         after: After::Delay(0),
         chance: 0,
     }
@@ -248,6 +251,7 @@ fn a_request_id_can_be_used_again_after_its_lease_time() {
 fn a_lowered_bound_of_dead_letters_holds_from_the_next_sweep() {
     let reject = Step::Nack {
         whose: vec![latest(0), latest(1)],
+        fault: FAULTS[0],
         after: After::Reject,
         chance: 0,
     };
@@ -263,6 +267,64 @@ fn a_lowered_bound_of_dead_letters_holds_from_the_next_sweep() {
             lease(2),
             reject,
             Step::Configure(lowered),
+            SWEEP,
+        ],
+    );
+}
+
+fn expiring(ms: u64) -> Draft {
+    Draft {
+        expiry: Retry::After(ms),
+        ..Draft::new()
+    }
+}
+
+/// I8
+#[test]
+fn a_late_ack_past_the_expiry_is_lost_whether_or_not_a_sweep_came_by() {
+    let ran_out = [enqueue(&[expiring(40_000)]), lease(1), Step::Advance(30_000)];
+    let expires = [Step::Advance(10_000), ack(&[0]), SWEEP, ack(&[0])];
+    for swept in [None, Some(SWEEP)] {
+        let steps = ran_out
+            .iter()
+            .cloned()
+            .chain(swept)
+            .chain(expires.iter().cloned());
+        replay(config(Order::Aged), steps.collect());
+    }
+}
+
+/// I4
+#[test]
+fn a_group_keeps_its_turn_when_one_task_expires_as_another_comes_due() {
+    let scheduled = Draft {
+        start: Retry::After(1_000),
+        ..Draft::new()
+    };
+    replay(
+        config(Order::Aged),
+        vec![
+            enqueue(&[expiring(1_000), scheduled, grouped("acme"), grouped("acme")]),
+            Step::Advance(1_000),
+            SWEEP,
+            lease(1),
+            lease(1),
+            lease(1),
+        ],
+    );
+}
+
+/// I24
+#[test]
+fn a_task_that_a_lease_met_past_its_expiry_waits_in_no_lane() {
+    replay(
+        config(Order::Aged),
+        vec![
+            enqueue(&[expiring(500), Draft::new(), expiring(500)]),
+            Step::Advance(500),
+            lease(1),
+            enqueue(&[Draft::new()]),
+            lease(5),
             SWEEP,
         ],
     );

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use leaseq::domain::queue::{Order, QueueConfig, defaults};
+use leaseq::domain::task::{Enqueued, NotEnqueued};
 use leaseq::domain::{Millis, NewTask, Start, TaskId};
 
 use super::answer::{Accepted, Answer};
 use super::grant::Requests;
 use super::marks::Marks;
+use super::repeats::Repeats;
 use super::task::{PLACES, State, Task};
 use super::turns::Turns;
+use super::unique::Keys;
 
 #[derive(Debug, Clone)]
 pub struct Queue {
@@ -22,8 +25,14 @@ pub struct Queue {
     pub turns: Turns,
     pub marks: Marks,
     pub requests: Requests,
+    pub keys: Keys,
+    pub repeats: Repeats,
     /// Finished tasks that are kept, oldest first.
     pub finished: Vec<TaskId>,
+    /// Until when somebody waits for the end of a task.
+    pub followed: BTreeMap<TaskId, Millis>,
+    /// Ended tasks that nothing else keeps, shown until the wait is over. Counted and listed nowhere.
+    pub lingering: BTreeMap<TaskId, Millis>,
     pub totals: Totals,
 }
 
@@ -34,8 +43,10 @@ pub struct Totals {
     pub cancelled: u64,
     pub purged: u64,
     pub dead_evicted: u64,
+    pub dead_aged: u64,
     pub replayed: u64,
     pub leases_expired: u64,
+    pub duplicates: u64,
 }
 
 impl Queue {
@@ -50,7 +61,11 @@ impl Queue {
             turns: Turns::default(),
             marks: Marks::default(),
             requests: Requests::default(),
+            keys: Keys::default(),
+            repeats: Repeats::default(),
             finished: Vec::new(),
+            followed: BTreeMap::new(),
+            lingering: BTreeMap::new(),
             totals: Totals::default(),
         }
     }
@@ -65,24 +80,39 @@ impl Queue {
 
     /// Accepts what it does not know yet. A repeat of an enqueue whose outcome was unknown is answered as the first.
     pub fn enqueue(&mut self, batch: &[NewTask]) -> Accepted {
-        let mut run_at = Vec::new();
+        let mut outcomes = Vec::new();
         let mut ready = Vec::new();
+        let refuses = self.refuses();
         for new in batch {
             if let Some(known) = self.tasks.get(&new.id) {
-                run_at.push(known.run_at);
+                outcomes.push(Ok(Enqueued::new(new.id, known.run_at)));
                 continue;
             }
-            let task = self.accept(new);
-            run_at.push(task.run_at);
-            if task.is_ready() {
-                ready.push(task.id);
+            let met = self.repeat(new).or_else(|| self.meet(new));
+            let full = refuses.then_some(Err(NotEnqueued::Full));
+            let outcome = met.or(full).unwrap_or_else(|| {
+                let task = self.accept(new);
+                let made = Enqueued::new(task.id, task.run_at);
+                if task.is_ready() {
+                    ready.push(task.id);
+                }
+                if let Some(unique) = &new.unique {
+                    self.hold(task.id, unique);
+                }
+                self.tasks.insert(task.id, task);
+                Ok(made)
+            });
+            if let Ok(told) = &outcome
+                && !told.replayed
+            {
+                self.remember(new, told);
             }
-            self.tasks.insert(task.id, task);
+            outcomes.push(outcome);
         }
         self.arrive(&ready);
         Accepted {
             ready: ready.len() as u64,
-            run_at,
+            outcomes,
         }
     }
 
@@ -95,7 +125,8 @@ impl Queue {
             Start::At(at) => at,
         };
         let run_at = (due > self.now).then_some(due);
-        let policy = self.config.policy(&new.name, (new.max_attempts, new.lease_ms));
+        let expires_at = new.expiry.map(|expiry| expiry.at(self.now));
+        let policy = self.config.policy(new);
         let mut task = Task {
             id: new.id,
             name: new.name.clone(),
@@ -104,10 +135,12 @@ impl Queue {
             priority: new.priority.get(),
             max_attempts: policy.max_attempts,
             lease_ms: policy.lease_ms,
+            retry: policy.retry,
             accepted: self.accepted,
             run_at,
+            expires_at,
             place: self.accepted,
-            state: State::Ready { ran_out: None },
+            state: State::READY,
             grants: 0,
             nonce: None,
             failed: 0,
@@ -116,6 +149,7 @@ impl Queue {
             progress: None,
             cancel_requested: false,
             attempts: Vec::new(),
+            unique: new.unique.clone(),
         };
         if let Some(due) = run_at {
             task.place = task.place_at(due);
@@ -135,7 +169,7 @@ impl Queue {
         if !self
             .tasks
             .values()
-            .any(|task| task.is_ready() && task.group == group)
+            .any(|task| task.is_in_lane() && task.group == group)
         {
             self.turns.leave(group);
         }

@@ -51,7 +51,9 @@ impl Task {
             deferrals: self.deferrals,
             grant: self.grants,
             lease_ms: self.lease_ms,
+            retry: self.retry,
             enqueued_at: Millis::new(self.accepted / PLACES),
+            expires_at: self.expires_at,
             ready_at,
             lease_expires_at,
             cancel_requested: self.cancel_requested,
@@ -61,6 +63,7 @@ impl Task {
             result,
             reason,
             attempts: self.attempts.clone(),
+            unique_key: self.unique.as_ref().map(|unique| unique.key.to_string()),
         }
     }
 }
@@ -75,6 +78,7 @@ impl Queue {
                 .iter()
                 .map(|state| (*state, self.listed(*state)))
                 .collect(),
+            groups: self.groups(),
         }
     }
 
@@ -82,7 +86,7 @@ impl Queue {
         let count = |state| {
             self.tasks
                 .values()
-                .filter(|task| task.state_word() == state)
+                .filter(|task| task.state_word() == state && !self.lingering.contains_key(&task.id))
                 .count() as u64
         };
         Counts {
@@ -97,8 +101,10 @@ impl Queue {
             cancelled_total: self.totals.cancelled,
             purged_total: self.totals.purged,
             dead_evicted_total: self.totals.dead_evicted,
+            dead_aged_total: self.totals.dead_aged,
             replayed_total: self.totals.replayed,
             leases_expired_total: self.totals.leases_expired,
+            duplicates_total: self.totals.duplicates,
         }
     }
 

@@ -2,19 +2,20 @@
 
 use bytes::Bytes;
 use leaseq::domain::queue::defaults;
+use leaseq::domain::retry::{Jitter, Strategy};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{AttemptOutcome, DeadReason};
-use leaseq::domain::{Millis, TaskId, TaskState};
+use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
 
 use super::answer::{Answer, Told};
 use super::marks::Op;
 use super::queue::Queue;
-use super::task::{Attempt, Lease, Proof, State, Task};
+use super::task::{Attempt, Fault, Lease, Proof, State, Task};
 
 /// What is to become of a task whose attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
-    /// `base * factor^(attempt - 1)`, with full jitter.
+    /// As the task's policy says.
     Backoff,
     Delay(u64),
     /// Straight to the dead letters.
@@ -26,8 +27,10 @@ pub enum After {
 pub(super) struct Effects {
     marks: Vec<(Op, Proof, Told)>,
     pub(super) arrived: Vec<TaskId>,
+    /// Groups that may have nothing ready any more.
+    pub(super) departed: Vec<String>,
     pub(super) finished: Vec<TaskId>,
-    died: bool,
+    pub(super) died: bool,
 }
 
 impl Queue {
@@ -38,9 +41,9 @@ impl Queue {
     }
 
     /// `chance` stands for the random part of the backoff, in millionths.
-    pub fn nack(&mut self, proofs: &[Proof], after: After, chance: u32) -> Answer {
+    pub fn nack(&mut self, proofs: &[Proof], fault: Fault, after: After, chance: u32) -> Answer {
         self.settle(proofs, |queue, proof, effects| {
-            queue.nack_one(proof, after, chance, effects)
+            queue.nack_one(proof, fault, after, chance, effects)
         })
     }
 
@@ -107,10 +110,14 @@ impl Queue {
     }
 
     /// A lease that ran out may still be acked while nobody was granted the task since, unless that was its last
-    /// attempt. Whether a sweep came by in between makes no difference (I8).
+    /// attempt or it has expired. Whether a sweep came by in between makes no difference (I8).
     fn may_ack_late(&self, proof: Proof) -> bool {
-        self.tasks.get(&proof.task).is_some_and(|task| match task.state {
-            State::Ready { ran_out } | State::Scheduled { ran_out, .. } => {
+        let task = self
+            .tasks
+            .get(&proof.task)
+            .filter(|task| !task.has_expired(self.now));
+        task.is_some_and(|task| match task.state {
+            State::Ready { ran_out, .. } | State::Scheduled { ran_out, .. } => {
                 ran_out == Some(proof.nonce) && task.grants == proof.grant
             }
             _ => {
@@ -135,23 +142,36 @@ impl Queue {
         let group = task.group.clone();
         self.depart(&group);
         self.totals.completed += 1;
+        self.free(proof.task);
         effects.finished.push(proof.task);
         let told = Told::Acked { late, already: false };
         effects.marks.push((Op::Ack, proof, told.clone()));
         told
     }
 
-    fn nack_one(&mut self, proof: Proof, after: After, chance: u32, effects: &mut Effects) -> Told {
+    fn nack_one(
+        &mut self,
+        proof: Proof,
+        fault: Fault,
+        after: After,
+        chance: u32,
+        effects: &mut Effects,
+    ) -> Told {
         let Some(lease) = self.in_time(proof) else {
             return self.too_late(Op::Nack, proof);
         };
         let task = &self.tasks[&proof.task];
-        let attempt = task.failed_attempt(&lease, AttemptOutcome::Nacked, "error", self.now);
+        let attempt = task.failed_attempt(
+            &lease,
+            AttemptOutcome::Nacked,
+            (fault.kind, fault.message),
+            self.now,
+        );
         let number = attempt.number;
         let again_at = match after {
             After::Reject => None,
             After::Delay(ms) => Some(self.now.plus(ms)),
-            After::Backoff => Some(self.now.plus(backoff(number, chance))),
+            After::Backoff => Some(self.now.plus(backoff(task.retry, number, chance))),
         };
         let state = self.fail(proof.task, attempt, again_at, effects);
         let task = &self.tasks[&proof.task];
@@ -171,7 +191,7 @@ impl Queue {
     }
 
     /// A grant that counted and failed: on to the next attempt at `again_at`, or to the dead letters when that
-    /// was the last or there is to be none.
+    /// was the last, there is to be none, or the task has expired.
     pub(super) fn fail(
         &mut self,
         id: TaskId,
@@ -190,9 +210,11 @@ impl Queue {
         let reason = match again_at {
             None => DeadReason::Rejected,
             Some(_) if task.failed >= task.max_attempts => DeadReason::AttemptsExhausted,
+            Some(_) if task.has_expired(now) => return self.expire(id, effects),
             Some(at) => return self.ready_at(id, at, effects),
         };
         task.state = State::Dead { at: now, reason };
+        self.free(id);
         effects.died = true;
         TaskState::Dead
     }
@@ -209,7 +231,7 @@ impl Queue {
             };
             return TaskState::Scheduled;
         }
-        task.state = State::Ready { ran_out: None };
+        task.state = State::READY;
         effects.arrived.push(id);
         TaskState::Ready
     }
@@ -283,10 +305,13 @@ impl Queue {
             let attempt = task.failed_attempt(
                 lease,
                 AttemptOutcome::DeferralsExhausted,
-                "deferrals_exhausted",
+                (
+                    "deferrals_exhausted",
+                    "released more often than max_deferrals allows",
+                ),
                 now,
             );
-            let at = at.max(now.plus(backoff(attempt.number, chance)));
+            let at = at.max(now.plus(backoff(task.retry, attempt.number, chance)));
             let state = self.fail(id, attempt, Some(at), effects);
             return (
                 state,
@@ -296,6 +321,9 @@ impl Queue {
         task.worker = None;
         if task.cancel_requested {
             return (self.cancel_now(id, effects), None);
+        }
+        if task.has_expired(now) {
+            return (self.expire(id, effects), None);
         }
         let state = self.ready_at(id, at.max(now), effects);
         (state, Some(at).filter(|_| state == TaskState::Scheduled))
@@ -316,12 +344,16 @@ impl Queue {
     }
 
     fn return_to_old_place(&mut self, id: TaskId, effects: &mut Effects) -> TaskState {
+        let now = self.now;
         let task = self.tasks.get_mut(&id).expect("it is leased");
         task.worker = None;
         if task.cancel_requested {
             return self.cancel_now(id, effects);
         }
-        task.state = State::Ready { ran_out: None };
+        if task.has_expired(now) {
+            return self.expire(id, effects);
+        }
+        task.state = State::READY;
         effects.arrived.push(id);
         TaskState::Ready
     }
@@ -331,16 +363,31 @@ impl Queue {
         let task = self.tasks.get_mut(&id).expect("it is there");
         task.state = State::Cancelled { at: self.now };
         self.totals.cancelled += 1;
+        self.free(id);
         effects.finished.push(id);
         TaskState::Cancelled
     }
 }
 
 /// The delay after failed attempt `number`, in ms.
-fn backoff(number: u16, chance: u32) -> u64 {
-    let factor = defaults::RETRY_FACTOR.saturating_pow(u32::from(number - 1));
-    let bound = defaults::RETRY_BASE_MS
-        .saturating_mul(factor)
-        .min(defaults::RETRY_MAX_MS);
-    bound * u64::from(chance) / 1_000_000
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)] // Below 2^53.
+fn backoff(policy: RetryPolicy, number: u16, chance: u32) -> u64 {
+    let (base, number) = (policy.base_ms as f64, f64::from(number));
+    let grown = match policy.strategy {
+        Strategy::Exponential => base * (f64::from(policy.factor.0) / 1000.0).powf(number - 1.0),
+        Strategy::Linear => base * number,
+        Strategy::Fixed => base,
+        Strategy::Immediate => 0.0,
+    };
+    let (delay, chance) = (grown.min(policy.max_ms as f64), f64::from(chance) / 1e6);
+    let drawn = match policy.jitter {
+        Jitter::Full => delay * chance,
+        Jitter::Equal => delay / 2.0 + delay / 2.0 * chance,
+        Jitter::None => delay,
+    };
+    drawn.floor() as u64
 }

@@ -3,10 +3,15 @@
 use bytes::Bytes;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::DeadFilter;
-use leaseq::domain::queue::{Keep, NameConfig, Order, QueueConfig};
+use leaseq::domain::idempotency::Repeatable;
+use leaseq::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig};
+use leaseq::domain::retry::{Jitter, RetryConfig, Strategy as Growth, Thousandths};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{DeadReason, Json};
-use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
+use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
+use leaseq::domain::{
+    Expiry, Group, Millis, NewTask, Priority, RetryPolicy, Start, TaskId, TaskName, TaskState, UniqueKey,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -16,6 +21,7 @@ use super::dead;
 use super::grant::Wish;
 use super::operate::Filter;
 use super::settle::After;
+use super::task::{FAULTS, Fault};
 
 pub const NAMES: [&str; 3] = ["mail", "report", "sync"];
 pub const GROUPS: [&str; 4] = ["", "acme", "zeta/corp", "Müller"];
@@ -28,6 +34,7 @@ pub enum Step {
         tasks: Vec<Draft>,
         /// The outcome of the first try is unknown: the same batch is sent again, with one task more.
         again: bool,
+        request: Option<Request>,
     },
     Lease {
         wishes: Vec<Wish>,
@@ -40,6 +47,7 @@ pub enum Step {
     },
     Nack {
         whose: Vec<Whose>,
+        fault: Fault,
         after: After,
         chance: u32,
     },
@@ -55,6 +63,11 @@ pub enum Step {
     },
     GiveBack {
         whose: Vec<Whose>,
+    },
+    /// Somebody waits for the ends of these, counted from the latest task ever.
+    Follow {
+        latest: Vec<usize>,
+        ms: u64,
     },
     /// Dead letters become new tasks.
     Replay {
@@ -117,9 +130,29 @@ pub struct Draft {
     pub group: &'static str,
     pub priority: u64,
     pub start: Retry,
+    /// `Retry::Now` stands for never.
+    pub expiry: Retry,
+    pub retry: Option<RetryPolicy>,
     pub max_attempts: Option<u16>,
     pub lease_ms: Option<u64>,
     pub payload_bytes: usize,
+    /// Which key, for how long, and what if it is held.
+    pub unique: Option<(u8, UniqueScope, OnDuplicate)>,
+}
+
+/// An `Idempotency-Key` and a body, one of a few each.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    pub key: u8,
+    pub body: u8,
+}
+
+impl Request {
+    /// As the API makes it: a request of one task has another form than one of many.
+    pub fn repeatable(self, tasks: usize) -> Repeatable {
+        let form = if tasks == 1 { "task" } else { "batch" };
+        Repeatable::new("", &format!("r{}", self.key), form, &[self.body])
+    }
 }
 
 /// A time that is written down before the clock is known.
@@ -162,6 +195,14 @@ impl Retry {
             Self::Now => Start::Now,
             Self::After(ms) => Start::After(ms),
             Self::At(_) => Start::At(self.instant(now).expect("an instant")),
+        }
+    }
+
+    fn expiry(self, now: Millis) -> Option<Expiry> {
+        match self {
+            Self::Now => None,
+            Self::After(ms) => Some(Expiry::After(ms)),
+            Self::At(_) => self.instant(now).map(Expiry::At),
         }
     }
 
@@ -220,9 +261,12 @@ impl Draft {
             group: "",
             priority: 10,
             start: Retry::Now,
+            expiry: Retry::Now,
+            retry: None,
             max_attempts: None,
             lease_ms: None,
             payload_bytes: 2,
+            unique: None,
         }
     }
 
@@ -233,8 +277,15 @@ impl Draft {
             group: Group::parse(self.group).ok(),
             priority: Priority::new(self.priority).expect("a valid priority"),
             start: self.start.start(now),
+            expiry: self.expiry.expiry(now),
+            retry: self.retry,
             max_attempts: self.max_attempts,
             lease_ms: self.lease_ms,
+            unique: self.unique.map(|(key, scope, on_duplicate)| Unique {
+                key: UniqueKey::parse(&format!("k{key}")).expect("a valid key"),
+                scope,
+                on_duplicate,
+            }),
             ..NewTask::new(Json::from_checked(payload(self.payload_bytes)))
         }
     }
@@ -251,18 +302,21 @@ pub fn id(number: u32) -> TaskId {
 pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
     prop_oneof![
         1 => config().prop_map(Step::Configure),
-        6 => (vec(draft(one_lane), 1..6), prop::bool::weighted(0.2)).prop_map(|(tasks, again)| Step::Enqueue { tasks, again }),
+        6 => (vec(draft(one_lane), 1..6), prop::bool::weighted(0.2), request())
+            .prop_map(|(tasks, again, request)| Step::Enqueue { tasks, again, request }),
         8 => (vec(wish(), 1..3), names(), 0..2048u16).prop_map(|(mut wishes, names, seed)| {
             distinct_requests(&mut wishes);
             Step::Lease { wishes, names, seed }
         }),
         4 => (whose(), option::of(select(vec!["null", "{\"a\":[]}"]))).prop_map(|(whose, result)| Step::Ack { whose, result }),
-        4 => (whose(), after(), chance()).prop_map(|(whose, after, chance)| Step::Nack { whose, after, chance }),
+        4 => (whose(), select(FAULTS.to_vec()), after(), chance())
+            .prop_map(|(whose, fault, after, chance)| Step::Nack { whose, fault, after, chance }),
         2 => (whose(), option::of(durations()), option::of(Just("{\"done\":1}")))
             .prop_map(|(whose, lease_ms, progress)| Step::Extend { whose, lease_ms, progress }),
         3 => (whose(), retry(), chance())
             .prop_map(|(whose, retry_after, chance)| Step::Release { whose, retry_after, chance }),
         1 => whose().prop_map(|whose| Step::GiveBack { whose }),
+        1 => (vec(0..12usize, 1..4), durations()).prop_map(|(latest, ms)| Step::Follow { latest, ms }),
         2 => replay(),
         1 => which().prop_map(Step::PurgeDead),
         4 => prop_oneof![6 => durations(), 1 => Just(600_000)].prop_map(Step::Advance),
@@ -291,33 +345,53 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 pub fn config() -> BoxedStrategy<QueueConfig> {
-    let policy = (option::of(1..4u16), option::of(select(vec![1_000, 30_000])));
+    let policy = (
+        option::of(1..4u16),
+        option::of(select(vec![1_000, 30_000])),
+        option::of(retry_config()),
+    );
     let order = select(vec![Order::Aged, Order::Strict, Order::Fifo]);
     let aging_ms = select(vec![0, 1, 500, 6_000]);
     let keep = select(vec![Keep::All, Keep::All, Keep::Results, Keep::None]);
     let bounds = (
-        option::of(select(vec![0, 1, 3])),
+        (
+            option::of(select(vec![0, 1, 3])),
+            option::of(select(vec![1_000, 40_000])),
+            select(vec![
+                OnFull::EvictOldest,
+                OnFull::EvictOldest,
+                OnFull::RejectEnqueue,
+            ]),
+        ),
         option::of(select(vec![0, 2])),
         option::of(select(vec![0, 1_000])),
         option::of(select(vec![0, 1])),
         option::of(select(vec![1_000, 40_000])),
+        option::of(select(vec![1_000, 10_000])),
     );
     (policy, order, aging_ms, keep, bounds, names_config())
         .prop_map(
-            |((max_attempts, lease_ms), order, aging_ms, keep, bounds, names)| {
-                let (dead_max_size, completed_max, completed_ms, max_deferrals, max_lease_ms) = bounds;
+            |((max_attempts, lease_ms, retry), order, aging_ms, keep, bounds, names)| {
+                let (dead, completed_max, completed_ms, max_deferrals, max_lease_ms, idempotency_ms) = bounds;
+                let (dead_max_size, dead_max_age_ms, dead_on_full) = dead;
                 QueueConfig {
                     lease_ms,
                     max_lease_ms,
                     max_attempts,
                     max_deferrals,
+                    retry,
                     order: Some(order),
                     aging_ms: Some(aging_ms),
                     dead_max_size,
+                    dead_max_age_ms,
+                    dead_max_bytes: None,
+                    dead_on_full: Some(dead_on_full),
                     keep: Some(keep),
                     completed_ms,
                     completed_max,
                     completed_bytes: None,
+                    idempotency_ms,
+                    idempotency_max: None,
                     names,
                 }
             },
@@ -326,10 +400,15 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
 }
 
 fn names_config() -> impl Strategy<Value = std::collections::BTreeMap<String, NameConfig>> {
-    let settings =
-        (option::of(1..3u16), option::of(Just(2_000))).prop_map(|(max_attempts, lease_ms)| NameConfig {
+    let settings = (
+        option::of(1..3u16),
+        option::of(Just(2_000)),
+        option::of(retry_config()),
+    )
+        .prop_map(|(max_attempts, lease_ms, retry)| NameConfig {
             lease_ms,
             max_attempts,
+            retry,
         });
     proptest::collection::btree_map(select(vec![NAMES[1].to_owned(), "*".to_owned()]), settings, 0..2)
 }
@@ -344,21 +423,68 @@ fn draft(one_lane: bool) -> impl Strategy<Value = Draft> {
     (
         lane,
         prop_oneof![4 => Just(Retry::Now), 1 => retry()],
+        (
+            prop_oneof![3 => Just(Retry::Now), 1 => retry()],
+            option::weighted(0.2, retry_config()),
+        ),
         option::weighted(0.3, 1..4u16),
         option::weighted(0.2, select(vec![1_000, 10_000])),
         prop_oneof![8 => Just(2usize), 1 => Just(2048), 1 => Just(2049)],
+        option::weighted(0.25, unique()),
     )
         .prop_map(
-            |((name, group, priority), start, max_attempts, lease_ms, payload_bytes)| Draft {
-                name,
-                group,
-                priority,
+            move |(
+                (name, group, priority),
                 start,
+                (expiry, retry),
                 max_attempts,
                 lease_ms,
                 payload_bytes,
+                unique,
+            )| Draft {
+                start,
+                expiry,
+                retry: retry.map(|set| set.policy()),
+                max_attempts,
+                lease_ms,
+                payload_bytes,
+                unique,
+                ..match unique {
+                    // Tasks of one key are in one lane: the entry of a replaced task that changed lanes is stale, and
+                    // what stale entries do to turns is not the model's to know.
+                    Some((key, ..)) if !one_lane => Draft {
+                        name: NAMES[usize::from(key)],
+                        group: GROUPS[usize::from(key)],
+                        ..Draft::new()
+                    },
+                    _ => Draft {
+                        name,
+                        group,
+                        priority,
+                        ..Draft::new()
+                    },
+                }
             },
         )
+}
+
+fn unique() -> impl Strategy<Value = (u8, UniqueScope, OnDuplicate)> {
+    let scope = prop_oneof![
+        2 => select(vec![1_000, 30_000]).prop_map(UniqueScope::Ttl),
+        1 => Just(UniqueScope::UntilLeased),
+        2 => Just(UniqueScope::UntilFinished),
+    ];
+    let on_duplicate = select(vec![
+        OnDuplicate::Return,
+        OnDuplicate::Reject,
+        OnDuplicate::Replace,
+    ]);
+    (0..3u8, scope, on_duplicate)
+}
+
+fn request() -> impl Strategy<Value = Option<Request>> {
+    let request = (0..3u8, prop_oneof![4 => Just(0u8), 1 => Just(1)]);
+    option::weighted(0.3, request.prop_map(|(key, body)| Request { key, body }))
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -454,6 +580,24 @@ fn retry() -> impl Strategy<Value = Retry> {
         1 => prop_oneof![Just(0), durations()].prop_map(Retry::After),
         1 => select(vec![-1_000, 0, 500, 6_000]).prop_map(Retry::At),
     ]
+}
+
+/// Factors whose powers a double holds exactly, so that both sides round alike.
+fn retry_config() -> impl Strategy<Value = RetryConfig> {
+    let growth = option::of(select(Growth::ALL.to_vec()));
+    let factor = option::of(select(vec![1_000, 1_500, 3_000]).prop_map(Thousandths));
+    let jitter = option::of(select(Jitter::ALL.to_vec()));
+    let base_ms = option::of(select(vec![0, 500, 6_000]));
+    let max_ms = option::of(select(vec![6_000, 10_000]));
+    (growth, factor, jitter, base_ms, max_ms).prop_map(|(strategy, factor, jitter, base_ms, max_ms)| {
+        RetryConfig {
+            strategy,
+            base_ms,
+            factor,
+            max_ms,
+            jitter,
+        }
+    })
 }
 
 fn chance() -> impl Strategy<Value = u32> {

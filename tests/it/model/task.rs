@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use leaseq::domain::task::{AttemptOutcome, DeadReason};
-use leaseq::domain::{Millis, TaskId, TaskName};
+use leaseq::domain::unique::Unique;
+use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskName};
 
 /// Places of a millisecond. Tasks accepted within one stand in it one behind the other, so that no two share a moment.
 pub const PLACES: u64 = 2048;
@@ -17,10 +18,13 @@ pub struct Task {
     pub priority: u16,
     pub max_attempts: u16,
     pub lease_ms: u64,
+    pub retry: RetryPolicy,
     /// The moment of acceptance, in [`PLACES`] of a millisecond. Breaks ties.
     pub accepted: u64,
     /// When it was to run first, if not at once.
     pub run_at: Option<Millis>,
+    /// From then on nobody is granted it.
+    pub expires_at: Option<Millis>,
     /// Where it stands among the ready ones, or stood last.
     pub place: u64,
     pub state: State,
@@ -35,6 +39,7 @@ pub struct Task {
     pub progress: Option<Bytes>,
     pub cancel_requested: bool,
     pub attempts: Vec<Attempt>,
+    pub unique: Option<Unique>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub enum State {
     Ready {
         /// The lease that ran out, while nobody was granted the task since: its late ack would still complete it.
         ran_out: Option<Nonce>,
+        /// Not after a lease met it there past its expiry: then it only waits to be buried.
+        in_lane: bool,
     },
     Leased(Lease),
     Completed {
@@ -62,6 +69,13 @@ pub enum State {
         at: Millis,
         reason: DeadReason,
     },
+}
+
+impl State {
+    pub const READY: Self = Self::Ready {
+        ran_out: None,
+        in_lane: true,
+    };
 }
 
 /// The part of a lease that nobody can guess.
@@ -94,6 +108,37 @@ pub struct Attempt {
     pub ended_at: Millis,
     pub outcome: AttemptOutcome,
     pub error_type: String,
+    pub message: String,
+}
+
+/// What a worker says of a failure, and what of it tells failures apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: &'static str,
+    pub message: &'static str,
+    pub masked: &'static str,
+}
+
+pub const FAULTS: [Fault; 4] = [
+    fault("error", "it broke", "it broke"),
+    fault("Timeout", "order 17 took 2.5 s", "order <n> took <n> s"),
+    fault("Timeout", "order 18 took 31 s", "order <n> took <n> s"),
+    fault("Refused", "order 17 took 2.5 s", "order <n> took <n> s"),
+];
+
+const fn fault(kind: &'static str, message: &'static str, masked: &'static str) -> Fault {
+    Fault {
+        kind,
+        message,
+        masked,
+    }
+}
+
+impl Attempt {
+    pub fn masked(&self) -> &str {
+        let fault = FAULTS.iter().find(|fault| fault.message == self.message);
+        fault.map_or(self.message.as_str(), |fault| fault.masked)
+    }
 }
 
 impl Task {
@@ -106,6 +151,10 @@ impl Task {
 
     pub fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready { .. })
+    }
+
+    pub fn is_in_lane(&self) -> bool {
+        matches!(self.state, State::Ready { in_lane: true, .. })
     }
 
     pub fn is_waiting(&self) -> bool {
@@ -151,7 +200,7 @@ impl Task {
         &self,
         lease: &Lease,
         outcome: AttemptOutcome,
-        error_type: &str,
+        (error_type, message): (&str, &str),
         ended_at: Millis,
     ) -> Attempt {
         Attempt {
@@ -162,6 +211,7 @@ impl Task {
             ended_at,
             outcome,
             error_type: error_type.to_owned(),
+            message: message.to_owned(),
         }
     }
 }

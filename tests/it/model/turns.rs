@@ -30,6 +30,10 @@ impl Turns {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn leave(&mut self, group: &str) {
         self.0.remove(group);
     }

@@ -12,6 +12,7 @@ use leaseq::store::ops::ack::{self, AckOp};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{self, EnqueueOp};
 use leaseq::store::ops::extend::ExtendOp;
+use leaseq::store::ops::follow::FollowOp;
 use leaseq::store::ops::lease::{Granted, LeaseOp};
 use leaseq::store::ops::nack::NackOp;
 use leaseq::store::ops::recall::RecallOp;
@@ -24,7 +25,7 @@ use leaseq::store::{Conn, QueueKeys, Store};
 use super::answer::{Accepted, Answer, Grant, Told};
 use super::grant::Wish;
 use super::settle::After;
-use super::task::Proof;
+use super::task::{Fault, Proof};
 use crate::support::queue::{BYTES_MAX, REPLICA};
 use crate::support::redis::{Redis, queue};
 
@@ -122,10 +123,11 @@ impl World {
             config: &config,
             replica: REPLICA,
             again,
+            all_or_none: false,
             tasks,
         };
         match self.call(&op) {
-            enqueue::Accepted::Tasks { ready, run_at, .. } => Accepted { ready, run_at },
+            enqueue::Accepted::Tasks { ready, outcomes, .. } => Accepted { ready, outcomes },
             other => panic!("{other:?}"),
         }
     }
@@ -142,7 +144,11 @@ impl World {
             wishes: &asked,
             not_after: None,
         };
-        let granted = self.call(&op);
+        let mut granted = self.call(&op);
+        // Who got nothing but has more to look at asks again, as the service does.
+        while matches!(&granted, Granted::Tasks { again: true, grants, .. } if grants.is_empty()) {
+            granted = self.call(&op);
+        }
         let Granted::Tasks {
             next_at,
             recalled,
@@ -194,6 +200,7 @@ impl World {
                 expires_at: task.lease_expires_at,
                 lease_ms: task.lease_ms,
                 ready_at: task.ready_at,
+                task_expires_at: task.expires_at,
                 payload: task.payload.bytes().clone(),
                 last_error: task.last_error.map(|error| error.kind),
             });
@@ -226,11 +233,11 @@ impl World {
         })
     }
 
-    pub fn nack(&mut self, proofs: &[Proof], after: After, chance: u32) -> Answer {
+    pub fn nack(&mut self, proofs: &[Proof], fault: Fault, after: After, chance: u32) -> Answer {
         let nack = Nack {
             error: TaskError {
-                kind: "error".to_owned(),
-                message: "it broke".to_owned(),
+                kind: fault.kind.to_owned(),
+                message: fault.message.to_owned(),
                 ..TaskError::default()
             },
             retry: after != After::Reject,
@@ -283,6 +290,11 @@ impl World {
             run_at: released.run_at,
             already: released.already,
         })
+    }
+
+    pub fn follow(&mut self, ids: &[TaskId], ms: u64) -> Answer {
+        let items: Vec<_> = ids.iter().map(|id| (*id, ms)).collect();
+        Answer::Followed(self.call(&FollowOp(&items)).expect("the queue exists").tasks)
     }
 
     pub fn sweep(&mut self, limit: usize) -> Answer {

@@ -23,6 +23,7 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) body: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) idempotency_key: Option<String>,
 }
 
 impl Seen {
@@ -127,15 +128,17 @@ impl Stub {
 
     async fn serve(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let path = request.uri().path().to_owned();
-        let authorization = request
-            .headers()
-            .get("authorization")
-            .map(|value| value.to_str().unwrap().to_owned());
+        let header = |name: &str| {
+            let value = request.headers().get(name)?;
+            Some(value.to_str().unwrap().to_owned())
+        };
+        let (authorization, idempotency_key) = (header("authorization"), header("idempotency-key"));
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let seen = Seen {
             path: path.clone(),
             body: String::from_utf8(body.to_vec()).unwrap(),
             authorization,
+            idempotency_key,
         };
         let asked = serde_json::from_str(&seen.body).unwrap_or(Value::Null);
         let lines = seen.body.lines().count();

@@ -68,6 +68,50 @@ async fn enqueue_sends_what_was_given_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn enqueue_sends_a_retry_policy_and_an_expiry() {
+    let stub = Stub::start().await;
+    let policy = [
+        "--retry",
+        "fixed",
+        "--retry-base",
+        "5s",
+        "--retry-max",
+        "1m",
+        "--retry-jitter",
+        "none",
+    ];
+    for (options, body) in [
+        (
+            &policy[..],
+            r#"{"retry":{"strategy":"fixed","base_seconds":5.0,"max_seconds":60.0,"jitter":"none"}}"#,
+        ),
+        (&["--retry-factor", "1.5"], r#"{"retry":{"factor":1.5}}"#),
+        (
+            &["--no-retry", "--expires-in", "2h"],
+            r#"{"retry":false,"expires_in_seconds":7200.0}"#,
+        ),
+        (
+            &["--expires-at", "2027-01-31T08:00:00Z"],
+            r#"{"expires_at":"2027-01-31T08:00:00.000Z"}"#,
+        ),
+    ] {
+        let args = [&["enqueue", "q"], options].concat();
+        assert_eq!(run(client(&stub, &args)).await.0, 0);
+        assert_eq!(stub.seen("/v1/queues/q/tasks").last().unwrap().body, body);
+    }
+    for contradiction in [
+        &["--no-retry", "--retry", "fixed"][..],
+        &["--no-retry", "--max-attempts", "3"],
+        &["--expires-in", "1s", "--expires-at", "2027-01-31T08:00:00Z"],
+        &["--ndjson", "--retry-base", "1s"],
+        &["--ndjson", "--expires-in", "1s"],
+    ] {
+        let args = [&["enqueue", "q"], contradiction].concat();
+        assert_eq!(run(client(&stub, &args)).await.0, 2, "{contradiction:?}");
+    }
+}
+
+#[tokio::test]
 async fn json_is_exactly_the_api_s_answer() {
     let stub = Stub::start().await;
     let body = json!({"id": "x", "odd": [1.5], "queue": "q", "state": "ready"});
@@ -126,6 +170,85 @@ async fn a_batch_that_may_have_been_taken_is_not_sent_again() {
     let (code, _, told) = run(command).await;
     assert_eq!(code, 9, "{told}");
     assert_eq!(stub.seen(batch).len(), 1);
+}
+
+#[tokio::test]
+async fn with_a_key_a_batch_that_may_have_been_taken_goes_out_again_under_the_same_name() {
+    let stub = Stub::start().await;
+    let batch = "/v1/queues/q/tasks/batch";
+    stub.script(batch, 504, &json!({"code": "outcome_unknown", "title": "Outcome unknown", "status": 504, "retry_after_seconds": 0.01}));
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    for _ in 0..1001 {
+        writeln!(file, "{{}}").unwrap();
+    }
+    let mut command = client(
+        &stub,
+        &["enqueue", "q", "--ndjson", "--idempotency-key", "import-7"],
+    );
+    command.stdin(file.reopen().unwrap());
+    let (code, _, told) = run(command).await;
+    assert_eq!(code, 0, "{told}");
+    let keys: Vec<_> = stub
+        .seen(batch)
+        .into_iter()
+        .map(|seen| seen.idempotency_key.unwrap())
+        .collect();
+    assert_eq!(keys, ["import-7/1", "import-7/1", "import-7/2"]);
+}
+
+#[tokio::test]
+async fn enqueue_says_what_makes_the_task_the_only_one() {
+    let stub = Stub::start().await;
+    let path = "/v1/queues/q/tasks";
+    let found = json!({"id": "x", "queue": "q", "state": "completed", "duplicate": true, "result": {"n": 1}});
+    stub.script(path, 200, &found);
+    let told = run(client(
+        &stub,
+        &[
+            "enqueue",
+            "q",
+            "--unique-key",
+            "charge:1",
+            "--idempotency-key",
+            "k",
+        ],
+    ))
+    .await;
+    assert_eq!(
+        (told.0, told.1.as_str()),
+        (
+            0,
+            "task\tx\nqueue\tq\nstate\tcompleted\nduplicate\tyes\nresult\t{\"n\":1}\n"
+        )
+    );
+    let all = [
+        "--unique-scope",
+        "ttl",
+        "--unique-ttl",
+        "2h",
+        "--on-duplicate",
+        "replace",
+    ];
+    let command = client(
+        &stub,
+        &[&["enqueue", "q", "--unique-key", "a"][..], &all].concat(),
+    );
+    assert_eq!(run(command).await.0, 0);
+    let seen = stub.seen(path);
+    assert_eq!(seen[0].body, r#"{"unique":{"key":"charge:1"}}"#);
+    assert_eq!(seen[0].idempotency_key.as_deref(), Some("k"));
+    assert_eq!(
+        seen[1].body,
+        r#"{"unique":{"key":"a","ttl_seconds":7200.0,"scope":"ttl","on_duplicate":"replace"}}"#
+    );
+    assert_eq!(seen[1].idempotency_key, None);
+    for wrong in [
+        &["--unique-ttl", "1h"][..],
+        &["--unique-key", "a", "--unique-scope", "ever"],
+    ] {
+        let (code, _, _) = run(client(&stub, &[&["enqueue", "q"][..], wrong].concat())).await;
+        assert_eq!(code, 2, "{wrong:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,10 +5,11 @@ use deadpool_redis::redis::cmd;
 use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::Nack;
-use leaseq::domain::task::{DeadReason, Json, Meta, TaskError};
-use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskId, TaskState};
+use leaseq::domain::task::{DeadReason, Enqueued, Json, Meta, TaskError};
+use leaseq::domain::{Expiry, Group, Millis, NewTask, Priority, Start, TaskId, TaskState};
 use leaseq::store::ops::Absent;
 use leaseq::store::ops::dead::{DeadLetter, DeadOp, DeadPage, Place};
+use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::purge_dead::PurgeDeadOp;
 use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
 
@@ -467,6 +468,43 @@ async fn a_replay_repeated_with_its_ids_makes_no_task_twice_and_is_told_the_same
         (overview.replayed_total, overview.ready, overview.dead),
         (1, 0, 0)
     );
+}
+
+/// I16: whatever became of the task meanwhile. Its enqueue had an unknown outcome, so the service sends it again.
+#[tokio::test]
+async fn an_enqueue_repeated_after_its_dead_letter_has_left_makes_no_task() {
+    for (leased, replays) in [(false, false), (false, true), (true, false), (true, true)] {
+        let queue = Queue::start().await;
+        let tasks = [NewTask {
+            expiry: Some(Expiry::After(1_500)),
+            max_attempts: Some(1),
+            ..task()
+        }];
+        queue.enqueue(&tasks).await;
+        if leased {
+            queue.lease_as(wish(1_000), &[]).await; // Its lease runs out, which leaves no mark.
+        }
+        queue.at(1_500);
+        queue.sweep().await;
+        if replays {
+            replay(&queue, tasks[0].id, &Replay::default(), Start::Now).await;
+        } else {
+            let purged = queue.call(&PurgeDeadOp(&[tasks[0].id])).await;
+            assert_eq!(purged.expect("the queue exists"), 1);
+        }
+        let told = queue.told(&queue.enqueue_op(&tasks, true)).await;
+        assert_eq!(told, [Ok(Enqueued::new(tasks[0].id, None))]);
+        assert!(queue.show(tasks[0].id).await.is_none());
+        assert_eq!(queue.overview().await.accepted_total, 1 + u64::from(replays));
+    }
+}
+
+fn wish(lease_ms: u64) -> Wish {
+    Wish {
+        tasks: 1,
+        lease_ms: Some(lease_ms),
+        ..Wish::default()
+    }
 }
 
 /// I14: one entry goes once, whoever takes it, and a purge counts what it took.

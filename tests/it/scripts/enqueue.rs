@@ -8,7 +8,7 @@ use leaseq::domain::{Millis, NewTask, Start, TaskState};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
 
-use crate::support::queue::{Queue, REPLICA, T0, delayed, grouped, rejection, task};
+use crate::support::queue::{Queue, REPLICA, T0, delayed, grouped, rejection, run_at, task};
 use crate::support::redis::queue as other_queue;
 
 fn with_payload(text: impl Into<Bytes>) -> NewTask {
@@ -61,10 +61,13 @@ async fn an_enqueue_repeated_with_the_same_ids_makes_no_task_twice() {
         let tasks: Vec<_> = (0..6).map(|_| task()).chain([delayed(500)]).collect();
         let due = Some(Millis::new(T0 + 500));
         let first = queue.call(&queue.enqueue_op(&tasks, false)).await;
-        let Accepted::Tasks { ready: 6, run_at, .. } = first else {
+        let Accepted::Tasks {
+            ready: 6, outcomes, ..
+        } = first
+        else {
             panic!("{first:?}")
         };
-        assert_eq!(run_at[5..], [None, due]);
+        assert_eq!(run_at(&outcomes)[5..], [None, due]);
         let held = queue.lease(4).await;
         queue.ack(&held[0].lease).await;
         queue.nack_with(&held[1].lease, rejection()).await; // No room for dead letters: gone at once.
@@ -73,13 +76,13 @@ async fn an_enqueue_repeated_with_the_same_ids_makes_no_task_twice() {
             let again = queue.call(&queue.enqueue_op(&tasks, true)).await;
             let Accepted::Tasks {
                 ready: 0,
-                run_at: the_same,
+                outcomes: the_same,
                 ..
             } = again
             else {
                 panic!("{again:?}")
             };
-            assert_eq!(the_same, run_at);
+            assert_eq!(the_same, outcomes);
         }
         assert_eq!(queue.overview().await.accepted_total, 7);
     }
@@ -139,6 +142,7 @@ async fn an_enqueue_resolved_with_another_config_is_told_the_present_one() {
         config: &stale,
         replica: REPLICA,
         again: false,
+        all_or_none: false,
         tasks: &[task()],
     };
     let before = queue.snapshot();

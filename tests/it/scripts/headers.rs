@@ -54,6 +54,7 @@ fn known(operation: &str) -> BTreeSet<String> {
         ("settled(", "ops", "settled"),
         ("already(", "ops/nack", "already"),
         ("recalled(", "ops/lease", "recalled"),
+        ("enqueued(", "ops/enqueue", "enqueued"),
         ("verified(", "ops/verify", "verified"),
     ] {
         if outcome.contains(helper) {
@@ -77,7 +78,7 @@ fn the_words_that_a_header_promises_are_those_that_rust_knows() {
 /// A script answers with words of its own or of the parts it uses, and with all that it promises.
 #[test]
 fn a_script_says_every_word_that_its_header_promises() {
-    let parts = ["settle", "retry"].map(|part| {
+    let parts = ["settle", "retry", "guard", "repeats"].map(|part| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/store/lua/{part}.lua"));
         std::fs::read_to_string(path).expect("a part")
     });

@@ -1,4 +1,4 @@
-//! What is kept of failed attempts: the last 50, at most 64 KiB, the first and the latest whole.
+//! What is kept of failed attempts: 50 of them, the first and the latest, at most 64 KiB, those two whole.
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::limits::{
@@ -59,6 +59,9 @@ async fn fail(queue: &Queue, errors: &[TaskError], mut look: impl FnMut(usize, &
             *error,
             "the latest is whole"
         );
+        assert_eq!(attempts[0].number, 1, "the first stays");
+        let (first, whole) = (&attempts[0].error, &errors[0]);
+        assert_eq!((&first.kind, &first.message), (&whole.kind, &whole.message));
         look(n, &attempts);
     }
     id
@@ -66,16 +69,24 @@ async fn fail(queue: &Queue, errors: &[TaskError], mut look: impl FnMut(usize, &
 
 /// I28
 #[tokio::test]
-async fn the_last_fifty_attempts_are_kept() {
+async fn the_first_and_the_latest_attempts_are_kept_fifty_in_all() {
     let queue = Queue::start().await;
-    let errors: Vec<_> = (1..=120).map(|n| error(n, 20, 0)).collect();
+    let errors: Vec<_> = (1..=120).map(|n| error(n, 80, 40)).collect();
     fail(&queue, &errors, |n, attempts| {
         let numbers: Vec<_> = attempts
             .iter()
             .map(|attempt| usize::from(attempt.number))
             .collect();
-        let first = (n + 2).saturating_sub(HISTORY_ATTEMPTS_MAX).max(1);
-        assert_eq!(numbers, (first..=n + 1).collect::<Vec<_>>());
+        let second = (n + 3).saturating_sub(HISTORY_ATTEMPTS_MAX).max(2);
+        let expected: Vec<_> = std::iter::once(1).chain(second..=n + 1).collect();
+        assert_eq!(numbers, expected);
+        for attempt in attempts {
+            assert_eq!(
+                attempt.error,
+                errors[usize::from(attempt.number) - 1],
+                "all fit whole"
+            );
+        }
     })
     .await;
 }
@@ -96,9 +107,42 @@ async fn attempts_beyond_the_bytes_are_cut_and_marked_but_not_the_first_and_the_
             let whole = &errors[usize::from(attempt.number) - 1];
             assert_eq!((attempt.error.cut, &attempt.error.stack), (true, &None));
             assert_eq!(attempt.error.kind, whole.kind);
-            let start = attempt.error.message.trim_end_matches('\u{fffd}');
-            assert!(start.len() >= 60 && whole.message.starts_with(start), "{start:?}");
+            let start = &attempt.error.message;
+            assert!(
+                start.len() >= 60 && whole.message.starts_with(start.as_str()),
+                "whole characters: {start:?}"
+            );
         }
+    })
+    .await;
+}
+
+/// I28: the bytes are too few for the two of them, so the first keeps what fits of its stack, and says so.
+#[tokio::test]
+async fn a_first_attempt_that_does_not_fit_beside_the_latest_keeps_the_beginning_of_its_stack() {
+    let queue = Queue::start().await;
+    let errors: Vec<_> = (1..=60)
+        .map(|n| {
+            error(
+                n,
+                1_000,
+                if n == 1 || n == 60 {
+                    ERROR_STACK_BYTES_MAX
+                } else {
+                    0
+                },
+            )
+        })
+        .collect();
+    fail(&queue, &errors, |n, attempts| {
+        let (first, whole) = (&attempts[0].error, &errors[0]);
+        if n < 59 {
+            assert_eq!(first, whole, "alone it fits");
+            return;
+        }
+        let (stack, all) = (first.stack.as_ref().unwrap(), whole.stack.as_ref().unwrap());
+        assert!(first.cut && stack.len() > 20_000 && all.starts_with(stack.as_str()));
+        assert_eq!(attempts.len(), HISTORY_ATTEMPTS_MAX, "none is dropped");
     })
     .await;
 }

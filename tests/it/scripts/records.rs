@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use deadpool_redis::redis::cmd;
 use leaseq::domain::queue::QueueConfig;
+use leaseq::domain::retry::{Jitter, Strategy, Thousandths};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{Json, Meta};
-use leaseq::domain::{Group, Millis, NewTask, Priority, Start, TaskState};
+use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
+use leaseq::domain::{Expiry, Group, Millis, NewTask, Priority, RetryPolicy, Start, TaskState, UniqueKey};
 use leaseq::store::ops::Answer;
 use leaseq::store::ops::lease::Wish;
 
 use crate::support::queue::{Queue, T0, failure_after, task, task_name};
 
-/// One of the 64 combinations, a bit each.
+/// One of the 512 combinations, a bit each.
 fn combination(bits: u32) -> NewTask {
     let has = |bit: u32| bits & (1 << bit) != 0;
     let payload_bytes = if has(5) { 2049 } else { 2048 };
@@ -30,6 +32,19 @@ fn combination(bits: u32) -> NewTask {
         start: if has(0) { Start::After(1_500) } else { Start::Now },
         max_attempts: has(1).then_some(1000),
         lease_ms: has(2).then_some(43_200_000),
+        expiry: has(7).then_some(Expiry::After(31_536_000_000)),
+        retry: has(8).then_some(RetryPolicy {
+            strategy: Strategy::Linear,
+            base_ms: 31_536_000_000,
+            factor: Thousandths(100_000),
+            max_ms: 31_536_000_000,
+            jitter: Jitter::None,
+        }),
+        unique: has(6).then(|| Unique {
+            key: UniqueKey::parse(&"k".repeat(255)).expect("the longest"),
+            scope: UniqueScope::UntilFinished,
+            on_duplicate: OnDuplicate::Return,
+        }),
         meta: if has(4) { meta } else { Meta::default() },
         ..NewTask::new(Json::from_checked(Bytes::from(format!(
             "\"{}\"",
@@ -42,7 +57,7 @@ fn combination(bits: u32) -> NewTask {
 #[tokio::test]
 async fn every_combination_of_optional_fields_reads_back_whole() {
     let mut queue = Queue::start().await;
-    for bits in 0..64 {
+    for bits in 0..512 {
         queue.reset(QueueConfig::default()).await;
         let new = combination(bits);
         let due = (bits & 1 != 0).then(|| Millis::new(T0 + 1_500));
@@ -57,22 +72,31 @@ async fn every_combination_of_optional_fields_reads_back_whole() {
             };
             let held = queue.lease_as(wish, &[]).await.remove(0);
             let task = &held.task;
-            assert_eq!((task.id, task.grant), (new.id, grant), "{bits:06b}");
+            assert_eq!((task.id, task.grant), (new.id, grant), "{bits:09b}");
             assert_eq!((&task.name, &task.group), (&new.name, &new.group));
             assert_eq!((task.priority, &*task.meta), (new.priority, &new.meta));
             assert_eq!(task.payload.bytes(), new.payload.bytes());
+            assert_eq!(
+                task.unique_key,
+                new.unique.as_ref().map(|unique| unique.key.clone())
+            );
+            assert_eq!(held.lease.holds_key, new.unique.is_some());
             assert_eq!(task.max_attempts, new.max_attempts.unwrap_or(5));
             assert_eq!(task.lease_ms, new.lease_ms.unwrap_or(30_000));
             assert_eq!(task.enqueued_at, Millis::new(T0));
             let shown = queue.see(new.id).await;
             assert_eq!((shown.state, shown.grant), (TaskState::Leased, grant));
             assert_eq!((shown.name, shown.group), (new.name.clone(), new.group.clone()));
+            assert_eq!(shown.unique_key, task.unique_key);
             assert_eq!((shown.meta, shown.lease_ms), (new.meta.clone(), task.lease_ms));
+            let expires_at = new.expiry.map(|expiry| expiry.at(Millis::new(T0)));
+            assert_eq!((task.expires_at, shown.expires_at), (expires_at, expires_at));
+            assert_eq!(shown.retry, new.retry.unwrap_or_default());
             let lease = &held.lease;
             assert_eq!(
                 lease.size as usize,
                 bytes_kept(&queue, new.id.as_bytes()),
-                "{bits:06b}"
+                "{bits:09b}"
             );
             match grant {
                 1 => assert!(done(&queue.give_back(lease).await)),

@@ -7,7 +7,7 @@ use leaseq::domain::{NewTask, TaskId, TaskState};
 use leaseq::store::ops::Answer;
 use leaseq::store::ops::ack::Acked;
 
-use crate::support::queue::{Queue, rejection, task};
+use crate::support::queue::{Queue, failure_after, rejection, task};
 
 async fn complete(queue: &Queue, task: NewTask, result: Option<&'static str>) -> TaskId {
     let id = queue.put(task).await;
@@ -119,6 +119,25 @@ async fn retention_counts_the_bytes_that_it_keeps() {
         }
         assert_eq!(queue.overview().await.kept, kept, "{keep:?}");
     }
+}
+
+/// I25: what is known of failed attempts counts, too.
+#[tokio::test]
+async fn retention_counts_the_failed_attempts_that_it_keeps() {
+    let config = QueueConfig {
+        completed_bytes: Some(20_000),
+        ..QueueConfig::default()
+    };
+    let queue = Queue::with(config).await;
+    for _ in 0..5 {
+        queue.put(task()).await;
+        let mut failed = failure_after(0);
+        failed.error.message = "m".repeat(8_000);
+        queue.nack_with(&queue.lease_one().await.lease, failed).await;
+        queue.ack(&queue.lease_one().await.lease).await;
+        assert!(queue.overview().await.kept <= 2);
+    }
+    assert_eq!(queue.overview().await.kept, 2);
 }
 
 /// I14: never more than `max_size`; the oldest leave, and are counted.

@@ -32,6 +32,7 @@ fn nacked(state: TaskState, attempt: u16, attempts_left: u16, next_at: Option<Mi
         attempt,
         attempts_left,
         next_at,
+        expires_at: None,
     })
 }
 
@@ -40,6 +41,7 @@ fn released(state: TaskState, run_at: Option<Millis>) -> Answer<Released> {
         already: false,
         state,
         run_at,
+        expires_at: None,
     })
 }
 

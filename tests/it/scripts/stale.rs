@@ -184,6 +184,7 @@ async fn a_cancelled_task_ends_with_its_grant() {
             already: false,
             state: cancelled,
             run_at: None,
+            expires_at: None,
         };
         assert_eq!(told, Answer::Done(expected));
         ids.insert(0, held.task.id);

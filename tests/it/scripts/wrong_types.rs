@@ -3,11 +3,13 @@
 use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::{DeadFilter, Replay};
+use leaseq::domain::idempotency::Repeatable;
 use leaseq::domain::latency::Latencies;
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
 use leaseq::domain::task::Json;
-use leaseq::domain::{Lease, Millis, NewTask, Priority, Start, TaskId};
+use leaseq::domain::unique::{OnDuplicate, UniqueScope};
+use leaseq::domain::{Expiry, Lease, Millis, NewTask, Priority, Start, TaskId};
 use leaseq::store::ops::ack::AckOp;
 use leaseq::store::ops::beat::BeatOp;
 use leaseq::store::ops::cancel::CancelOp;
@@ -16,6 +18,7 @@ use leaseq::store::ops::dead::{DeadLetter, DeadOp};
 use leaseq::store::ops::delete::{DeleteOp, What};
 use leaseq::store::ops::discard::DiscardOp;
 use leaseq::store::ops::extend::ExtendOp;
+use leaseq::store::ops::follow::FollowOp;
 use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::nack::NackOp;
 use leaseq::store::ops::patch::PatchOp;
@@ -28,7 +31,8 @@ use leaseq::store::ops::sweep::SweepOp;
 use leaseq::store::{QueueKeys, StoreError};
 
 use crate::support::queue::{
-    HALF, Queue, REPLICA, T0, delayed, failure, failure_after, grouped, rejection, task, task_name,
+    HALF, Queue, REPLICA, T0, delayed, failure, failure_after, grouped, or_else, rejection, task, task_name,
+    unique,
 };
 
 /// Keys that scripts name from lanes: of the one lane that all tests here use.
@@ -39,7 +43,12 @@ const LANE_KEYS: [&str; 4] = ["fresh:10/default/", "back:10/default/", "heads:",
 enum Call {
     Enqueue,
     EnqueueToNewLane,
+    EnqueueToExpire,
     EnqueueAgain,
+    EnqueueUnique,
+    EnqueueDuplicate,
+    EnqueueRepeatable,
+    Replace,
     Lease,
     LeaseByName,
     LeaseForRequest,
@@ -53,6 +62,9 @@ enum Call {
     GiveBack,
     Extend,
     Sweep,
+    Follow,
+    AckFollowed,
+    NackFollowedForGood,
     Replay,
     ReplayForLater,
     PurgeDead,
@@ -70,7 +82,7 @@ enum Call {
     Beat,
 }
 
-/// A queue with a task in every state, and retention so small that every ending makes room.
+/// A queue with a task in every state, some that expire and one that has, and retention so small that every ending makes room.
 struct Scene {
     leased: Lease,
     /// Ran out and was taken back, but granted to nobody since.
@@ -88,7 +100,21 @@ async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
         ..QueueConfig::default()
     };
     queue.reset(config).await;
-    let tasks = [big(), big(), big(), big(), big(), task(), task(), delayed(2_000)];
+    let holder = |key| NewTask {
+        unique: unique(key, UniqueScope::UntilFinished).unique,
+        ..big()
+    };
+    let tasks = [
+        big(),
+        holder("dead"),
+        expiring(100_000, big()),
+        expiring(100_000, holder("finished")),
+        big(),
+        expiring(2_000, task()),
+        task(),
+        unique("leased", UniqueScope::UntilLeased),
+        delayed(2_000),
+    ];
     queue.enqueue(&tasks).await;
     let held = queue.lease_as(wish(2, 60_000), &[]).await;
     queue.ack(&held[0].lease).await;
@@ -117,8 +143,8 @@ async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
     Scene {
         leased,
         swept,
-        ready: tasks[6].id,
-        scheduled: tasks[7].id,
+        ready: tasks[7].id,
+        scheduled: tasks[8].id,
         dead,
     }
 }
@@ -134,6 +160,13 @@ fn wish(tasks: usize, lease_ms: u64) -> Wish {
 
 fn big() -> NewTask {
     NewTask::new(Json::from_checked(format!("\"{}\"", "x".repeat(3_000)).into()))
+}
+
+fn expiring(ms: u64, task: NewTask) -> NewTask {
+    NewTask {
+        expiry: Some(Expiry::After(ms)),
+        ..task
+    }
 }
 
 async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError> {
@@ -181,15 +214,39 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
     match call {
         Call::Enqueue => enqueue(&[task(), big(), delayed(500)], false).await,
         Call::EnqueueToNewLane => enqueue(&[grouped("acme")], false).await,
+        Call::EnqueueToExpire => enqueue(&[expiring(9, task()), expiring(9, delayed(500))], false).await,
         Call::EnqueueAgain => enqueue(&[task()], true).await,
+        Call::EnqueueUnique => {
+            let one = || unique("new", UniqueScope::Ttl(1_000));
+            enqueue(&[one(), one()], false).await
+        }
+        Call::EnqueueDuplicate => enqueue(&[unique("leased", UniqueScope::UntilLeased)], false).await,
+        Call::EnqueueRepeatable => {
+            let repeat_mark = Some(Repeatable::new("", "key", "task", b"{}").mark());
+            enqueue(
+                &[NewTask {
+                    repeat_mark,
+                    ..task()
+                }],
+                false,
+            )
+            .await
+        }
+        Call::Replace => {
+            let with = NewTask {
+                name: task_name("report"),
+                ..or_else(OnDuplicate::Replace, "leased", UniqueScope::UntilLeased)
+            };
+            enqueue(&[with], false).await
+        }
         Call::Lease => lease(any(9), &[]).await,
         Call::LeaseByName => lease(any(1), &["default"]).await,
         Call::LeaseForRequest => lease(wish(1, 5_000), &[]).await,
-        Call::Ack => ack(&scene.leased).await,
+        Call::Ack | Call::AckFollowed => ack(&scene.leased).await,
         Call::AckLate => ack(&scene.swept).await,
         Call::NackForLater => nack(failure()).await,
         Call::NackForNow => nack(failure_after(0)).await,
-        Call::NackForGood => nack(rejection()).await,
+        Call::NackForGood | Call::NackFollowedForGood => nack(rejection()).await,
         Call::Release => release(How::Release(RetryAfter::None)).await,
         Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500))).await,
         Call::GiveBack => release(How::GiveBack).await,
@@ -202,6 +259,10 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
                 replica: REPLICA,
                 limit: 10,
             };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::Follow => {
+            let op = FollowOp(&[(scene.leased.task, 5_000)]);
             queue.try_call(&op).await.map(drop)
         }
         Call::Replay | Call::ReplayForLater => {
@@ -290,6 +351,11 @@ async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static 
     let mut needed = Vec::new();
     for role in QueueKeys::ROLES.into_iter().chain(LANE_KEYS) {
         let scene = scene(queue, keep).await;
+        if matches!(call, Call::AckFollowed | Call::NackFollowedForGood) {
+            make(Call::Follow, queue, &scene)
+                .await
+                .expect("all keys are right yet");
+        }
         let key = queue.key(role);
         let _: () = queue.redis.command(cmd("DEL").arg(&key));
         // No key of a queue but its state is a string, and none is a stream.
@@ -327,64 +393,87 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
     for (call, expected) in [
         (Call::Enqueue, "state rec pay due fresh"),
         (Call::EnqueueToNewLane, "state rec turn names"),
+        (Call::EnqueueToExpire, "state rec due expiry turn back heads"),
         (Call::EnqueueAgain, "state rec mark mark_old fresh"),
+        (Call::EnqueueUnique, "state q rec uniq uniq_at fresh"),
+        (Call::EnqueueDuplicate, "state q rec due leased dead res uniq"),
+        (Call::EnqueueRepeatable, "state q rec idem idem_at fresh"),
+        (
+            Call::Replace,
+            "state q rec pay mut due leased dead res turn uniq stale fresh back heads names",
+        ),
         (
             Call::Lease,
-            "state rec pay mut hist due leased turn fresh back heads names",
+            "state rec pay mut hist due leased expiry turn uniq fresh back heads names",
         ),
         (
             Call::LeaseByName,
-            "state rec mut due leased turn fresh back heads names",
+            "state rec mut due leased expiry turn fresh back heads names",
         ),
         (
             Call::LeaseForRequest,
-            "state rec mut due leased turn req req_at fresh back heads",
+            "state rec mut due leased expiry turn req req_at fresh back heads",
         ),
-        (Call::Ack, "state rec pay mut hist leased done res mark"),
+        (Call::Ack, "state rec pay mut hist leased done res mark uniq"),
         (
             Call::AckLate,
-            "state rec pay mut hist leased done res turn mark fresh back heads names",
+            "state rec pay mut hist leased expiry done res turn mark fresh back heads names",
         ),
         (
             Call::NackForLater,
-            "state q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead expiry done res mark",
         ),
         (
             Call::NackForNow,
-            "state q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
         ),
         (
             Call::NackForGood,
-            "state q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead done res mark uniq letter alike print",
         ),
         (
             Call::Release,
-            "state q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
         ),
         (
             Call::ReleaseForLater,
-            "state q rec pay mut hist due leased dead done res mark",
+            "state q rec pay mut hist due leased dead expiry done res mark",
         ),
         (
             Call::GiveBack,
-            "state q rec pay mut hist due leased dead done res turn mark back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
         ),
         (Call::Extend, "state mut leased"),
         (
             Call::Sweep,
-            "state q rec pay mut hist due leased dead done res turn back heads",
+            "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale letter alike print linger fresh back heads names",
+        ),
+        (Call::Follow, "state rec due leased dead expiry res followed"),
+        (
+            Call::AckFollowed,
+            "state rec pay mut hist leased done res mark uniq followed linger",
+        ),
+        (
+            Call::NackFollowedForGood,
+            "state q rec pay mut hist due leased dead done res mark uniq letter alike print followed linger",
         ),
         (
             Call::Replay,
-            "state q rec pay mut hist due dead res turn back heads",
+            "state q rec pay mut hist due dead res turn mark uniq uniq_at letter alike print back heads",
         ),
-        (Call::ReplayForLater, "state q rec pay mut hist due dead res"),
-        (Call::PurgeDead, "q rec pay mut hist dead res"),
+        (
+            Call::ReplayForLater,
+            "state q rec pay mut hist due dead res mark uniq uniq_at letter alike print",
+        ),
+        (
+            Call::PurgeDead,
+            "state q rec pay mut hist dead res mark letter alike print",
+        ),
         (Call::Configure, "state q"),
         (Call::Reorder, "state turn fresh back heads"),
         (
             Call::CancelReady,
-            "state rec pay mut hist due leased dead done res turn mark stale fresh back heads names",
+            "state rec pay mut hist due leased dead done res turn mark uniq stale fresh back heads names",
         ),
         (
             Call::CancelScheduled,
@@ -402,7 +491,7 @@ async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
         (Call::RunNow, "state rec mut due leased turn back heads"),
         (
             Call::Purge,
-            "state q rec pay mut hist due leased dead res turn mark stale fresh back heads names",
+            "state q rec pay mut hist due leased dead res turn mark uniq stale letter alike print fresh back heads names",
         ),
         (Call::Discard, "state rec pay mut hist done res"),
         (Call::Delete, "state due leased dead turn"),

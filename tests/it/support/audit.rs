@@ -6,7 +6,10 @@
 
 use crate::support::redis::Redis;
 
+mod deaths;
 mod endings;
+mod expiry;
+mod guards;
 mod lanes;
 mod raw;
 mod states;
@@ -25,7 +28,10 @@ pub fn audit(redis: &Redis, queue: &str) -> Vec<String> {
     }
     states::check(&raw, &mut problems);
     lanes::check(&raw, &mut problems);
+    deaths::check(&raw, &mut problems);
     endings::check(&raw, &mut problems);
+    guards::check(&raw, &mut problems);
+    expiry::check(&raw, &mut problems);
     problems.0
 }
 

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use deadpool_redis::redis::{cmd, pipe};
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
-use leaseq::domain::task::{Json, TaskError, TaskView};
+use leaseq::domain::task::{Enqueued, Json, NotEnqueued, TaskError, TaskView};
+use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
 use leaseq::domain::{
     Group, Lease, LeaseKey, LeasedTask, Millis, NewTask, Priority, QueueName, Start, TaskId, TaskName,
-    TaskState,
+    TaskState, UniqueKey,
 };
 use leaseq::store::ops::ack::{AckOp, Acked};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
@@ -176,16 +177,22 @@ impl Queue {
             config: &self.config,
             replica: REPLICA,
             again,
+            all_or_none: false,
             tasks,
         }
     }
 
     /// Enqueues and says when each task is due.
     pub async fn enqueue(&self, tasks: &[NewTask]) -> Vec<Option<Millis>> {
-        let Accepted::Tasks { run_at, .. } = self.call(&self.enqueue_op(tasks, false)).await else {
+        run_at(&self.told(&self.enqueue_op(tasks, false)).await)
+    }
+
+    /// What each task of an enqueue was told.
+    pub async fn told(&self, op: &EnqueueOp<'_, NewTask>) -> Vec<Result<Enqueued, NotEnqueued>> {
+        let Accepted::Tasks { outcomes, .. } = self.call(op).await else {
             panic!("not accepted")
         };
-        run_at
+        outcomes
     }
 
     /// Enqueues one task.
@@ -360,6 +367,12 @@ impl Drop for Queue {
     }
 }
 
+/// When each of these is due.
+pub fn run_at(outcomes: &[Result<Enqueued, NotEnqueued>]) -> Vec<Option<Millis>> {
+    let due = |outcome: &Result<Enqueued, NotEnqueued>| outcome.as_ref().expect("not refused").run_at;
+    outcomes.iter().map(due).collect()
+}
+
 /// The answer to a call with one item, on a queue that exists.
 pub fn one<T, A: std::fmt::Debug>(outcome: Result<Settles<T>, A>) -> Answer<T> {
     let mut answers = outcome.expect("the queue exists").answers;
@@ -400,6 +413,23 @@ pub fn prioritised(priority: u64) -> NewTask {
 pub fn delayed(ms: u64) -> NewTask {
     NewTask {
         start: Start::After(ms),
+        ..task()
+    }
+}
+
+/// A task that holds this key.
+pub fn unique(key: &str, scope: UniqueScope) -> NewTask {
+    or_else(OnDuplicate::Return, key, scope)
+}
+
+/// The same, with what is to become of it where the key is held.
+pub fn or_else(on_duplicate: OnDuplicate, key: &str, scope: UniqueScope) -> NewTask {
+    NewTask {
+        unique: Some(Unique {
+            key: UniqueKey::parse(key).expect("a valid key"),
+            scope,
+            on_duplicate,
+        }),
         ..task()
     }
 }

@@ -44,7 +44,7 @@ async fn produce(engine: Engine, stop: Arc<AtomicBool>, from: u64) {
     while !stop.load(Ordering::Relaxed) {
         let tasks = (n..n + 40).map(task).collect();
         for enqueued in engine.enqueue_many(&queue(), tasks).await {
-            enqueued.unwrap();
+            enqueued.unwrap().unwrap();
         }
         n += 40;
         // Workers are slower than producers: some backlog stays, and it stays bounded.
@@ -129,7 +129,7 @@ async fn audits_of_a_busy_queue_report_nothing() {
     let redis = Redis::start();
     let settings = EngineSettings::default();
     let engine = Engine::start(redis.store(), settings).await.unwrap();
-    engine.enqueue(&queue(), task(1)).await.unwrap();
+    engine.enqueue(&queue(), task(1)).await.unwrap().unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let mut crew = vec![
         tokio::spawn(produce(engine.clone(), stop.clone(), 0)),

@@ -14,19 +14,26 @@ pub fn check(raw: &Raw, problems: &mut Problems) {
         match raw.results.get(&done.id) {
             None => problems.check(false, || format!("I25: {} is kept without a result", done.id)),
             Some((letter, at)) => {
-                problems.check("cx".contains(*letter), || {
-                    format!("I25: {} ended as {letter:?}", done.id)
-                });
+                problems.check(
+                    "cx".contains(*letter) && !raw.linger.contains_key(&done.id),
+                    || format!("I25: {} ended as {letter:?}", done.id),
+                );
                 problems.check(*at == done.at, || {
                     format!("I25: {} ended at {at} and at {}", done.id, done.at)
                 });
             }
         }
     }
-    for id in raw.results.keys().filter(|id| !done.contains(id)) {
-        problems.check(false, || {
+    for (id, (letter, _)) in raw.results.iter().filter(|(id, _)| !done.contains(id)) {
+        problems.check(raw.linger.contains_key(id), || {
             format!("I25: the result of {id} would be kept for ever")
         });
+        problems.check("cxd".contains(*letter), || {
+            format!("I25: {id} ended as {letter:?}")
+        });
+    }
+    for id in raw.linger.keys().filter(|id| !raw.results.contains_key(id)) {
+        problems.check(false, || format!("I25: {id} lingers and did not end"));
     }
     let (counted, bytes) = (
         raw.number("done_bytes"),

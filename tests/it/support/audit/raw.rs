@@ -1,10 +1,11 @@
 //! The keys of a queue as they lie, and of their values what an audit needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_redis::redis::{cmd, pipe};
+use deadpool_redis::redis::{Script, cmd, pipe};
 use leaseq::domain::TaskId;
 use leaseq::store::QueueKeys;
+use leaseq::store::keys::TEST_CLOCK;
 
 use crate::support::redis::{Redis, queue};
 
@@ -19,11 +20,23 @@ pub struct Lane {
 pub struct Task {
     pub tick: u64,
     pub big: bool,
+    pub expires_at: Option<u64>,
     pub lane: Lane,
+    /// Letter of the scope, and the key.
+    pub unique: Option<(char, String)>,
+}
+
+/// Who holds a unique key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hold {
+    pub holder: TaskId,
+    /// 0: its first grant or its end frees it.
+    pub expires: u64,
 }
 
 /// A mutable part's facts.
 pub struct Mutable {
+    pub grants: u64,
     pub failed: u64,
     pub priority: u64,
 }
@@ -53,11 +66,30 @@ pub struct Raw {
     pub due: BTreeMap<TaskId, f64>,
     pub leased: BTreeMap<TaskId, f64>,
     pub dead: BTreeMap<TaskId, f64>,
+    /// Of tasks that wait: when they expire.
+    pub expiry: BTreeMap<TaskId, f64>,
+    /// The time, as scripts read it.
+    pub now: u64,
+    /// Bytes and fingerprint of dead letters.
+    pub letters: BTreeMap<TaskId, (u64, String)>,
+    /// Fingerprint, died at, id.
+    pub alike: BTreeSet<(String, u64, TaskId)>,
+    /// Fingerprints, each with what it should be by what is kept of it.
+    pub prints: BTreeMap<String, String>,
+    /// Ended tasks that somebody may still look at.
+    pub linger: BTreeMap<TaskId, f64>,
+    /// Bytes of all parts of a task.
+    pub sizes: BTreeMap<TaskId, u64>,
     pub done: Vec<Done>,
     /// State letter and when it ended.
     pub results: BTreeMap<TaskId, (char, u64)>,
     pub requests: Vec<String>,
     pub request_ends: BTreeMap<String, f64>,
+    pub holds: BTreeMap<String, Hold>,
+    pub hold_ends: BTreeMap<String, f64>,
+    /// When each mark of a request is forgotten.
+    pub repeats: BTreeMap<Bytes, u64>,
+    pub repeat_ends: Vec<(u64, Bytes)>,
     pub turn: BTreeMap<String, f64>,
     /// How many entries of a lane's list are counted as left behind.
     pub stale: BTreeMap<Lane, u64>,
@@ -88,6 +120,7 @@ impl Raw {
             && self.fresh.is_empty()
             && self.back.is_empty()
             && self.turn.is_empty()
+            && self.expiry.is_empty()
             && self.stale.is_empty()
     }
 
@@ -130,7 +163,12 @@ impl Raw {
         let rare = q
             .into_iter()
             .filter_map(|(field, text)| Some((field, text.parse().ok()?)));
+        let mut sizes: BTreeMap<TaskId, u64> = BTreeMap::new();
+        for (id, bytes) in [&rec, &pay, &muts, &hist].into_iter().flatten() {
+            *sizes.entry(task_id(id)).or_default() += bytes.len() as u64;
+        }
         let mut raw = Self {
+            sizes,
             numbers: state.chain(rare).collect(),
             tasks: by_id(rec, |bytes| task(&bytes)),
             payloads: by_id(pay, |bytes| bytes.len()),
@@ -144,6 +182,12 @@ impl Raw {
             requests,
             request_ends,
             turn,
+            expiry: redis
+                .command::<Scores<Bytes>>(cmd("ZRANGE").arg(key("expiry")).arg(0).arg(-1).arg("WITHSCORES"))
+                .into_iter()
+                .map(|(id, at)| (task_id(&id), at))
+                .collect(),
+            now: now(redis),
             ..Self::default()
         };
         let stale: BTreeMap<String, u64> = redis.command(cmd("HGETALL").arg(key("stale")));
@@ -151,8 +195,72 @@ impl Raw {
             .into_iter()
             .map(|(key, count)| (lane(&key), count))
             .collect();
+        raw.read_deaths(redis, key);
         raw.read_lanes(redis, &root, &all, &keys);
+        raw.read_guards(redis, &root);
         raw
+    }
+
+    fn read_guards(&mut self, redis: &Redis, root: &str) {
+        let key = |role: &str| format!("{root}{role}");
+        let mut guards = pipe();
+        guards.cmd("HGETALL").arg(key("uniq"));
+        guards
+            .cmd("ZRANGE")
+            .arg(key("uniq_at"))
+            .arg(0)
+            .arg(-1)
+            .arg("WITHSCORES");
+        guards.cmd("HGETALL").arg(key("idem"));
+        guards.cmd("LRANGE").arg(key("idem_at")).arg(0).arg(-1);
+        let (holds, hold_ends, repeats, repeat_ends): (BTreeMap<String, Bytes>, _, Hash, Vec<Bytes>) =
+            redis.pipeline(&guards);
+        let hold = |bytes: &Bytes| Hold {
+            holder: task_id(&bytes[..14]),
+            expires: number(&bytes[14..20]),
+        };
+        self.holds = holds
+            .iter()
+            .map(|(key, bytes)| (key.clone(), hold(bytes)))
+            .collect();
+        self.hold_ends = hold_ends;
+        self.repeats = repeats
+            .into_iter()
+            .map(|(field, bytes)| (field, number(&bytes[16..22])))
+            .collect();
+        let entry = |bytes: &Bytes| (number(&bytes[..6]), bytes[6..].to_vec());
+        self.repeat_ends = repeat_ends.iter().map(entry).collect();
+    }
+
+    /// The layout is told at the top of `lua/deaths.lua` and `lua/followed.lua`.
+    fn read_deaths(&mut self, redis: &Redis, key: impl Fn(&str) -> String) {
+        let mut deaths = pipe();
+        deaths.cmd("HGETALL").arg(key("letter"));
+        deaths.cmd("HGETALL").arg(key("print"));
+        deaths.cmd("ZRANGE").arg(key("alike")).arg(0).arg(-1);
+        deaths
+            .cmd("ZRANGE")
+            .arg(key("linger"))
+            .arg(0)
+            .arg(-1)
+            .arg("WITHSCORES");
+        let (letters, prints, alike, linger): (Hash, Hash, Vec<Bytes>, Scores<Bytes>) =
+            redis.pipeline(&deaths);
+        self.letters = by_id(letters, |bytes| (number(&bytes[..4]), text(&bytes[4..])));
+        self.prints = prints
+            .iter()
+            .map(|(print, of)| (text(print), print_of(of)))
+            .collect();
+        let member = |bytes: &Bytes| {
+            let at = bytes.len() - 20;
+            (
+                text(&bytes[..at]),
+                number(&bytes[at..at + 6]),
+                task_id(&bytes[at + 6..]),
+            )
+        };
+        self.alike = alike.iter().map(member).collect();
+        self.linger = by_id(linger, |score| score);
     }
 
     fn read_lanes(&mut self, redis: &Redis, root: &str, all: &[String], keys: &QueueKeys) {
@@ -215,6 +323,15 @@ fn by_id<V, T>(map: BTreeMap<Bytes, V>, read: impl Fn(V) -> T) -> BTreeMap<TaskI
         .collect()
 }
 
+/// Tests may have set it.
+fn now(redis: &Redis) -> u64 {
+    let set: Option<u64> = redis.command(cmd("GET").arg(TEST_CLOCK));
+    set.unwrap_or_else(|| {
+        let (seconds, micros): (u64, u64) = redis.command(&cmd("TIME"));
+        seconds * 1000 + micros / 1000
+    })
+}
+
 fn task_id(bytes: &[u8]) -> TaskId {
     TaskId::from_slice(bytes).expect("indexes hold task ids")
 }
@@ -257,35 +374,50 @@ fn finished(bytes: &[u8]) -> Done {
     }
 }
 
+/// The fingerprint of name, error type and masked message: twelve digits of their SHA-1, as Redis writes it.
+fn print_of(bytes: &[u8]) -> String {
+    let (name, rest) = bytes[1..].split_at(usize::from(bytes[0]));
+    let (kind, rest) = rest[1..].split_at(usize::from(rest[0]));
+    let whole = [text(name), text(kind), text(&rest[2..])].join("\0");
+    Script::new(&whole).get_hash()[..12].to_owned()
+}
+
 /// The layout of a record is told at the top of `lua/task.lua`.
 fn task(bytes: &[u8]) -> Task {
     let flags = number(&bytes[7..9]);
-    let skipped: usize = [(1, 6), (2, 2), (4, 4)]
-        .iter()
-        .filter(|(bit, _)| flags & bit != 0)
-        .map(|(_, width)| width)
-        .sum();
-    let at = 9 + skipped;
+    let (mut at, mut expires_at) = (9, None);
+    for (bit, width) in [(1, 6), (128, 6), (2, 2), (4, 4), (256, 14)] {
+        if flags & bit != 0 {
+            expires_at = expires_at.or((bit == 128).then(|| number(&bytes[at..at + width])));
+            at += width;
+        }
+    }
     let name_end = at + 3 + usize::from(bytes[at + 2]);
-    let group = if flags & 8 == 0 {
-        String::new()
+    let short = |at: usize| at + 1..at + 1 + usize::from(bytes[at]);
+    let (group, group_end) = if flags & 8 == 0 {
+        (String::new(), name_end)
     } else {
-        text(&bytes[name_end + 1..name_end + 1 + usize::from(bytes[name_end])])
+        (text(&bytes[short(name_end)]), short(name_end).end)
     };
+    let unique =
+        (flags & 64 != 0).then(|| (char::from(bytes[group_end]), text(&bytes[short(group_end + 1)])));
     Task {
         tick: number(&bytes[..7]),
         big: flags & 32 != 0,
+        expires_at,
         lane: Lane {
             priority: number(&bytes[at..at + 2]),
             name: text(&bytes[at + 3..name_end]),
             group,
         },
+        unique,
     }
 }
 
 /// So is that of a mutable part.
 fn mutable(bytes: &[u8]) -> Mutable {
     Mutable {
+        grants: number(&bytes[..4]),
         failed: number(&bytes[4..6]),
         priority: number(&bytes[9..11]),
     }

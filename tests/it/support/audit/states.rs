@@ -39,6 +39,15 @@ pub fn check(raw: &Raw, problems: &mut Problems) {
         members.keys().for_each(|id| note(*id, index));
     }
     raw.results.keys().for_each(|id| note(*id, "res"));
+    // One that a lease met past its expiry has left its lane, and counts as ready until the sweep buries it.
+    let overdue: Vec<_> = raw.expiry.keys().filter(|id| !found.contains_key(id)).collect();
+    for id in overdue {
+        let expires_at = raw.tasks.get(id).and_then(|task| task.expires_at);
+        if expires_at.is_some_and(|at| at <= raw.now) {
+            ready += 1;
+            found.insert(*id, vec!["expiry".to_owned()]);
+        }
+    }
 
     for (id, indexes) in &found {
         problems.check(raw.tasks.contains_key(id), || {

@@ -1,0 +1,87 @@
+//! The retry policy of a task, as options.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::cli::duration;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Retry {
+    /// How the delay after a failed attempt grows; a policy given here replaces the queue's
+    #[arg(long = "retry", value_name = "STRATEGY")]
+    strategy: Option<Strategy>,
+    /// What the delay is made of; 1s by default
+    #[arg(long = "retry-base", value_name = "DURATION", value_parser = duration::parse)]
+    base: Option<Duration>,
+    /// By which an exponential delay grows; 2 by default
+    #[arg(long = "retry-factor", value_name = "N")]
+    factor: Option<f64>,
+    /// The longest delay; 5m by default
+    #[arg(long = "retry-max", value_name = "DURATION", value_parser = duration::parse)]
+    max: Option<Duration>,
+    /// How much of the delay is left to chance; full by default
+    #[arg(long = "retry-jitter", value_name = "JITTER")]
+    jitter: Option<Jitter>,
+    /// The first failure makes it a dead letter
+    #[arg(long, conflicts_with_all = ["strategy", "base", "factor", "max", "jitter", "max_attempts"])]
+    no_retry: bool,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Strategy {
+    Exponential,
+    Linear,
+    Fixed,
+    Immediate,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Jitter {
+    Full,
+    Equal,
+    None,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Body {
+    /// `false`
+    Never(bool),
+    Policy {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        strategy: Option<Strategy>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base_seconds: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        factor: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_seconds: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jitter: Option<Jitter>,
+    },
+}
+
+impl Retry {
+    /// `None` where no option was given.
+    pub(super) fn body(&self) -> Option<Body> {
+        if self.no_retry {
+            return Some(Body::Never(false));
+        }
+        let given = self.strategy.is_some()
+            || self.base.is_some()
+            || self.factor.is_some()
+            || self.max.is_some()
+            || self.jitter.is_some();
+        given.then(|| Body::Policy {
+            strategy: self.strategy,
+            base_seconds: self.base.map(|base| base.as_secs_f64()),
+            factor: self.factor,
+            max_seconds: self.max.map(|max| max.as_secs_f64()),
+            jitter: self.jitter,
+        })
+    }
+}

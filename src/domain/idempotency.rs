@@ -1,0 +1,81 @@
+//! Requests that may be repeated: what is remembered of them, and by which digests.
+
+use sha2::{Digest as _, Sha256};
+
+/// Half of a SHA-256: two requests that differ have different ones, whoever chose them.
+pub type Digest = [u8; 16];
+
+/// A request that carried an `Idempotency-Key`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeatable {
+    key: Digest,
+    body: Digest,
+}
+
+/// What one task of such a request leaves behind, so that a repeat finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RepeatMark {
+    /// Of the request: its owner and its key.
+    pub request: Digest,
+    /// The task's place in a batch, from 0; none where the request is of one task.
+    pub index: Option<u16>,
+    /// Of the request's whole body: a repeat says the same.
+    pub body: Digest,
+}
+
+impl Repeatable {
+    /// `owner` is whose key it is, so that no two callers share one; `form` says how the body is to be read.
+    pub fn new(owner: &str, key: &str, form: &str, body: &[u8]) -> Self {
+        Self {
+            key: digest(owner, key.as_bytes()),
+            body: digest(form, body),
+        }
+    }
+
+    /// For the only task of the request.
+    pub fn mark(self) -> RepeatMark {
+        RepeatMark {
+            request: self.key,
+            index: None,
+            body: self.body,
+        }
+    }
+
+    /// For the task at this place of a batch.
+    pub fn mark_of(self, index: u16) -> RepeatMark {
+        RepeatMark {
+            index: Some(index),
+            ..self.mark()
+        }
+    }
+}
+
+/// The length goes first, so that nothing can be moved from one part to the other.
+fn digest(part: &str, rest: &[u8]) -> Digest {
+    let hash = Sha256::new()
+        .chain_update((part.len() as u64).to_be_bytes())
+        .chain_update(part)
+        .chain_update(rest)
+        .finalize();
+    *hash.first_chunk().expect("a SHA-256 has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_differ_by_owner_key_form_and_body() {
+        let mark = |owner, key, form, body: &str| Repeatable::new(owner, key, form, body.as_bytes()).mark();
+        let one = mark("", "ab", "task", "{}");
+        assert_eq!(one, mark("", "ab", "task", "{}"));
+        for other in [mark("a", "b", "task", "{}"), mark("", "abc", "task", "{}")] {
+            assert_ne!(one.request, other.request);
+            assert_eq!(one.body, other.body);
+        }
+        for other in [mark("", "ab", "batch", "{}"), mark("", "ab", "task", "{ }")] {
+            assert_eq!(one.request, other.request);
+            assert_ne!(one.body, other.body);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Reads that wait for the end of a task. Redis is asked once when a wait begins and once a second for all of a queue
+//! together; in between the scripts that end tasks tell of those that somebody follows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::command::Command;
+use super::followers::{Follower, Followers};
+use super::routes::Routes;
+use super::{Engine, Failure};
+use crate::domain::limits::{FOLLOWERS_MAX, SCRIPT_ITEMS_MAX};
+use crate::domain::task::TaskView;
+use crate::domain::{QueueName, TaskId, TaskState};
+use crate::metrics::Metrics;
+use crate::store::ops::Op;
+use crate::store::ops::follow::{FollowOp, Followed};
+use crate::store::{Conn, QueueKeys, Store, StoreError};
+
+/// Every task that is waited for is looked at this often, should every message be lost.
+const FALLBACK: Duration = Duration::from_secs(1);
+/// Script calls that travel together.
+const CALLS_MAX: usize = 64;
+/// Commands taken between two calls.
+const TAKE_MAX: usize = 8192;
+
+pub(super) enum Follow {
+    Begin(QueueName, TaskId, Follower),
+    /// Tasks ended, here or elsewhere.
+    Ended(QueueName, Vec<TaskId>),
+}
+
+/// Per queue the tasks to ask for, each with how long it is still waited for, in ms.
+type Asked = HashMap<QueueName, Vec<(TaskId, u64)>>;
+
+/// Owns the calls that wait. Lost with the process, its callers are, too.
+pub(super) struct Attendant {
+    pub(super) store: Store,
+    /// Kept: a pool would ping at every turn.
+    pub(super) conn: Conn,
+    pub(super) commands: mpsc::Receiver<Follow>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) routes: Routes,
+    pub(super) stop: CancellationToken,
+}
+
+impl Attendant {
+    pub(super) async fn run(mut self) {
+        let mut followers = Followers::default();
+        let mut ticks = interval(FALLBACK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // What begins while a call is under way goes together with the next.
+            let mut begun = Asked::new();
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                command = self.commands.recv() => match command {
+                    Some(command) => take(command, &mut followers, &mut begun),
+                    None => return,
+                },
+                _ = ticks.tick(), if followers.len() > 0 => begun.extend(followers.asked_for(Instant::now())),
+            }
+            for _ in 0..TAKE_MAX {
+                let Ok(command) = self.commands.try_recv() else {
+                    break;
+                };
+                take(command, &mut followers, &mut begun);
+            }
+            self.ask(begun, &mut followers).await;
+        }
+    }
+
+    /// Tells Redis who is waited for, and those who wait what has ended already.
+    async fn ask(&mut self, asked: Asked, followers: &mut Followers) {
+        let calls: Vec<_> = asked
+            .iter()
+            .flat_map(|(queue, ids)| {
+                ids.chunks(SCRIPT_ITEMS_MAX)
+                    .map(move |ids| (queue, FollowOp(ids)))
+            })
+            .collect();
+        for calls in calls.chunks(CALLS_MAX) {
+            let mut batch = self.store.batch();
+            for (queue, op) in calls {
+                batch.push(&QueueKeys::new(queue), op);
+            }
+            let started = Instant::now();
+            let answers = self.conn.send_unconfirmed(batch).await;
+            let seconds = started.elapsed().as_secs_f64();
+            for ((queue, op), answer) in calls.iter().zip(answers) {
+                let class = answer.as_ref().err().map(StoreError::class);
+                self.metrics
+                    .store
+                    .called(FollowOp::SCRIPT, op.0.len(), seconds, class);
+                let ended = match answer.map(|reply| op.outcome(reply)) {
+                    Ok(Ok(Ok(told))) => {
+                        // Else a lease that ran out, would wait for the housekeeper.
+                        if told.sweep_is_due {
+                            self.routes.tell(queue, Command::Sweep((*queue).clone()));
+                        }
+                        told.tasks
+                    }
+                    Ok(Ok(Err(_absent))) => vec![Followed::Gone; op.0.len()],
+                    Ok(Err(error)) => {
+                        tracing::error!(%queue, %error, "a follow's answer cannot be read");
+                        continue;
+                    }
+                    Err(error) => {
+                        tracing::debug!(%queue, %error, "who waits for tasks was not told to the store; again in a second");
+                        continue;
+                    }
+                };
+                let over = op.0.iter().zip(ended);
+                let over = over.filter(|(_, told)| *told != Followed::Waiting);
+                followers.tell(queue, over.map(|((id, _), _)| *id));
+            }
+        }
+    }
+}
+
+fn take(command: Follow, followers: &mut Followers, begun: &mut Asked) {
+    match command {
+        Follow::Begin(queue, id, follower) => {
+            let left = follower.until.saturating_duration_since(Instant::now());
+            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+            followers.add(&queue, id, follower);
+            begun.entry(queue).or_default().push((id, left));
+        }
+        Follow::Ended(queue, ids) => followers.tell(&queue, ids),
+    }
+}
+
+impl Engine {
+    /// The task once it has finished (completed, cancelled or dead), or as it is after `wait` or at shutdown.
+    /// `None`: no such queue, or no such task in it.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn task_when_finished(
+        &self,
+        queue: &QueueName,
+        id: TaskId,
+        wait: Duration,
+    ) -> Result<Option<TaskView>, Failure> {
+        let until = Instant::now() + wait;
+        loop {
+            let task = self.task(queue, id).await?;
+            let is_over = task.as_ref().is_none_or(|task| is_finished(task.state));
+            if is_over || wait.is_zero() || self.is_draining() || Instant::now() >= until {
+                return Ok(task);
+            }
+            if self.following() >= FOLLOWERS_MAX {
+                return Err(Failure::Overloaded);
+            }
+            let (look, told) = oneshot::channel();
+            let begin = Follow::Begin(queue.clone(), id, Follower { until, look });
+            self.inner.follow.try_send(begin).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Failure::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Failure::Draining,
+            })?;
+            let _waits = self.inner.following.begin();
+            // Whatever ends the wait, what Redis says then counts.
+            tokio::select! {
+                _ = told => {}
+                () = sleep_until(until) => {}
+                () = self.inner.draining.cancelled() => {}
+            }
+        }
+    }
+
+    /// Reads that wait for the end of a task in this process.
+    pub fn following(&self) -> usize {
+        self.inner.following.calls()
+    }
+}
+
+const fn is_finished(state: TaskState) -> bool {
+    match state {
+        TaskState::Completed | TaskState::Cancelled | TaskState::Dead => true,
+        TaskState::Scheduled | TaskState::Ready | TaskState::Leased => false,
+    }
+}

@@ -1,0 +1,89 @@
+//! What the dead letters died of: one line for each failure, however many tasks it killed.
+
+use axum::Json;
+use axum::extract::State;
+use http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::fingerprint::{DeadGroup, GroupError};
+use crate::domain::{Millis, TaskId};
+use crate::http::Api;
+use crate::http::openapi::{ALWAYS, QUERY, READ, problem_set};
+use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::{Code, Problem};
+use crate::http::query::QueryFields;
+use crate::http::wire;
+
+/// Dead letters whose failure is the same but for numbers and ids.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadGroup)]
+pub(in crate::http) struct DeadGroupAnswer {
+    /// Of name, error type and masked message; the same on every queue. `other` stands for all beyond 1,000 groups.
+    fingerprint: String,
+    /// The tasks' name; null for `other`.
+    #[schema(required = true, value_type = Option<wire::Name>)]
+    name: Option<String>,
+    #[schema(required = true)]
+    error_type: Option<String>,
+    /// The message with numbers, ids, addresses and quoted values masked; at most 512 bytes of it.
+    #[schema(required = true)]
+    message: Option<String>,
+    count: u64,
+    /// When the oldest of them died.
+    #[schema(value_type = wire::Instant)]
+    first_at: Millis,
+    /// When the newest of them died.
+    #[schema(value_type = wire::Instant)]
+    last_at: Millis,
+    /// The newest.
+    #[schema(value_type = wire::Id)]
+    sample_id: TaskId,
+}
+
+impl From<DeadGroup> for DeadGroupAnswer {
+    fn from(group: DeadGroup) -> Self {
+        let error = group.error;
+        let part = |read: fn(&GroupError) -> &String| error.as_ref().map(read).cloned();
+        Self {
+            fingerprint: group.fingerprint,
+            name: part(|error| &error.name),
+            error_type: part(|error| &error.kind),
+            message: part(|error| &error.message),
+            count: group.count,
+            first_at: group.first_at,
+            last_at: group.last_at,
+            sample_id: group.sample,
+        }
+    }
+}
+
+/// All groups; there are at most 1,001.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadGroups)]
+pub(in crate::http) struct DeadGroupsAnswer {
+    /// The largest first.
+    items: Vec<DeadGroupAnswer>,
+}
+
+problem_set! { DeadGroupsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
+/// Count dead letters by what killed them.
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/dlq/groups", operation_id = "dead_groups", tag = "dead_letters", params(QueuePath),
+    responses((status = 200, description = "A line for each failure", body = DeadGroupsAnswer), DeadGroupsProblems),
+)]
+pub(in crate::http) async fn groups(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    uri: Uri,
+) -> Result<Json<DeadGroupsAnswer>, Problem> {
+    QueryFields::open(&uri, &[])?.finish()?;
+    let groups = api
+        .engine()?
+        .dead_groups(&queue)
+        .await?
+        .ok_or_else(|| Code::QueueUnknown.problem())?;
+    let items = groups.into_iter().map(DeadGroupAnswer::from).collect();
+    Ok(Json(DeadGroupsAnswer { items }))
+}

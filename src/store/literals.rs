@@ -1,0 +1,128 @@
+//! Names of the scripts that stand for a number or a word are written out where they are used: a function of Lua 5.1
+//! has 200 local names at most, and a number that stands in the code costs no look-up.
+
+use std::collections::HashMap;
+
+/// What a name stands for.
+pub(super) type Literals = HashMap<String, String>;
+
+/// The texts without lines of the form `local NAME, OTHER = 1, 'word'`, and with what these say in place of the names. Lines
+/// stay where they are. `known` grows by what is met.
+pub(super) fn written_out<'a>(
+    known: &mut Literals,
+    pieces: impl IntoIterator<Item = (&'a str, String)>,
+) -> Vec<(&'a str, String)> {
+    let mut out = Vec::new();
+    for (file, text) in pieces {
+        let mut written = String::with_capacity(text.len());
+        for line in text.lines() {
+            if let Some(literals) = literals(line) {
+                known.extend(literals);
+            } else {
+                write_line(line, known, &mut written);
+            }
+            written.push('\n');
+        }
+        out.push((file, written));
+    }
+    out
+}
+
+/// What a line at the left margin says of names that only stand for something.
+fn literals(line: &str) -> Option<Vec<(String, String)>> {
+    let code = line.split(" -- ").next()?;
+    let (names, values) = code.strip_prefix("local ")?.split_once(" = ")?;
+    let (names, values): (Vec<_>, Vec<_>) = (names.split(", ").collect(), values.split(", ").collect());
+    let is_name = |name: &&str| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let is_literal = |value: &&str| {
+        let word = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+        value.parse::<f64>().is_ok() || word.is_some_and(|word| !word.contains(['\'', '\\']))
+    };
+    let all = names.len() == values.len() && names.iter().all(is_name) && values.iter().all(is_literal);
+    let pairs = names.into_iter().zip(values);
+    all.then(|| {
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    })
+}
+
+/// Writes a line with literals in place of their names, but not within texts, comments, and where a name gets another meaning.
+fn write_line(line: &str, known: &mut Literals, out: &mut String) {
+    let mut rest = line;
+    if let Some((names, _)) = line
+        .trim_start()
+        .strip_prefix("local ")
+        .and_then(|code| code.split_once(" = "))
+        && !names.contains('(')
+    {
+        for name in names.split(", ") {
+            known.remove(name);
+        }
+    }
+    while let Some(c) = rest.chars().next() {
+        let taken = if rest.starts_with("--") {
+            rest.len()
+        } else if c == '\'' {
+            // To the end of the text, over quotes that are escaped.
+            let mut escaped = false;
+            let end = rest[1..].find(|c: char| {
+                let ends = c == '\'' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            });
+            end.map_or(rest.len(), |end| end + 2)
+        } else if c.is_ascii_alphanumeric() || c == '_' {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let word = &rest[..end.unwrap_or(rest.len())];
+            if let Some(literal) = known.get(word) {
+                out.push_str(literal);
+                rest = &rest[word.len()..];
+                continue;
+            }
+            word.len()
+        } else {
+            c.len_utf8()
+        };
+        out.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> String {
+        let mut out = written_out(&mut Literals::new(), [("x", text.to_owned())]);
+        out.remove(0).1
+    }
+
+    #[test]
+    fn names_that_stand_for_something_are_written_out() {
+        let text = "local MS, WORD = 5, 'w' -- why\nreturn x * MS, WORD, 'MS', MS_MAX -- MS\n";
+        assert_eq!(written(text), "\nreturn x * 5, 'w', 'MS', MS_MAX -- MS\n");
+    }
+
+    #[test]
+    fn what_is_made_by_a_call_or_gets_another_meaning_stays() {
+        for text in [
+            "local NOW = clock()\nreturn NOW\n",
+            "local NONE = {}\nreturn NONE\n",
+            "local a = 1\nreturn a\n",
+            "  local MS = 5\n  return MS\n",
+        ] {
+            assert_eq!(written(text), text);
+        }
+        assert_eq!(
+            written("local MS = 5\nlocal x, MS = MS, 7\nreturn MS\n"),
+            "\nlocal x, MS = MS, 7\nreturn MS\n"
+        );
+    }
+
+    #[test]
+    fn quotes_in_texts_end_nothing() {
+        let text = "local MS = 5\nreturn 'a\\'MS', MS\n";
+        assert_eq!(written(text), "\nreturn 'a\\'MS', 5\n");
+    }
+}

@@ -1,0 +1,61 @@
+-- repeats: what a request with an Idempotency-Key leaves behind, so that a repeat is answered alike.
+--
+--   IDEM     hash  request 16 [index 2] -> body 16 | expires 6 | what it did 1 | id 14
+--   IDEM_AT  list  expires 6 | request 16 [index 2], oldest first
+--   A batch has a mark of its own, which says with which body it came, and one for each task that was not refused.
+
+local DID = { m = 'made', d = 'duplicate', r = 'replaced' }
+local REPEAT_MARK = '>c16I6c1c14'
+
+local known_repeats, new_repeats, repeat_ends, renewed = NONE, NONE, NONE, NONE -- per call
+local old_repeats, old_repeat_fields, dropped_repeats = 0, NONE, 0 -- per call
+
+-- What is remembered under these: `known_repeats` by field.
+local function read_repeats(fields)
+  if #fields == 0 then return end
+  known_repeats, new_repeats, repeat_ends, renewed = {}, {}, {}, {}
+  for i, value in ipairs(call('HMGET', IDEM, unpack(fields))) do
+    if value then
+      local body, expires, did, id = unpack_bytes(REPEAT_MARK, value)
+      if expires > NOW then known_repeats[fields[i]] = { body = body, did = DID[did], id = id } end
+    end
+  end
+end
+
+local function remember_repeat(field, body, id, did, ms)
+  if known_repeats[field] then return end
+  known_repeats[field], renewed[field] = { body = body, did = did, id = id }, true
+  new_repeats[#new_repeats + 1] = field
+  new_repeats[#new_repeats + 1] = pack(REPEAT_MARK, body, NOW + ms, sub(did, 1, 1), id)
+  repeat_ends[#repeat_ends + 1] = pack('>I6', NOW + ms) .. field
+end
+
+-- The oldest, as far as their time is over or there would be more than `max`: `limit` of them at most.
+local function plan_old_repeats(limit, max)
+  local over, ends = call('LLEN', IDEM_AT) + #repeat_ends - max, {}
+  local oldest = call('LINDEX', IDEM_AT, 0)
+  if not oldest or (over <= 0 and unpack_bytes('>I6', oldest) > NOW) then return 0 end
+  local fields = {}
+  old_repeat_fields = {}
+  for i, entry in ipairs(call('LRANGE', IDEM_AT, 0, limit - 1)) do
+    ends[i] = unpack_bytes('>I6', entry)
+    if ends[i] > NOW and i > over then break end
+    old_repeats, fields[i] = i, sub(entry, 7)
+  end
+  -- One that came again after its time stands further behind, too, and stays.
+  for i, value in ipairs(call('HMGET', IDEM, unpack(fields))) do
+    if value and not renewed[fields[i]] and unpack_bytes('>I6', value, 17) == ends[i] then
+      old_repeat_fields[#old_repeat_fields + 1] = fields[i]
+      if ends[i] > NOW then dropped_repeats = dropped_repeats + 1 end
+    end
+  end
+  return old_repeats
+end
+
+local function write_repeats()
+  if old_repeats > 0 then call('LTRIM', IDEM_AT, old_repeats, -1) end
+  many('HDEL', IDEM, old_repeat_fields)
+  many('HSET', IDEM, new_repeats)
+  many('RPUSH', IDEM_AT, repeat_ends)
+  if dropped_repeats > 0 then call('HINCRBY', Q, 'idempotency_dropped_total', dropped_repeats) end
+end

@@ -1,0 +1,129 @@
+-- replace: a task that was never granted gets another payload and other options. Its id, its place, its due time and
+-- its key stay; when it expires is among the options.
+-- Uses   task lanes expiry waiting
+
+local swaps, swapped = NONE, NONE -- per call
+local payload_goes_to, payload_dropped = NONE, NONE -- per call
+local swap_muts, swap_payloads = NONE, NONE -- per call
+
+-- Notes that `item`, an enqueue with this body, lane and expiry, is to be the task `id`, which is in `state`; `made` is where that
+-- lies if it was made by this very call. Says whether it can be.
+local function swap(id, state, made, item, body, way, expires_at)
+  if state ~= 'r' and state ~= 's' then return false end
+  local s = swaps[id]
+  if not s then
+    local mut = not made and call('HGET', MUT, id)
+    if mut and read_mut(mut).grants > 0 then return false end
+    if swaps == NONE then
+      swaps, swapped, payload_goes_to, payload_dropped = {}, {}, {}, {}
+      swap_muts, swap_payloads = {}, {}
+    end
+    s = { id = id, state = state, made = made, mut = mut }
+    swaps[id], swapped[#swapped + 1] = s, s
+    payload_dropped[id] = true
+  else
+    payload_goes_to[s.item] = nil
+  end
+  s.item, s.body, s.way, s.expires_at = item, body, way, expires_at
+  payload_goes_to[item] = id
+  return true
+end
+
+-- The body in the place of a record's own.
+local function rewritten(rec, old, s)
+  local new = sub(rec, 1, 7) .. timed(s.body, old.run_at or 0, s.expires_at)
+  local at = read_record(new).scope_at
+  return sub(new, 1, at - 1) .. old.scope .. sub(new, at + 1)
+end
+
+-- One that this call put on its way into a lane does not arrive there.
+local function withdraw(lane, entry)
+  local a = arriving[lane]
+  local places, lowest = {}, math.huge
+  for i = 1, #a.back, 2 do
+    if a.back[i + 1] ~= entry then
+      places[#places + 1], places[#places + 2] = a.back[i], a.back[i + 1]
+      lowest = min(lowest, a.back[i])
+    end
+  end
+  a.back, a.lowest = places, lowest
+  if #places > 0 then return end
+  arriving[lane] = nil
+  for i = #arrivals, 1, -1 do
+    if arrivals[i] == a then table.remove(arrivals, i) end
+  end
+end
+
+-- Of a task made by this call nothing is written yet. Its entry leaves the list of its lane, or where that of a task that expires
+-- goes; and enters the other lane, whose list is by tick.
+local function move_made(s, old)
+  local entry, from, to = entry_of(old.tick, s.id), s.made.lane, s.way
+  if from == to and not old.expires_at == not s.expires_at then return end
+  if old.expires_at then
+    withdraw(from.lane, entry)
+  else
+    for i = #from.fresh, 1, -1 do
+      if from.fresh[i] == entry then table.remove(from.fresh, i) end
+    end
+    from.lowest = from.fresh[1] and unpack_bytes('>I7', from.fresh[1])
+  end
+  if s.expires_at then
+    arrive(to.priority, to.name, to.group, old.tick, entry)
+  else
+    local at = #to.fresh
+    while at > 0 and unpack_bytes('>I7', to.fresh[at]) > old.tick do at = at - 1 end
+    table.insert(to.fresh, at + 1, entry)
+    to.lowest = unpack_bytes('>I7', to.fresh[1])
+  end
+end
+
+-- One that waits already leaves its lane as if it were cancelled, and arrives in the other at the place it had; or in the same one,
+-- where it was in the list and may expire now.
+local function move_stored(s, old, m)
+  local entry, way = entry_of(old.tick, s.id), s.way
+  local priority, place = m and m.priority or old.priority, m and m.place or old.place
+  local stays = way.priority == priority and way.name == old.name and way.group == old.group
+  if stays and (not s.expires_at or call('ZSCORE', ROOT .. 'back:' .. way.lane, entry)) then return end
+  depart({ id = s.id, state = s.state, task = old, bytes = s.mut })
+  m = m or untouched(old)
+  m.priority = way.priority
+  swap_muts[#swap_muts + 1] = s.id
+  swap_muts[#swap_muts + 1] = write_mut(m)
+  arrive(way.priority, way.name, way.group, place, entry)
+end
+
+-- Decides what is written; the records of this call's own tasks are in `records`, the others are added there. The caller checks
+-- what arrives and what expires.
+local function plan_swaps(records)
+  for _, s in ipairs(swapped) do
+    local at = s.made and s.made.at or #records + 2
+    local rec = s.made and records[at] or call('HGET', REC, s.id)
+    local old = read_record(rec)
+    records[at - 1], records[at] = s.id, rewritten(rec, old, s)
+    if old.expires_at or s.expires_at then expires_otherwise(s.id, s.expires_at) end
+    if s.made then
+      if s.state == 'r' then move_made(s, old) end
+    else
+      if has(old.flags, BIG) and not has(byte(records[at], 9), BIG) then swap_payloads[#swap_payloads + 1] = s.id end
+      local m = s.mut and read_mut(s.mut)
+      if s.state == 'r' then
+        move_stored(s, old, m)
+      elseif m then
+        m.priority = s.way.priority
+        swap_muts[#swap_muts + 1] = s.id
+        swap_muts[#swap_muts + 1] = write_mut(m)
+      end
+    end
+  end
+  if #swapped == 0 then return end
+  call('HLEN', PAY)
+  call('HLEN', MUT)
+  check_departures()
+end
+
+-- Behind everything that enters lanes: what these are left with is looked at again. In this order groups keep their turn.
+local function write_swaps()
+  many('HDEL', PAY, swap_payloads)
+  many('HSET', MUT, swap_muts)
+  apply_departures()
+end

@@ -1,0 +1,89 @@
+-- unique: keys that one task holds, so that no second one is made while it does.
+--
+--   UNIQ     hash  key -> the holder's id 14 | expires 6, 0 where the holder's first grant or its end frees it
+--   UNIQ_AT  zset  expires -> key, of those that expire
+-- Uses   task
+
+-- Scopes, as records say them; what frees the key of the third is time alone.
+local UNTIL_LEASED, UNTIL_FINISHED = 'l', 'f'
+
+local holders, lapsed_keys, taken_keys, timed_keys = NONE, NONE, NONE, NONE -- per call
+local untimed_keys, freed_keys, old_keys, held_until = NONE, NONE, NONE, NONE -- per call
+
+-- Who holds which of these keys: `holders` by key, and in `held_until` until when those that expire.
+local function read_key_holders(keys)
+  if #keys == 0 then return end
+  holders, lapsed_keys, taken_keys, timed_keys, untimed_keys, held_until = {}, {}, {}, {}, {}, {}
+  for i, value in ipairs(call('HMGET', UNIQ, unpack(keys))) do
+    if value then
+      local expires = unpack_bytes('>I6', value, 15)
+      if expires == 0 or expires > NOW then
+        holders[keys[i]], held_until[keys[i]] = sub(value, 1, 14), expires
+      else
+        lapsed_keys[keys[i]] = true
+      end
+    end
+  end
+end
+
+-- Whose task it is that holds the key and still lives: one that waited past its expiry is dead before it is buried, and what its
+-- death frees it holds no more. Asks of tasks that are written; this call's own have not died.
+local function living_holder(key)
+  local id = holders[key]
+  if not id or held_until[key] > 0 then return id end
+  local rec = call('HGET', REC, id)
+  local is_over = rec and (expiry_of(rec) or math.huge) <= NOW and not call('ZSCORE', LEASED, id)
+  return not is_over and id or nil
+end
+
+-- The key is this task's, for `ttl` ms or, where that is 0, until it is freed.
+local function take_key(key, id, ttl)
+  local expires = ttl > 0 and NOW + ttl or 0
+  holders[key], held_until[key] = id, expires
+  taken_keys[#taken_keys + 1] = key
+  taken_keys[#taken_keys + 1] = id .. pack('>I6', expires)
+  if ttl > 0 then
+    timed_keys[#timed_keys + 1] = expires
+    timed_keys[#timed_keys + 1] = key
+  elseif lapsed_keys[key] then
+    untimed_keys[#untimed_keys + 1] = key
+  end
+end
+
+-- Keys whose time is over, `limit` at most. Whoever takes some looks for twice as many, so that they cannot pile up.
+local function plan_old_keys(limit)
+  old_keys = call('ZRANGEBYSCORE', UNIQ_AT, '-inf', NOW, 'LIMIT', 0, limit)
+  return #old_keys
+end
+
+local function write_keys()
+  many('HDEL', UNIQ, old_keys)
+  many('ZREM', UNIQ_AT, old_keys)
+  many('ZREM', UNIQ_AT, untimed_keys)
+  many('HSET', UNIQ, taken_keys)
+  many('ZADD', UNIQ_AT, timed_keys)
+end
+
+-- Only its holder frees a key: after a first grant or a death it may be another's.
+local function free_key(id, task)
+  local value = call('HGET', UNIQ, task.unique_key)
+  if value and sub(value, 1, 14) == id then
+    if freed_keys == NONE then freed_keys = {} end
+    freed_keys[#freed_keys + 1] = task.unique_key
+  end
+end
+
+-- The task ends (completed, cancelled, dead, purged): to be called with its record before the first write, and
+-- write_freed() among the writes.
+local function free_unique(id, rec)
+  if not has(byte(rec, 9), UNIQUE) then return end
+  local task = read_record(rec)
+  if task.scope == UNTIL_LEASED or task.scope == UNTIL_FINISHED then free_key(id, task) end
+end
+
+-- The task is granted: the same for the scope that ends with that.
+local function free_at_grant(id, task)
+  if task.scope == UNTIL_LEASED then free_key(id, task) end
+end
+
+local function write_freed() many('HDEL', UNIQ, freed_keys) end

@@ -173,7 +173,7 @@ impl Committer {
                 let _ = reply.send(self.beats(Instant::now()));
             }
             Command::Changed(queue) => {
-                self.beat(&queue);
+                self.moved(&queue);
             }
             Command::Forget(queue) => {
                 let line = self.line(&queue);

@@ -107,6 +107,7 @@ impl Pulse {
                 let op = BeatOp {
                     replica: &self.replica,
                     waiting: beat.waiting,
+                    moved: beat.moved,
                     latencies: &beat.latencies,
                     workers: &beat.workers,
                 };

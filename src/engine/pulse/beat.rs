@@ -8,6 +8,8 @@ use crate::domain::pulse::WORKERS_MAX;
 /// Bounded: 255 buckets per kind of latency, [`WORKERS_MAX`] names.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Beat {
+    /// Tasks moved: watchers are told.
+    pub(in crate::engine) moved: bool,
     pub(in crate::engine) latencies: Latencies,
     /// Named workers that called.
     pub(in crate::engine) workers: HashSet<String>,

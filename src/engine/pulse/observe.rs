@@ -1,6 +1,7 @@
 //! What answers of Redis say about latencies. Times are Redis's, which the answers carry; nothing is asked for it.
 
 use super::Beat;
+use crate::domain::task::{Enqueued, NotEnqueued};
 use crate::domain::{Lease, Millis, NewTask, QueueName};
 use crate::engine::committer::Committer;
 use crate::engine::line::Item;
@@ -9,7 +10,7 @@ use crate::store::ops::lease::Grant;
 use crate::store::ops::{Answer, Settles};
 
 impl Committer {
-    /// Where what is seen of the queue until the next beat is noted. Asking for it says that something changed.
+    /// Where what is seen of the queue until the next beat is noted.
     pub(in crate::engine) fn beat(&mut self, queue: &QueueName) -> &mut Beat {
         if self.line(queue).beat.is_none() {
             self.gathering.seen.push(queue.clone());
@@ -17,11 +18,23 @@ impl Committer {
         self.line(queue).beat.get_or_insert_default()
     }
 
-    pub(in crate::engine) fn saw_accepted(&mut self, queue: &QueueName, tasks: &[&NewTask]) {
-        self.beat(queue);
-        let names = tasks
-            .iter()
-            .map(|task| self.settings.metrics.name(queue, &task.name));
+    /// The same, of a queue whose tasks moved.
+    pub(in crate::engine) fn moved(&mut self, queue: &QueueName) -> &mut Beat {
+        let beat = self.beat(queue);
+        beat.moved = true;
+        beat
+    }
+
+    pub(in crate::engine) fn saw_accepted(
+        &mut self,
+        queue: &QueueName,
+        tasks: &[&NewTask],
+        outcomes: &[Result<Enqueued, NotEnqueued>],
+    ) {
+        self.moved(queue);
+        let is_new = |outcome: &Result<Enqueued, NotEnqueued>| outcome.as_ref().is_ok_and(Enqueued::is_new);
+        let new = tasks.iter().zip(outcomes).filter(|(_, outcome)| is_new(outcome));
+        let names = new.map(|(task, _)| self.settings.metrics.name(queue, &task.name));
         // None is counted unless somebody asks for it.
         names.map_while(|name| name).for_each(|name| name.enqueued.inc());
     }
@@ -31,7 +44,7 @@ impl Committer {
             return;
         }
         let counters = self.settings.metrics.queue(queue);
-        let wait = &mut self.beat(queue).latencies.wait;
+        let wait = &mut self.moved(queue).latencies.wait;
         for ready_at in grants.iter().filter_map(Grant::ready_at) {
             wait.add(now.since(ready_at));
             counters.waited(seconds(ready_at, now));
@@ -49,7 +62,7 @@ impl Committer {
     ) {
         let now = settles.now;
         let counters = self.settings.metrics.queue(queue);
-        let latencies = &mut self.beat(queue).latencies;
+        let latencies = &mut self.moved(queue).latencies;
         for (item, answer) in items.iter().zip(&settles.answers) {
             let Answer::Done(done) = answer else { continue };
             let lease = &item.op.0;

@@ -1,7 +1,7 @@
 -- beat: what one replica saw of a queue since its last beat joins what the others saw, and the queue's charts go on.
 --
--- ARGV   1 replica  2 lease calls that wait for the queue there  3 latencies (`lua/latency.lua`), or ''
---        4... names of workers that called
+-- ARGV   1 replica  2 lease calls that wait for the queue there  3 "1" when tasks moved there  4 latencies (`lua/latency.lua`), or ''
+--        5... names of workers that called
 -- Reply  "beat", now, ready, scheduled, leased, dead
 --        "absent" when the queue does not exist
 -- Keeps  I24 I28. Counts are differences of exact totals: with a replica that dies samples are lost, never counts.
@@ -14,7 +14,7 @@
 --   WORKERS       zset  last lease call in ms -> worker
 
 if not read_queue() then return { 'absent' } end
-local me, waits, seen = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local me, waits, seen = ARGV[1], tonumber(ARGV[2]), ARGV[4]
 
 local kept, fields = call('HMGET', Q, 'beat', 'dead_evicted_total', 'dead_aged_total'), call('HMGET', PULSE, 'waiting', 'now')
 local last_10s, last_5m = call('LINDEX', PULSE_10S, -1), call('LINDEX', PULSE_5M, -1)
@@ -101,9 +101,9 @@ if grew then call('HSET', Q, 'beat', format('%d %d %d %d %d %d', unpack(totals))
 if over and seen == '' then call('HDEL', PULSE, 'now') end
 if was ~= '' and waiting == '' then call('HDEL', PULSE, 'waiting') end
 if #set > 0 then call('PEXPIRE', PULSE, ROWS_5M_MAX * STEP_5M_MS) end
-if #ARGV > 3 then
+if #ARGV > 4 then
   local called = {}
-  for i = 4, #ARGV do called[#called + 1], called[#called + 2] = NOW, ARGV[i] end
+  for i = 5, #ARGV do called[#called + 1], called[#called + 2] = NOW, ARGV[i] end
   many('ZADD', WORKERS, called)
   call('ZREMRANGEBYSCORE', WORKERS, '-inf', NOW - WORKER_MS_MAX)
   call('ZREMRANGEBYRANK', WORKERS, 0, -WORKERS_MAX - 1)
@@ -113,7 +113,7 @@ end
 local function tell(kind, said, ...)
   call('PUBLISH', EVENTS, kind .. ' ' .. string.match(Q, '{(.-)}') .. format(' {' .. said .. '}', ...))
 end
-if moved then tell('queue', '"ready":%d,"scheduled":%d,"leased":%d,"dead":%d', queue.ready, scheduled, leased, dead) end
+if moved or ARGV[3] == '1' then tell('queue', '"ready":%d,"scheduled":%d,"leased":%d,"dead":%d', queue.ready, scheduled, leased, dead) end
 if grown[4] > 0 then tell('dead_letters', '"died":%d,"dead":%d', grown[4], dead) end
 if grown[5] > 0 then tell('alarm', '"alarm":"dead_evicted","count":%d', grown[5]) end
 if grown[6] > 0 then tell('alarm', '"alarm":"dead_aged","count":%d', grown[6]) end

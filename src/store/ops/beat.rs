@@ -12,6 +12,8 @@ pub struct BeatOp<'a, W> {
     pub replica: &'a str,
     /// Lease calls that wait for the queue at this replica.
     pub waiting: u32,
+    /// Tasks moved, as far as this replica knows: watchers are told.
+    pub moved: bool,
     /// Since the last beat.
     pub latencies: &'a Latencies,
     /// Named workers that called since the last beat; at most `WORKERS_MAX`.
@@ -38,6 +40,7 @@ where
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.replica)
             .arg(self.waiting)
+            .arg(u8::from(self.moved))
             .arg(latency::write(self.latencies));
         for worker in self.workers.clone() {
             cmd.arg(worker);

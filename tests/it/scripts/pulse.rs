@@ -26,6 +26,7 @@ async fn beat(queue: &Queue, replica: &str, waiting: u32, latencies: &Latencies)
     let op = BeatOp {
         replica,
         waiting,
+        moved: true,
         latencies,
         workers: NOBODY,
     };
@@ -228,6 +229,7 @@ async fn a_queue_that_is_made_anew_has_no_past() {
     let late = BeatOp {
         replica: A,
         waiting: 1,
+        moved: true,
         latencies: &waits(&[5]),
         workers: NOBODY,
     };
@@ -290,6 +292,7 @@ async fn the_workers_that_are_kept_are_the_last_to_call_and_not_too_many() {
         let op = BeatOp {
             replica: A,
             waiting: 0,
+            moved: true,
             latencies: &Latencies::default(),
             workers: &names,
         };
@@ -328,6 +331,7 @@ async fn a_full_store_refuses_a_beat_and_writes_nothing_of_it() {
         let op = BeatOp {
             replica: A,
             waiting,
+            moved: true,
             latencies: &latencies,
             workers: NOBODY,
         };

@@ -331,6 +331,7 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
             let op = BeatOp {
                 replica: REPLICA,
                 waiting: 1,
+                moved: true,
                 latencies: &latencies,
                 workers: &["w".to_owned()],
             };

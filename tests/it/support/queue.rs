@@ -256,9 +256,11 @@ impl Queue {
         };
         let key = LeaseKey::new(&[1; 32]);
         let open = |grant: leaseq::store::ops::lease::Grant| {
+            let ready_at = grant.ready_at();
             let (task, lease) = grant
                 .open(&self.name, &key, now)
                 .expect("a task as it was written");
+            assert_eq!(ready_at, Some(task.ready_at), "what is measured is what is shown");
             assert_eq!(
                 key.open(&task.lease_id),
                 Ok(lease.clone()),

@@ -156,17 +156,9 @@ impl EmptyRequest {
     }
 }
 
-shape! {
+query_shape! {
     /// How to read a task.
     TaskQuery: WAIT
-}
-
-impl utoipa::IntoParams for TaskQuery {
-    fn into_params(
-        _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
-    ) -> Vec<utoipa::openapi::path::Parameter> {
-        query_parameters(Self::SHAPE)
-    }
 }
 
 problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }

@@ -64,7 +64,7 @@ macro_rules! files {
     };
 }
 files!(PARTS, "lua/": rotation task unique lanes expiry waiting clear history requests grant plain draw several marks settle followed finish
-    deaths bury retry overdue late repeats replace guard examine latency);
+    deaths bury retry overdue late repeats replace guard examine latency charts);
 files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list
     follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers);
 

@@ -5,13 +5,12 @@
 -- Reply  "beat", now, ready, scheduled, leased, dead
 --        "absent" when the queue does not exist
 -- Keeps  I24 I28. Counts are differences of exact totals: with a replica that dies samples are lost, never counts.
--- Uses   latency
+-- Uses   latency charts
 
---   PULSE         hash  now -> window of the step that goes on; m0 .. m5 -> windows of the last minutes, by number;
---                       waiting -> per replica: its name 9, when it said so 6, lease calls 4
---   PULSE_10S/5M  list  rows: number 4 | accepted, completed, failed, died 4 each | ready, leased 4 each | percentiles 6
---   Q.beat              totals as of the last row: accepted, completed, failed, died, and dead letters evicted and aged out
---   WORKERS       zset  last lease call in ms -> worker
+--   PULSE    hash  now -> window of the step that goes on; m0 .. m5 -> windows of the last minutes, by number;
+--                  waiting -> per replica: its name 9, when it said so 6, lease calls 4
+--   Q.beat         totals as of the last beat: accepted, completed, failed, died, dead letters evicted and aged out
+--   WORKERS  zset  last lease call in ms -> worker
 
 if not read_queue() then return { 'absent' } end
 local me, waits, seen = ARGV[1], tonumber(ARGV[2]), ARGV[4]
@@ -21,53 +20,44 @@ local last_10s, last_5m = call('LINDEX', PULSE_10S, -1), call('LINDEX', PULSE_5M
 local scheduled, leased, dead = call('ZCARD', DUE), call('ZCARD', LEASED), call('ZCARD', DEAD)
 call('ZCARD', WORKERS)
 
-local function number_of(bytes) return bytes and unpack_bytes('>I4', bytes) or 0 end
--- Where the clock was set back, the last step goes on until it is over.
-local step_10s = max(floor(NOW / STEP_10S_MS), number_of(last_10s))
-local step_5m = max(floor(NOW / STEP_5M_MS), number_of(last_5m))
-
-local totals, grown, grew = { queue.accepted_total, queue.completed_total, queue.failed_total, queue.died_total }, {}, false
+local totals, told, grown, grew = { queue.accepted_total, queue.completed_total, queue.failed_total, queue.died_total }, {}, {}, false
 totals[5], totals[6] = tonumber(kept[2] or 0), tonumber(kept[3] or 0)
-local told = {}
 for number in string.gmatch(kept[1] or '0 0 0 0 0 0', '%d+') do told[#told + 1] = tonumber(number) end
 for i, total in ipairs(totals) do
   grown[i] = max(total - told[i], 0)
   grew = grew or grown[i] > 0
 end
-local depth, before_depth = pack('>I4I4', min(queue.ready, 2 ^ 32 - 1), leased), last_10s and sub(last_10s, 21, 28)
-local moved = grew or seen ~= '' or depth ~= (before_depth or pack('>I4I4', 0, 0))
-
-local function row_of(last, number)
-  local counts, rest = { 0, 0, 0, 0 }, string.rep(string.char(NO_BUCKET), 6)
-  if last and number_of(last) == number then counts, rest = { unpack_bytes('>I4I4I4I4', last, 5) }, sub(last, 29) end
-  for i = 1, 4 do counts[i] = min(counts[i] + grown[i], 2 ^ 32 - 1) end
-  return pack('>I4I4I4I4I4', number, counts[1], counts[2], counts[3], counts[4]) .. depth .. rest
-end
+local depth = depth_of(queue.ready, leased)
+local same = last_10s and has_depth(last_10s, depth) or not last_10s and depth == depth_of(0, 0)
+local moved = grew or seen ~= '' or not same
 
 -- A step that is over gets its percentiles, and its window joins its minute's.
-local set, kinds, closed_10s, closed_5m = {}, no_latencies(), nil, nil
-local window, minutes = fields[2], {}
-local over = moved and window and number_of(window) < step_10s
-if over or (moved and last_5m and number_of(last_5m) < step_5m) then
+local step_10s, step_5m = present_step(STEP_10S_MS, last_10s), present_step(STEP_5M_MS, last_5m)
+local set, kinds, minutes, window = {}, no_latencies(), {}, fields[2]
+local closed_10s, closed_5m
+local over_10s = moved and window and number_of(window) < step_10s
+local over_5m = moved and last_5m and number_of(last_5m) < step_5m
+if over_10s or over_5m then
   for _, bytes in ipairs(call('HMGET', PULSE, 'm0', 'm1', 'm2', 'm3', 'm4', 'm5')) do
     if bytes then minutes[number_of(bytes)] = bytes end
   end
 end
-if over then
+if over_10s then
   add_latencies(kinds, window, 5)
-  if number_of(window) == number_of(last_10s) then closed_10s = sub(last_10s, 1, 28) .. percentiles(kinds) end
+  -- The row is gone when nothing happened for an hour.
+  if number_of(last_10s) == number_of(window) then closed_10s = with_percentiles(last_10s, kinds) end
   local minute = floor(number_of(window) / 6)
   if minutes[minute] then add_latencies(kinds, minutes[minute], 5) end
   minutes[minute] = window_of(minute, kinds)
-  set[#set + 1], set[#set + 2] = 'm' .. minute % 6, minutes[minute]
+  set[1], set[2] = 'm' .. minute % 6, minutes[minute]
   kinds, window = no_latencies(), nil
 end
-if moved and last_5m and number_of(last_5m) < step_5m then
-  local five, any = no_latencies(), false
+if over_5m then
+  local five = no_latencies()
   for minute, bytes in pairs(minutes) do
-    if floor(minute / 5) == number_of(last_5m) then add_latencies(five, bytes, 5) any = true end
+    if floor(minute / 5) == number_of(last_5m) then add_latencies(five, bytes, 5) end
   end
-  if any then closed_5m = sub(last_5m, 1, 28) .. percentiles(five) end
+  closed_5m = with_percentiles(last_5m, five)
 end
 if seen ~= '' then
   if window then add_latencies(kinds, window, 5) end
@@ -85,20 +75,13 @@ if waits > 0 then waiting = waiting .. me .. pack('>I6I4', NOW, waits) end
 if waiting ~= was and waiting ~= '' then set[#set + 1], set[#set + 2] = 'waiting', waiting end
 
 -- The first write is one that a full store refuses: a store is not made fuller by numbers about it.
-local function go_on(key, last, closed, number, rows_max, keep_ms)
-  if closed then call('LSET', key, -1, closed) end
-  if last and number_of(last) == number then return call('LSET', key, -1, row_of(last, number)) end
-  call('RPUSH', key, row_of(last, number))
-  call('LTRIM', key, -rows_max, -1)
-  call('PEXPIRE', key, keep_ms)
-end
 many('HSET', PULSE, set)
 if moved then
-  go_on(PULSE_10S, last_10s, closed_10s, step_10s, ROWS_10S_MAX, ROWS_10S_MAX * STEP_10S_MS)
-  go_on(PULSE_5M, last_5m, closed_5m, step_5m, ROWS_5M_MAX, ROWS_5M_MAX * STEP_5M_MS)
+  go_on(PULSE_10S, last_10s, closed_10s, row_of(last_10s, step_10s, grown, depth), ROWS_10S_MAX, ROWS_10S_MAX * STEP_10S_MS)
+  go_on(PULSE_5M, last_5m, closed_5m, row_of(last_5m, step_5m, grown, depth), ROWS_5M_MAX, ROWS_5M_MAX * STEP_5M_MS)
 end
 if grew then call('HSET', Q, 'beat', format('%d %d %d %d %d %d', unpack(totals))) end
-if over and seen == '' then call('HDEL', PULSE, 'now') end
+if over_10s and seen == '' then call('HDEL', PULSE, 'now') end
 if was ~= '' and waiting == '' then call('HDEL', PULSE, 'waiting') end
 if #set > 0 then call('PEXPIRE', PULSE, ROWS_5M_MAX * STEP_5M_MS) end
 if #ARGV > 4 then

@@ -10,7 +10,7 @@ use leaseq::store::ops::beat::{BeatOp, Beaten};
 use leaseq::store::ops::delete::{DeleteOp, What};
 use leaseq::store::ops::pulse::PulseOp;
 
-use crate::support::queue::{Queue, T0, delayed, rejection, task};
+use crate::support::queue::{Queue, T0, delayed, grouped, rejection, task};
 
 const A: &str = "aaaaaaaa,";
 const B: &str = "bbbbbbbb,";
@@ -197,6 +197,54 @@ async fn a_beat_without_news_leaves_no_row() {
         points
             .iter()
             .all(|point| point.ready == Some(1) && point.accepted == 0)
+    );
+}
+
+/// What was kept for an hour is gone by then, and what is kept for two days is not: Redis drops keys by its own clock, which here is the test's
+/// hand.
+#[tokio::test]
+async fn a_queue_that_rested_goes_on_where_it_was() {
+    let queue = Queue::start().await;
+    queue.enqueue(&[task()]).await;
+    beat(&queue, A, 0, &waits(&[100])).await;
+    let _: u64 = queue.redis.command(cmd("DEL").arg(queue.key("pulse_10s")));
+    queue.at(7_200_000);
+    queue.enqueue(&[task()]).await;
+    beat(&queue, A, 0, &waits(&[700])).await;
+    let fine = pulse(&queue, Chart::Fine).await;
+    assert_eq!((fine.rows.len(), fine.rows[0].accepted), (1, 1));
+    assert!(fine.rates().wait.unwrap().p50_ms.abs_diff(700) <= 35);
+    let (_, points) = pulse(&queue, Chart::Coarse).await.points(Chart::Coarse, 25);
+    let p50 = |point: usize| points[point].latencies[0].unwrap().0;
+    assert!(p50(0).abs_diff(100) <= 5 && p50(24).abs_diff(700) <= 35);
+    assert!(
+        points[1..24]
+            .iter()
+            .all(|point| point.accepted == 0 && point.ready == Some(1))
+    );
+}
+
+/// I28: about a dozen commands, however much there is.
+#[tokio::test]
+async fn a_beat_costs_the_same_whatever_waits() {
+    let queue = Queue::start().await;
+    let cost = async |at: u64| {
+        queue.at(at);
+        let before = super::cost::commands(&queue);
+        beat(&queue, A, 1, &waits(&[1, 20, 300, 4_000])).await;
+        super::cost::commands(&queue) - before
+    };
+    queue.enqueue(&[task()]).await;
+    let first = cost(0).await;
+    for _ in 0..20 {
+        queue
+            .enqueue(&(0..100).map(|n| grouped(&format!("g{n}"))).collect::<Vec<_>>())
+            .await;
+    }
+    let (same_step, next_step, next_both) = (cost(1_000).await, cost(10_000).await, cost(300_000).await);
+    assert!(
+        first <= 24 && same_step <= first && next_step <= 24 && next_both <= 26,
+        "{first} {same_step} {next_step} {next_both}"
     );
 }
 

@@ -32,6 +32,7 @@ mod lease;
 mod line;
 mod looks;
 mod outcomes;
+mod pauses;
 mod pulse;
 mod queues;
 mod redis_clock;

@@ -1,5 +1,6 @@
 //! What operators do to many tasks: cancel or purge them, so many per call, with a cursor for the rest.
 
+use super::pauses::Pauses;
 use super::{BadCursor, Engine, Failure, cursor};
 use crate::domain::change::Cancelled;
 use crate::domain::{Group, QueueName, TaskName, TaskState, limits};
@@ -59,7 +60,9 @@ impl Engine {
             return Ok(Err(BadCursor));
         };
         let mut progress = Progress::default();
+        let mut pauses = Pauses::default();
         for _ in 0..LOOKS_MAX {
+            pauses.before_step().await;
             let found = usize::try_from(progress.matched).unwrap_or(usize::MAX);
             let room = limits::BULK_TASKS_MAX.saturating_sub(found);
             // A batch of a scan is not cut, so a call may find a few more than it was asked for.
@@ -135,7 +138,9 @@ impl Engine {
         mut at: Vec<u8>,
         progress: &mut Progress,
     ) -> Result<Result<(), Absent>, Failure> {
+        let mut pauses = Pauses::default();
         for _ in 0..PURGE_MAX / limits::SCRIPT_ITEMS_MAX {
+            pauses.before_step().await;
             let select = SelectOp {
                 states,
                 name: None,
@@ -184,8 +189,10 @@ impl Engine {
     ) -> Result<Result<(), Absent>, Failure> {
         let mut skip = std::str::from_utf8(at).ok().and_then(|at| at.parse().ok());
         let mut next = Some(skip.take().unwrap_or(0));
+        let mut pauses = Pauses::default();
         for _ in 0..PURGE_MAX / limits::SCRIPT_ITEMS_MAX {
             let Some(skip) = next else { break };
+            pauses.before_step().await;
             let op = DiscardOp {
                 only,
                 skip,

@@ -2,6 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 
+use super::pauses::Pauses;
 use super::{BadCursor, Engine, Failure, Page};
 use crate::domain::dead::DeadFilter;
 use crate::domain::task::TaskView;
@@ -17,8 +18,9 @@ mod replay;
 pub use bulk::{Bulk, Handled};
 pub use replay::{NotBegun, NotReplayed, Pace};
 
-/// Entries that one script call looks at, moves or deletes: about a millisecond of Redis's time.
+/// Entries that one script call looks at, and that one moves or deletes: less than a millisecond of Redis's time.
 const LOOK: usize = 100;
+const MOVE: usize = 32;
 /// Tasks read at a time for a page, which ends early once it holds [`PAGE_BYTES_MAX`]: payloads may have 1 MiB each.
 const SHOW: usize = 32;
 const PAGE_BYTES_MAX: usize = 8 << 20;
@@ -50,8 +52,9 @@ impl Engine {
             return Ok(Err(BadCursor));
         };
         let mut items = Vec::new();
-        let (mut looked, mut bytes) = (0, 0);
+        let (mut looked, mut bytes, mut pauses) = (0, 0, Pauses::default());
         loop {
+            pauses.before_step().await;
             let op = DeadOp {
                 filter: &as_of(filter, from.map(|(_, began)| began)),
                 only: None,

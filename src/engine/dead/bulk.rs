@@ -2,9 +2,10 @@
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::{LOOK, as_of, place_bytes, read_millis, read_place, read_u64};
+use super::{LOOK, MOVE, as_of, place_bytes, read_millis, read_place, read_u64};
 use crate::domain::dead::DeadFilter;
 use crate::domain::{Millis, limits};
+use crate::engine::pauses::Pauses;
 use crate::engine::{BadCursor, Engine, Failure};
 use crate::store::QueueKeys;
 use crate::store::ops::dead::{DeadLetter, DeadOp, Place};
@@ -44,6 +45,7 @@ pub(super) struct Walk<'a> {
     records: bool,
     looked: usize,
     met: usize,
+    pauses: Pauses,
     /// When it began, on Redis's clock; known from the first look on.
     began: Option<Millis>,
     pub(super) now: Millis,
@@ -72,6 +74,7 @@ impl<'a> Walk<'a> {
             records,
             looked: 0,
             met: 0,
+            pauses: Pauses::default(),
             began: None,
             now: Millis::default(),
             behind: None,
@@ -138,15 +141,19 @@ impl<'a> Walk<'a> {
         if self.ended || self.met >= self.limit || self.looked >= limits::PAGE_SCAN_MAX {
             return Ok(None);
         }
+        let finds_all = self.filter == DeadFilter::default();
+        let look = if finds_all { MOVE } else { LOOK };
         let op = DeadOp {
             filter: &as_of(&self.filter, self.began),
             only: None,
             newest_first: false,
-            look: LOOK.min(limits::PAGE_SCAN_MAX - self.looked),
-            limit: self.limit - self.met,
+            // What is not moved need not be looked at.
+            look: look.min(limits::PAGE_SCAN_MAX - self.looked),
+            limit: (self.limit - self.met).min(MOVE),
             behind: self.behind,
             records: self.records,
         };
+        self.pauses.before_step().await;
         let page = self.engine.look(&self.keys, &op).await?;
         self.now = page.now;
         self.began.get_or_insert(page.now);

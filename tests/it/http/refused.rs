@@ -11,10 +11,10 @@ fn what_is_not_available_yet_is_refused_by_name() {
     api.enqueue("{}");
     let task = api.lease_one();
     let release = format!("/v1/leases/{}/release", task["lease_id"].as_str().unwrap());
-    for (path, header, body, pointer) in [(&release, "", r#"{"hold":"name"}"#, "/hold")] {
-        let problem = api.send("POST", path, header, body).problem(422, "not_available");
-        assert_eq!(each(problem["errors"].as_array().unwrap(), "pointer"), [pointer]);
-    }
+    let problem = api
+        .post(&release, r#"{"hold":"name"}"#)
+        .problem(422, "not_available");
+    assert_eq!(each(problem["errors"].as_array().unwrap(), "pointer"), ["/hold"]);
     api.settle(&task, "ack", "").expect(200);
     assert_eq!(api.get("/v1/queues/q/stats").expect(200)["accepted_total"], 1);
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::api::served;
+use serde_json::json;
+
+use super::api::{served, tasks};
 use crate::process::running::LEASEQ;
 
 /// What the job needs; see its `FILES_MIN`.
@@ -74,6 +76,39 @@ fn dead_letters_are_inspected_replayed_and_purged_as_the_example_shows() {
     run(Command::new("bash")
         .arg("openapi/examples/curl/dead-letters.sh")
         .env("LEASEQ_URL", &service.url));
+}
+
+#[test]
+fn the_alert_is_given_from_101_dead_letters_on_and_says_what_they_died_of() {
+    let (service, api, _dir) = served();
+    let alert = || {
+        let mut command = Command::new("bash");
+        command
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["openapi/examples/curl/alert.sh", "alerted"])
+            .env("LEASEQ_URL", &service.url);
+        command.output().unwrap()
+    };
+    let dies = |count: usize| {
+        let batch = json!({"tasks": vec![json!({"name": "sync"}); count]}).to_string();
+        api.post("/v1/queues/alerted/tasks/batch", &batch).expect(200);
+        let wish = json!({"max_tasks": count}).to_string();
+        for task in tasks(&api.post("/v1/queues/alerted/lease", &wish).expect(200)) {
+            let nack = r#"{"retry": false, "error": {"type": "Timeout", "message": "no answer"}}"#;
+            api.settle(&task, "nack", nack).expect(200);
+        }
+    };
+    assert_eq!(alert().status.code(), Some(2), "there is no such queue");
+    dies(100);
+    assert_eq!(alert().status.code(), Some(0));
+    dies(1);
+    let given = alert();
+    let said = String::from_utf8_lossy(&given.stdout);
+    assert_eq!(given.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("101 tasks of alerted") && said.contains("101 × sync: Timeout no answer"),
+        "{said}"
+    );
 }
 
 /// I1, I2, I3: killed workers of four languages and a killed service lose nothing and repeat only what an expired

@@ -6,6 +6,7 @@ use leaseq::domain::TaskId;
 
 use super::Problems;
 use super::raw::Raw;
+use super::states::is_live_fresh;
 
 pub fn check(raw: &Raw, problems: &mut Problems) {
     let waits = |id: &TaskId| {
@@ -29,7 +30,7 @@ pub fn check(raw: &Raw, problems: &mut Problems) {
         });
     }
     for (lane, entries) in &raw.fresh {
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| is_live_fresh(raw, entry)) {
             let expires = raw.tasks.get(&entry.id).and_then(|task| task.expires_at);
             problems.check(expires.is_none(), || {
                 format!(

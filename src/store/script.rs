@@ -64,7 +64,7 @@ macro_rules! files {
     };
 }
 files!(PARTS, "lua/": rotation task unique lanes expiry waiting clear history requests grant plain draw several marks settle followed finish
-    deaths bury retry overdue late repeats replace guard examine latency charts);
+    deaths bury retry overdue late repeats replace guard examine latency charts tell);
 files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list
     follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers);
 
@@ -349,6 +349,7 @@ fn file_at(pieces: Vec<(&'static str, String)>, line: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::EventKind;
 
     fn header(source: &str) -> Vec<&str> {
         source.lines().take_while(|line| line.starts_with("--")).collect()
@@ -409,6 +410,23 @@ mod tests {
             .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.'))
             .filter(|word| !narrow.contains(word))
             .collect()
+    }
+
+    #[test]
+    fn scripts_tell_only_what_is_known() {
+        let mut told = 0;
+        for (name, source) in SOURCES.iter().chain(PARTS) {
+            for kind in source
+                .split("tell('")
+                .skip(1)
+                .filter_map(|rest| rest.split('\'').next())
+            {
+                let known = EventKind::ALL.iter().any(|known| known.word() == kind);
+                assert!(known, "{name} tells {kind}");
+                told += 1;
+            }
+        }
+        assert!(told >= 4);
     }
 
     #[test]

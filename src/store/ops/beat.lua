@@ -5,7 +5,7 @@
 -- Reply  "beat", now, ready, scheduled, leased, dead
 --        "absent" when the queue does not exist
 -- Keeps  I24 I28. Counts are differences of exact totals: with a replica that dies samples are lost, never counts.
--- Uses   latency charts
+-- Uses   latency charts tell
 
 --   PULSE    hash  now -> window of the step that goes on; m0 .. m5 -> windows of the last minutes, by number;
 --                  waiting -> per replica: its name 9, when it said so 6, lease calls 4
@@ -93,9 +93,6 @@ if #ARGV > 4 then
   call('PEXPIRE', WORKERS, WORKER_MS_MAX)
 end
 
-local function tell(kind, said, ...)
-  call('PUBLISH', EVENTS, kind .. ' ' .. string.match(Q, '{(.-)}') .. format(' {' .. said .. '}', ...))
-end
 if moved or ARGV[3] == '1' then tell('queue', '"ready":%d,"scheduled":%d,"leased":%d,"dead":%d', queue.ready, scheduled, leased, dead) end
 if grown[4] > 0 then tell('dead_letters', '"died":%d,"dead":%d', grown[4], dead) end
 if grown[5] > 0 then tell('alarm', '"alarm":"dead_evicted","count":%d', grown[5]) end

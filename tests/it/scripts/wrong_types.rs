@@ -1,5 +1,7 @@
 //! I5: a script that meets a key of the wrong type says so before it has written anything. Lua does not roll back.
 
+use std::collections::BTreeMap;
+
 use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::{DeadFilter, Replay};
@@ -348,15 +350,15 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
 }
 
 /// Makes the call once for each key of the wrong type; says which it could not do without.
-async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static str> {
+async fn keys_needed(
+    queue: &Queue,
+    scene: &Scene,
+    store: &BTreeMap<String, Vec<u8>>,
+    call: Call,
+) -> Vec<&'static str> {
     let mut needed = Vec::new();
     for role in QueueKeys::ROLES.into_iter().chain(LANE_KEYS) {
-        let scene = scene(queue, keep).await;
-        if matches!(call, Call::AckFollowed | Call::NackFollowedForGood) {
-            make(Call::Follow, queue, &scene)
-                .await
-                .expect("all keys are right yet");
-        }
+        queue.restore(store);
         let key = queue.key(role);
         let _: () = queue.redis.command(cmd("DEL").arg(&key));
         // No key of a queue but its state is a string, and none is a stream.
@@ -365,7 +367,7 @@ async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static 
             .redis
             .command(wrong.arg(&key).arg("*").arg("of").arg("the wrong type"));
         let before = queue.snapshot();
-        match make(call, queue, &scene).await {
+        match make(call, queue, scene).await {
             Ok(()) => continue,
             Err(StoreError::Broken(why)) => assert!(why.contains("WRONGTYPE"), "{call:?}, {role}: {why}"),
             Err(other) => panic!("{call:?}, {role}: {other}"),
@@ -382,135 +384,148 @@ async fn keys_needed(queue: &mut Queue, keep: Keep, call: Call) -> Vec<&'static 
         );
         needed.push(role);
     }
-    queue.clear();
     needed
 }
 
-/// I5. The table is also the answer to "what does this script touch?".
+/// What each call needs: the answer to "what does this script touch?".
+const NEEDED: &[(Call, &str)] = &[
+    (Call::Enqueue, "state rec pay due fresh"),
+    (Call::EnqueueToNewLane, "state rec turn names"),
+    (Call::EnqueueToExpire, "state rec due expiry turn back heads"),
+    (Call::EnqueueAgain, "state rec mark mark_old fresh"),
+    (Call::EnqueueUnique, "state q rec uniq uniq_at fresh"),
+    (Call::EnqueueDuplicate, "state q rec due leased dead res uniq"),
+    (Call::EnqueueRepeatable, "state q rec idem idem_at fresh"),
+    (
+        Call::Replace,
+        "state q rec pay mut due leased dead res turn uniq stale fresh back heads names",
+    ),
+    (
+        Call::Lease,
+        "state rec pay mut hist due leased expiry turn uniq fresh back heads names",
+    ),
+    (
+        Call::LeaseByName,
+        "state rec mut due leased expiry turn fresh back heads names",
+    ),
+    (
+        Call::LeaseForRequest,
+        "state rec mut due leased expiry turn req req_at fresh back heads",
+    ),
+    (Call::Ack, "state rec pay mut hist leased done res mark uniq"),
+    (
+        Call::AckLate,
+        "state rec pay mut hist leased expiry done res turn mark fresh back heads names",
+    ),
+    (
+        Call::NackForLater,
+        "state q rec pay mut hist due leased dead expiry done res mark",
+    ),
+    (
+        Call::NackForNow,
+        "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
+    ),
+    (
+        Call::NackForGood,
+        "state q rec pay mut hist due leased dead done res mark uniq letter alike print",
+    ),
+    (
+        Call::Release,
+        "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
+    ),
+    (
+        Call::ReleaseForLater,
+        "state q rec pay mut hist due leased dead expiry done res mark",
+    ),
+    (
+        Call::GiveBack,
+        "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
+    ),
+    (Call::Extend, "state mut leased"),
+    (
+        Call::Sweep,
+        "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale letter alike print linger fresh back heads names",
+    ),
+    (Call::Follow, "state rec due leased dead expiry res followed"),
+    (
+        Call::AckFollowed,
+        "state rec pay mut hist leased done res mark uniq followed linger",
+    ),
+    (
+        Call::NackFollowedForGood,
+        "state q rec pay mut hist due leased dead done res mark uniq letter alike print followed linger",
+    ),
+    (
+        Call::Replay,
+        "state q rec pay mut hist due dead res turn mark uniq uniq_at letter alike print back heads",
+    ),
+    (
+        Call::ReplayForLater,
+        "state q rec pay mut hist due dead res mark uniq uniq_at letter alike print",
+    ),
+    (
+        Call::PurgeDead,
+        "state q rec pay mut hist dead res mark letter alike print",
+    ),
+    (Call::Configure, "state q"),
+    (Call::Reorder, "state turn fresh back heads"),
+    (
+        Call::CancelReady,
+        "state rec pay mut hist due leased dead done res turn mark uniq stale fresh back heads names",
+    ),
+    (
+        Call::CancelScheduled,
+        "state rec pay mut hist due leased done res turn mark",
+    ),
+    (Call::CancelLeased, "state rec pay mut hist due leased turn mark"),
+    (
+        Call::Prioritise,
+        "state rec mut due leased dead res turn stale fresh back heads names",
+    ),
+    (
+        Call::PutOff,
+        "state rec mut due leased dead res turn stale fresh back heads names",
+    ),
+    (Call::RunNow, "state rec mut due leased turn back heads"),
+    (
+        Call::Purge,
+        "state q rec pay mut hist due leased dead res turn mark uniq stale letter alike print fresh back heads names",
+    ),
+    (Call::Discard, "state rec pay mut hist done res"),
+    (Call::Delete, "state due leased dead turn"),
+    (
+        Call::Beat,
+        "state q due leased dead pulse pulse_10s pulse_5m workers",
+    ),
+];
+
+/// I5
 #[tokio::test]
 async fn an_operation_that_meets_a_key_of_the_wrong_type_changes_nothing() {
     let mut queue = Queue::start().await;
     let mut wrong = Vec::new();
-    for (call, expected) in [
-        (Call::Enqueue, "state rec pay due fresh"),
-        (Call::EnqueueToNewLane, "state rec turn names"),
-        (Call::EnqueueToExpire, "state rec due expiry turn back heads"),
-        (Call::EnqueueAgain, "state rec mark mark_old fresh"),
-        (Call::EnqueueUnique, "state q rec uniq uniq_at fresh"),
-        (Call::EnqueueDuplicate, "state q rec due leased dead res uniq"),
-        (Call::EnqueueRepeatable, "state q rec idem idem_at fresh"),
-        (
-            Call::Replace,
-            "state q rec pay mut due leased dead res turn uniq stale fresh back heads names",
-        ),
-        (
-            Call::Lease,
-            "state rec pay mut hist due leased expiry turn uniq fresh back heads names",
-        ),
-        (
-            Call::LeaseByName,
-            "state rec mut due leased expiry turn fresh back heads names",
-        ),
-        (
-            Call::LeaseForRequest,
-            "state rec mut due leased expiry turn req req_at fresh back heads",
-        ),
-        (Call::Ack, "state rec pay mut hist leased done res mark uniq"),
-        (
-            Call::AckLate,
-            "state rec pay mut hist leased expiry done res turn mark fresh back heads names",
-        ),
-        (
-            Call::NackForLater,
-            "state q rec pay mut hist due leased dead expiry done res mark",
-        ),
-        (
-            Call::NackForNow,
-            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
-        ),
-        (
-            Call::NackForGood,
-            "state q rec pay mut hist due leased dead done res mark uniq letter alike print",
-        ),
-        (
-            Call::Release,
-            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
-        ),
-        (
-            Call::ReleaseForLater,
-            "state q rec pay mut hist due leased dead expiry done res mark",
-        ),
-        (
-            Call::GiveBack,
-            "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
-        ),
-        (Call::Extend, "state mut leased"),
-        (
-            Call::Sweep,
-            "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale letter alike print linger fresh back heads names",
-        ),
-        (Call::Follow, "state rec due leased dead expiry res followed"),
-        (
-            Call::AckFollowed,
-            "state rec pay mut hist leased done res mark uniq followed linger",
-        ),
-        (
-            Call::NackFollowedForGood,
-            "state q rec pay mut hist due leased dead done res mark uniq letter alike print followed linger",
-        ),
-        (
-            Call::Replay,
-            "state q rec pay mut hist due dead res turn mark uniq uniq_at letter alike print back heads",
-        ),
-        (
-            Call::ReplayForLater,
-            "state q rec pay mut hist due dead res mark uniq uniq_at letter alike print",
-        ),
-        (
-            Call::PurgeDead,
-            "state q rec pay mut hist dead res mark letter alike print",
-        ),
-        (Call::Configure, "state q"),
-        (Call::Reorder, "state turn fresh back heads"),
-        (
-            Call::CancelReady,
-            "state rec pay mut hist due leased dead done res turn mark uniq stale fresh back heads names",
-        ),
-        (
-            Call::CancelScheduled,
-            "state rec pay mut hist due leased done res turn mark",
-        ),
-        (Call::CancelLeased, "state rec pay mut hist due leased turn mark"),
-        (
-            Call::Prioritise,
-            "state rec mut due leased dead res turn stale fresh back heads names",
-        ),
-        (
-            Call::PutOff,
-            "state rec mut due leased dead res turn stale fresh back heads names",
-        ),
-        (Call::RunNow, "state rec mut due leased turn back heads"),
-        (
-            Call::Purge,
-            "state q rec pay mut hist due leased dead res turn mark uniq stale letter alike print fresh back heads names",
-        ),
-        (Call::Discard, "state rec pay mut hist done res"),
-        (Call::Delete, "state due leased dead turn"),
-        (
-            Call::Beat,
-            "state q due leased dead pulse pulse_10s pulse_5m workers",
-        ),
-    ] {
-        for keep in [Keep::All, Keep::Results, Keep::None] {
+    for keep in [Keep::All, Keep::Results, Keep::None] {
+        let scene = scene(&mut queue, keep).await;
+        let store = queue.snapshot();
+        make(Call::Follow, &queue, &scene)
+            .await
+            .expect("all keys are right yet");
+        let followed = queue.snapshot();
+        for &(call, expected) in NEEDED {
             if matches!((call, keep), (Call::Discard, Keep::None)) {
                 continue; // Nothing is kept.
             }
-            let needed = keys_needed(&mut queue, keep, call).await;
+            let store = match call {
+                Call::AckFollowed | Call::NackFollowedForGood => &followed,
+                _ => &store,
+            };
+            let needed = keys_needed(&queue, &scene, store, call).await;
             let needed: Vec<_> = needed.iter().filter_map(|key| key.split(':').next()).collect();
             if needed.join(" ") != expected {
                 wrong.push(format!("{call:?} with {keep:?} needs {}", needed.join(" ")));
             }
         }
     }
+    queue.clear();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

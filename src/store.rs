@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod error;
 mod keyring;
 pub mod keys;
+pub mod latency;
 mod literals;
 pub mod ops;
 mod permissions;

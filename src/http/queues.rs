@@ -26,6 +26,7 @@ use crate::engine::{ConfigWrite, QueueInfo};
 
 pub(super) mod config;
 pub(super) mod delete;
+pub(super) mod history;
 mod merge;
 mod precondition;
 pub(super) mod purge;
@@ -36,7 +37,7 @@ pub(super) mod verify;
 use config::QueueConfigRequest;
 use precondition::{Precondition, PreconditionHeaders};
 use shown::ConfigDocument;
-use stats::StatsAnswer;
+use stats::CountsAnswer;
 
 /// A queue and its config.
 #[derive(Serialize, ToSchema)]
@@ -80,7 +81,7 @@ pub(super) struct ItemAnswer {
     #[schema(value_type = wire::Instant)]
     created_at: Millis,
     #[serde(flatten)]
-    stats: StatsAnswer,
+    stats: CountsAnswer,
 }
 
 query_shape! {

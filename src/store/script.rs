@@ -14,6 +14,7 @@ use super::literals::{Literals, written_out};
 use super::state;
 use crate::domain::RetryPolicy;
 use crate::domain::limits;
+use crate::domain::pulse::{self, Chart};
 use crate::domain::queue::{Keep, OnFull, Order, defaults};
 
 /// What ends the lines that are run again with every call.
@@ -63,9 +64,9 @@ macro_rules! files {
     };
 }
 files!(PARTS, "lua/": rotation task unique lanes expiry waiting clear history requests grant plain draw several marks settle followed finish
-    deaths bury retry overdue late repeats replace guard examine);
+    deaths bury retry overdue late repeats replace guard examine latency charts tell);
 files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list
-    follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
+    follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -107,7 +108,9 @@ fn constants(clock: Clock) -> String {
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local LOOK_MAX = {}\n\
-         local HINTS = '{}'\n\
+         local STEP_10S_MS, ROWS_10S_MAX, STEP_5M_MS, ROWS_5M_MAX = {}, {}, {}, {}\n\
+         local WAITING_MS_MAX, WORKERS_MAX, WORKER_MS_MAX = {}, {}, {}\n\
+         local HINTS, EVENTS = '{}', '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
          local DEAD_GROUPS_MAX, FOLLOWED_MAX, REJECT_ENQUEUE, ENDED = {}, {}, {}, '{}'\n\
          {}\
@@ -126,7 +129,15 @@ fn constants(clock: Clock) -> String {
         Keep::Results as u8,
         Keep::None as u8,
         limits::PAGE_SCAN_MAX,
+        Chart::Fine.step_ms(),
+        Chart::Fine.rows_max(),
+        Chart::Coarse.step_ms(),
+        Chart::Coarse.rows_max(),
+        pulse::WAITING_MS_MAX,
+        pulse::WORKERS_MAX,
+        pulse::WORKER_MS_MAX,
         keys::WAKE,
+        keys::EVENTS,
         limits::DEAD_GROUPS_MAX,
         limits::FOLLOWED_MAX,
         OnFull::RejectEnqueue as u8,
@@ -347,6 +358,7 @@ fn file_at(files: &Lines, line: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::EventKind;
 
     fn header(source: &str) -> Vec<&str> {
         source.lines().take_while(|line| line.starts_with("--")).collect()
@@ -407,6 +419,23 @@ mod tests {
             .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.'))
             .filter(|word| !narrow.contains(word))
             .collect()
+    }
+
+    #[test]
+    fn scripts_tell_only_what_is_known() {
+        let mut told = 0;
+        for (name, source) in SOURCES.iter().chain(PARTS) {
+            for kind in source
+                .split("tell('")
+                .skip(1)
+                .filter_map(|rest| rest.split('\'').next())
+            {
+                let known = EventKind::ALL.iter().any(|known| known.word() == kind);
+                assert!(known, "{name} tells {kind}");
+                told += 1;
+            }
+        }
+        assert!(told >= 4);
     }
 
     #[test]

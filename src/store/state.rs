@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places (`lua/prelude.lua`).
-pub const FIELDS: [&str; 24] = [
+pub const FIELDS: [&str; 26] = [
     "version",
     "order",
     "aging_ms",
@@ -31,6 +31,8 @@ pub const FIELDS: [&str; 24] = [
     "dead_max_bytes",
     "dead_on_full",
     "followed_until",
+    "failed_total",
+    "died_total",
 ];
 
 const WIDTH: usize = size_of::<f64>();

@@ -23,3 +23,4 @@ mod retry;
 mod settle;
 mod shipped;
 mod unique;
+mod watch;

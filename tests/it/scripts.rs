@@ -17,6 +17,7 @@ mod history;
 mod marks;
 mod operate;
 mod order;
+mod pulse;
 mod reads;
 mod records;
 mod repeats;

@@ -189,6 +189,12 @@ impl Queue {
         (self.version, self.config) = (version, config);
     }
 
+    /// Makes it again after it was deleted.
+    pub async fn remake(&mut self) {
+        self.version = 0;
+        self.configure(self.config.clone()).await;
+    }
+
     pub async fn reorder(&self) {
         let mut cursor = "0".to_owned();
         loop {
@@ -288,9 +294,11 @@ impl Queue {
         };
         let key = LeaseKey::new(&[1; 32]);
         let open = |grant: leaseq::store::ops::lease::Grant| {
+            let ready_at = grant.ready_at();
             let (task, lease) = grant
                 .open(&self.name, &key, now)
                 .expect("a task as it was written");
+            assert_eq!(ready_at, Some(task.ready_at), "what is measured is what is shown");
             assert_eq!(
                 key.open(&task.lease_id),
                 Ok(lease.clone()),

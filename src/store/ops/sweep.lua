@@ -63,7 +63,7 @@ many('ZREM', DUE, came_due)
 write_decisions(me, ran_out)
 apply_departures()
 queue.ready = queue.ready - departed
-if #came_due + #ran_out + #gone + departed > 0 then write_queue() end
+if #came_due + #ran_out + #gone + departed + #buried > 0 then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 many('ZREM', LINGER, seen)
 forget(seen)

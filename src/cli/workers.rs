@@ -1,11 +1,11 @@
 //! `leaseq workers`.
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::connect::Connect;
 use super::exit::Exit;
-use super::{Done, client, input, output, query};
+use super::paging::List;
+use super::{Done, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
@@ -22,45 +22,23 @@ pub(super) struct Workers {
     connect: Connect,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    items: Vec<Map<String, Value>>,
-    next_cursor: Option<String>,
-}
-
 const HEADER: [&str; 5] = ["worker", "queue", "leases", "oldest lease", "last call"];
 
 impl Workers {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
         let queue = self.queue.as_ref().map(QueueName::as_str);
-        let (mut rows, mut cursor) = (Vec::new(), None);
-        loop {
-            let parameters = [
-                ("queue", queue),
-                ("limit", Some("500")),
-                ("cursor", cursor.as_deref()),
-            ];
-            let answer = api.get(&query::path("/v1/workers", &parameters)).await?;
-            let page: Page = client::decode(&answer)?;
-            if self.json {
-                output::line(&answer)?;
-            } else {
-                rows.extend(page.items.iter().map(row));
-            }
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        if !self.json {
-            output::table(&HEADER, rows)?;
-        }
+        let workers = List {
+            path: "/v1/workers",
+            parameters: &[("queue", queue)],
+            limit: None,
+        };
+        workers.print(&api, self.json, &HEADER, row).await?;
         Ok(Exit::Ok)
     }
 }
 
-fn row(item: &Map<String, Value>) -> Vec<String> {
+fn row(item: Map<String, Value>) -> Vec<String> {
     let shown = |name: &str| item.get(name).map_or_else(String::new, output::plain);
     let mut leases = shown("leases");
     if item.get("at_least") == Some(&Value::Bool(true)) {

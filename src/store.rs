@@ -11,6 +11,7 @@ pub mod error;
 mod gates;
 mod keyring;
 pub mod keys;
+pub mod latency;
 mod literals;
 pub mod ops;
 mod permissions;

@@ -112,6 +112,8 @@ pub const QUEUES_MAX_DEFAULT: usize = 10_000;
 pub const AHEAD_MAX: usize = 1000;
 /// Problems of one audit that are told; more are counted.
 pub const PROBLEMS_MAX: usize = 100;
+/// Event streams open at one replica.
+pub const WATCHERS_MAX: usize = 256;
 /// Seconds that one part of an audit may take: default and most.
 pub const VERIFY_SECONDS_DEFAULT: u64 = 20;
 pub const VERIFY_SECONDS_MAX: u64 = 60;

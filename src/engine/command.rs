@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::SettleOutcome;
 use super::failure::Failure;
 use super::lease::EmptyReason;
+use super::pulse::Beat;
 use crate::domain::settle::Settle;
 use crate::domain::task::{Enqueued, NotEnqueued};
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskName};
@@ -29,6 +30,10 @@ pub(super) enum Command {
     Made(QueueName, Result<(), Failure>),
     /// How many lease calls wait for the queue, and would take a task of this name?
     CountWaiting(QueueName, Option<TaskName>, oneshot::Sender<usize>),
+    /// What was seen of queues since the last beat, and who waits.
+    Beat(oneshot::Sender<Vec<(QueueName, Beat)>>),
+    /// Something changed that no committer did.
+    Changed(QueueName),
     /// The queue was deleted: what is known of it holds no more.
     Forget(QueueName),
     /// Answer those who wait, and let nobody wait any more.

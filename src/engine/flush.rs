@@ -14,11 +14,11 @@ use super::outcomes::{Next, acked, after, extended, lease_outcome, nacked, outco
 use super::sent::Sent;
 use crate::domain::settle::{NotSettled, Release, Settle, Settled};
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
-use crate::store::ops::ack::AckOp;
+use crate::store::ops::ack::{AckOp, Acked};
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
 use crate::store::ops::extend::ExtendOp;
 use crate::store::ops::lease::{Grant, Granted, LeaseOp, Wish};
-use crate::store::ops::nack::NackOp;
+use crate::store::ops::nack::{NackOp, Nacked};
 use crate::store::ops::recall::RecallOp;
 use crate::store::ops::release::{How, ReleaseOp, Released};
 use crate::store::ops::sweep::SweepOp;
@@ -179,6 +179,10 @@ impl Committer {
             Sent::Enqueue(jobs) => self.enqueue_answered(queue, jobs, answer),
             Sent::Ack(items) => {
                 let outcome = outcome(&AckOp(&[]), answer);
+                if let Ok(Ok(settles)) = &outcome {
+                    let completed = |done: &Acked| (*done != Acked::Already).then_some(true);
+                    self.saw_settles(queue, &items, settles, completed);
+                }
                 self.settles_answered(queue, items, outcome, Settle::Ack, acked);
             }
             Sent::Nack(items) => {
@@ -192,6 +196,8 @@ impl Committer {
                 );
                 if let Ok(Ok(settles)) = &outcome {
                     self.came_back(queue, settles, |done| (done.state, done.next_at, done.expires_at));
+                    let completed = |done: &Nacked| (!done.already).then_some(false);
+                    self.saw_settles(queue, &items, settles, completed);
                 }
                 self.settles_answered(queue, items, outcome, Settle::Nack, nacked);
             }
@@ -270,6 +276,7 @@ impl Committer {
         };
         match outcome(&op, answer) {
             Ok(Accepted::Tasks { now, ready, outcomes }) => {
+                self.saw_accepted(queue, &tasks, &outcomes);
                 self.line(queue).fresh += usize::try_from(ready).unwrap_or(usize::MAX);
                 let due = outcomes.iter().flatten().filter_map(|enqueued| enqueued.run_at);
                 let expire = tasks.iter().filter_map(|task| Some(task.expiry?.at(now)));
@@ -352,6 +359,7 @@ impl Committer {
     ) {
         if let Ok(Ok(settles)) = &outcome {
             self.came_back(queue, settles, |done| (done.state, done.run_at, done.expires_at));
+            self.moved(queue);
         }
         let back = |lease, how| match how {
             How::Release(retry_after, hold) => Settle::Release(
@@ -414,20 +422,17 @@ impl Committer {
             answer,
         ) {
             Ok(Ok(swept)) => {
+                if swept.moved {
+                    self.moved(queue);
+                }
                 self.line(queue).fresh +=
                     usize::try_from(swept.expired + swept.came_due + swept.freed).unwrap_or(usize::MAX);
-                self.settings.metrics.dead_letters(
-                    queue,
-                    swept.dead,
-                    swept.dead_evicted_total,
-                    swept.dead_aged_total,
-                );
                 self.due_at(queue, swept.next_at, swept.now);
                 if swept.more_lapsed {
                     self.due_at(queue, Some(swept.now), swept.now);
                 }
             }
-            Ok(Err(Absent)) => self.settings.metrics.dead_letters(queue, 0, 0, 0),
+            Ok(Err(Absent)) => {}
             Err(error) => {
                 tracing::warn!(%queue, %error, "a sweep failed; it is tried again");
                 self.look_at(
@@ -488,6 +493,7 @@ impl Committer {
                 }
             };
         self.redis_clock.told(now, Instant::now());
+        self.saw_grants(queue, now, &grants);
         let line = self.line(queue);
         line.fresh = line.fresh.saturating_sub(grants.len());
         let due_now = next_at.is_some_and(|at| at <= now);

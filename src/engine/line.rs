@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::command::{EnqueueJob, LeaseJob};
+use super::pulse::Beat;
 use super::shut_gates::ShutGates;
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::{Ack, Extend, Nack, Settle};
@@ -82,6 +83,8 @@ pub(super) struct Line {
     pub(super) shut: ShutGates,
     /// Tasks that became ready in this flush, less those that were granted in it.
     pub(super) fresh: usize,
+    /// What was seen of the queue since its last beat.
+    pub(super) beat: Option<Box<Beat>>,
 }
 
 impl Line {
@@ -101,6 +104,7 @@ impl Line {
             first_due: None,
             shut: ShutGates::default(),
             fresh: 0,
+            beat: None,
         }
     }
 
@@ -113,7 +117,11 @@ impl Line {
 
     /// Nothing here that a fresh line would not know.
     pub(super) fn is_idle(&self) -> bool {
-        !self.has_work() && !self.making && self.enqueues.is_empty() && self.look.is_none()
+        !self.has_work()
+            && !self.making
+            && self.enqueues.is_empty()
+            && self.look.is_none()
+            && self.beat.is_none()
     }
 
     /// Enqueues in order of arrival, as many as one script call carries, and at least one.

@@ -29,6 +29,7 @@ pub(super) mod config;
 pub(super) mod delete;
 pub(super) mod gates;
 pub(super) mod hold;
+pub(super) mod history;
 mod merge;
 mod precondition;
 pub(super) mod purge;
@@ -39,7 +40,7 @@ pub(super) mod verify;
 use config::QueueConfigRequest;
 use precondition::{Precondition, PreconditionHeaders};
 use shown::ConfigDocument;
-use stats::StatsAnswer;
+use stats::CountsAnswer;
 
 /// A queue and its config.
 #[derive(Serialize, ToSchema)]
@@ -83,7 +84,7 @@ pub(super) struct ItemAnswer {
     #[schema(value_type = wire::Instant)]
     created_at: Millis,
     #[serde(flatten)]
-    stats: StatsAnswer,
+    stats: CountsAnswer,
 }
 
 query_shape! {

@@ -1,5 +1,7 @@
 //! The service itself: limits, health, metrics, version.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +16,8 @@ use super::openapi::{ALWAYS, API_VERSION, problem_set};
 use super::problem::{Code, Problem};
 use super::wire::{self, Seconds};
 use crate::domain::limits;
+use crate::engine::Engine;
+use crate::metrics::QueueFacts;
 
 macro_rules! limits_answer {
     ($($(#[doc = $about:literal])+ $name:ident: $kind:ty = $value:expr;)+) => {
@@ -104,6 +108,8 @@ limits_answer! {
     ahead_max: usize = limits::AHEAD_MAX;
     /// Problems of an audit that are told; more are counted.
     problems_max: usize = limits::PROBLEMS_MAX;
+    /// Event streams open at one replica.
+    watchers_max: usize = limits::WATCHERS_MAX;
     /// That one part of an audit may take.
     verify_seconds_max: u64 = limits::VERIFY_SECONDS_MAX;
     /// Tasks that one call of bulk work handles.
@@ -133,6 +139,9 @@ limits_answer! {
     /// For which an operator may hold a queue, a name or a group.
     hold_seconds_max: Seconds = Seconds(limits::HOLD_MS_MAX);
 }
+
+/// How long a scrape waits for Redis.
+const FACTS_WITHIN: Duration = Duration::from_secs(2);
 
 problem_set! { ServiceProblems: ALWAYS }
 
@@ -198,6 +207,9 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<HealthAnswer>,
 )]
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
     if let Ok(engine) = api.engine() {
+        if let Some(max) = api.metrics().facts_due() {
+            api.metrics().set_facts(facts(engine, max).await);
+        }
         api.metrics()
             .lease_waiters
             .set(i64::try_from(engine.waiting()).unwrap_or(i64::MAX));
@@ -207,6 +219,29 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(CONTENT_TYPE, kind)], api.metrics().text()).into_response()
+}
+
+/// What metrics show of queues; none when Redis does not say so in time, for a scrape must not hang.
+async fn facts(engine: &Engine, max: usize) -> Vec<QueueFacts> {
+    let read = tokio::time::timeout(FACTS_WITHIN, engine.some_queues(max)).await;
+    let queues = read.ok().and_then(Result::ok).unwrap_or_default();
+    let facts = queues.into_iter().map(|(queue, stats)| QueueFacts {
+        queue,
+        ready: stats.ready,
+        scheduled: stats.scheduled,
+        leased: stats.leased,
+        dead: stats.dead,
+        // Exact up to the year 287,000.
+        #[allow(clippy::cast_precision_loss)]
+        oldest_ready_age_seconds: stats.oldest_ready_age_ms.unwrap_or(0) as f64 / 1_000.0,
+        workers_waiting: stats.workers_waiting,
+        paused: stats.paused,
+        completed_total: stats.completed_total,
+        dead_evicted_total: stats.dead_evicted_total,
+        dead_aged_total: stats.dead_aged_total,
+        leases_expired_total: stats.leases_expired_total,
+    });
+    facts.collect()
 }
 
 /// Which service this is.

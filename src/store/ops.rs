@@ -6,6 +6,7 @@ use super::reply::{BadReply, Reply};
 use crate::domain::Millis;
 
 pub mod ack;
+pub mod beat;
 pub mod cancel;
 pub mod configure;
 pub mod dead;
@@ -22,6 +23,7 @@ pub mod list;
 pub mod nack;
 pub mod overview;
 pub mod patch;
+pub mod pulse;
 pub mod purge;
 pub mod purge_dead;
 pub mod recall;
@@ -38,6 +40,7 @@ pub mod verify_done;
 pub mod verify_index;
 pub mod verify_lane;
 pub mod verify_tasks;
+pub mod workers;
 
 /// A typed script call on one queue.
 pub trait Op {

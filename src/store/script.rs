@@ -14,6 +14,7 @@ use super::literals::{Literals, written_out};
 use super::state;
 use crate::domain::RetryPolicy;
 use crate::domain::limits;
+use crate::domain::pulse::{self, Chart};
 use crate::domain::queue::{Keep, OnFull, Order, defaults};
 
 /// What ends the lines that are run again with every call.
@@ -63,9 +64,9 @@ macro_rules! files {
     };
 }
 files!(PARTS, "lua/": rotation task unique breaker gates holds counts lanes expiry waiting clear history requests grant plain draw line parked several
-    marks settle followed finish deaths bury retry overdue late repeats replace guard examine);
+    marks settle followed finish deaths bury retry overdue late repeats replace guard examine latency charts tell);
 files!(SOURCES, "ops/": enqueue lease recall ack nack release extend sweep cancel patch purge discard configure delete hold set_breaker reorder overview show
-    list follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
+    list follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -107,7 +108,9 @@ fn constants(clock: Clock) -> String {
          local HISTORY_ATTEMPTS_MAX, HISTORY_BYTES_MAX = {}, {}\n\
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local LOOK_MAX = {}\n\
-         local HINTS = '{}'\n\
+         local STEP_10S_MS, ROWS_10S_MAX, STEP_5M_MS, ROWS_5M_MAX = {}, {}, {}, {}\n\
+         local WAITING_MS_MAX, WORKERS_MAX, WORKER_MS_MAX = {}, {}, {}\n\
+         local HINTS, EVENTS = '{}', '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
          local DEAD_GROUPS_MAX, FOLLOWED_MAX, REJECT_ENQUEUE, ENDED = {}, {}, {}, '{}'\n\
          {}\
@@ -126,7 +129,15 @@ fn constants(clock: Clock) -> String {
         Keep::Results as u8,
         Keep::None as u8,
         limits::PAGE_SCAN_MAX,
+        Chart::Fine.step_ms(),
+        Chart::Fine.rows_max(),
+        Chart::Coarse.step_ms(),
+        Chart::Coarse.rows_max(),
+        pulse::WAITING_MS_MAX,
+        pulse::WORKERS_MAX,
+        pulse::WORKER_MS_MAX,
         keys::WAKE,
+        keys::EVENTS,
         limits::DEAD_GROUPS_MAX,
         limits::FOLLOWED_MAX,
         OnFull::RejectEnqueue as u8,
@@ -316,18 +327,27 @@ pub(crate) fn locate(name: &str, error: &str) -> String {
     };
     let source = SOURCES.iter().find(|(script, _)| *script == name);
     let found = match (line("user_function:"), line("user_script:"), source) {
-        (Some(line), _, _) => file_at(library_pieces("", Clock::Redis), line),
-        (None, Some(line), Some(source)) => file_at(plain_pieces(source, Clock::Redis), line),
+        (Some(line), _, _) => file_at(&LIBRARY_LINES, line),
+        (None, Some(line), Some(source)) => file_at(&lines(plain_pieces(source, Clock::Redis)), line),
         _ => None,
     };
     found.unwrap_or_else(|| name.to_owned())
 }
 
-fn file_at(pieces: Vec<(&'static str, String)>, line: usize) -> Option<String> {
+/// Files with their numbers of lines, in order.
+type Lines = Vec<(&'static str, usize)>;
+
+static LIBRARY_LINES: LazyLock<Lines> = LazyLock::new(|| lines(library_pieces("", Clock::Redis)));
+
+fn lines(pieces: Vec<(&'static str, String)>) -> Lines {
+    let counted = pieces.into_iter();
+    counted.map(|(file, text)| (file, text.lines().count())).collect()
+}
+
+fn file_at(files: &Lines, line: usize) -> Option<String> {
     let mut left = line;
-    for (file, text) in pieces {
-        let lines = text.lines().count();
-        if left <= lines {
+    for (file, lines) in files {
+        if left <= *lines {
             return Some(format!("{file}.lua:{left}"));
         }
         left -= lines;
@@ -338,6 +358,7 @@ fn file_at(pieces: Vec<(&'static str, String)>, line: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::EventKind;
 
     fn header(source: &str) -> Vec<&str> {
         source.lines().take_while(|line| line.starts_with("--")).collect()
@@ -398,6 +419,23 @@ mod tests {
             .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.'))
             .filter(|word| !narrow.contains(word))
             .collect()
+    }
+
+    #[test]
+    fn scripts_tell_only_what_is_known() {
+        let mut told = 0;
+        for (name, source) in SOURCES.iter().chain(PARTS) {
+            for kind in source
+                .split("tell('")
+                .skip(1)
+                .filter_map(|rest| rest.split('\'').next())
+            {
+                let known = EventKind::ALL.iter().any(|known| known.word() == kind);
+                assert!(known, "{name} tells {kind}");
+                told += 1;
+            }
+        }
+        assert!(told >= 4);
     }
 
     #[test]

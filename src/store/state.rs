@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places
 /// (`lua/prelude.lua`); `round` and `stride` are passes (`lua/rotation.lua`).
-pub const FIELDS: [&str; 30] = [
+pub const FIELDS: [&str; 32] = [
     "version",
     "order",
     "aging_ms",
@@ -32,6 +32,8 @@ pub const FIELDS: [&str; 30] = [
     "dead_max_bytes",
     "dead_on_full",
     "followed_until",
+    "failed_total",
+    "died_total",
     "round",
     "stride",
     "weighted",

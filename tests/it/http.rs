@@ -24,3 +24,4 @@ mod retry;
 mod settle;
 mod shipped;
 mod unique;
+mod watch;

@@ -20,6 +20,7 @@ mod limits;
 mod marks;
 mod operate;
 mod order;
+mod pulse;
 mod reads;
 mod records;
 mod repeats;

@@ -130,7 +130,8 @@ impl Work<'_> {
                 Deed::Replay => "Replay",
                 Deed::Purge => "Purge",
             };
-            let question = format!("{verb} {count} dead letters of {}?", self.queue);
+            let letters = if count == 1 { "dead letter" } else { "dead letters" };
+            let question = format!("{verb} {count} {letters} of {}?", self.queue);
             self.confirm.ask(&question)?;
             counted = Some(count);
         }

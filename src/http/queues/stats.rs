@@ -1,4 +1,4 @@
-//! A queue's counts and totals.
+//! A queue's counts, totals and rates.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,28 +8,34 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::QueueProblems;
-use crate::engine::QueueStats;
+use crate::domain::latency::Spread;
+use crate::domain::pulse::Rates;
+use crate::engine::{QueueStats, Snapshot};
 use crate::http::Api;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
 use crate::http::wire::{self, Seconds};
 
-/// Exact counts and totals, on one snapshot; but `workers_waiting` is of the replica that answers.
+/// Exact counts and totals, on one snapshot.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = QueueStats)]
-pub(in crate::http) struct StatsAnswer {
+#[schema(as = QueueCounts)]
+pub(in crate::http) struct CountsAnswer {
     ready: u64,
     scheduled: u64,
     leased: u64,
     dead: u64,
+    /// Of the ready ones: kept back by a limit, a hold or a breaker.
+    held: u64,
     /// Ready and leased together.
     backlog: u64,
     /// Of the task that has been ready longest; null when none is ready. Exact up to 128 lanes, at least this beyond.
     #[schema(value_type = Option<wire::Duration>, required = true)]
     oldest_ready_age_seconds: Option<Seconds>,
-    /// Lease calls that wait for this queue, as the answering replica sees it: those at other replicas are not in it.
+    /// Lease calls that wait for this queue, at all replicas, as they said within the last seconds.
     workers_waiting: u64,
+    /// Whether leases or enqueues are paused.
+    paused: bool,
     accepted_total: u64,
     completed_total: u64,
     cancelled_total: u64,
@@ -43,7 +49,7 @@ pub(in crate::http) struct StatsAnswer {
     idempotency_dropped_total: u64,
 }
 
-impl From<QueueStats> for StatsAnswer {
+impl From<QueueStats> for CountsAnswer {
     fn from(stats: QueueStats) -> Self {
         // Taken apart whole, so that what the engine comes to know cannot be forgotten here.
         let QueueStats {
@@ -51,6 +57,8 @@ impl From<QueueStats> for StatsAnswer {
             scheduled,
             leased,
             dead,
+            held,
+            paused,
             oldest_ready_age_ms,
             workers_waiting,
             accepted_total,
@@ -69,9 +77,11 @@ impl From<QueueStats> for StatsAnswer {
             scheduled,
             leased,
             dead,
+            held,
             backlog: ready + leased,
             oldest_ready_age_seconds: oldest_ready_age_ms.map(Seconds),
             workers_waiting,
+            paused,
             accepted_total,
             completed_total,
             cancelled_total,
@@ -86,10 +96,102 @@ impl From<QueueStats> for StatsAnswer {
     }
 }
 
-/// Read a queue's counts and totals.
+macro_rules! rates_answer {
+    ($($kind:ident $about:literal: $mean:ident $p50:ident $p95:ident $p99:ident;)+) => {
+        /// What the queue does, as all replicas saw it until a second ago. Latencies are of the last five minutes, percentiles
+        /// within 5 %; null when there was nothing to measure.
+        #[derive(Debug, Serialize, ToSchema)]
+        #[schema(as = QueueRates)]
+        pub(in crate::http) struct RatesAnswer {
+            /// Tasks completed per second, over the last minute.
+            throughput_per_second: f64,
+            /// Over the last five minutes.
+            throughput_per_second_5m: f64,
+            /// Over the last fifteen minutes.
+            throughput_per_second_15m: f64,
+            /// Attempts that failed in the last minute: nacked, or their lease ran out.
+            error_rate_per_minute: f64,
+            $(
+                #[doc = concat!("Mean of ", $about, ".")]
+                #[schema(value_type = Option<wire::Duration>, required = true)]
+                $mean: Option<f64>,
+                #[doc = concat!("Median of ", $about, ".")]
+                #[schema(value_type = Option<wire::Duration>, required = true)]
+                $p50: Option<Seconds>,
+                #[doc = concat!("95th percentile of ", $about, ".")]
+                #[schema(value_type = Option<wire::Duration>, required = true)]
+                $p95: Option<Seconds>,
+                #[doc = concat!("99th percentile of ", $about, ".")]
+                #[schema(value_type = Option<wire::Duration>, required = true)]
+                $p99: Option<Seconds>,
+            )+
+            /// The mean from acceptance to ack, under a short name for scalers.
+            #[schema(value_type = Option<wire::Duration>, required = true)]
+            avg_latency_seconds: Option<f64>,
+        }
+
+        impl From<Rates> for RatesAnswer {
+            fn from(rates: Rates) -> Self {
+                let [one, five, fifteen] = rates.throughput_per_second.map(thousandths);
+                Self {
+                    throughput_per_second: one,
+                    throughput_per_second_5m: five,
+                    throughput_per_second_15m: fifteen,
+                    error_rate_per_minute: thousandths(rates.error_rate_per_minute),
+                    $(
+                        $mean: mean_seconds(rates.$kind),
+                        $p50: rates.$kind.map(|spread| Seconds(spread.p50_ms)),
+                        $p95: rates.$kind.map(|spread| Seconds(spread.p95_ms)),
+                        $p99: rates.$kind.map(|spread| Seconds(spread.p99_ms)),
+                    )+
+                    avg_latency_seconds: mean_seconds(rates.end_to_end),
+                }
+            }
+        }
+    };
+}
+
+rates_answer! {
+    wait "the time from ready to granted":
+        wait_seconds_avg wait_seconds_p50 wait_seconds_p95 wait_seconds_p99;
+    run "the time from granted to acked or nacked":
+        run_seconds_avg run_seconds_p50 run_seconds_p95 run_seconds_p99;
+    end_to_end "the time from accepted to acked":
+        end_to_end_seconds_avg end_to_end_seconds_p50 end_to_end_seconds_p95 end_to_end_seconds_p99;
+}
+
+/// What is known is not finer, and a number of few digits is easier to read.
+pub(in crate::http) fn thousandths(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
+}
+
+fn mean_seconds(spread: Option<Spread>) -> Option<f64> {
+    spread.map(|spread| (spread.mean_ms * 10.0).round() / 10_000.0)
+}
+
+/// A queue's counts, totals and rates.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueStats)]
+pub(in crate::http) struct StatsAnswer {
+    #[serde(flatten)]
+    counts: CountsAnswer,
+    #[serde(flatten)]
+    rates: RatesAnswer,
+}
+
+impl From<Snapshot> for StatsAnswer {
+    fn from(Snapshot { stats, rates }: Snapshot) -> Self {
+        Self {
+            counts: stats.into(),
+            rates: rates.into(),
+        }
+    }
+}
+
+/// Read a queue's counts, totals and rates.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/stats", operation_id = "stats", tag = "queues", params(QueuePath),
-    responses((status = 200, description = "Counts and totals", body = StatsAnswer), QueueProblems),
+    responses((status = 200, description = "Counts, totals and rates", body = StatsAnswer), QueueProblems),
 )]
 pub(in crate::http) async fn stats(
     State(api): State<Api>,
@@ -99,7 +201,7 @@ pub(in crate::http) async fn stats(
     QueryFields::open(&uri, &[])?.finish()?;
     let stats = api
         .engine()?
-        .stats(&queue)
+        .snapshot(&queue)
         .await?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
     Ok(Json(StatsAnswer::from(stats)).into_response())
@@ -111,19 +213,40 @@ mod tests {
 
     #[test]
     fn stats_are_one_flat_object_without_invented_fields() {
-        let stats = QueueStats {
-            ready: 2,
-            leased: 3,
-            oldest_ready_age_ms: Some(1_500),
-            ..QueueStats::default()
+        let snapshot = Snapshot {
+            stats: QueueStats {
+                ready: 2,
+                leased: 3,
+                oldest_ready_age_ms: Some(1_500),
+                ..QueueStats::default()
+            },
+            rates: Rates {
+                throughput_per_second: [1.0 / 3.0, 0.0, 0.0],
+                wait: Some(Spread {
+                    mean_ms: 12.34,
+                    p50_ms: 10,
+                    p95_ms: 20,
+                    p99_ms: 1_000,
+                }),
+                ..Rates::default()
+            },
         };
-        let shown = serde_json::to_value(StatsAnswer::from(stats)).unwrap();
+        let shown = serde_json::to_value(StatsAnswer::from(snapshot)).unwrap();
         assert_eq!(
             (&shown["backlog"], &shown["oldest_ready_age_seconds"]),
             (&5.into(), &1.5.into())
         );
-        assert!(shown.as_object().unwrap().values().all(|value| value.is_number()));
-        let idle = serde_json::to_value(StatsAnswer::from(QueueStats::default())).unwrap();
-        assert!(idle["oldest_ready_age_seconds"].is_null());
+        assert_eq!(
+            (
+                &shown["throughput_per_second"],
+                &shown["wait_seconds_avg"],
+                &shown["wait_seconds_p99"]
+            ),
+            (&0.333.into(), &0.0123.into(), &1.into())
+        );
+        let flat = |value: &serde_json::Value| value.is_number() || value.is_null() || value.is_boolean();
+        assert!(shown.as_object().unwrap().values().all(flat));
+        let idle = serde_json::to_value(StatsAnswer::from(Snapshot::default())).unwrap();
+        assert!(idle["oldest_ready_age_seconds"].is_null() && idle["run_seconds_p50"].is_null());
     }
 }

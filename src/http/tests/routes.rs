@@ -41,6 +41,8 @@ async fn what_is_well_formed_reaches_the_engine() {
         ("PUT", "/v1/queues/emails", r#"{"max_attempts":3}"#),
         ("PATCH", "/v1/queues/emails", r#"{"max_attempts":null}"#),
         ("GET", "/v1/queues/emails/stats", ""),
+        ("GET", "/v1/queues/emails/history", ""),
+        ("GET", "/v1/queues/emails/history?range=6h&step=5m", ""),
         ("POST", "/v1/queues/emails/verify", ""),
         ("POST", "/v1/queues/emails/verify", r#"{"max_seconds":0.5}"#),
         (
@@ -90,6 +92,9 @@ async fn what_is_well_formed_reaches_the_engine() {
             r#"{"state":"scheduled","confirm":"emails","cursor":"x"}"#,
         ),
         ("DELETE", "/v1/queues/emails?confirm=emails", ""),
+        ("GET", "/v1/workers?queue=emails&limit=1&cursor=x", ""),
+        ("GET", "/v1/stats?cursor=1", ""),
+        ("GET", "/v1/events?queue=emails", ""),
         ("GET", "/readyz", ""),
     ] {
         let answer = send(request(method, path, body.to_owned())).await;
@@ -171,6 +176,13 @@ async fn a_wrong_field_is_named_wherever_it_is() {
         ("/v1/queues/q/tasks?state=dead&sort=x", "query:sort"),
         ("/v1/queues?limit=1&limit=2", "query:limit"),
         ("/v1/queues/q/stats?x", "query:x"),
+        ("/v1/queues/q/history?range=2h&step=10s", "query:range"),
+        ("/v1/queues/q/history?range=yesterday", "query:range"),
+        ("/v1/queues/q/history?step=1s", "query:step"),
+        ("/v1/workers?queue=a%20b", "query:queue"),
+        ("/v1/workers?limit=0", "query:limit"),
+        ("/v1/stats?limit=1", "query:limit"),
+        ("/v1/events?queues=a", "query:queues"),
     ] {
         let answer = read(path).await;
         assert_eq!(

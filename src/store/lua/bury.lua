@@ -11,6 +11,7 @@ local buried = NONE -- per call
 -- tell numbers and ids.
 local function bury(id, m, reason, name, cause)
   m.flags = m.flags % REASON + REASONS[reason] * REASON
+  queue.died_total = queue.died_total + 1
   if buried == NONE then buried = {} end
   buried[#buried + 1] = { id = id, name = name, kind = cause.kind, message = cause.masked or cause.message }
 end

@@ -65,7 +65,7 @@ end
 
 -- A grant that counted and failed: the next attempt, or the end. Says the state and when it runs next.
 local function fail(id, m, task, rec, attempt, how)
-  m.failed = m.failed + 1
+  m.failed, queue.failed_total = m.failed + 1, queue.failed_total + 1
   record_attempt(id, attempt)
   if has(m.flags, CANCEL) then
     cancel_now(id, m, rec)

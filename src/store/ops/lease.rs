@@ -224,6 +224,11 @@ impl Grant {
         self.expires_at
     }
 
+    /// Since when the task was ready; `None` for a damaged record. Cheaper than [`Self::open`].
+    pub fn ready_at(&self) -> Option<Millis> {
+        record::ready_at(&self.record, &self.mutable)
+    }
+
     /// Decodes the task and seals its lease.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 --
 -- ARGV   none
 -- Reply  "overview", now, version, document, created_at, ready, scheduled, leased, dead, kept finished tasks,
---          accepted at (ms) of the oldest ready task or 0, then the totals: accepted, completed, cancelled, and those of RARE
+--          accepted at (ms) of the oldest ready task or 0, then the totals: accepted, completed, cancelled, and those of RARE,
+--          then who waits, as `beat` writes it
 --        "absent" when the queue does not exist
 -- Keeps  I3 I24
 -- Uses   rotation lanes
@@ -42,4 +43,5 @@ local reply = { 'overview', NOW, queue.version, kept[1], kept[2], queue.ready, c
   call('ZCARD', DEAD), call('LLEN', DONE), oldest == math.huge and 0 or floor(oldest / PLACES),
   queue.accepted_total, queue.completed_total, queue.cancelled_total }
 for i = 1, #RARE do reply[14 + i] = kept[2 + i] or 0 end
+reply[#reply + 1] = call('HGET', PULSE, 'waiting') or ''
 return reply

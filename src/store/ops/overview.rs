@@ -4,6 +4,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::{Absent, Op};
 use crate::domain::Millis;
+use crate::store::latency::waiting;
 use crate::store::reply::{BadReply, Reply};
 
 pub struct OverviewOp;
@@ -32,6 +33,8 @@ pub struct Overview {
     pub duplicates_total: u64,
     pub leases_expired_total: u64,
     pub idempotency_dropped_total: u64,
+    /// Lease calls that wait, at all replicas.
+    pub waiting: u64,
 }
 
 impl Op for OverviewOp {
@@ -46,8 +49,9 @@ impl Op for OverviewOp {
             "absent" => return Ok(Err(Absent)),
             _ => return Err(BadReply("an overview's word")),
         }
+        let now = reply.millis()?;
         Ok(Ok(Overview {
-            now: reply.millis()?,
+            now,
             version: reply.number()?,
             document: reply.text()?,
             created_at: reply.millis()?,
@@ -67,6 +71,7 @@ impl Op for OverviewOp {
             duplicates_total: reply.number()?,
             leases_expired_total: reply.number()?,
             idempotency_dropped_total: reply.number()?,
+            waiting: waiting(&reply.bytes()?, now),
         }))
     }
 }

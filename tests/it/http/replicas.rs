@@ -10,7 +10,7 @@ use crate::process::service::Service;
 use crate::support::redis::Redis;
 use leaseq::domain::Millis;
 
-fn replicas(redis: &Redis) -> [(Service, Api); 2] {
+pub(super) fn replicas(redis: &Redis) -> [(Service, Api); 2] {
     [(); 2].map(|()| {
         let service = Service::start(&["--redis-url", &redis.url()]);
         let api = Api::of(&service);

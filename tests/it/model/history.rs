@@ -557,7 +557,6 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "gone before",
         "replayed ready",
         "replayed scheduled",
-        "not replayed",
         "purged dead",
         "took back",
         "expired",

@@ -11,7 +11,7 @@ use leaseq::store::ops::lease::{Granted, Wish};
 use crate::support::queue::{BYTES_MAX, Queue, grouped, named, task};
 
 /// Commands that scripts sent since the last [`reset`].
-fn commands(queue: &Queue) -> u64 {
+pub(super) fn commands(queue: &Queue) -> u64 {
     let info: String = queue.redis.command(cmd("INFO").arg("commandstats"));
     let calls = |line: &str| -> Option<(String, u64)> {
         let (name, stats) = line.strip_prefix("cmdstat_")?.split_once(':')?;

@@ -6,12 +6,14 @@ use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::idempotency::Repeatable;
+use leaseq::domain::latency::Latencies;
 use leaseq::domain::queue::{Keep, QueueConfig};
 use leaseq::domain::settle::{Ack, Extend, Hold, Nack, RetryAfter};
 use leaseq::domain::task::Json;
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};
 use leaseq::domain::{Expiry, Lease, Millis, NewTask, Priority, Start, TaskId};
 use leaseq::store::ops::ack::AckOp;
+use leaseq::store::ops::beat::BeatOp;
 use leaseq::store::ops::cancel::CancelOp;
 use leaseq::store::ops::configure::ConfigureOp;
 use leaseq::store::ops::dead::{DeadLetter, DeadOp};
@@ -79,6 +81,7 @@ enum Call {
     Purge,
     Discard,
     Delete,
+    Beat,
 }
 
 /// A queue with a task in every state, some that expire and one that has, and retention so small that every ending makes room.
@@ -324,6 +327,18 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
             };
             queue.try_call(&op).await.map(drop)
         }
+        Call::Beat => {
+            let mut latencies = Latencies::default();
+            latencies.wait.add(1);
+            let op = BeatOp {
+                replica: REPLICA,
+                waiting: 1,
+                moved: true,
+                latencies: &latencies,
+                workers: &["w".to_owned()],
+            };
+            queue.try_call(&op).await.map(drop)
+        }
         Call::Reorder => {
             let op = ReorderOp {
                 cursor: "0",
@@ -351,19 +366,13 @@ async fn keys_needed(
         let _: () = queue
             .redis
             .command(wrong.arg(&key).arg("*").arg("of").arg("the wrong type"));
-        // A lookup may move a hash's buckets on, which a dump shows: they are where they stay before it is taken.
-        for _ in 0..8 {
-            let _ = queue
-                .redis
-                .try_command::<i64>(cmd("HEXISTS").arg(queue.key("pay")).arg("nothing"));
-        }
-        let before = queue.snapshot();
+        let before = queue.contents();
         match make(call, queue, scene).await {
             Ok(()) => continue,
             Err(StoreError::Broken(why)) => assert!(why.contains("WRONGTYPE"), "{call:?}, {role}: {why}"),
             Err(other) => panic!("{call:?}, {role}: {other}"),
         }
-        let after = queue.snapshot();
+        let after = queue.contents();
         let changed: Vec<_> = before
             .keys()
             .chain(after.keys())
@@ -484,6 +493,10 @@ const NEEDED: &[(Call, &str)] = &[
     ),
     (Call::Discard, "state rec pay mut hist done res"),
     (Call::Delete, "state due leased dead turn"),
+    (
+        Call::Beat,
+        "state q due leased dead pulse pulse_10s pulse_5m workers",
+    ),
 ];
 
 /// I5

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use deadpool_redis::redis::{cmd, pipe};
+use deadpool_redis::redis::{Value, cmd, from_redis_value, pipe};
 use leaseq::domain::gate::Scope;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::{Ack, Extend, Hold, Nack, RetryAfter};
@@ -114,10 +114,48 @@ impl Queue {
         keys.into_iter().zip(dumps).collect()
     }
 
+    /// What every key of the store holds, for comparisons: a hash that is still being resized is written in another order each
+    /// time that it was looked at.
+    pub fn contents(&self) -> BTreeMap<String, Vec<Vec<u8>>> {
+        let keys: Vec<String> = self.redis.command(cmd("KEYS").arg("*"));
+        let mut types = pipe();
+        keys.iter().for_each(|key| {
+            types.cmd("TYPE").arg(key);
+        });
+        let types: Vec<String> = self.redis.pipeline(&types);
+        let mut reads = pipe();
+        for (key, kind) in keys.iter().zip(&types) {
+            match kind.as_str() {
+                "hash" => reads.cmd("HGETALL").arg(key),
+                "zset" => reads.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES"),
+                "list" => reads.cmd("LRANGE").arg(key).arg(0).arg(-1),
+                // Of these the order never changes.
+                _ => reads.cmd("DUMP").arg(key),
+            };
+        }
+        let values: Vec<Value> = self.redis.pipeline(&reads);
+        let held = |(kind, value): (String, Value)| {
+            let mut held: Vec<Vec<u8>> = match value {
+                Value::BulkString(dump) => vec![dump],
+                value => from_redis_value(value).expect("lists of strings"),
+            };
+            if kind == "hash" {
+                let pairs = held.chunks(2).map(|pair| pair.join(&b'='));
+                held = pairs.collect();
+                held.sort();
+            }
+            held
+        };
+        keys.into_iter()
+            .zip(types.into_iter().zip(values).map(held))
+            .collect()
+    }
+
     /// The store as it was at a snapshot.
     pub fn restore(&self, snapshot: &BTreeMap<String, Vec<u8>>) {
         let mut restore = pipe();
-        restore.cmd("FLUSHALL");
+        // Not at once: that gives the memory back to the kernel each time.
+        restore.cmd("FLUSHALL").arg("ASYNC");
         for (key, dump) in snapshot {
             restore.cmd("RESTORE").arg(key).arg(0).arg(dump);
         }
@@ -151,6 +189,12 @@ impl Queue {
             self.reorder().await;
         }
         (self.version, self.config) = (version, config);
+    }
+
+    /// Makes it again after it was deleted.
+    pub async fn remake(&mut self) {
+        self.version = 0;
+        self.configure(self.config.clone()).await;
     }
 
     pub async fn reorder(&self) {
@@ -252,9 +296,11 @@ impl Queue {
         };
         let key = LeaseKey::new(&[1; 32]);
         let open = |grant: leaseq::store::ops::lease::Grant| {
+            let ready_at = grant.ready_at();
             let (task, lease) = grant
                 .open(&self.name, &key, now)
                 .expect("a task as it was written");
+            assert_eq!(ready_at, Some(task.ready_at), "what is measured is what is shown");
             assert_eq!(
                 key.open(&task.lease_id),
                 Ok(lease.clone()),

@@ -23,7 +23,7 @@ use crate::config::{Config, Durability, Redis, RedisUrl};
 use crate::domain::checkup::{Check, Verdict};
 use crate::engine::{Engine, EngineSettings};
 use crate::http::{self, OriginRule, server};
-use crate::metrics::Metrics;
+use crate::metrics::{Bounds, Metrics};
 use crate::store::embedded::{self, Embedded, EmbeddedError};
 use crate::store::{Store, StoreSettings};
 
@@ -182,7 +182,10 @@ async fn serve(
         ..StoreSettings::new(endpoint.url())
     });
     let store = store.map_err(StartError::Store)?;
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(Bounds {
+        queues: config.metrics_queues,
+        names: config.metrics_names,
+    }));
     let api = http::Api::new(Arc::clone(&metrics), OriginRule::of(config.listen));
     api.looks_after(move || process.checks());
     let settings = server::Settings {

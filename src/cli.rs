@@ -33,6 +33,7 @@ mod task;
 mod verify;
 mod version;
 mod work;
+mod workers;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ enum Command {
     Release(release::Release),
     Work(work::Work),
     Stats(stats::Stats),
+    Workers(workers::Workers),
     Dlq(dlq::Dlq),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
@@ -118,6 +120,7 @@ impl Command {
             Self::Release(verb) => on_one_thread(verb.run(env)),
             Self::Work(verb) => on_one_thread(verb.run(env)),
             Self::Stats(verb) => on_one_thread(verb.run(env)),
+            Self::Workers(verb) => on_one_thread(verb.run(env)),
             Self::Dlq(verb) => on_one_thread(verb.run(env)),
             Self::Verify(verb) => on_one_thread(verb.run(env)),
             Self::Doctor(verb) => on_one_thread(verb.run(env)),

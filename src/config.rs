@@ -41,6 +41,10 @@ pub struct Config {
     pub auto_create: bool,
     /// Client connections at once; more wait in the listen backlog. 1..=1,000,000.
     pub max_connections: usize,
+    /// Queues with labels of their own in metrics; at most 10,000.
+    pub metrics_queues: usize,
+    /// Pairs of queue and task name with labels of their own; at most 10,000, and 0 counts no names.
+    pub metrics_names: usize,
     /// How long requests in flight may go on after SIGTERM; at most an hour.
     pub drain: Duration,
 }
@@ -149,6 +153,8 @@ fn read(layers: &mut Layers) -> Config {
         max_queues: layers.value("max-queues", values::count),
         auto_create: layers.value("auto-create", values::boolean),
         max_connections: layers.value("max-connections", values::count),
+        metrics_queues: layers.value("metrics-queues", values::labels),
+        metrics_names: layers.value("metrics-names", values::labels),
         drain: layers.value("drain-seconds", values::drain),
         redis,
         durability,

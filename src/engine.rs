@@ -20,12 +20,14 @@ mod dead_groups;
 mod delete;
 mod durability;
 mod enqueue;
+mod events;
 mod explain;
 mod failure;
 mod flush;
 mod follow;
 mod followers;
 mod granted;
+mod hold;
 mod housekeeper;
 mod lease;
 mod line;
@@ -34,11 +36,13 @@ mod names;
 mod outcomes;
 mod pause;
 mod pauses;
+mod pulse;
 mod queues;
 mod redis_clock;
 mod routes;
 mod sent;
 mod settle;
+mod shut_gates;
 mod verify;
 mod waiting;
 mod waitlist;
@@ -47,10 +51,12 @@ mod wake;
 pub use bulk::{CancelFilter, Progress};
 pub use dead::{Bulk, DeadOrder, Handled, NotBegun, NotReplayed, Pace};
 pub use enqueue::EnqueueOutcome;
+pub use events::{Heard, Watcher};
 pub use failure::Failure;
 pub use granted::Granted;
-pub use lease::{LeaseFrom, LeaseRequest, Leased};
+pub use lease::{EmptyReason, LeaseFrom, LeaseRequest, Leased};
 pub use pause::NotPaused;
+pub use pulse::{History, Totals, Worker};
 pub use settle::SettleOutcome;
 pub use verify::Verified;
 
@@ -59,12 +65,15 @@ pub use crate::store::ops::delete::Deleted;
 use self::command::Command;
 use self::committer::Committer;
 use self::durability::Durability;
+use self::events::Hub;
 use self::follow::{Attendant, Follow};
+use self::pulse::{LastBeat, Pulse};
 use self::routes::Routes;
 use self::waiting::Waiting;
 use crate::domain::checkup::Check;
 use crate::domain::durability::Level;
 use crate::domain::pause::Paused;
+use crate::domain::pulse::Rates;
 use crate::domain::queue::QueueConfig;
 use crate::domain::{Millis, QueueName, TaskName, TaskState, limits};
 use crate::metrics::Metrics;
@@ -126,23 +135,27 @@ struct Inner {
     durability: Arc<Durability>,
     /// Queues that are being audited through this process.
     verifying: Mutex<HashSet<QueueName>>,
+    last_beat: LastBeat,
+    events: Arc<Hub>,
     draining: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// State counts and totals of one queue, on one atomic snapshot but for `workers_waiting`.
+/// State counts and totals of one queue, on one atomic snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueStats {
     pub ready: u64,
     pub scheduled: u64,
     pub leased: u64,
     pub dead: u64,
+    /// Ready, but kept back by a limit, a hold or a breaker.
+    pub held: u64,
     /// Exact up to 128 lanes in rotation, an at-least beyond.
     pub oldest_ready_age_ms: Option<u64>,
     /// Of scheduled, ready and leased tasks: records and payloads.
     pub unfinished_bytes: u64,
-    /// Lease calls that wait for it in this process, a call on several queues for each of them.
+    /// Lease calls that wait for it at all replicas, as of the last second; a call on several queues for each of them.
     pub workers_waiting: u64,
     /// What of it an operator has stopped.
     pub paused: Option<Paused>,
@@ -157,6 +170,13 @@ pub struct QueueStats {
     pub leases_expired_total: u64,
     /// Marks of requests with an `Idempotency-Key` that had to go before their time.
     pub idempotency_dropped_total: u64,
+}
+
+/// What a queue is like and what it does; the rates are as of the last second.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    pub stats: QueueStats,
+    pub rates: Rates,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,6 +259,11 @@ impl Engine {
             stop: stop.clone(),
         };
         tasks.spawn(housekeeper.run());
+        let last_beat = LastBeat::default();
+        tasks.spawn(Pulse::new(&store, routes.clone(), &settings.replica, &last_beat).run());
+        let draining = CancellationToken::new();
+        let events = Arc::new(Hub::new(draining.clone()));
+        tasks.spawn(events.clone().listen(store.clone(), stop.clone()));
         let durability = Arc::new(Durability::new(settings.durability, settings.metrics.clone()));
         if settings.durability_is_watched && settings.durability == Level::Fsync {
             tasks.spawn(durability.clone().watch(store.clone(), stop.clone()));
@@ -278,7 +303,9 @@ impl Engine {
                 following: Waiting::default(),
                 durability,
                 verifying: Mutex::default(),
-                draining: CancellationToken::new(),
+                last_beat,
+                events,
+                draining,
                 stop,
                 tasks,
             }),
@@ -291,6 +318,11 @@ impl Engine {
 
     fn settings(&self) -> &EngineSettings {
         &self.inner.settings
+    }
+
+    /// Something of the queue changed that no committer did: its charts are to go on.
+    fn changed(&self, queue: &QueueName) {
+        self.inner.routes.tell(queue, Command::Changed(queue.clone()));
     }
 
     pub async fn health(&self) -> Health {
@@ -344,6 +376,7 @@ impl Engine {
     /// After [`Self::drain`], and when no request is left: ends what runs beside requests.
     pub async fn stop(&self) {
         self.drain().await;
+        self.inner.last_beat.told().await;
         self.inner.stop.cancel();
         for home in self.inner.routes.all() {
             let _ = home.send(Command::Stop).await;

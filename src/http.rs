@@ -20,6 +20,7 @@ mod dead_letters;
 mod docs;
 mod doctor;
 mod edge;
+mod events;
 mod failure;
 mod failure_log;
 mod field;
@@ -39,7 +40,9 @@ pub mod server;
 mod service;
 mod settle;
 mod tasks;
+mod totals;
 mod wire;
+mod workers;
 
 use failure_log::FailureLog;
 
@@ -139,7 +142,12 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues::pause::pause))
         .routes(routes!(queues::pause::resume))
         .routes(routes!(queues::purge::purge))
+        .routes(routes!(queues::hold::hold_queue, queues::hold::unhold_queue))
+        .routes(routes!(queues::hold::hold_name, queues::hold::unhold_name))
+        .routes(routes!(queues::hold::hold_group, queues::hold::unhold_group))
+        .routes(routes!(queues::breaker::set))
         .routes(routes!(queues::stats::stats))
+        .routes(routes!(queues::history::history))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::groups::groups))
         .routes(routes!(dead_letters::dead_letter, dead_letters::purge_one))
@@ -150,6 +158,9 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues::verify::verify))
         // The service itself.
         .routes(routes!(doctor::doctor))
+        .routes(routes!(workers::list))
+        .routes(routes!(totals::totals))
+        .routes(routes!(events::events))
         .routes(routes!(service::limits))
         .routes(routes!(service::livez))
         .routes(routes!(service::readyz))

@@ -1,9 +1,8 @@
 //! Every metric: its name, unit and meaning, in one place. Served at `/metrics`.
 //!
-//! Labels are bounded: routes are templates, and queues beyond [`QUEUES_MAX`] are counted as `_other`.
+//! Labels are bounded: routes are templates, and queues beyond [`Bounds::queues`] are counted as `_other`.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -12,12 +11,39 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::domain::QueueName;
+use crate::domain::{QueueName, TaskName};
 
+mod facts;
+mod names;
 mod process;
+mod queues;
 
-/// Queues with counters of their own; a scrape must not grow with the number of queues.
-pub const QUEUES_MAX: usize = 1000;
+use facts::Facts;
+use names::Names;
+use queues::Queues;
+
+pub use facts::QueueFacts;
+pub use names::NameCounters;
+pub use queues::{QueueCounters, seconds};
+
+/// How many label values there may be: a scrape must not grow with what callers name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Queues with labels of their own.
+    pub queues: usize,
+    /// Pairs of queue and name with labels of their own; 0: names are not counted.
+    pub names: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            queues: 200,
+            names: 0,
+        }
+    }
+}
+
 const OTHER: &str = "_other";
 
 /// From half a millisecond to the longest wait of a lease call.
@@ -44,6 +70,8 @@ pub struct Metrics {
     /// 1 while Redis is not seen to keep the durability level of the settings.
     pub durability_degraded: IntGauge,
     queues: Queues,
+    names: Names,
+    facts: Facts,
 }
 
 /// What the wire sees.
@@ -83,76 +111,12 @@ impl Store {
     }
 }
 
-/// One queue's counters, of what this process has answered.
-#[derive(Debug, Clone)]
-pub struct QueueCounters {
-    pub enqueued: IntCounter,
-    pub leased: IntCounter,
-    pub acked: IntCounter,
-    pub nacked: IntCounter,
-    pub extended: IntCounter,
-    pub released: IntCounter,
-    /// Settles answered `lease_lost`.
-    pub lost: IntCounter,
-    /// None for `_other`: what many queues count cannot stand in one number.
-    dead: Option<DeadCounters>,
-}
-
-/// What the queue itself counts, as this process saw it last.
-#[derive(Debug, Clone)]
-struct DeadCounters {
-    letters: IntGauge,
-    evicted: IntCounter,
-    aged: IntCounter,
-}
-
-#[derive(Debug)]
-struct Queues {
-    enqueued: IntCounterVec,
-    leased: IntCounterVec,
-    settled: IntCounterVec,
-    lost: IntCounterVec,
-    dead: IntGaugeVec,
-    dead_dropped: IntCounterVec,
-    by_name: RwLock<HashMap<QueueName, Arc<QueueCounters>>>,
-    other: Arc<QueueCounters>,
-}
-
 impl Metrics {
     /// # Panics
     /// Never: names and labels are constants that the tests register.
-    pub fn new() -> Self {
+    pub fn new(bounds: Bounds) -> Self {
         let registry = Registry::new();
         let new = New(&registry);
-        let enqueued = new.counters("leaseq_tasks_enqueued_total", "Tasks accepted", &["queue"]);
-        let leased = new.counters(
-            "leaseq_tasks_leased_total",
-            "Grants handed to callers",
-            &["queue"],
-        );
-        let settled = new.counters(
-            "leaseq_leases_settled_total",
-            "Operations of workers that took effect, by op: ack, nack, extend, release",
-            &["queue", "op"],
-        );
-        let lost = new.counters(
-            "leaseq_leases_lost_total",
-            "Operations of workers whose lease was no longer held",
-            &["queue"],
-        );
-        let dead = new.gauges(
-            "leaseq_dead_letters",
-            "Dead letters of the queue; the same at every replica, as of its last sweep",
-            &["queue"],
-        );
-        let dead_dropped = new.counters(
-            "leaseq_dead_letters_dropped_total",
-            "Dead letters that a bound drove out, by reason: evicted (max_size, max_bytes), aged (max_age_seconds); the same at every replica",
-            &["queue", "reason"],
-        );
-        let other = Arc::new(QueueCounters::of(
-            OTHER, &enqueued, &leased, &settled, &lost, None,
-        ));
         let build = IntGaugeVec::new(
             Opts::new("leaseq_build_info", "Always 1; the version is in the label"),
             &["version"],
@@ -169,83 +133,33 @@ impl Metrics {
                 "leaseq_durability_degraded",
                 "1 while Redis is not seen to sync every write though durability fsync is set; answers name memory then",
             ),
-            queues: Queues {
-                enqueued,
-                leased,
-                settled,
-                lost,
-                dead,
-                dead_dropped,
-                by_name: RwLock::default(),
-                other,
-            },
+            queues: Queues::new(&new, bounds.queues),
+            names: Names::new(&new, bounds.names),
+            facts: Facts::register(&registry),
             registry,
         };
         process::register(&metrics.registry);
         metrics
     }
 
-    /// The counters of a queue; those of `_other` once [`QUEUES_MAX`] queues have their own.
+    /// The counters of a queue; those of `_other` once as many queues have their own as may.
     pub fn queue(&self, queue: &QueueName) -> Arc<QueueCounters> {
-        // A panic elsewhere leaves counters whole: poison means nothing here.
-        let known = self.queues.by_name.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counters) = known.get(queue) {
-            return Arc::clone(counters);
-        }
-        if known.len() >= QUEUES_MAX {
-            return Arc::clone(&self.queues.other);
-        }
-        drop(known);
-        let mut known = self
-            .queues
-            .by_name
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= QUEUES_MAX && !known.contains_key(queue) {
-            return Arc::clone(&self.queues.other);
-        }
-        let Queues {
-            enqueued,
-            leased,
-            settled,
-            lost,
-            dead,
-            dead_dropped,
-            ..
-        } = &self.queues;
-        let counters = || {
-            let dead = DeadCounters::of(queue.as_str(), dead, dead_dropped);
-            Arc::new(QueueCounters::of(
-                queue.as_str(),
-                enqueued,
-                leased,
-                settled,
-                lost,
-                Some(dead),
-            ))
-        };
-        Arc::clone(known.entry(queue.clone()).or_insert_with(counters))
+        self.queues.of(queue)
     }
 
-    /// Dead letters of a queue, and how many its bounds ever drove out, as Redis counts them. A queue that never had any
-    /// takes no place among the [`QUEUES_MAX`], and what is beyond is not shown.
-    pub fn dead_letters(&self, queue: &QueueName, letters: u64, evicted_total: u64, aged_total: u64) {
-        let known = self.queues.by_name.read().unwrap_or_else(PoisonError::into_inner);
-        let is_known = known.contains_key(queue);
-        drop(known);
-        if !is_known && letters + evicted_total + aged_total == 0 {
-            return;
-        }
-        let counters = self.queue(queue);
-        let Some(dead) = &counters.dead else { return };
-        dead.letters.set(i64::try_from(letters).unwrap_or(i64::MAX));
-        for (counter, total) in [(&dead.evicted, evicted_total), (&dead.aged, aged_total)] {
-            // Less than before: another queue of the same name.
-            if total < counter.get() {
-                counter.reset();
-            }
-            counter.inc_by(total - counter.get());
-        }
+    /// The counters of a name in a queue; `None` where names are not counted.
+    pub fn name(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
+        self.names.of(queue, name)
+    }
+
+    /// How many queues' facts to read now for [`Self::set_facts`]; `None`: they were read just now.
+    pub fn facts_due(&self) -> Option<usize> {
+        self.facts.are_due().then_some(self.queues.max)
+    }
+
+    /// What Redis says of queues. None when it does not answer: no value is better than an old one.
+    pub fn set_facts(&self, queues: Vec<QueueFacts>) {
+        self.facts.set(queues);
     }
 
     /// The text format of Prometheus, version 0.0.4.
@@ -258,40 +172,7 @@ impl Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl QueueCounters {
-    fn of(
-        queue: &str,
-        enqueued: &IntCounterVec,
-        leased: &IntCounterVec,
-        settled: &IntCounterVec,
-        lost: &IntCounterVec,
-        dead: Option<DeadCounters>,
-    ) -> Self {
-        let settled = |op| settled.with_label_values(&[queue, op]);
-        Self {
-            enqueued: enqueued.with_label_values(&[queue]),
-            leased: leased.with_label_values(&[queue]),
-            acked: settled("ack"),
-            nacked: settled("nack"),
-            extended: settled("extend"),
-            released: settled("release"),
-            lost: lost.with_label_values(&[queue]),
-            dead,
-        }
-    }
-}
-
-impl DeadCounters {
-    fn of(queue: &str, letters: &IntGaugeVec, dropped: &IntCounterVec) -> Self {
-        Self {
-            letters: letters.with_label_values(&[queue]),
-            evicted: dropped.with_label_values(&[queue, "evicted"]),
-            aged: dropped.with_label_values(&[queue, "aged"]),
-        }
+        Self::new(Bounds::default())
     }
 }
 
@@ -385,10 +266,6 @@ impl New<'_> {
         self.register(IntGauge::new(name, help))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.register(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.register(IntCounterVec::new(Opts::new(name, help), labels))
     }
@@ -405,8 +282,11 @@ mod tests {
 
     #[test]
     fn queues_beyond_the_cap_are_counted_together() {
-        let metrics = Metrics::new();
-        for n in 0..QUEUES_MAX + 20 {
+        let metrics = Metrics::new(Bounds {
+            queues: 100,
+            names: 0,
+        });
+        for n in 0..120 {
             metrics
                 .queue(&QueueName::parse(&format!("q{n}")).unwrap())
                 .enqueued
@@ -417,39 +297,63 @@ mod tests {
         let text = metrics.text();
         assert!(text.contains("leaseq_tasks_enqueued_total{queue=\"_other\"} 20\n"));
         assert!(text.contains("leaseq_tasks_enqueued_total{queue=\"q7\"} 2\n"));
-        assert_eq!(
-            text.matches("leaseq_tasks_enqueued_total{").count(),
-            QUEUES_MAX + 1
-        );
+        assert_eq!(text.matches("leaseq_tasks_enqueued_total{").count(), 101);
     }
 
     #[test]
-    fn dead_letters_are_shown_as_their_queue_counts_them() {
-        let metrics = Metrics::new();
-        let queue = |name: &str| QueueName::parse(name).unwrap();
-        metrics.dead_letters(&queue("quiet"), 0, 0, 0);
-        metrics.dead_letters(&queue("q"), 7, 2, 1);
-        metrics.dead_letters(&queue("q"), 5, 4, 1);
-        let shown = |line: &str| metrics.text().lines().any(|found| found == line);
-        assert!(shown("leaseq_dead_letters{queue=\"q\"} 5"));
-        assert!(shown(
-            "leaseq_dead_letters_dropped_total{queue=\"q\",reason=\"evicted\"} 4"
-        ));
-        assert!(shown(
-            "leaseq_dead_letters_dropped_total{queue=\"q\",reason=\"aged\"} 1"
-        ));
-        assert!(!metrics.text().contains("quiet"));
-        // Deleted, and made again.
-        metrics.dead_letters(&queue("q"), 0, 0, 0);
-        assert!(shown("leaseq_dead_letters{queue=\"q\"} 0"));
-        assert!(shown(
-            "leaseq_dead_letters_dropped_total{queue=\"q\",reason=\"evicted\"} 0"
-        ));
+    fn names_are_counted_where_somebody_asks_for_it_and_up_to_a_bound() {
+        let queue = QueueName::parse("q").unwrap();
+        let name = |n: usize| TaskName::parse(&format!("n{n}")).unwrap();
+        assert!(Metrics::default().name(&queue, &name(0)).is_none());
+        let metrics = Metrics::new(Bounds { queues: 1, names: 2 });
+        for n in [0, 1, 2, 3, 0] {
+            metrics.name(&queue, &name(n)).unwrap().leased.inc();
+        }
+        let text = metrics.text();
+        for line in [
+            "leaseq_name_tasks_leased_total{name=\"n0\",queue=\"q\"} 2\n",
+            "leaseq_name_tasks_leased_total{name=\"_other\",queue=\"_other\"} 2\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_redis_no_longer_says_is_no_longer_shown() {
+        let metrics = Metrics::default();
+        assert_eq!((metrics.facts_due(), metrics.facts_due()), (Some(200), None));
+        metrics.set_facts(vec![QueueFacts {
+            queue: QueueName::parse("q").unwrap(),
+            ready: 3,
+            scheduled: 0,
+            leased: 1,
+            dead: 0,
+            oldest_ready_age_seconds: 1.5,
+            workers_waiting: 2,
+            paused: false,
+            completed_total: 9,
+            dead_evicted_total: 0,
+            dead_aged_total: 0,
+            leases_expired_total: 0,
+        }]);
+        for _ in 0..2 {
+            let text = metrics.text();
+            assert!(
+                text.contains("leaseq_queue_tasks{queue=\"q\",state=\"ready\"} 3\n"),
+                "{text}"
+            );
+            assert!(
+                text.contains("leaseq_queue_completed_total{queue=\"q\"} 9\n"),
+                "{text}"
+            );
+        }
+        metrics.set_facts(Vec::new());
+        assert!(!metrics.text().contains("queue=\"q\""));
     }
 
     #[test]
     fn requests_are_counted_by_route_and_class() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         metrics
             .http
             .observe("POST", "/v1/lease", Some(201), Duration::from_millis(3));
@@ -465,7 +369,7 @@ mod tests {
 
     #[test]
     fn names_follow_the_conventions() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         metrics.http.observe("GET", "/livez", Some(200), Duration::ZERO);
         for family in metrics.registry.gather() {
             let name = family.name();

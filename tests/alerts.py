@@ -12,7 +12,8 @@ RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
 
 def main():
     rules = RULES.read_text()
-    code = (ROOT / "src" / "metrics.rs").read_text()
+    files = [ROOT / "src" / "metrics.rs", *(ROOT / "src" / "metrics").glob("*.rs")]
+    code = "".join(file.read_text() for file in files)
     known = set(re.findall(r'"(leaseq_\w+)"', code))
     # A colon before or after makes it a recorded name.
     named = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"(?<![\w:])leaseq_\w+(?![\w:])", rules)}

@@ -1,37 +1,95 @@
 //! Lists of the API, page after page.
 
+use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::client::{self, Api};
 use super::exit::Failure;
-use super::query;
+use super::{output, query};
 use crate::domain::limits::PAGE_MAX;
 
-#[derive(Deserialize)]
-struct Page {
-    items: Vec<Item>,
-    next_cursor: Option<String>,
+/// A list, and how much of it is wanted.
+pub(super) struct List<'a> {
+    pub(super) path: &'a str,
+    pub(super) parameters: &'a [(&'a str, Option<&'a str>)],
+    /// Items at most; `None` is all.
+    pub(super) limit: Option<usize>,
 }
 
 #[derive(Deserialize)]
-struct Item {
-    queue: String,
+struct Page<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl List<'_> {
+    /// Gives each page to `each`, as it came and as items; says whether there are more.
+    async fn walk<T: DeserializeOwned>(
+        &self,
+        api: &Api,
+        mut each: impl FnMut(&Bytes, Vec<T>) -> Result<(), Failure>,
+    ) -> Result<bool, Failure> {
+        let (mut left, mut cursor) = (self.limit.unwrap_or(usize::MAX), None);
+        while left > 0 {
+            let limit = left.min(PAGE_MAX).to_string();
+            let mut parameters = self.parameters.to_vec();
+            parameters.extend([("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())]);
+            let answer = api.get(&query::path(self.path, &parameters)).await?;
+            let page: Page<T> = client::decode(&answer)?;
+            left -= page.items.len().min(left);
+            each(&answer, page.items)?;
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(cursor.is_some())
+    }
+
+    /// Prints a table, or with `json` the answers as they are, a page a line; says whether there are more.
+    pub(super) async fn print<T: DeserializeOwned>(
+        &self,
+        api: &Api,
+        json: bool,
+        header: &[&str],
+        row: impl Fn(T) -> Vec<String>,
+    ) -> Result<bool, Failure> {
+        let mut rows = Vec::new();
+        let more = self
+            .walk(api, |answer, items| {
+                if json {
+                    return output::line(answer);
+                }
+                rows.extend(items.into_iter().map(&row));
+                Ok(())
+            })
+            .await?;
+        if !json {
+            output::table(header, rows)?;
+        }
+        Ok(more)
+    }
 }
 
 /// The names of all queues, in their order.
 pub(super) async fn queues(api: &Api) -> Result<Vec<String>, Failure> {
-    let limit = PAGE_MAX.to_string();
-    let (mut names, mut cursor) = (Vec::new(), None);
-    loop {
-        let parameters = [("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())];
-        let answer = api.get(&query::path("/v1/queues", &parameters)).await?;
-        let page: Page = client::decode(&answer)?;
-        names.extend(page.items.into_iter().map(|item| item.queue));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
-        }
+    #[derive(Deserialize)]
+    struct Item {
+        queue: String,
     }
+
+    let all = List {
+        path: "/v1/queues",
+        parameters: &[],
+        limit: None,
+    };
+    let mut names = Vec::new();
+    all.walk(api, |_, items: Vec<Item>| {
+        names.extend(items.into_iter().map(|item| item.queue));
+        Ok(())
+    })
+    .await?;
     names.sort();
     names.dedup();
     Ok(names)

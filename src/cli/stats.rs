@@ -1,12 +1,12 @@
 //! `leaseq stats`.
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::client::Api;
 use super::connect::Connect;
 use super::exit::Exit;
-use super::{Done, client, input, output, query};
+use super::paging::List;
+use super::{Done, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
@@ -20,12 +20,6 @@ pub(super) struct Stats {
     json: bool,
     #[command(flatten)]
     connect: Connect,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    items: Vec<Map<String, Value>>,
-    next_cursor: Option<String>,
 }
 
 /// Columns of the list, as far as the service tells them.
@@ -61,33 +55,17 @@ impl Stats {
 
 /// A line for each queue.
 pub(super) async fn list(api: &Api, json: bool) -> Done {
-    let mut rows = Vec::new();
-    let mut cursor = None;
-    loop {
-        let path = query::path(
-            "/v1/queues",
-            &[("limit", Some("500")), ("cursor", cursor.as_deref())],
-        );
-        let answer = api.get(&path).await?;
-        let page: Page = client::decode(&answer)?;
-        if json {
-            output::line(&answer)?;
-        } else {
-            rows.extend(page.items.iter().map(row));
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    if !json {
-        output::table(&HEADER, rows)?;
-    }
+    let queues = List {
+        path: "/v1/queues",
+        parameters: &[],
+        limit: None,
+    };
+    queues.print(api, json, &HEADER, row).await?;
     Ok(Exit::Ok)
 }
 
 /// Counts are in the item itself or in its `stats`.
-fn row(item: &Map<String, Value>) -> Vec<String> {
+fn row(item: Map<String, Value>) -> Vec<String> {
     let find = |name: &str| {
         item.get(name)
             .or_else(|| item.get("stats")?.get(name))

@@ -146,6 +146,20 @@ pub const SETTINGS: &[Setting] = &[
         "Client connections at once; more wait to be accepted",
     ),
     setting(
+        "metrics-queues",
+        "N",
+        "200",
+        "200",
+        "Queues with labels of their own in /metrics; others are counted together as _other",
+    ),
+    setting(
+        "metrics-names",
+        "N",
+        "0",
+        "100",
+        "Pairs of queue and task name with labels of their own in /metrics; 0 counts no names",
+    ),
+    setting(
         "drain-seconds",
         "SECONDS",
         "25",

@@ -78,6 +78,14 @@ pub(super) fn count(text: &str) -> Parsed<usize> {
     }
 }
 
+/// How many label values metrics may have.
+pub(super) fn labels(text: &str) -> Parsed<usize> {
+    match text.parse() {
+        Ok(count @ 0..=10_000) => Ok(count),
+        _ => Err(format!("`{text}` is not a number from 0 to 10000")),
+    }
+}
+
 pub(super) fn drain(text: &str) -> Parsed<Duration> {
     text.parse::<f64>()
         .ok()

@@ -1,6 +1,7 @@
 //! Why a waiting task is not running.
 
 use super::Millis;
+use super::gate::Reason;
 
 /// A waiting task, explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +29,13 @@ pub enum WaitReason {
     RetryBackoff { until: Millis },
     /// A worker gave it back and said when to try again.
     Deferred { until: Millis },
-    /// An operator has stopped leases of the queue.
-    Paused { until: Option<Millis> },
+    /// A gate keeps it back: a limit, a hold or a breaker of the `queue`, its `name` or its `group`. `None`: until something happens, as
+    /// a lease that ends.
+    Shut {
+        of: &'static str,
+        reason: Reason,
+        until: Option<Millis>,
+    },
     /// No lease call waits for it, nothing of the queue is leased, and nothing was for as long as a lease call may wait.
     NoWorker,
     /// Other groups have their turn first.
@@ -46,7 +52,7 @@ impl WaitReason {
             Self::Scheduled { .. } => "scheduled",
             Self::RetryBackoff { .. } => "retry_backoff",
             Self::Deferred { .. } => "deferred",
-            Self::Paused { .. } => "paused",
+            Self::Shut { reason, .. } => reason.word(),
             Self::NoWorker => "no_worker",
             Self::Turn { .. } => "turn",
             Self::Order { .. } => "order",
@@ -60,7 +66,7 @@ impl WaitReason {
             Self::Scheduled { until } | Self::RetryBackoff { until } | Self::Deferred { until } => {
                 Some(until)
             }
-            Self::Paused { until } => until,
+            Self::Shut { until, .. } => until,
             Self::NoWorker | Self::Turn { .. } | Self::Order { .. } | Self::Next => None,
         }
     }

@@ -91,6 +91,22 @@ pub const ERROR_FILTER_BYTES_MAX: usize = 256;
 
 /// Names that the tasks of one queue may have, and names with an entry of their own in its config.
 pub const NAMES_MAX: usize = 1000;
+/// Groups with an entry of their own in each of one queue's `group_weights` and `group_limits`.
+pub const GROUPS_MAX: usize = 1000;
+/// Weight of a group, beside those of weight 1.
+pub const GROUP_WEIGHT_MIN: f64 = 0.1;
+pub const GROUP_WEIGHT_MAX: f64 = 100.0;
+/// Grants per second, tokens of a bucket and leased tasks that a limit may allow.
+pub const RATE_PER_SECOND_MIN: f64 = 0.00001;
+pub const RATE_PER_SECOND_MAX: f64 = 1_000_000.0;
+pub const BURST_MAX: f64 = 1_000_000.0;
+pub const LEASED_MAX: u64 = 1_000_000;
+/// Failures, probes and successes that a breaker counts, and milliseconds for which one opens first.
+pub const BREAKER_COUNT_MAX: u64 = 1000;
+pub const BREAKER_RESET_MS_MIN: u64 = 100;
+pub const BREAKER_RESET_MS_MAX: u64 = 86_400 * 1000;
+/// Milliseconds for which an operator may hold a queue, a name or a group.
+pub const HOLD_MS_MAX: u64 = 365 * 86_400 * 1000;
 /// Queues of one service, unless configured.
 pub const QUEUES_MAX_DEFAULT: usize = 10_000;
 
@@ -98,6 +114,8 @@ pub const QUEUES_MAX_DEFAULT: usize = 10_000;
 pub const AHEAD_MAX: usize = 1000;
 /// Problems of one audit that are told; more are counted.
 pub const PROBLEMS_MAX: usize = 100;
+/// Event streams open at one replica.
+pub const WATCHERS_MAX: usize = 256;
 /// Seconds that one part of an audit may take: default and most.
 pub const VERIFY_SECONDS_DEFAULT: u64 = 20;
 pub const VERIFY_SECONDS_MAX: u64 = 60;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::NewTask;
+use super::gate::{Breaker, Limits, Positive};
 use super::retry::{RetryConfig, RetryPolicy};
 
 /// Which task of a group is next. Redis keeps the place in this list.
@@ -120,6 +121,17 @@ pub struct QueueConfig {
     pub completed_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_bytes: Option<u64>,
+    /// Turns of a group beside one of weight 1; `"*"` stands for each group without an entry of its own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub group_weights: BTreeMap<String, Positive>,
+    #[serde(skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    /// Of each name without one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
+    /// Per group; `"*"` stands for each group without an entry of its own, but not for tasks without a group.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub group_limits: BTreeMap<String, Limits>,
     /// How long a request with an `Idempotency-Key` is remembered, and how many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_ms: Option<u64>,
@@ -145,6 +157,10 @@ pub struct NameConfig {
     pub max_attempts: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
+    #[serde(skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
 }
 
 /// What the server does where nothing was set. Scripts get these values; they have none of their own.
@@ -234,6 +250,7 @@ mod tests {
                         lease_ms: Some(6_000),
                         max_attempts: Some(9),
                         retry: Some(retry(Strategy::Fixed)),
+                        ..NameConfig::default()
                     },
                 ),
             ]

@@ -54,9 +54,22 @@ pub enum RetryAfter {
     At(Millis),
 }
 
+/// Who else waits until the time of a released task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hold {
+    #[default]
+    None,
+    /// All of its name.
+    Name,
+    /// All of its group, or without one as it is.
+    Group,
+    Queue,
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Release {
     pub retry_after: RetryAfter,
+    pub hold: Hold,
     pub reason: Option<String>,
 }
 

@@ -92,6 +92,7 @@ impl Engine {
                 };
                 let count =
                     |what: Cancelled| answers.iter().filter(|answer| **answer == Ok(what)).count() as u64;
+                self.changed(queue);
                 progress.done += count(Cancelled::Done);
                 progress.cancel_requested += count(Cancelled::Requested);
             }
@@ -126,6 +127,7 @@ impl Engine {
             }
             _ => return Ok(Err(BadCursor)),
         };
+        self.changed(queue);
         Ok(Ok(purged.ok().map(|()| progress)))
     }
 

@@ -23,6 +23,7 @@ impl Engine {
             ids: &[id],
         };
         let answers = self.store().call(&QueueKeys::new(queue), &op).await?;
+        self.changed(queue);
         match answers {
             Ok(mut answers) => answers.pop().ok_or(Failure::Broken),
             Err(_) => Ok(Err(NotChanged::Unknown)),
@@ -45,6 +46,7 @@ impl Engine {
             change,
         };
         let changed = self.store().call(&QueueKeys::new(queue), &op).await?;
+        self.changed(queue);
         // Only hints: who waits here looks each second, and the slow sweep finds what is due.
         match &changed {
             Ok(changed) if changed.state == TaskState::Ready => {

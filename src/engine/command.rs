@@ -7,9 +7,11 @@ use tokio::time::Instant;
 
 use super::SettleOutcome;
 use super::failure::Failure;
+use super::lease::EmptyReason;
+use super::pulse::Beat;
 use crate::domain::settle::Settle;
 use crate::domain::task::{Enqueued, NotEnqueued};
-use crate::domain::{EmptyReason, Lease, Millis, NewTask, QueueName, TaskName};
+use crate::domain::{Lease, Millis, NewTask, QueueName, TaskName};
 use crate::store::ops::lease::{Grant, Wish};
 
 pub(super) enum Command {
@@ -28,6 +30,10 @@ pub(super) enum Command {
     Made(QueueName, Result<(), Failure>),
     /// How many lease calls wait for the queue, and would take a task of this name?
     CountWaiting(QueueName, Option<TaskName>, oneshot::Sender<usize>),
+    /// What was seen of queues since the last beat, and who waits.
+    Beat(oneshot::Sender<Vec<(QueueName, Beat)>>),
+    /// Something changed that no committer did.
+    Changed(QueueName),
     /// The queue was deleted: what is known of it holds no more.
     Forget(QueueName),
     /// Answer those who wait, and let nobody wait any more.
@@ -77,8 +83,10 @@ pub(super) struct Grants {
     pub(super) grants: Vec<Grant>,
     /// Of an earlier call with the same `request_id`, whose caller may hold them: they are never given back.
     pub(super) recalled: bool,
-    /// Of an empty answer: why, and when that ends.
-    pub(super) empty: (EmptyReason, Option<Duration>),
+    /// Of an empty answer.
+    pub(super) reason: EmptyReason,
+    /// Of an empty answer: when the first scheduled task becomes ready, or a gate may let tasks through.
+    pub(super) retry_after: Option<Duration>,
     pub(super) home: mpsc::Sender<Command>,
 }
 

@@ -12,8 +12,10 @@ use tokio::time::Instant;
 
 use super::command::{Command, EnqueueJob, Grants, LeaseJob, Watch};
 use super::failure::Failure;
+use super::lease::EmptyReason;
 use super::line::{Ending, Item, Line};
 use super::looks::{FALLBACK, sleep_until};
+use super::pulse::Gathering;
 use super::redis_clock::RedisClock;
 use super::sent::Sent;
 use super::waiting::{Waiting, Waits};
@@ -64,6 +66,7 @@ pub(super) struct Committer {
     pub(super) hints: mpsc::Sender<(QueueName, Millis)>,
     pub(super) redis_clock: RedisClock,
     waiting: Waiting,
+    pub(super) gathering: Gathering,
     pub(super) lines: HashMap<QueueName, Line>,
     pub(super) waiters: WaitList<QueueName, Vec<TaskName>, Instant, Waiter>,
     dirty: VecDeque<QueueName>,
@@ -91,6 +94,7 @@ impl Committer {
             hints,
             redis_clock: RedisClock::default(),
             waiting,
+            gathering: Gathering::default(),
             lines: HashMap::new(),
             waiters: WaitList::new(),
             dirty: VecDeque::new(),
@@ -165,6 +169,13 @@ impl Committer {
             Command::CountWaiting(queue, name, reply) => {
                 let _ = reply.send(self.workers_waiting(&queue, name.as_ref()));
             }
+            Command::Beat(reply) => {
+                // Unheard, it is lost as with the process.
+                let _ = reply.send(self.beats(Instant::now()));
+            }
+            Command::Changed(queue) => {
+                self.moved(&queue);
+            }
             Command::Forget(queue) => {
                 let line = self.line(&queue);
                 (line.config, line.hinted) = ((0, Arc::default()), None);
@@ -203,6 +214,9 @@ impl Committer {
     }
 
     fn take_lease(&mut self, queue: QueueName, job: LeaseJob) {
+        if let Some(worker) = &job.wish.worker {
+            self.beat(&queue).called(worker);
+        }
         if self.draining {
             self.answer_empty(&queue, job);
         } else if let Some(deadline) = job.deadline
@@ -323,12 +337,12 @@ impl Committer {
 
     pub(super) fn answer_empty(&self, queue: &QueueName, job: LeaseJob) {
         let mut grants = self.no_grants(queue);
-        let (reason, ends_at) = self
-            .lines
-            .get(queue)
-            .map_or_else(Default::default, |line| line.empty);
-        let ends_in = ends_at.map(|at| at.saturating_duration_since(Instant::now()));
-        grants.empty = (reason, ends_in);
+        if let Some(line) = self.lines.get(queue) {
+            let (shut, look_at) = line.shut.of(&job.names).unzip();
+            grants.reason = shut.map_or(EmptyReason::Empty, EmptyReason::Shut);
+            let soonest = [line.first_due, look_at.flatten()].into_iter().flatten().min();
+            grants.retry_after = soonest.map(|at| at.saturating_duration_since(Instant::now()));
+        }
         let _ = job.reply.send(Ok(grants));
     }
 
@@ -349,7 +363,8 @@ impl Committer {
             asked_at,
             grants,
             recalled: false,
-            empty: Default::default(),
+            reason: EmptyReason::Empty,
+            retry_after: None,
             home: self.me.clone(),
         }
     }
@@ -402,7 +417,7 @@ impl Committer {
     }
 
     /// Those who were woken and have not asked yet wait, too.
-    fn workers_waiting(&self, queue: &QueueName, name: Option<&TaskName>) -> usize {
+    pub(super) fn workers_waiting(&self, queue: &QueueName, name: Option<&TaskName>) -> usize {
         let takes = |names: &Vec<TaskName>| name.is_none_or(|name| names.is_empty() || names.contains(name));
         let woken = self.lines.get(queue).into_iter().flat_map(|line| &line.leases);
         let woken = woken.filter(|job| job.deadline.is_some() && !job.reply.is_closed() && takes(&job.names));

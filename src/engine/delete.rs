@@ -1,8 +1,11 @@
 //! A queue goes, with all that it holds.
 
+use serde_json::json;
+
 use super::command::Command;
 use super::{Engine, Failure};
 use crate::domain::QueueName;
+use crate::domain::event::EventKind;
 use crate::store::ops::delete::{DeleteOp, Deleted, What};
 use crate::store::ops::overview::OverviewOp;
 use crate::store::{QueueKeys, Store};
@@ -26,6 +29,10 @@ impl Engine {
         let deleted = deletion.await.map_err(|_| Failure::Broken)??;
         // Other replicas are told by the next enqueue: no version of the old queue's config is one of a new one's.
         self.inner.routes.tell(queue, Command::Forget(queue.clone()));
+        if let Deleted::Done { tasks } = deleted {
+            self.tell(EventKind::QueueDeleted, queue, json!({ "tasks": tasks }))
+                .await;
+        }
         Ok(deleted)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Engine, Failure};
 use crate::domain::explain::{WaitReason, Waiting};
+use crate::domain::gate::Reason;
 use crate::domain::limits::WAIT_SECONDS_MAX;
 use crate::domain::{Millis, QueueName, TaskId, TaskName};
 use crate::store::QueueKeys;
@@ -23,29 +24,31 @@ impl Engine {
         };
         Ok(match explained {
             Explained::Other => None,
-            Explained::Scheduled { reason, paused } => Some(Waiting {
-                reasons: [reason].into_iter().chain(paused).collect(),
+            Explained::Scheduled { reason, shut } => Some(Waiting {
+                reasons: [reason].into_iter().chain(shut).collect(),
                 ahead: None,
             }),
             Explained::Ready {
                 now,
-                paused,
                 ahead,
                 lanes,
                 groups,
                 leased,
                 leased_at,
                 hungry,
+                shut,
             } => {
                 let waiting = self.workers_waiting(queue, Some(name)).await?;
                 let elsewhere = is_hungry_elsewhere(&hungry, &self.settings().replica);
-                let mut reasons = Vec::from_iter(paused);
+                let is_shut = !shut.is_empty();
+                let is_paused = shut.iter().any(|gate| gate.word() == Reason::Paused.word());
+                let mut reasons = shut;
                 // While nobody can be granted anything, that nobody was says nothing.
-                if paused.is_none() && waiting == 0 && !elsewhere && leased == 0 && !is_recent(leased_at, now)
-                {
+                if !is_paused && waiting == 0 && !elsewhere && leased == 0 && !is_recent(leased_at, now) {
                     reasons.push(WaitReason::NoWorker);
                 }
-                if groups > 0 {
+                // Behind a shut gate nobody has a turn.
+                if groups > 0 && !is_shut {
                     reasons.push(WaitReason::Turn { groups });
                 }
                 if lanes > 0 || ahead.tasks > 0 {

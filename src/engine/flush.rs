@@ -15,11 +15,11 @@ use super::sent::Sent;
 use crate::domain::settle::{NotSettled, Release, Settle, Settled};
 use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName, TaskId, TaskState, limits};
-use crate::store::ops::ack::AckOp;
+use crate::store::ops::ack::{AckOp, Acked};
 use crate::store::ops::enqueue::{Accepted, EnqueueOp};
 use crate::store::ops::extend::ExtendOp;
 use crate::store::ops::lease::{Grant, Granted, LeaseOp, Wish};
-use crate::store::ops::nack::NackOp;
+use crate::store::ops::nack::{NackOp, Nacked};
 use crate::store::ops::recall::RecallOp;
 use crate::store::ops::release::{How, ReleaseOp, Released};
 use crate::store::ops::sweep::SweepOp;
@@ -183,6 +183,10 @@ impl Committer {
             Sent::Enqueue(jobs) => self.enqueue_answered(queue, jobs, answer),
             Sent::Ack(items) => {
                 let outcome = outcome(&AckOp(&[]), answer);
+                if let Ok(Ok(settles)) = &outcome {
+                    let completed = |done: &Acked| (*done != Acked::Already).then_some(true);
+                    self.saw_settles(queue, &items, settles, completed);
+                }
                 self.settles_answered(queue, items, outcome, Settle::Ack, acked);
             }
             Sent::Nack(items) => {
@@ -196,6 +200,8 @@ impl Committer {
                 );
                 if let Ok(Ok(settles)) = &outcome {
                     self.came_back(queue, settles, |done| (done.state, done.next_at, done.expires_at));
+                    let completed = |done: &Nacked| (!done.already).then_some(false);
+                    self.saw_settles(queue, &items, settles, completed);
                 }
                 self.settles_answered(queue, items, outcome, Settle::Nack, nacked);
             }
@@ -281,6 +287,7 @@ impl Committer {
                 names_epoch,
                 outcomes,
             }) => {
+                self.saw_accepted(queue, &tasks, &outcomes);
                 let line = self.line(queue);
                 line.fresh += usize::try_from(ready).unwrap_or(usize::MAX);
                 // What a repeat is told of may have been accepted long ago.
@@ -339,6 +346,7 @@ impl Committer {
     ) {
         match outcome {
             Ok(Ok(settles)) => {
+                self.line(queue).fresh += usize::try_from(settles.freed).unwrap_or(usize::MAX);
                 for (item, answer) in items.into_iter().zip(settles.answers) {
                     let id = item.op.0.task;
                     self.settle_answered(item.home, Ok(told(answer, |answer| read(id, answer))));
@@ -369,12 +377,14 @@ impl Committer {
     ) {
         if let Ok(Ok(settles)) = &outcome {
             self.came_back(queue, settles, |done| (done.state, done.run_at, done.expires_at));
+            self.moved(queue);
         }
         let back = |lease, how| match how {
-            How::Release(retry_after) => Settle::Release(
+            How::Release(retry_after, hold) => Settle::Release(
                 lease,
                 Release {
                     retry_after,
+                    hold,
                     reason: None,
                 },
             ),
@@ -430,20 +440,17 @@ impl Committer {
             answer,
         ) {
             Ok(Ok(swept)) => {
+                if swept.moved {
+                    self.moved(queue);
+                }
                 self.line(queue).fresh +=
-                    usize::try_from(swept.expired + swept.came_due).unwrap_or(usize::MAX);
-                self.settings.metrics.dead_letters(
-                    queue,
-                    swept.dead,
-                    swept.dead_evicted_total,
-                    swept.dead_aged_total,
-                );
+                    usize::try_from(swept.expired + swept.came_due + swept.freed).unwrap_or(usize::MAX);
                 self.due_at(queue, swept.next_at, swept.now);
                 if swept.more_lapsed {
                     self.due_at(queue, Some(swept.now), swept.now);
                 }
             }
-            Ok(Err(Absent)) => self.settings.metrics.dead_letters(queue, 0, 0, 0),
+            Ok(Err(Absent)) => {}
             Err(error) => {
                 tracing::warn!(%queue, %error, "a sweep failed; it is tried again");
                 self.look_at(
@@ -463,48 +470,52 @@ impl Committer {
         answer: Result<Reply, StoreError>,
         asked_at: Instant,
     ) {
-        let (now, next_at, empty, recalled, again, grants) = match lease_outcome(&jobs, seed, answer) {
-            Ok(Granted::Tasks {
-                now,
-                next_at,
-                empty,
-                recalled,
-                again,
-                grants,
-            }) => (now, next_at, empty, recalled, again, grants),
-            Ok(Granted::Absent) => return self.park(queue, jobs),
-            // Yet here somebody is: the clocks do not go together as was thought. They ask again, without a limit.
-            Ok(Granted::Late) => {
-                self.redis_clock.forget();
-                let line = self.line(queue);
-                for job in jobs.into_iter().rev() {
-                    line.leases.push_front(job);
+        let (now, next_at, first_due, recalled, shut, again, grants) =
+            match lease_outcome(&jobs, seed, answer) {
+                Ok(Granted::Tasks {
+                    now,
+                    next_at,
+                    first_due,
+                    recalled,
+                    shut,
+                    again,
+                    grants,
+                }) => (now, next_at, first_due, recalled, shut, again, grants),
+                Ok(Granted::Absent) => return self.park(queue, jobs),
+                // Yet here somebody is: the clocks do not go together as was thought. They ask again, without a limit.
+                Ok(Granted::Late) => {
+                    self.redis_clock.forget();
+                    let line = self.line(queue);
+                    for job in jobs.into_iter().rev() {
+                        line.leases.push_front(job);
+                    }
+                    return self.soil(queue);
                 }
-                return self.soil(queue);
-            }
-            // Nothing was granted, so those who can wait do. A named call may have grants from before: to end its wait with
-            // none would say that it has not.
-            Err(StoreError::NotApplied(why)) => {
-                let (waiting, asking): (Vec<_>, Vec<_>) = jobs
-                    .into_iter()
-                    .partition(|job| job.deadline.is_some() && job.wish.request_key.is_none());
-                for job in asking {
-                    let _ = job.reply.send(Err(Failure::NotApplied(why)));
+                // Nothing was granted, so those who can wait do. A named call may have grants from before: to end its wait with
+                // none would say that it has not.
+                Err(StoreError::NotApplied(why)) => {
+                    let (waiting, asking): (Vec<_>, Vec<_>) = jobs
+                        .into_iter()
+                        .partition(|job| job.deadline.is_some() && job.wish.request_key.is_none());
+                    for job in asking {
+                        let _ = job.reply.send(Err(Failure::NotApplied(why)));
+                    }
+                    return self.park(queue, waiting);
                 }
-                return self.park(queue, waiting);
-            }
-            Err(error) => {
-                let failure = Failure::from(error);
-                for job in jobs {
-                    let _ = job.reply.send(Err(failure.clone()));
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    for job in jobs {
+                        let _ = job.reply.send(Err(failure.clone()));
+                    }
+                    return;
                 }
-                return;
-            }
-        };
+            };
         self.redis_clock.told(now, Instant::now());
+        self.saw_grants(queue, now, &grants);
         let line = self.line(queue);
         line.fresh = line.fresh.saturating_sub(grants.len());
         let due_now = next_at.is_some_and(|at| at <= now);
+        let names = jobs.first().map_or(Vec::new(), |job| job.names.clone());
         let next_end = grants.iter().map(Grant::expires_at).min();
         let mut grants = grants.into_iter().peekable();
         let (mut satisfied, mut parked, mut retried) = (0, Vec::new(), Vec::new());
@@ -529,11 +540,19 @@ impl Committer {
         let all_satisfied = parked.is_empty() && retried.is_empty();
         self.due_at(queue, next_at.into_iter().chain(next_end).min(), now);
         let line = self.line(queue);
+        let moment = |at: Millis| Instant::now() + Duration::from_millis(at.since(now));
+        let shut = shut.map(|shut| (shut.reason, shut.look_at.map(moment)));
         if !parked.is_empty() {
-            let (reason, ends_at) = empty;
-            let ends_at = ends_at.map(|at| Instant::now() + Duration::from_millis(at.since(now)));
-            line.empty = (reason, ends_at);
+            line.first_due = first_due.map(moment);
+            line.shut.told(&names, shut);
         }
+        // Also for those who were not woken: who got a part of what it wanted took what there was.
+        if let Some((_, Some(look_at))) = shut
+            && (!parked.is_empty() || self.waiters.waits(queue))
+        {
+            self.look_at(queue, look_at, false);
+        }
+        let line = self.line(queue);
         for job in retried.into_iter().rev() {
             line.leases.push_front(job);
         }

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::command::{Command, LeaseJob, Watch};
 use super::{Engine, Failure, Granted, SettleOutcome};
+use crate::domain::gate::Reason;
 use crate::domain::settle::Settle;
-use crate::domain::{EmptyReason, QueueName, TaskName, limits};
+use crate::domain::{QueueName, TaskName, limits};
 use crate::store::ops::lease::Wish;
 
 /// Tasks were granted, and given back because their leases were over when Redis's answer came.
@@ -37,6 +38,23 @@ pub enum LeaseFrom {
     Strict(Vec<QueueName>),
     /// Asked in an order drawn by weight, per call.
     Weighted(Vec<(QueueName, f64)>),
+}
+
+/// Why a lease answer is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmptyReason {
+    Empty,
+    /// Leases are paused, or ready tasks are kept back.
+    Shut(Reason),
+}
+
+impl EmptyReason {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Shut(reason) => reason.word(),
+        }
+    }
 }
 
 /// Answer to a lease call.
@@ -121,7 +139,7 @@ impl Engine {
     ) -> Result<Leased, Failure> {
         let items_max = self.settings().script_items;
         let mut granted: Option<Granted> = None;
-        let mut empty = (EmptyReason::Empty, None);
+        let (mut reason, mut retry_after) = (EmptyReason::Empty, None);
         loop {
             let (tasks, bytes) = granted
                 .as_ref()
@@ -147,7 +165,7 @@ impl Engine {
             let answered = answer.await.unwrap_or(Err(Failure::Draining));
             let more = match (answered, &mut granted) {
                 (Ok(grants), _) => {
-                    empty = grants.empty;
+                    (reason, retry_after) = (grants.reason, grants.retry_after);
                     self.open(grants)
                 }
                 // What was granted before must reach the caller.
@@ -170,7 +188,6 @@ impl Engine {
                 break;
             }
         }
-        let (reason, retry_after) = empty;
         Ok(granted.map_or(Leased::Empty { reason, retry_after }, Leased::Tasks))
     }
 
@@ -235,7 +252,7 @@ impl Engine {
                 }
             }
             drop(wake);
-            let mut soonest: Option<(EmptyReason, Option<Duration>)> = None;
+            let mut soonest = (EmptyReason::Empty, None);
             for queue in queues {
                 let leased = match self.lease_one(queue, request, None).await {
                     // What was given back wakes whoever watches.
@@ -250,17 +267,13 @@ impl Engine {
                         }
                         return Ok(leased);
                     }
-                    Leased::Empty { reason, retry_after } => {
-                        let this = (reason, retry_after);
-                        soonest = Some(soonest.map_or(this, |other| sooner(other, this)));
-                    }
+                    Leased::Empty { reason, retry_after } => soonest = sooner(soonest, (reason, retry_after)),
                 }
             }
             let asked = Instant::now();
-            let (reason, frees_in) = soonest.unwrap_or_default();
             let empty = || Leased::Empty {
-                reason,
-                retry_after: frees_in.map(|after| after.saturating_sub(asked.elapsed())),
+                reason: soonest.0,
+                retry_after: soonest.1.map(|after| after.saturating_sub(asked.elapsed())),
             };
             let Some(deadline) = deadline else {
                 return Ok(empty());
@@ -275,18 +288,15 @@ impl Engine {
     }
 }
 
-/// The queue that frees sooner. One that is only empty may get a task at any time; when what is stopped goes on, nobody knows
-/// unless it is said.
+/// Of two empty queues the one that may have something first; where nobody can tell, the one that keeps tasks back.
 fn sooner(
     one: (EmptyReason, Option<Duration>),
     other: (EmptyReason, Option<Duration>),
 ) -> (EmptyReason, Option<Duration>) {
-    match (one.1, other.1) {
-        (Some(one_in), Some(other_in)) if other_in < one_in => other,
-        (None, Some(_)) => other,
-        (None, None) if other.0 == EmptyReason::Empty => other,
-        _ => one,
-    }
+    let rank = |(reason, after): (EmptyReason, Option<Duration>)| {
+        (after.unwrap_or(Duration::MAX), reason == EmptyReason::Empty)
+    };
+    if rank(other) < rank(one) { other } else { one }
 }
 
 /// An order of the queues in which each comes first as often as its weight says (Efraimidis and Spirakis, 2006:
@@ -307,11 +317,10 @@ mod tests {
     #[test]
     fn of_several_queues_the_one_that_frees_soonest_gives_the_reason() {
         let after = |seconds| Some(Duration::from_secs(seconds));
-        let (empty, paused) = (EmptyReason::Empty, EmptyReason::Paused);
+        let (empty, paused) = (EmptyReason::Empty, EmptyReason::Shut(Reason::Paused));
         for (one, other, expected) in [
             ((empty, after(9)), (paused, after(3)), (paused, after(3))),
-            ((paused, None), (empty, None), (empty, None)),
-            ((empty, None), (paused, None), (empty, None)),
+            ((paused, None), (empty, None), (paused, None)),
             ((paused, after(60)), (empty, None), (paused, after(60))),
             ((paused, None), (empty, after(60)), (empty, after(60))),
         ] {

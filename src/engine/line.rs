@@ -7,9 +7,11 @@ use tokio::time::Instant;
 
 use super::command::{EnqueueJob, LeaseJob};
 use super::names::KnownNames;
+use super::pulse::Beat;
+use super::shut_gates::ShutGates;
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::{Ack, Extend, Nack, Settle};
-use crate::domain::{EmptyReason, Lease, Millis, QueueName, TaskId, TaskName, limits};
+use crate::domain::{Lease, Millis, QueueName, TaskId, TaskName, limits};
 use crate::store::QueueKeys;
 use crate::store::ops::release::How;
 
@@ -78,10 +80,14 @@ pub(super) struct Line {
     pub(super) looked: Option<Instant>,
     /// The due time last told to the registry.
     pub(super) hinted: Option<Millis>,
-    /// Why the last lease that fell short did, and when that ends.
-    pub(super) empty: (EmptyReason, Option<Instant>),
+    /// When the first scheduled task becomes ready, as the last lease that fell short saw it.
+    pub(super) first_due: Option<Instant>,
+    /// Why leases that fell short did, by their `names`.
+    pub(super) shut: ShutGates,
     /// Tasks that became ready in this flush, less those that were granted in it.
     pub(super) fresh: usize,
+    /// What was seen of the queue since its last beat.
+    pub(super) beat: Option<Box<Beat>>,
 }
 
 impl Line {
@@ -99,8 +105,10 @@ impl Line {
             look: None,
             looked: None,
             hinted: None,
-            empty: Default::default(),
+            first_due: None,
+            shut: ShutGates::default(),
             fresh: 0,
+            beat: None,
         }
     }
 
@@ -113,7 +121,11 @@ impl Line {
 
     /// Nothing here that a fresh line would not know.
     pub(super) fn is_idle(&self) -> bool {
-        !self.has_work() && !self.making && self.enqueues.is_empty() && self.look.is_none()
+        !self.has_work()
+            && !self.making
+            && self.enqueues.is_empty()
+            && self.look.is_none()
+            && self.beat.is_none()
     }
 
     /// Enqueues in order of arrival, as many as one script call carries, and at least one.
@@ -165,7 +177,7 @@ impl Line {
                 Ending::Worker(Settle::Release(lease, release)) => {
                     taken
                         .releases
-                        .push(item.map(|()| (lease, How::Release(release.retry_after))));
+                        .push(item.map(|()| (lease, How::Release(release.retry_after, release.hold))));
                 }
                 Ending::GiveBack(lease) => taken.releases.push(item.map(|()| (lease, How::GiveBack))),
             }

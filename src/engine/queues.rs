@@ -1,16 +1,21 @@
 //! Queues as things: made, configured, looked at, listed.
 
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::command::Command;
 use super::{
-    BadCursor, ConfigWrite, Engine, EngineSettings, Failure, Page, QueueInfo, QueueStats, TaskFilter, cursor,
+    BadCursor, ConfigWrite, Engine, EngineSettings, Failure, Page, QueueInfo, QueueStats, Snapshot,
+    TaskFilter, cursor,
 };
+use crate::domain::event::{Event, EventKind};
+use crate::domain::pulse::{Chart, MINUTE_MS};
 use crate::domain::queue::QueueConfig;
 use crate::domain::task::TaskView;
 use crate::domain::{QueueName, TaskId, TaskName, limits};
 use crate::store::ops::configure::{ConfigureOp, Configured};
 use crate::store::ops::overview::{Overview, OverviewOp};
+use crate::store::ops::pulse::PulseOp;
 use crate::store::ops::reorder::ReorderOp;
 use crate::store::ops::select::{SelectOp, States};
 use crate::store::ops::show::ShowOp;
@@ -37,6 +42,12 @@ pub(super) async fn make(store: &Store, settings: &EngineSettings, queue: &Queue
     if let Configured::Done { created: true, .. } = configure(store, queue, &op).await? {
         store.note(queue).await?;
         store.tell_made(queue, &settings.replica).await;
+        let made = Event {
+            kind: EventKind::QueueCreated,
+            queue: queue.clone(),
+            said: "{}".into(),
+        };
+        store.tell(&made).await;
     }
     Ok(())
 }
@@ -76,8 +87,12 @@ impl Engine {
             create,
             config: &config,
         };
-        let (created, reorder) = match configure(store, queue, &op).await? {
-            Configured::Done { created, reorder, .. } => (created, reorder),
+        let (version, created, reorder) = match configure(store, queue, &op).await? {
+            Configured::Done {
+                version,
+                created,
+                reorder,
+            } => (version, created, reorder),
             Configured::Mismatch { version } => return Ok(ConfigWrite::Mismatch { version }),
             Configured::Clearing => return Err(Failure::Broken),
         };
@@ -88,6 +103,12 @@ impl Engine {
         if reorder {
             self.reorder(&keys).await?;
         }
+        let kind = if created {
+            EventKind::QueueCreated
+        } else {
+            EventKind::QueueConfigured
+        };
+        self.tell(kind, queue, json!({ "version": version })).await;
         match self.queue(queue).await? {
             Some(info) if created => Ok(ConfigWrite::Created(info)),
             Some(info) => Ok(ConfigWrite::Updated(info)),
@@ -133,7 +154,7 @@ impl Engine {
             config,
             version: overview.version,
             created_at: overview.created_at,
-            stats: self.stats_of(queue, &overview).await?,
+            stats: stats_of(&overview),
         }))
     }
 
@@ -143,33 +164,30 @@ impl Engine {
     /// As [`Failure`] says.
     pub async fn stats(&self, queue: &QueueName) -> Result<Option<QueueStats>, Failure> {
         let overview = self.store().call(&QueueKeys::new(queue), &OverviewOp).await?;
-        match overview {
-            Ok(overview) => Ok(Some(self.stats_of(queue, &overview).await?)),
-            Err(_) => Ok(None),
-        }
+        Ok(overview.ok().map(|overview| stats_of(&overview)))
     }
 
-    async fn stats_of(&self, queue: &QueueName, overview: &Overview) -> Result<QueueStats, Failure> {
-        Ok(QueueStats {
-            ready: overview.ready,
-            scheduled: overview.scheduled,
-            leased: overview.leased,
-            dead: overview.dead,
-            oldest_ready_age_ms: overview.oldest_ready_at.map(|at| overview.now.since(at)),
-            unfinished_bytes: overview.unfinished_bytes,
-            workers_waiting: self.workers_waiting(queue, None).await? as u64,
-            paused: overview.paused.clone(),
-            accepted_total: overview.accepted_total,
-            completed_total: overview.completed_total,
-            cancelled_total: overview.cancelled_total,
-            purged_total: overview.purged_total,
-            dead_evicted_total: overview.dead_evicted_total,
-            dead_aged_total: overview.dead_aged_total,
-            replayed_total: overview.replayed_total,
-            duplicates_total: overview.duplicates_total,
-            leases_expired_total: overview.leases_expired_total,
-            idempotency_dropped_total: overview.idempotency_dropped_total,
-        })
+    /// With what it does, as of the last second. `None`: no such queue.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn snapshot(&self, queue: &QueueName) -> Result<Option<Snapshot>, Failure> {
+        let (keys, mut conn) = (QueueKeys::new(queue), self.store().conn());
+        let pulse = PulseOp {
+            chart: Chart::Fine,
+            rows: RATES_ROWS,
+            latencies: true,
+        };
+        match (
+            conn.call(&keys, &OverviewOp).await?,
+            conn.call(&keys, &pulse).await?,
+        ) {
+            (Ok(overview), Ok(pulse)) => Ok(Some(Snapshot {
+                stats: stats_of(&overview),
+                rates: pulse.rates(),
+            })),
+            _ => Ok(None),
+        }
     }
 
     /// Asked of the committer, which alone knows: between its flushes, so that nobody is missed on the way.
@@ -278,6 +296,33 @@ impl Engine {
             items,
             next_cursor: cursor::write(&cursor, states.word()),
         })))
+    }
+}
+
+/// What a quarter of an hour may touch of the fine chart.
+pub(super) const RATES_ROWS: u64 = 15 * MINUTE_MS / Chart::Fine.step_ms() + 1;
+
+pub(super) fn stats_of(overview: &Overview) -> QueueStats {
+    QueueStats {
+        ready: overview.ready,
+        scheduled: overview.scheduled,
+        leased: overview.leased,
+        dead: overview.dead,
+        held: overview.held,
+        paused: overview.paused.clone(),
+        oldest_ready_age_ms: overview.oldest_ready_at.map(|at| overview.now.since(at)),
+        unfinished_bytes: overview.unfinished_bytes,
+        workers_waiting: overview.waiting,
+        accepted_total: overview.accepted_total,
+        completed_total: overview.completed_total,
+        cancelled_total: overview.cancelled_total,
+        purged_total: overview.purged_total,
+        dead_evicted_total: overview.dead_evicted_total,
+        dead_aged_total: overview.dead_aged_total,
+        replayed_total: overview.replayed_total,
+        duplicates_total: overview.duplicates_total,
+        leases_expired_total: overview.leases_expired_total,
+        idempotency_dropped_total: overview.idempotency_dropped_total,
     }
 }
 

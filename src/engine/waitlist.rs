@@ -47,6 +47,11 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         waiters.filter(|waiter| alive(&waiter.item)).count()
     }
 
+    /// Queues that anybody waits for.
+    pub(super) fn queues(&self) -> impl Iterator<Item = &Q> {
+        self.lines.keys()
+    }
+
     /// Whether anybody waits for the queue. May still count waiters whose callers left.
     pub(super) fn waits(&self, queue: &Q) -> bool {
         self.lines.contains_key(queue)

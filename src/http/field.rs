@@ -7,6 +7,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use super::problem::Code;
 
+pub(super) mod by_key;
 mod lists;
 mod nested;
 mod numbers;
@@ -16,11 +17,12 @@ mod shape;
 mod texts;
 mod wrong;
 
+pub(super) use by_key::{ByKey, Of};
 pub(super) use lists::{Headers, ListOf, Several};
 pub(super) use nested::{Nested, nested};
-pub(super) use numbers::{Integer, Seconds, number};
+pub(super) use numbers::{Decimal, Integer, Seconds, number};
 pub(super) use object::Object;
-pub(super) use plain::{Any, Flag, Later};
+pub(super) use plain::{Any, Flag};
 pub(super) use shape::{object_schema, query_shape, shape};
 pub(super) use texts::{Label, NO_CONTROLS, Parsed, Word, prefix, sentence, string};
 pub(super) use wrong::{At, Wrong};
@@ -43,11 +45,7 @@ impl<T: Into<Cow<'static, str>>> From<T> for Refusal {
 
 /// What a field may be, as a JSON schema.
 pub(super) trait Described: Sync {
-    /// Whether the API will have it, but this version has not.
-    const LATER: bool = false;
-
-    /// `None` for what the API will have only later.
-    fn schema(&self) -> Option<RefOr<Schema>>;
+    fn schema(&self) -> RefOr<Schema>;
 }
 
 /// How a field's text becomes a value.
@@ -102,8 +100,7 @@ pub(super) trait AnyField: Sync {
     fn about(&self) -> &'static str;
     fn default(&self) -> Option<&'static str>;
     fn is_required(&self) -> bool;
-    fn schema(&self) -> Option<RefOr<Schema>>;
-    fn is_later(&self) -> bool;
+    fn schema(&self) -> RefOr<Schema>;
 }
 
 impl<K: Described> AnyField for Field<K> {
@@ -119,16 +116,13 @@ impl<K: Described> AnyField for Field<K> {
     fn is_required(&self) -> bool {
         self.required
     }
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         self.kind.schema()
-    }
-    fn is_later(&self) -> bool {
-        K::LATER
     }
 }
 
-fn described(object: ObjectBuilder) -> Option<RefOr<Schema>> {
-    Some(Schema::from(object.build()).into())
+fn described(object: ObjectBuilder) -> RefOr<Schema> {
+    Schema::from(object.build()).into()
 }
 
 /// All fields of one kind of object; any other is refused.

@@ -44,7 +44,6 @@ pub(super) const BODY: &[Code] = &[
     Code::UnsupportedMediaType,
     Code::UnsupportedEncoding,
     Code::ValidationFailed,
-    Code::NotAvailable,
 ];
 /// Problems of paths with names or a query in them.
 pub(super) const QUERY: &[Code] = &[Code::ValidationFailed];
@@ -123,7 +122,7 @@ fn header_ref(name: &str) -> Ref {
         settle::error::ErrorRequest, dead_letters::filter::DeadLetterFilter,
         settle::operation::AckOperation, settle::operation::NackOperation,
         settle::operation::ExtendOperation, settle::operation::ReleaseOperation,
-        queues::config::DeadLetterConfig, queues::config::RetentionConfig, queues::config::NameConfigRequest,
+        queues::config::DeadLetterConfig, queues::config::RetentionConfig, queues::config::NameConfigRequest, queues::gates::LimitsRequest, queues::gates::BreakerRequest,
         wire::Name, wire::Id, wire::Instant, wire::Duration, wire::Json, wire::State, wire::StateOrGone, wire::Count,
     )),
 )]

@@ -9,7 +9,7 @@ use utoipa::openapi::{ObjectBuilder, Required};
 
 use super::problem::{Code, Problem};
 use super::wire;
-use crate::domain::{QueueName, TaskId};
+use crate::domain::{Group, QueueName, TaskId, TaskName};
 
 /// `{queue}`.
 pub(super) struct InQueue(pub(super) QueueName);
@@ -18,6 +18,18 @@ pub(super) struct InQueue(pub(super) QueueName);
 pub(super) struct InTask {
     pub(super) queue: QueueName,
     pub(super) id: TaskId,
+}
+
+/// `{queue}` and `{name}`.
+pub(super) struct InName {
+    pub(super) queue: QueueName,
+    pub(super) name: TaskName,
+}
+
+/// `{queue}` and `{group}`.
+pub(super) struct InGroup {
+    pub(super) queue: QueueName,
+    pub(super) group: Group,
 }
 
 /// `{lease_id}`, not yet known to be genuine.
@@ -73,6 +85,33 @@ impl<S: Send + Sync> FromRequestParts<S> for InTask {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for InName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = path(parts, state).await;
+        let name = path.as_ref().map_or(NOT_UTF8, |path| segment(path, "name"));
+        Ok(Self {
+            queue: queue(path.as_ref())?,
+            name: TaskName::parse(name).map_err(|error| Problem::at("path:name", error.to_string()))?,
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InGroup {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = path(parts, state).await;
+        let queue = queue(path.as_ref())?;
+        let group = path.as_ref().map_or("", |path| segment(path, "group"));
+        Ok(Self {
+            queue,
+            group: Group::parse(group).map_err(|error| Problem::at("path:group", error.to_string()))?,
+        })
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for InLease {
     type Rejection = Problem;
 
@@ -99,6 +138,29 @@ impl utoipa::IntoParams for TaskPath {
     fn into_params(source: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let mut parameters = QueuePath::into_params(source);
         parameters.push(path_parameter("id", "A task's id.", ObjectBuilder::new()));
+        parameters
+    }
+}
+
+/// `{queue}` and `{name}` in the OpenAPI document.
+pub(super) struct NamePath;
+
+impl utoipa::IntoParams for NamePath {
+    fn into_params(source: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut parameters = QueuePath::into_params(source);
+        parameters.push(path_parameter("name", "A task name.", wire::name_schema()));
+        parameters
+    }
+}
+
+/// `{queue}` and `{group}` in the OpenAPI document.
+pub(super) struct GroupPath;
+
+impl utoipa::IntoParams for GroupPath {
+    fn into_params(source: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut parameters = QueuePath::into_params(source);
+        let group = ObjectBuilder::new().min_length(Some(1));
+        parameters.push(path_parameter("group", "A group, percent-encoded.", group));
         parameters
     }
 }

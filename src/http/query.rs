@@ -7,7 +7,7 @@ use http::Uri;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 
-use super::field::{Field, Later, Parsed, Shape, Wrong};
+use super::field::{Field, Parsed, Shape, Wrong};
 use super::json::FIELDS_MAX;
 use super::problem::Problem;
 
@@ -32,7 +32,6 @@ impl QueryFields {
         for (index, (name, _)) in pairs.iter().enumerate() {
             match shape.iter().find(|field| field.name() == name) {
                 None => wrong.add_named("query", name, unknown(shape)),
-                Some(field) if field.is_later() => wrong.add_named("query", name, Later::refusal()),
                 Some(_) if pairs[..index].iter().any(|(earlier, _)| earlier == name) => {
                     wrong.add_named("query", name, "is given twice");
                 }
@@ -69,10 +68,7 @@ impl QueryFields {
 }
 
 fn unknown(shape: &Shape) -> String {
-    let known = shape
-        .iter()
-        .filter(|field| !field.is_later())
-        .map(|field| field.name());
+    let known = shape.iter().map(|field| field.name());
     match &known.collect::<Vec<_>>()[..] {
         [] => "is not a parameter of this path, which has none".to_owned(),
         known => format!("is not a parameter of this path; it has {}", known.join(", ")),
@@ -81,7 +77,7 @@ fn unknown(shape: &Shape) -> String {
 
 /// The parameters of a query, for the OpenAPI document.
 pub(super) fn query_parameters(shape: &Shape) -> Vec<Parameter> {
-    let described = shape.iter().filter_map(|field| {
+    let described = shape.iter().map(|field| {
         let required = if field.is_required() {
             Required::True
         } else {
@@ -92,8 +88,8 @@ pub(super) fn query_parameters(shape: &Shape) -> Vec<Parameter> {
             .parameter_in(ParameterIn::Query)
             .required(required)
             .description(Some(field.about()))
-            .schema(Some(field.schema()?));
-        Some(parameter.build())
+            .schema(Some(field.schema()));
+        parameter.build()
     });
     described.collect()
 }

@@ -24,8 +24,12 @@ use crate::domain::queue::QueueConfig;
 use crate::domain::{Millis, QueueName};
 use crate::engine::{ConfigWrite, QueueInfo};
 
+pub(super) mod breaker;
 pub(super) mod config;
 pub(super) mod delete;
+pub(super) mod gates;
+pub(super) mod history;
+pub(super) mod hold;
 mod merge;
 pub(super) mod pause;
 mod precondition;
@@ -38,7 +42,7 @@ use config::QueueConfigRequest;
 use pause::PausedAnswer;
 use precondition::{Precondition, PreconditionHeaders};
 use shown::ConfigDocument;
-use stats::StatsAnswer;
+use stats::CountsAnswer;
 
 /// A queue and its config.
 #[derive(Serialize, ToSchema)]
@@ -86,7 +90,7 @@ pub(super) struct ItemAnswer {
     #[schema(value_type = wire::Instant)]
     created_at: Millis,
     #[serde(flatten)]
-    stats: StatsAnswer,
+    stats: CountsAnswer,
 }
 
 query_shape! {

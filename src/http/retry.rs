@@ -116,12 +116,12 @@ impl Kind for Factor {
 }
 
 impl Described for Factor {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         let number = ObjectBuilder::new()
             .schema_type(Type::Number)
             .minimum(Some(1))
             .maximum(Some(RETRY_FACTOR_MAX));
-        Some(Schema::from(number).into())
+        Schema::from(number).into()
     }
 }
 
@@ -143,14 +143,14 @@ impl Kind for PolicyOrNone {
 }
 
 impl Described for PolicyOrNone {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         let none = ObjectBuilder::new()
             .schema_type(Type::Boolean)
             .enum_values(Some([false]));
         let one_of = OneOfBuilder::new()
             .item(Ref::from_schema_name("RetryRequest"))
             .item(none);
-        Some(Schema::from(one_of).into())
+        Schema::from(one_of).into()
     }
 }
 

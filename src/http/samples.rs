@@ -20,14 +20,16 @@ use super::tasks::view::TaskAnswer;
 use crate::domain::audit::{Audit, Disagreement, Kind};
 use crate::domain::change::{Cancelled, Changed};
 use crate::domain::checkup::Check;
+use crate::domain::latency::Spread;
 use crate::domain::pause::{PauseMode, Paused};
+use crate::domain::pulse::Rates;
 use crate::domain::queue::QueueConfig;
 use crate::domain::settle::Settled;
 use crate::domain::task::{
     Attempt, AttemptOutcome, DeadReason, Enqueued, Json, LeasedTask, Meta, Priority, TaskError, TaskView,
 };
 use crate::domain::{Millis, QueueName, RetryPolicy, TaskId, TaskName, TaskState};
-use crate::engine::{Progress, QueueInfo, QueueStats};
+use crate::engine::{Progress, QueueInfo, QueueStats, Snapshot};
 
 const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
 
@@ -142,7 +144,10 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
         (
             "stats",
             "200",
-            json(&queues::stats::StatsAnswer::from(info().stats)),
+            json(&queues::stats::StatsAnswer::from(Snapshot {
+                stats: info().stats,
+                rates: rates(),
+            })),
         ),
     ]
 }
@@ -187,6 +192,24 @@ fn checkup() -> Vec<Check> {
             "Set maxmemory-policy noeviction: an evicted key is a lost task.",
         ),
     ]
+}
+
+fn rates() -> Rates {
+    let spread = |mean_ms, p50_ms| {
+        Some(Spread {
+            mean_ms,
+            p50_ms,
+            p95_ms: p50_ms * 3,
+            p99_ms: p50_ms * 5,
+        })
+    };
+    Rates {
+        throughput_per_second: [12.5, 11.9, 12.1],
+        error_rate_per_minute: 4.0,
+        wait: spread(31.2, 20),
+        run: spread(240.8, 180),
+        end_to_end: spread(272.1, 200),
+    }
 }
 
 fn payload() -> Json {

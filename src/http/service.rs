@@ -1,5 +1,7 @@
 //! The service itself: limits, health, metrics, version.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +16,8 @@ use super::openapi::{ALWAYS, API_VERSION, problem_set};
 use super::problem::{Code, Problem};
 use super::wire::{self, Seconds};
 use crate::domain::limits;
+use crate::engine::Engine;
+use crate::metrics::QueueFacts;
 
 macro_rules! limits_answer {
     ($($(#[doc = $about:literal])+ $name:ident: $kind:ty = $value:expr;)+) => {
@@ -106,13 +110,40 @@ limits_answer! {
     ahead_max: usize = limits::AHEAD_MAX;
     /// Problems of an audit that are told; more are counted.
     problems_max: usize = limits::PROBLEMS_MAX;
+    /// Event streams open at one replica.
+    watchers_max: usize = limits::WATCHERS_MAX;
     /// That one part of an audit may take.
     verify_seconds_max: u64 = limits::VERIFY_SECONDS_MAX;
     /// Tasks that one call of bulk work handles.
     bulk_tasks_max: usize = limits::BULK_TASKS_MAX;
     /// Names that the tasks of one queue may have, and names with an entry of their own in its config.
     names_max: usize = limits::NAMES_MAX;
+    /// Groups with an entry of their own in each of one queue's `group_weights` and `group_limits`.
+    groups_max: usize = limits::GROUPS_MAX;
+    /// The least weight of a group.
+    group_weight_min: f64 = limits::GROUP_WEIGHT_MIN;
+    /// The most.
+    group_weight_max: f64 = limits::GROUP_WEIGHT_MAX;
+    /// The lowest `rate_per_second` of a limit.
+    rate_per_second_min: f64 = limits::RATE_PER_SECOND_MIN;
+    /// The highest.
+    rate_per_second_max: f64 = limits::RATE_PER_SECOND_MAX;
+    /// The highest `burst` of a limit.
+    burst_max: f64 = limits::BURST_MAX;
+    /// The highest `max_leased` of a limit.
+    leased_max: u64 = limits::LEASED_MAX;
+    /// The highest of a breaker's thresholds and of its `half_open_max`.
+    breaker_count_max: u64 = limits::BREAKER_COUNT_MAX;
+    /// The shortest `reset_seconds` of a breaker.
+    breaker_reset_seconds_min: Seconds = Seconds(limits::BREAKER_RESET_MS_MIN);
+    /// The longest.
+    breaker_reset_seconds_max: Seconds = Seconds(limits::BREAKER_RESET_MS_MAX);
+    /// For which an operator may hold a queue, a name or a group.
+    hold_seconds_max: Seconds = Seconds(limits::HOLD_MS_MAX);
 }
+
+/// How long a scrape waits for Redis.
+const FACTS_WITHIN: Duration = Duration::from_secs(2);
 
 problem_set! { ServiceProblems: ALWAYS }
 
@@ -178,6 +209,9 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<HealthAnswer>,
 )]
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
     if let Ok(engine) = api.engine() {
+        if let Some(max) = api.metrics().facts_due() {
+            api.metrics().set_facts(facts(engine, max).await);
+        }
         api.metrics()
             .lease_waiters
             .set(i64::try_from(engine.waiting()).unwrap_or(i64::MAX));
@@ -187,6 +221,29 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(CONTENT_TYPE, kind)], api.metrics().text()).into_response()
+}
+
+/// What metrics show of queues; none when Redis does not say so in time, for a scrape must not hang.
+async fn facts(engine: &Engine, max: usize) -> Vec<QueueFacts> {
+    let read = tokio::time::timeout(FACTS_WITHIN, engine.some_queues(max)).await;
+    let queues = read.ok().and_then(Result::ok).unwrap_or_default();
+    let facts = queues.into_iter().map(|(queue, stats)| QueueFacts {
+        queue,
+        ready: stats.ready,
+        scheduled: stats.scheduled,
+        leased: stats.leased,
+        dead: stats.dead,
+        // Exact up to the year 287,000.
+        #[allow(clippy::cast_precision_loss)]
+        oldest_ready_age_seconds: stats.oldest_ready_age_ms.unwrap_or(0) as f64 / 1_000.0,
+        workers_waiting: stats.workers_waiting,
+        paused: stats.paused.is_some(),
+        completed_total: stats.completed_total,
+        dead_evicted_total: stats.dead_evicted_total,
+        dead_aged_total: stats.dead_aged_total,
+        leases_expired_total: stats.leases_expired_total,
+    });
+    facts.collect()
 }
 
 /// Which service this is.

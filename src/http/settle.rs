@@ -277,7 +277,7 @@ mod tests {
         let mut wrong = Wrong::default();
         let mut object = Object::new(fields, SettleRequest::SHAPE, At::Root, &mut wrong);
         let items = object.items(&OPERATIONS_FIELD, &mut wrong).unwrap();
-        let api = Api::new(Arc::new(Metrics::new()), OriginRule::Loopback);
+        let api = Api::new(Arc::new(Metrics::default()), OriginRule::Loopback);
 
         let (batch, ops) = Batch::read(items, "operations", &body, &api, |id| key.open(id).ok());
         assert!(batch.has_refused());
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_answers_too_little_is_our_mistake_and_not_success() {
-        let api = Api::new(Arc::new(Metrics::new()), OriginRule::Loopback);
+        let api = Api::new(Arc::new(Metrics::default()), OriginRule::Loopback);
         let batch = Batch {
             places: vec![Ok(api.metrics().queue(&lease().queue))],
         };

@@ -37,7 +37,7 @@ pub(super) fn compare_with_file(path: &str, expected: &str) {
 }
 
 fn api() -> Api {
-    Api::new(Arc::new(Metrics::new()), OriginRule::Loopback)
+    Api::new(Arc::new(Metrics::default()), OriginRule::Loopback)
 }
 
 struct Answer {

@@ -27,6 +27,14 @@
 //! | `…:idem_at` | list | when it is forgotten, request \[index\] | with the mark |
 //! | `…:stale` | hash | lane → entries of its list whose tasks left otherwise than by a grant (`lua/waiting.lua`) | they are dropped |
 //! | `…:named` | zset | name → when a task of it last came, or is due (`lua/naming.lua`) | another name needs the place |
+//! | `…:pulse` | hash | latencies of the last minutes, lease calls that wait (`ops/beat.lua`) | 48 h without any |
+//! | `…:pulse_10s`, `…:pulse_5m` | list | rows of the charts (`ops/beat.lua`) | nothing happened in an hour, in 48 h |
+//! | `…:workers` | zset | worker → its last lease call | 5 min without one |
+//! | `…:gates` | hash | `w<group>` → what a grant adds to its pass; scope → limits (`store/gates.rs`) | the config says nothing of it |
+//! | `…:gate` | hash | scope → tokens left, held until (`lua/gates.lua`) | the bucket is full and the hold over |
+//! | `…:breaker` | hash | name → state of its breaker (`lua/breaker.lua`) | it was closed for long, without failures |
+//! | `…:counts` | hash | scope → leased tasks of a name or a group | there are none |
+//! | `…:shut` | zset | scope that keeps something back → when to look again | nothing waits there |
 //! | `…:fresh:<lane>` | list | tick, task id | the lane is empty |
 //! | `…:back:<lane>` | zset | tick, task id → place | the lane is empty |
 //! | `…:heads:<group>` | zset | `priority/name` → order score of the lane's head | the group has nothing ready |
@@ -35,6 +43,7 @@
 //! | `lq:1:hints` | zset | queue → when a sweep is due | swept |
 //! | `lq:1:secret` | string | the key behind every `lease_id` | never |
 //! | `lq:1:wake` | channel | queue, ready tasks, replica; or `lq:1:secret` when that is a new one | |
+//! | `lq:1:events` | channel | kind, queue, JSON object (`domain/event.rs`) | |
 //! | `lq:1:ended` | channel | queue, ids of tasks that ended and that somebody follows | |
 //!
 //! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
@@ -50,6 +59,7 @@ pub const QUEUES: &str = "lq:1:queues";
 pub const HINTS: &str = "lq:1:hints";
 pub const SECRET: &str = "lq:1:secret";
 pub const WAKE: &str = "lq:1:wake";
+pub const EVENTS: &str = "lq:1:events";
 pub const ENDED: &str = "lq:1:ended";
 /// Tests set the clock here, in milliseconds; nothing else reads it.
 pub const TEST_CLOCK: &str = "lq:1:clock";
@@ -59,12 +69,46 @@ pub const TEST_CLOCK: &str = "lq:1:clock";
 pub struct QueueKeys(Arc<str>);
 
 impl QueueKeys {
-    pub const COUNT: usize = 28;
+    pub const COUNT: usize = 37;
     /// What the names end with, in the order of `lua/prelude.lua`; the first is declared.
     pub const ROLES: [&'static str; Self::COUNT] = [
-        "state", "q", "rec", "pay", "mut", "hist", "due", "leased", "dead", "expiry", "done", "res", "turn",
-        "mark", "mark_old", "req", "req_at", "uniq", "uniq_at", "idem", "idem_at", "stale", "named",
-        "letter", "alike", "print", "followed", "linger",
+        "state",
+        "q",
+        "rec",
+        "pay",
+        "mut",
+        "hist",
+        "due",
+        "leased",
+        "dead",
+        "expiry",
+        "done",
+        "res",
+        "turn",
+        "mark",
+        "mark_old",
+        "req",
+        "req_at",
+        "uniq",
+        "uniq_at",
+        "idem",
+        "idem_at",
+        "stale",
+        "named",
+        "letter",
+        "alike",
+        "print",
+        "followed",
+        "linger",
+        "pulse",
+        "pulse_10s",
+        "pulse_5m",
+        "workers",
+        "gates",
+        "gate",
+        "breaker",
+        "counts",
+        "shut",
     ];
 
     pub fn new(queue: &QueueName) -> Self {

@@ -6,6 +6,7 @@ use super::reply::{BadReply, Reply};
 use crate::domain::Millis;
 
 pub mod ack;
+pub mod beat;
 pub mod cancel;
 pub mod configure;
 pub mod dead;
@@ -16,12 +17,14 @@ pub mod enqueue;
 pub mod explain;
 pub mod extend;
 pub mod follow;
+pub mod hold;
 pub mod lease;
 pub mod list;
 pub mod nack;
 pub mod overview;
 pub mod patch;
 pub mod pause;
+pub mod pulse;
 pub mod purge;
 pub mod purge_dead;
 pub mod recall;
@@ -29,6 +32,7 @@ pub mod release;
 pub mod reorder;
 pub mod replay;
 pub mod select;
+pub mod set_breaker;
 pub mod show;
 pub mod sweep;
 pub mod verify;
@@ -37,6 +41,7 @@ pub mod verify_done;
 pub mod verify_index;
 pub mod verify_lane;
 pub mod verify_tasks;
+pub mod workers;
 
 /// A typed script call on one queue.
 pub trait Op {
@@ -70,10 +75,12 @@ pub enum Answer<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settles<T> {
     pub now: Millis,
+    /// Gates that may let tasks through again, which this call kept shut before: as many waiting leases are to look.
+    pub freed: u64,
     pub answers: Vec<Answer<T>>,
 }
 
-/// Reads `word, now, items…` of the settling scripts.
+/// Reads `word, now, freed, items…` of the settling scripts.
 fn settled<T>(
     mut reply: Reply,
     mut read: impl FnMut(&str, &mut Reply) -> Result<T, BadReply>,
@@ -83,7 +90,7 @@ fn settled<T>(
         "absent" => return Ok(Err(Absent)),
         _ => return Err(BadReply("a settle's word")),
     }
-    let now = reply.millis()?;
+    let (now, freed) = (reply.millis()?, reply.number()?);
     let mut answers = Vec::new();
     while !reply.is_empty() {
         let mut item = reply.array()?;
@@ -93,7 +100,7 @@ fn settled<T>(
             word => Answer::Done(read(word, &mut item)?),
         });
     }
-    Ok(Ok(Settles { now, answers }))
+    Ok(Ok(Settles { now, freed, answers }))
 }
 
 /// Which bound of a queue is reached, as `lua/intake.lua` says it.

@@ -24,6 +24,8 @@ const BESIDE: &[&[&str]] = &[
     &["ZRANGE", keys::HINTS, "0", "1"],
     &["PUBLISH", keys::WAKE, "x"],
     &["SUBSCRIBE", keys::WAKE],
+    &["PUBLISH", keys::EVENTS, "x"],
+    &["SUBSCRIBE", keys::EVENTS],
     &["TIME"],
     &["PING"],
 ];

@@ -164,6 +164,23 @@ pub fn lease_ms(record: &[u8]) -> Result<u64, BadReply> {
     Ok(u32::from_be_bytes(*ms).into())
 }
 
+/// Since when a task is ready, of its record and its mutable part, empty without one.
+pub fn ready_at(record: &[u8], mutable: &[u8]) -> Option<Millis> {
+    // Behind grants, failed, deferrals, flags and priority.
+    const PLACE_AT: usize = 11;
+    let number = |bytes: &[u8], from: usize, len: usize| {
+        let bytes = bytes.get(from..from + len)?;
+        Some(bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)))
+    };
+    if !mutable.is_empty() {
+        return Some(Millis::new(number(mutable, PLACE_AT, 7)? / PLACES));
+    }
+    if number(record, 7, 2)? & u64::from(RUN_AT) != 0 {
+        return Some(Millis::new(number(record, 9, 6)?));
+    }
+    Some(Millis::new(number(record, 0, 7)? / PLACES))
+}
+
 /// Reads a record and the payload that lay apart, empty if none did.
 ///
 /// # Errors

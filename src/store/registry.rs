@@ -10,6 +10,7 @@ use deadpool_redis::redis::{self, cmd};
 use super::conn::{Conn, Store};
 use super::error::StoreError;
 use super::keys;
+use crate::domain::event::Event;
 use crate::domain::{Millis, QueueName};
 
 /// What Redis says of its append-only file.
@@ -83,6 +84,16 @@ impl Store {
             .await;
         if let Err(error) = told {
             tracing::debug!(%queue, %error, "other replicas were not told of a new queue; they look each second");
+        }
+    }
+
+    /// Tells watchers at all replicas. A hint that may be lost.
+    pub async fn tell(&self, event: &Event) {
+        let told = self
+            .command::<u64>(cmd("PUBLISH").arg(keys::EVENTS).arg(event.message()))
+            .await;
+        if let Err(error) = told {
+            tracing::debug!(%error, kind = event.kind.word(), "watchers were not told");
         }
     }
 

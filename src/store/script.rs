@@ -15,6 +15,7 @@ use super::state;
 use crate::domain::RetryPolicy;
 use crate::domain::limits;
 use crate::domain::pause::PauseMode;
+use crate::domain::pulse::{self, Chart};
 use crate::domain::queue::{Keep, OnFull, Order, defaults};
 
 /// What ends the lines that are run again with every call.
@@ -63,10 +64,10 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": paused intake rotation naming task unique lanes expiry waiting clear history requests grant plain draw several marks settle followed
-    finish deaths bury retry overdue late repeats replace guard examine);
-files!(SOURCES, "ops/": enqueue lease pause recall ack nack release extend sweep cancel patch purge discard configure delete reorder overview show list
-    follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts);
+files!(PARTS, "lua/": paused intake rotation naming task unique breaker gates holds counts held lanes expiry waiting clear history requests grant plain draw line parked several
+    marks settle followed finish deaths bury retry overdue late repeats replace guard examine latency charts tell);
+files!(SOURCES, "ops/": enqueue lease pause recall ack nack release extend sweep cancel patch purge discard configure delete hold set_breaker reorder overview show
+    list follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -109,7 +110,9 @@ fn constants(clock: Clock) -> String {
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local LOOK_MAX, QUEUE_NAMES_MAX = {}, {}\n\
          local PAUSE_LEASE, PAUSE_ENQUEUE = {}, {}\n\
-         local HINTS = '{}'\n\
+         local STEP_10S_MS, ROWS_10S_MAX, STEP_5M_MS, ROWS_5M_MAX = {}, {}, {}, {}\n\
+         local WAITING_MS_MAX, WORKERS_MAX, WORKER_MS_MAX = {}, {}, {}\n\
+         local HINTS, EVENTS = '{}', '{}'\n\
          local NONE = {{}} -- for lists that most calls leave empty; nobody writes to it\n\
          local DEAD_GROUPS_MAX, FOLLOWED_MAX, REJECT_ENQUEUE, ENDED = {}, {}, {}, '{}'\n\
          {}\
@@ -131,7 +134,15 @@ fn constants(clock: Clock) -> String {
         limits::NAMES_MAX,
         PauseMode::Lease.bits(),
         PauseMode::Enqueue.bits(),
+        Chart::Fine.step_ms(),
+        Chart::Fine.rows_max(),
+        Chart::Coarse.step_ms(),
+        Chart::Coarse.rows_max(),
+        pulse::WAITING_MS_MAX,
+        pulse::WORKERS_MAX,
+        pulse::WORKER_MS_MAX,
         keys::WAKE,
+        keys::EVENTS,
         limits::DEAD_GROUPS_MAX,
         limits::FOLLOWED_MAX,
         OnFull::RejectEnqueue as u8,
@@ -352,6 +363,7 @@ fn file_at(files: &Lines, line: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::EventKind;
 
     fn header(source: &str) -> Vec<&str> {
         source.lines().take_while(|line| line.starts_with("--")).collect()
@@ -412,6 +424,23 @@ mod tests {
             .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.'))
             .filter(|word| !narrow.contains(word))
             .collect()
+    }
+
+    #[test]
+    fn scripts_tell_only_what_is_known() {
+        let mut told = 0;
+        for (name, source) in SOURCES.iter().chain(PARTS) {
+            for kind in source
+                .split("tell('")
+                .skip(1)
+                .filter_map(|rest| rest.split('\'').next())
+            {
+                let known = EventKind::ALL.iter().any(|known| known.word() == kind);
+                assert!(known, "{name} tells {kind}");
+                told += 1;
+            }
+        }
+        assert!(told >= 4);
     }
 
     #[test]

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-/// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places (`lua/prelude.lua`).
-pub const FIELDS: [&str; 30] = [
+/// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places
+/// (`lua/prelude.lua`); `round` and `stride` are passes (`lua/rotation.lua`).
+pub const FIELDS: [&str; 38] = [
     "version",
     "order",
     "aging_ms",
@@ -37,6 +38,14 @@ pub const FIELDS: [&str; 30] = [
     "max_bytes",
     "unfinished_bytes",
     "names_epoch",
+    "failed_total",
+    "died_total",
+    "round",
+    "stride",
+    "weighted",
+    "limited",
+    "limited_at",
+    "shut",
 ];
 
 const WIDTH: usize = size_of::<f64>();

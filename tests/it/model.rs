@@ -10,9 +10,11 @@
 //! it belongs into [`promises`], under the name of what it broke.
 
 mod answer;
+mod breaker;
 mod dead;
 mod expiry;
 mod follow;
+mod gates;
 mod grant;
 mod history;
 mod housekeeping;

@@ -13,4 +13,5 @@ mod serve;
 pub(crate) mod service;
 mod stub;
 mod verbs;
+mod watch;
 mod work;

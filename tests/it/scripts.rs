@@ -1,6 +1,7 @@
 //! Each operation's script against a private Redis on a set clock: these keys, this call, these keys after.
 
 mod backoff;
+mod breakers;
 mod connection;
 mod cost;
 mod dead_bounds;
@@ -14,12 +15,15 @@ mod full_of_dead;
 mod full_store;
 mod headers;
 mod history;
+mod holds;
 mod intake;
+mod limits;
 mod marks;
 mod naming;
 mod operate;
 mod order;
 mod pause;
+mod pulse;
 mod reads;
 mod records;
 mod repeats;

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use super::which::Which;
 use crate::cli::connect::Connect;
 use crate::cli::exit::Exit;
-use crate::cli::{Done, client, input, output, query};
+use crate::cli::paging::List;
+use crate::cli::{Done, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
-use crate::domain::limits::PAGE_MAX;
 
 /// Characters of an error message in a table.
 const MESSAGE_CHARS_MAX: usize = 60;
@@ -28,12 +28,6 @@ pub(super) struct Peek {
     which: Which,
     #[command(flatten)]
     connect: Connect,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    items: Vec<DeadLetter>,
-    next_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -61,33 +55,15 @@ const HEADER: [&str; 8] = [
 impl Peek {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
-        let mut rows = Vec::new();
-        let (mut left, mut cursor) = (self.limit, None);
-        let path = format!("/v1/queues/{}/dlq", self.queue);
         let filters = self.which.parameters();
-        while left > 0 {
-            let limit = left.min(PAGE_MAX).to_string();
-            let filters = filters.iter().map(|(name, value)| (*name, value.as_deref()));
-            let page = [("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())];
-            let parameters: Vec<_> = filters.chain(page).collect();
-            let answer = api.get(&query::path(&path, &parameters)).await?;
-            let page: Page = client::decode(&answer)?;
-            left -= page.items.len().min(left);
-            if self.json {
-                output::line(&answer)?;
-            } else {
-                rows.extend(page.items.into_iter().map(row));
-            }
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        if !self.json {
-            output::table(&HEADER, rows)?;
-            if cursor.is_some() {
-                output::note("there are more: --limit shows them, and filters narrow them down");
-            }
+        let letters = List {
+            path: &format!("/v1/queues/{}/dlq", self.queue),
+            parameters: &filters.each_ref().map(|(name, value)| (*name, value.as_deref())),
+            limit: Some(self.limit),
+        };
+        let more = letters.print(&api, self.json, &HEADER, row).await?;
+        if more && !self.json {
+            output::note("there are more: --limit shows them, and filters narrow them down");
         }
         Ok(Exit::Ok)
     }

@@ -1,13 +1,11 @@
 //! `leaseq task list`.
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::cli::connect::Connect;
 use crate::cli::exit::Exit;
-use crate::cli::{Done, client, input, output, query};
+use crate::cli::{Done, input, output, paging};
 use crate::config::Env;
-use crate::domain::limits::PAGE_MAX;
 use crate::domain::{QueueName, TaskState};
 
 /// List the tasks of one state
@@ -34,12 +32,6 @@ pub(super) struct List {
     connect: Connect,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    items: Vec<Map<String, Value>>,
-    next_cursor: Option<String>,
-}
-
 const COLUMNS: [&str; 6] = ["id", "name", "group", "priority", "attempt", "max_attempts"];
 const HEADER: [&str; 7] = [
     "id",
@@ -62,46 +54,24 @@ const TIMES: [&str; 5] = [
 impl List {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
-        let (mut rows, mut listed, mut cursor) = (Vec::new(), 0, None);
-        loop {
-            let left = match self.limit {
-                0 => PAGE_MAX,
-                limit => (limit - listed).min(PAGE_MAX),
-            };
-            let path = query::path(
-                &format!("/v1/queues/{}/tasks", self.queue),
-                &[
-                    ("state", Some(self.state.word())),
-                    ("name", self.name.as_deref()),
-                    ("group", self.group.as_deref()),
-                    ("limit", Some(&left.to_string())),
-                    ("cursor", cursor.as_deref()),
-                ],
-            );
-            let answer = api.get(&path).await?;
-            let page: Page = client::decode(&answer)?;
-            listed += page.items.len();
-            if self.json {
-                output::line(&answer)?;
-            } else {
-                rows.extend(page.items.iter().map(row));
-            }
-            cursor = page.next_cursor;
-            if cursor.is_none() || (self.limit > 0 && listed >= self.limit) {
-                break;
-            }
-        }
-        if !self.json {
-            output::table(&HEADER, rows)?;
-            if cursor.is_some() {
-                output::note("there are more; --limit 0 lists all");
-            }
+        let tasks = paging::List {
+            path: &format!("/v1/queues/{}/tasks", self.queue),
+            parameters: &[
+                ("state", Some(self.state.word())),
+                ("name", self.name.as_deref()),
+                ("group", self.group.as_deref()),
+            ],
+            limit: (self.limit > 0).then_some(self.limit),
+        };
+        let more = tasks.print(&api, self.json, &HEADER, row).await?;
+        if more && !self.json {
+            output::note("there are more; --limit 0 lists all");
         }
         Ok(Exit::Ok)
     }
 }
 
-fn row(task: &Map<String, Value>) -> Vec<String> {
+fn row(task: Map<String, Value>) -> Vec<String> {
     let shown = |name: &str| task.get(name).map_or_else(String::new, output::plain);
     let time = TIMES.iter().find(|name| task.contains_key(**name));
     COLUMNS

@@ -13,7 +13,9 @@ impl Engine {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn purge_dead_letter(&self, queue: &QueueName, id: TaskId) -> Result<bool, Failure> {
-        Ok(self.purge_ids(&QueueKeys::new(queue), &[id]).await? == 1)
+        let purged = self.purge_ids(&QueueKeys::new(queue), &[id]).await?;
+        self.changed(queue);
+        Ok(purged == 1)
     }
 
     /// Deletes those that match, each counted by the call that deleted it.
@@ -41,6 +43,7 @@ impl Engine {
             if !bulk.dry_run && !ids.is_empty() {
                 match self.purge_ids(&keys, &ids).await {
                     Ok(done) => {
+                        self.changed(queue);
                         handled.done += done;
                         handled.skipped += ids.len() as u64 - done;
                     }

@@ -242,5 +242,6 @@ impl Drop for News<'_> {
         self.routes
             .tell(self.queue, Command::Hint(self.queue.clone(), self.tasks));
         self.routes.tell(self.queue, Command::Sweep(self.queue.clone()));
+        self.routes.tell(self.queue, Command::Changed(self.queue.clone()));
     }
 }

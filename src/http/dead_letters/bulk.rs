@@ -230,12 +230,12 @@ impl Kind for Rate {
 }
 
 impl Described for Rate {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         let number = ObjectBuilder::new()
             .schema_type(Type::Number)
             .minimum(Some(Pace::MIN_PER_SECOND))
             .maximum(Some(Pace::MAX_PER_SECOND));
-        Some(Schema::from(number.build()).into())
+        Schema::from(number.build()).into()
     }
 }
 

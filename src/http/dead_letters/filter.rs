@@ -129,7 +129,7 @@ impl Kind for FilterKind {
 }
 
 impl Described for FilterKind {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        Some(Ref::from_schema_name("DeadLetterFilter").into())
+    fn schema(&self) -> RefOr<Schema> {
+        Ref::from_schema_name("DeadLetterFilter").into()
     }
 }

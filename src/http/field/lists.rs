@@ -35,7 +35,7 @@ impl Kind for Headers {
 }
 
 impl Described for Headers {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         let value = ObjectBuilder::new()
             .schema_type(Type::String)
             .max_length(Some(HEADER_BYTES_MAX));
@@ -81,12 +81,12 @@ impl<K> Several<K> {
 }
 
 impl<K: Described> Described for Several<K> {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         let list = ArrayBuilder::new()
-            .items(self.of.schema()?)
+            .items(self.of.schema())
             .min_items(Some(1))
             .max_items(Some(self.items_max));
-        Some(Schema::from(list).into())
+        Schema::from(list).into()
     }
 }
 
@@ -109,7 +109,7 @@ impl ListOf {
 }
 
 impl Described for ListOf {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         let item: RefOr<Schema> = match self.of {
             [one] => Ref::from_schema_name(*one).into(),
             many => {
@@ -120,6 +120,6 @@ impl Described for ListOf {
             }
         };
         let list = ArrayBuilder::new().items(item).max_items(Some(self.items_max));
-        Some(Schema::from(list).into())
+        Schema::from(list).into()
     }
 }

@@ -22,8 +22,8 @@ impl Kind for Nested {
 }
 
 impl Described for Nested {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        Some(Ref::from_schema_name(self.of).into())
+    fn schema(&self) -> RefOr<Schema> {
+        Ref::from_schema_name(self.of).into()
     }
 }
 

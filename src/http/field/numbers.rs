@@ -32,10 +32,38 @@ impl Kind for Integer {
 }
 
 impl Described for Integer {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         described(
             ObjectBuilder::new()
                 .schema_type(Type::Integer)
+                .minimum(Some(self.min))
+                .maximum(Some(self.max)),
+        )
+    }
+}
+
+/// A number that need not be whole.
+#[derive(Debug)]
+pub(in crate::http) struct Decimal {
+    pub(in crate::http) min: f64,
+    pub(in crate::http) max: f64,
+}
+
+impl Kind for Decimal {
+    type Value<'a> = f64;
+
+    fn read(&self, text: &RawValue) -> Result<f64, Refusal> {
+        number(text.get())
+            .filter(|given| (self.min..=self.max).contains(given))
+            .ok_or_else(|| format!("must be a number from {} to {}", self.min, self.max).into())
+    }
+}
+
+impl Described for Decimal {
+    fn schema(&self) -> RefOr<Schema> {
+        described(
+            ObjectBuilder::new()
+                .schema_type(Type::Number)
                 .minimum(Some(self.min))
                 .maximum(Some(self.max)),
         )
@@ -70,7 +98,7 @@ impl Kind for Seconds {
 }
 
 impl Described for Seconds {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         described(
             ObjectBuilder::new()
                 .schema_type(Type::Number)

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{At, Field, Kind, Later, ListOf, Shape, Wrong};
+use super::{At, Field, Kind, ListOf, Shape, Wrong};
 use crate::http::json::{FIELDS_MAX, Fields, Items, Value};
 
 /// An object being read: fields are taken by name, and what nobody takes is wrong.
@@ -29,10 +29,6 @@ impl<'a, 'p> Object<'a, 'p> {
                 None => wrong.add(here, unknown(shape)),
                 Some(_) if fields.entries[..index].iter().any(|(earlier, _)| earlier == key) => {
                     wrong.add(here, "is given twice");
-                }
-                // What the API will have must not be ignored until it has.
-                Some(field) if field.is_later() && fields.text(key).is_some() => {
-                    wrong.add(here, Later::refusal())
                 }
                 Some(_) => {}
             }
@@ -96,11 +92,7 @@ impl<'a, 'p> Object<'a, 'p> {
 }
 
 fn unknown(shape: &Shape) -> String {
-    let names: Vec<_> = shape
-        .iter()
-        .filter(|field| !field.is_later())
-        .map(|field| field.name())
-        .collect();
+    let names: Vec<_> = shape.iter().map(|field| field.name()).collect();
     if names.is_empty() {
         return "is not a field of this request, which has none".to_owned();
     }

@@ -23,7 +23,7 @@ impl Kind for Flag {
 }
 
 impl Described for Flag {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         described(ObjectBuilder::new().schema_type(Type::Boolean))
     }
 }
@@ -51,28 +51,7 @@ impl Kind for Any {
 }
 
 impl Described for Any {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         described(ObjectBuilder::new().schema_type(SchemaType::AnyValue))
-    }
-}
-
-/// What the API will have, but this version has not.
-#[derive(Debug)]
-pub(in crate::http) struct Later;
-
-impl Later {
-    pub(in crate::http) fn refusal() -> Refusal {
-        Refusal {
-            code: Code::NotAvailable,
-            detail: "is not available in this version".into(),
-        }
-    }
-}
-
-impl Described for Later {
-    const LATER: bool = true;
-
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        None
     }
 }

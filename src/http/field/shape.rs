@@ -5,16 +5,15 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::Shape;
 
-/// Names a shape: `shape! { /// What it is. EnqueueRequest: NAME, PAYLOAD; later "unique" }`.
+/// Names a shape: `shape! { /// What it is. EnqueueRequest: NAME, PAYLOAD }`.
 macro_rules! shape {
-    ($(#[doc = $doc:literal])+ $name:ident: $($field:path),* $(; later $($later:literal),+)?) => {
+    ($(#[doc = $doc:literal])+ $name:ident: $($field:path),*) => {
         $(#[doc = $doc])+
         pub(in crate::http) struct $name;
 
         impl $name {
             pub(in crate::http) const SHAPE: &'static $crate::http::field::Shape = &[
                 $(&$field,)*
-                $($(&$crate::http::field::Field::new($later, $crate::http::field::Later, ""),)+)?
             ];
         }
 
@@ -56,7 +55,7 @@ pub(in crate::http) fn object_schema(shape: &Shape, about: &str) -> RefOr<Schema
         .description(Some(about))
         .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
     for field in shape {
-        let Some(schema) = field.schema() else { continue };
+        let schema = field.schema();
         let mut schema = if field.is_required() {
             schema
         } else {

@@ -53,7 +53,7 @@ impl Kind for Label {
 }
 
 impl Described for Label {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         described(
             ObjectBuilder::new()
                 .schema_type(Type::String)
@@ -80,7 +80,7 @@ impl<T> Kind for Parsed<T> {
 }
 
 impl<T> Described for Parsed<T> {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         described((self.schema)())
     }
 }
@@ -110,7 +110,7 @@ impl<T: Copy + Sync> Kind for Word<T> {
 }
 
 impl<T: Sync> Described for Word<T> {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         described(
             ObjectBuilder::new()
                 .schema_type(Type::String)

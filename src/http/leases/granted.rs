@@ -62,6 +62,11 @@ impl GrantedBody {
                 .queue(&of_one_queue[0].queue)
                 .leased
                 .inc_by(of_one_queue.len() as u64);
+            for task in of_one_queue {
+                if let Some(counters) = self.metrics.name(&task.queue, &task.name) {
+                    counters.leased.inc();
+                }
+            }
         }
         granted.delivered();
     }

@@ -209,7 +209,7 @@ fn queue(name: &str) -> Result<QueueName, Refusal> {
 }
 
 impl Described for Queues {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         let list = |item: RefOr<Schema>| {
             Schema::from(
                 ArrayBuilder::new()
@@ -233,7 +233,7 @@ impl Described for Queues {
             ));
         let strict = list(Schema::from(name()).into());
         let drawn = list(Schema::from(weighted.build()).into());
-        Some(Schema::from(AnyOfBuilder::new().item(strict).item(drawn)).into())
+        Schema::from(AnyOfBuilder::new().item(strict).item(drawn)).into()
     }
 }
 

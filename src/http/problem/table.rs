@@ -186,10 +186,6 @@ problems! {
         "The Idempotency-Key was used for another request";
         "An earlier request had the same `Idempotency-Key` and another body. This one changed nothing.";
         "Repeat a request byte for byte, and give each new one a key of its own.";
-    NotAvailable = "not_available", 422, NO, None;
-        "This part of the API is not available yet";
-        "The request uses a documented option that this version does not have. It was refused as a whole rather than obeyed in part.";
-        "Leave the fields in `errors` out, or use a version that has them.";
     QueueFull = "queue_full", 429, LATER, None;
         "The queue takes no more tasks for now";
         "The queue has as much unfinished work (scheduled, ready and leased tasks) as its `max_tasks` or `max_bytes` allows; or its dead letters are at `max_size` or `max_bytes`, and its `dead_letter.on_full` is `reject_enqueue`. `detail` says which. Nothing was stored.";

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
-use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
-use utoipa::openapi::{Ref, RefOr, Schema};
 
 use crate::domain::TaskName;
 use crate::domain::limits::{
@@ -13,11 +11,13 @@ use crate::domain::limits::{
 use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
 use crate::domain::retry::RetryConfig;
 use crate::http::field::{
-    At, Described, Field, Integer, Kind, Nested, Object, Refusal, Seconds, Word, Wrong, nested, shape,
+    At, ByKey, Field, Integer, Nested, Object, Of, Seconds, Word, Wrong, by_key, nested, shape,
 };
-use crate::http::json::{self, Fields, Value};
+use crate::http::json::{self, Fields};
 use crate::http::problem::Problem;
 use crate::http::retry;
+
+use super::gates::{self, BREAKER, GROUP_LIMITS, GROUP_WEIGHTS, LIMITS};
 
 /// Deferrals that may be allowed; the count of a task has 16 bits.
 const DEFERRALS_MAX: u64 = 10_000;
@@ -136,9 +136,12 @@ const MAX_TASK_BYTES: Field<Integer> = Field::new(
     },
     "Bytes that they may have, payloads and what is kept beside them; then new ones are refused. Unbounded unless set.",
 );
-const NAMES: Field<Names> = Field::new(
+const NAMES: Field<ByKey> = Field::new(
     "names",
-    Names,
+    ByKey {
+        keys_max: NAMES_MAX,
+        of: Of::Shape("NameConfigRequest"),
+    },
     "By task name; `*` stands for each name without an entry of its own.",
 );
 
@@ -216,9 +219,8 @@ const COMPLETED_BYTES: Field<Integer> = Field::new(
 
 shape! {
     /// A queue's config: what it sets, the rest being the server's defaults.
-    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, RETRY, ORDER, AGING, DEAD_LETTER, RETENTION, NAMES,
-        IDEMPOTENCY_SECONDS, IDEMPOTENCY_MAX, MAX_TASKS, MAX_TASK_BYTES;
-        later "limits", "group_limits", "group_weights", "breaker"
+    QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, RETRY, ORDER, AGING, GROUP_WEIGHTS, LIMITS, GROUP_LIMITS,
+        BREAKER, DEAD_LETTER, RETENTION, NAMES, IDEMPOTENCY_SECONDS, IDEMPOTENCY_MAX, MAX_TASKS, MAX_TASK_BYTES
 }
 shape! {
     /// What is kept of tasks that used up their attempts.
@@ -230,7 +232,7 @@ shape! {
 }
 shape! {
     /// What holds for tasks of one name.
-    NameConfigRequest: LEASE, MAX_ATTEMPTS, RETRY; later "limits", "breaker"
+    NameConfigRequest: LEASE, MAX_ATTEMPTS, RETRY, LIMITS, BREAKER
 }
 
 /// Reads a whole config.
@@ -238,6 +240,7 @@ pub(super) fn read(text: &str) -> Result<QueueConfig, Problem> {
     let mut wrong = Wrong::default();
     let config = read_fields(json::open(text, None)?, &mut wrong);
     check_leases(&config, &mut wrong);
+    gates::check_limits(&config, &mut wrong);
     check_retries(&config, &mut wrong);
     wrong.into_result().map(|()| config)
 }
@@ -259,12 +262,20 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         retry: read_retry(&mut object, wrong),
         order: object.take(&ORDER, wrong),
         aging_ms: object.take(&AGING, wrong),
+        limits: gates::read_limits(&mut object, wrong),
+        breaker: gates::read_breaker(&mut object, wrong),
         idempotency_ms: object.take(&IDEMPOTENCY_SECONDS, wrong),
         idempotency_max: object.take(&IDEMPOTENCY_MAX, wrong),
         max_tasks: object.take(&MAX_TASKS, wrong),
         max_bytes: object.take(&MAX_TASK_BYTES, wrong),
         ..QueueConfig::default()
     };
+    if let Some(text) = object.take(&GROUP_WEIGHTS, wrong) {
+        config.group_weights = gates::read_weights(text, wrong);
+    }
+    if let Some(text) = object.take(&GROUP_LIMITS, wrong) {
+        config.group_limits = gates::read_group_limits(text, wrong);
+    }
     let at = At::Field(&At::Root, DEAD_LETTER.name);
     if let Some(mut dead_letter) = nested(&mut object, &DEAD_LETTER, DeadLetterConfig::SHAPE, at, wrong) {
         config.dead_max_size = dead_letter.take(&MAX_SIZE, wrong);
@@ -292,25 +303,14 @@ fn read_retry(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Option<RetryCon
 
 fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig> {
     let at_names = At::Field(&At::Root, NAMES.name);
-    let Ok(Fields { entries, has_more }) = json::open_map(text.get(), NAMES_MAX) else {
-        wrong.add(at_names, "must be an object");
-        return BTreeMap::new();
-    };
-    if has_more {
-        wrong.add(at_names, format!("has more than {NAMES_MAX} names"));
-        return BTreeMap::new();
-    }
+    let entries = by_key::open(text, &NAMES.kind, at_names, wrong);
     let mut names = BTreeMap::new();
-    for (name, value) in entries {
+    for (name, text) in entries {
         let at = At::Field(&at_names, &name);
         if name != "*"
             && let Err(error) = TaskName::parse(&name)
         {
             wrong.add(at, format!("the name {error}, or be *"));
-        }
-        let Value::Text(text) = value else { continue };
-        if text.get() == "null" {
-            continue;
         }
         let Ok(fields) = json::open(text.get(), None) else {
             wrong.add(at, "must be an object");
@@ -320,6 +320,8 @@ fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig
         let lease_ms = object.take(&LEASE, wrong);
         let max_attempts = small(object.take(&MAX_ATTEMPTS, wrong));
         let retry = read_retry(&mut object, wrong);
+        let limits = gates::read_limits(&mut object, wrong);
+        let breaker = gates::read_breaker(&mut object, wrong);
         if names
             .insert(
                 name.to_string(),
@@ -327,6 +329,8 @@ fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig
                     lease_ms,
                     max_attempts,
                     retry,
+                    limits,
+                    breaker,
                 },
             )
             .is_some()
@@ -380,29 +384,6 @@ fn small(value: Option<u64>) -> Option<u16> {
     value.and_then(|value| u16::try_from(value).ok())
 }
 
-/// What holds by task name.
-#[derive(Debug)]
-struct Names;
-
-impl Kind for Names {
-    type Value<'a> = &'a RawValue;
-
-    fn read<'a>(&self, text: &'a RawValue) -> Result<&'a RawValue, Refusal> {
-        Ok(text)
-    }
-}
-
-impl Described for Names {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        let entry = Ref::from_schema_name("NameConfigRequest");
-        let names = ObjectBuilder::new()
-            .schema_type(Type::Object)
-            .max_properties(Some(NAMES_MAX))
-            .additional_properties(Some(AdditionalProperties::RefOr(entry.into())));
-        Some(Schema::from(names).into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::shown::ConfigDocument;
@@ -411,10 +392,12 @@ mod tests {
 
     const ALL: &str = r#"{"lease_seconds":45.5,"max_lease_seconds":3600,"max_attempts":7,"max_deferrals":0,
         "retry":{"strategy":"linear","base_seconds":2,"factor":1.5,"max_seconds":60,"jitter":"none"},
-        "order":"strict","aging_seconds":0,"dead_letter":{"max_size":10,"max_age_seconds":3600,"max_bytes":1048576,"on_full":"reject_enqueue"},
+        "order":"strict","aging_seconds":0,"group_weights":{"*":0.5,"acme":3.0},
+        "limits":{"rate_per_second":100.0,"burst":5.5,"max_leased":7},"group_limits":{"*":{"max_leased":2}},"breaker":{},"dead_letter":{"max_size":10,"max_age_seconds":3600,"max_bytes":1048576,"on_full":"reject_enqueue"},
         "retention":{"keep":"results","completed_seconds":0,"completed_max":5,"completed_bytes":0},
         "idempotency_seconds":1.5,"idempotency_max":2000,"max_tasks":1,"max_bytes":2097152,
-        "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60,"retry":{"strategy":"fixed"}}}}"#;
+        "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60,"retry":{"strategy":"fixed"},"limits":{"rate_per_second":0.5},
+            "breaker":{"failure_threshold":3,"reset_seconds":0.5,"half_open_max":2,"success_threshold":4}}}}"#;
 
     fn refused(text: &str) -> (Code, Vec<String>) {
         let problem = read(text).unwrap_err();
@@ -435,12 +418,20 @@ mod tests {
     fn what_holds_has_a_value_for_every_field_that_has_a_default() {
         let effective = serde_json::to_value(ConfigDocument::effective(&QueueConfig::default())).unwrap();
         let shown: Vec<_> = effective.as_object().unwrap().keys().cloned().collect();
-        let fields = QueueConfigRequest::SHAPE
+        for field in QueueConfigRequest::SHAPE
             .iter()
-            .filter(|field| field.schema().is_some());
-        for field in fields
             .map(|field| field.name())
-            .filter(|name| !["names", "max_tasks", "max_bytes"].contains(name))
+            .filter(|name| {
+                let unset = [
+                    "group_weights",
+                    "group_limits",
+                    "limits",
+                    "breaker",
+                    "max_tasks",
+                    "max_bytes",
+                ];
+                !["names"].iter().chain(&unset).any(|other| other == name)
+            })
         {
             assert!(shown.iter().any(|name| name == field), "{field}");
         }
@@ -480,18 +471,47 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_later_is_refused_and_never_ignored() {
-        for (text, pointer) in [
-            (r#"{"limits":{}}"#, "/limits"),
-            (r#"{"breaker":{}}"#, "/breaker"),
-            (r#"{"names":{"*":{"breaker":{}}}}"#, "/names/*/breaker"),
-        ] {
-            assert_eq!(
-                refused(text),
-                (Code::NotAvailable, vec![pointer.to_owned()]),
-                "{text}"
-            );
-        }
+    fn weights_and_limits_out_of_bounds_are_named() {
+        let text = r#"{"group_weights":{"a":0,"b":-1,"c":1e3,"d":"1","":1,"e":1},
+            "limits":{"rate_per_second":0,"burst":0.5,"max_leased":0,"rate":1},
+            "group_limits":{"a":{"rate_per_second":-1},"b":[],"*":{"rate_per_second":1e9}},
+            "breaker":{"failure_threshold":0,"reset_seconds":0,"half_open_max":-1,"success_threshold":1e9,"x":1},
+            "names":{"n":{"limits":{"max_leased":1.5,"burst":1e400},"breaker":[]}}}"#;
+        let (code, pointers) = refused(text);
+        assert_eq!(code, Code::ValidationFailed);
+        let expected = [
+            "/limits/rate",
+            "/limits/rate_per_second",
+            "/limits/burst",
+            "/limits/max_leased",
+            "/breaker/x",
+            "/breaker/failure_threshold",
+            "/breaker/reset_seconds",
+            "/breaker/half_open_max",
+            "/breaker/success_threshold",
+            "/group_weights/a",
+            "/group_weights/b",
+            "/group_weights/c",
+            "/group_weights/d",
+            "/group_weights/",
+            "/group_limits/a/rate_per_second",
+            "/group_limits/b",
+            "/group_limits/*/rate_per_second",
+            "/names/n/limits/burst",
+            "/names/n/limits/max_leased",
+            "/names/n/breaker",
+        ];
+        assert_eq!(pointers, expected);
+    }
+
+    #[test]
+    fn a_burst_of_no_rate_is_a_contradiction() {
+        let text =
+            r#"{"limits":{"burst":2},"group_limits":{"g":{"burst":2}},"names":{"*":{"limits":{"burst":1}}}}"#;
+        let expected = ["/limits/burst", "/group_limits/g/burst", "/names/*/limits/burst"];
+        assert_eq!(refused(text).1, expected);
+        // Alone, a patch cannot tell: the rate may be there.
+        assert!(check_patch(text).is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::gate::{Breaker, Limits, Positive};
 use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
 use crate::http::retry::RetryDocument;
 use crate::http::wire::{self, Seconds};
@@ -35,6 +36,20 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Duration>, nullable = false)]
     aging_seconds: Option<Seconds>,
+    /// As set; a group without a weight has that of `*`, or 1.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    group_weights: BTreeMap<String, f64>,
+    #[serde(skip_serializing_if = "is_empty")]
+    #[schema(required = false)]
+    limits: LimitsDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    breaker: Option<BreakerDocument>,
+    /// As set.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    group_limits: BTreeMap<String, LimitsDocument>,
     #[serde(skip_serializing_if = "is_empty")]
     #[schema(required = false)]
     dead_letter: DeadLetterDocument,
@@ -97,6 +112,60 @@ struct RetentionDocument {
     completed_bytes: Option<u64>,
 }
 
+/// A circuit breaker.
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = Breaker)]
+struct BreakerDocument {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    failure_threshold: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<wire::Duration>, nullable = false)]
+    reset_seconds: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    half_open_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    success_threshold: Option<u64>,
+}
+
+impl BreakerDocument {
+    fn of(breaker: &Breaker) -> Self {
+        Self {
+            failure_threshold: breaker.failure_threshold,
+            reset_seconds: breaker.reset_ms.map(Seconds),
+            half_open_max: breaker.half_open_max,
+            success_threshold: breaker.success_threshold,
+        }
+    }
+}
+
+/// Limits of a queue, a name or a group.
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = Limits)]
+struct LimitsDocument {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rate_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    burst: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_leased: Option<u64>,
+}
+
+impl LimitsDocument {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            rate_per_second: limits.rate_per_second.map(Positive::get),
+            burst: limits.burst.map(Positive::get),
+            max_leased: limits.max_leased,
+        }
+    }
+}
+
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = NameConfig)]
 struct NameDocument {
@@ -109,6 +178,12 @@ struct NameDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry: Option<RetryDocument>,
+    #[serde(skip_serializing_if = "is_empty")]
+    #[schema(required = false)]
+    limits: LimitsDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    breaker: Option<BreakerDocument>,
 }
 
 fn is_empty<T: Default + PartialEq>(document: &T) -> bool {
@@ -123,6 +198,8 @@ impl ConfigDocument {
             lease_seconds: seconds(named.lease_ms),
             max_attempts: named.max_attempts,
             retry: named.retry.as_ref().map(RetryDocument::of),
+            limits: LimitsDocument::of(&named.limits),
+            breaker: named.breaker.as_ref().map(BreakerDocument::of),
         };
         Self {
             lease_seconds: seconds(config.lease_ms),
@@ -132,6 +209,18 @@ impl ConfigDocument {
             retry: config.retry.as_ref().map(RetryDocument::of),
             order: config.order.map(Order::word),
             aging_seconds: seconds(config.aging_ms),
+            group_weights: config
+                .group_weights
+                .iter()
+                .map(|(group, weight)| (group.clone(), weight.get()))
+                .collect(),
+            limits: LimitsDocument::of(&config.limits),
+            breaker: config.breaker.as_ref().map(BreakerDocument::of),
+            group_limits: config
+                .group_limits
+                .iter()
+                .map(|(group, limits)| (group.clone(), LimitsDocument::of(limits)))
+                .collect(),
             dead_letter: DeadLetterDocument {
                 max_size: config.dead_max_size,
                 max_age_seconds: seconds(config.dead_max_age_ms),
@@ -174,6 +263,10 @@ impl ConfigDocument {
             completed_ms: config.completed_ms.or(Some(defaults::COMPLETED_MS)),
             completed_max: config.completed_max.or(Some(defaults::COMPLETED_MAX)),
             completed_bytes: config.completed_bytes.or(Some(defaults::COMPLETED_BYTES)),
+            group_weights: config.group_weights.clone(),
+            limits: config.limits.effective(),
+            breaker: config.breaker.map(|breaker| breaker.effective()),
+            group_limits: config.group_limits.clone(),
             idempotency_ms: config.idempotency_ms.or(Some(defaults::IDEMPOTENCY_MS)),
             idempotency_max: config.idempotency_max.or(Some(defaults::IDEMPOTENCY_MAX)),
             max_tasks: config.max_tasks,

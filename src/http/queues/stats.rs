@@ -1,4 +1,4 @@
-//! A queue's counts and totals.
+//! A queue's counts, totals and rates.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,22 +8,25 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::QueueProblems;
-use crate::domain::Millis;
-use crate::engine::QueueStats;
+use crate::domain::latency::Spread;
+use crate::domain::pulse::Rates;
+use crate::engine::{QueueStats, Snapshot};
 use crate::http::Api;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
 use crate::http::wire::{self, Seconds};
 
-/// Exact counts and totals, on one snapshot; but `workers_waiting` is of the replica that answers.
+/// Exact counts and totals, on one snapshot.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = QueueStats)]
-pub(in crate::http) struct StatsAnswer {
+#[schema(as = QueueCounts)]
+pub(in crate::http) struct CountsAnswer {
     ready: u64,
     scheduled: u64,
     leased: u64,
     dead: u64,
+    /// Of the ready ones: kept back by a limit, a hold or a breaker. Exact up to 128 lanes, at least this beyond.
+    held: u64,
     /// Ready and leased together.
     backlog: u64,
     /// Of the task that has been ready longest; null when none is ready. Exact up to 128 lanes, at least this beyond.
@@ -31,22 +34,10 @@ pub(in crate::http) struct StatsAnswer {
     oldest_ready_age_seconds: Option<Seconds>,
     /// Of scheduled, ready and leased tasks, payloads and what is kept beside them: what `max_bytes` bounds.
     unfinished_bytes: u64,
-    /// Lease calls that wait for this queue, as the answering replica sees it: those at other replicas are not in it.
+    /// Lease calls that wait for this queue, at all replicas, as they said within the last seconds.
     workers_waiting: u64,
-    /// What of it an operator has stopped: `lease`, `enqueue` or `both`; null when nothing is.
-    #[schema(required = true)]
-    paused: Option<&'static str>,
-    /// Of a paused queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<wire::Instant>, nullable = false)]
-    paused_since: Option<Millis>,
-    /// When that ends by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<wire::Instant>, nullable = false)]
-    paused_until: Option<Millis>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    paused_reason: Option<String>,
+    /// Whether an operator has stopped leases or enqueues; the queue itself says which, since and until when.
+    paused: bool,
     accepted_total: u64,
     completed_total: u64,
     cancelled_total: u64,
@@ -60,7 +51,7 @@ pub(in crate::http) struct StatsAnswer {
     idempotency_dropped_total: u64,
 }
 
-impl From<QueueStats> for StatsAnswer {
+impl From<QueueStats> for CountsAnswer {
     fn from(stats: QueueStats) -> Self {
         // Taken apart whole, so that what the engine comes to know cannot be forgotten here.
         let QueueStats {
@@ -68,6 +59,7 @@ impl From<QueueStats> for StatsAnswer {
             scheduled,
             leased,
             dead,
+            held,
             oldest_ready_age_ms,
             unfinished_bytes,
             workers_waiting,
@@ -88,14 +80,12 @@ impl From<QueueStats> for StatsAnswer {
             scheduled,
             leased,
             dead,
+            held,
             backlog: ready + leased,
             oldest_ready_age_seconds: oldest_ready_age_ms.map(Seconds),
             unfinished_bytes,
             workers_waiting,
-            paused: paused.as_ref().map(|paused| paused.mode.word()),
-            paused_since: paused.as_ref().map(|paused| paused.since),
-            paused_until: paused.as_ref().and_then(|paused| paused.until),
-            paused_reason: paused.and_then(|paused| paused.reason),
+            paused: paused.is_some(),
             accepted_total,
             completed_total,
             cancelled_total,
@@ -110,10 +100,102 @@ impl From<QueueStats> for StatsAnswer {
     }
 }
 
-/// Read a queue's counts and totals.
+macro_rules! rates_answer {
+    ($($kind:ident $about:literal: $mean:ident $p50:ident $p95:ident $p99:ident;)+) => {
+        /// What the queue does, as all replicas saw it until a second ago. Latencies are of the last five minutes, percentiles
+        /// within 5 %; null when there was nothing to measure.
+        #[derive(Debug, Serialize, ToSchema)]
+        #[schema(as = QueueRates)]
+        pub(in crate::http) struct RatesAnswer {
+            /// Tasks completed per second, over the last minute.
+            throughput_per_second: f64,
+            /// Over the last five minutes.
+            throughput_per_second_5m: f64,
+            /// Over the last fifteen minutes.
+            throughput_per_second_15m: f64,
+            /// Attempts that failed in the last minute: nacked, or their lease ran out.
+            error_rate_per_minute: f64,
+            $(
+                #[doc = concat!("Mean of ", $about, ".")]
+                #[schema(value_type = Option<wire::Duration>, required = true)]
+                $mean: Option<f64>,
+                #[doc = concat!("Median of ", $about, ".")]
+                #[schema(value_type = Option<wire::Duration>, required = true)]
+                $p50: Option<Seconds>,
+                #[doc = concat!("95th percentile of ", $about, ".")]
+                #[schema(value_type = Option<wire::Duration>, required = true)]
+                $p95: Option<Seconds>,
+                #[doc = concat!("99th percentile of ", $about, ".")]
+                #[schema(value_type = Option<wire::Duration>, required = true)]
+                $p99: Option<Seconds>,
+            )+
+            /// The mean from acceptance to ack, under a short name for scalers.
+            #[schema(value_type = Option<wire::Duration>, required = true)]
+            avg_latency_seconds: Option<f64>,
+        }
+
+        impl From<Rates> for RatesAnswer {
+            fn from(rates: Rates) -> Self {
+                let [one, five, fifteen] = rates.throughput_per_second.map(thousandths);
+                Self {
+                    throughput_per_second: one,
+                    throughput_per_second_5m: five,
+                    throughput_per_second_15m: fifteen,
+                    error_rate_per_minute: thousandths(rates.error_rate_per_minute),
+                    $(
+                        $mean: mean_seconds(rates.$kind),
+                        $p50: rates.$kind.map(|spread| Seconds(spread.p50_ms)),
+                        $p95: rates.$kind.map(|spread| Seconds(spread.p95_ms)),
+                        $p99: rates.$kind.map(|spread| Seconds(spread.p99_ms)),
+                    )+
+                    avg_latency_seconds: mean_seconds(rates.end_to_end),
+                }
+            }
+        }
+    };
+}
+
+rates_answer! {
+    wait "the time from ready to granted":
+        wait_seconds_avg wait_seconds_p50 wait_seconds_p95 wait_seconds_p99;
+    run "the time from granted to acked or nacked":
+        run_seconds_avg run_seconds_p50 run_seconds_p95 run_seconds_p99;
+    end_to_end "the time from accepted to acked":
+        end_to_end_seconds_avg end_to_end_seconds_p50 end_to_end_seconds_p95 end_to_end_seconds_p99;
+}
+
+/// What is known is not finer, and a number of few digits is easier to read.
+pub(in crate::http) fn thousandths(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
+}
+
+fn mean_seconds(spread: Option<Spread>) -> Option<f64> {
+    spread.map(|spread| (spread.mean_ms * 10.0).round() / 10_000.0)
+}
+
+/// A queue's counts, totals and rates.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueStats)]
+pub(in crate::http) struct StatsAnswer {
+    #[serde(flatten)]
+    counts: CountsAnswer,
+    #[serde(flatten)]
+    rates: RatesAnswer,
+}
+
+impl From<Snapshot> for StatsAnswer {
+    fn from(Snapshot { stats, rates }: Snapshot) -> Self {
+        Self {
+            counts: stats.into(),
+            rates: rates.into(),
+        }
+    }
+}
+
+/// Read a queue's counts, totals and rates.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/stats", operation_id = "stats", tag = "queues", params(QueuePath),
-    responses((status = 200, description = "Counts and totals", body = StatsAnswer), QueueProblems),
+    responses((status = 200, description = "Counts, totals and rates", body = StatsAnswer), QueueProblems),
 )]
 pub(in crate::http) async fn stats(
     State(api): State<Api>,
@@ -123,7 +205,7 @@ pub(in crate::http) async fn stats(
     QueryFields::open(&uri, &[])?.finish()?;
     let stats = api
         .engine()?
-        .stats(&queue)
+        .snapshot(&queue)
         .await?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
     Ok(Json(StatsAnswer::from(stats)).into_response())
@@ -135,21 +217,40 @@ mod tests {
 
     #[test]
     fn stats_are_one_flat_object_without_invented_fields() {
-        let stats = QueueStats {
-            ready: 2,
-            leased: 3,
-            oldest_ready_age_ms: Some(1_500),
-            ..QueueStats::default()
+        let snapshot = Snapshot {
+            stats: QueueStats {
+                ready: 2,
+                leased: 3,
+                oldest_ready_age_ms: Some(1_500),
+                ..QueueStats::default()
+            },
+            rates: Rates {
+                throughput_per_second: [1.0 / 3.0, 0.0, 0.0],
+                wait: Some(Spread {
+                    mean_ms: 12.34,
+                    p50_ms: 10,
+                    p95_ms: 20,
+                    p99_ms: 1_000,
+                }),
+                ..Rates::default()
+            },
         };
-        let shown = serde_json::to_value(StatsAnswer::from(stats)).unwrap();
+        let shown = serde_json::to_value(StatsAnswer::from(snapshot)).unwrap();
         assert_eq!(
             (&shown["backlog"], &shown["oldest_ready_age_seconds"]),
             (&5.into(), &1.5.into())
         );
-        let mut shown = shown.as_object().unwrap().clone();
-        assert!(shown.remove("paused").unwrap().is_null());
-        assert!(shown.values().all(|value| value.is_number()));
-        let idle = serde_json::to_value(StatsAnswer::from(QueueStats::default())).unwrap();
-        assert!(idle["oldest_ready_age_seconds"].is_null());
+        assert_eq!(
+            (
+                &shown["throughput_per_second"],
+                &shown["wait_seconds_avg"],
+                &shown["wait_seconds_p99"]
+            ),
+            (&0.333.into(), &0.0123.into(), &1.into())
+        );
+        let flat = |value: &serde_json::Value| value.is_number() || value.is_null() || value.is_boolean();
+        assert!(shown.as_object().unwrap().values().all(flat));
+        let idle = serde_json::to_value(StatsAnswer::from(Snapshot::default())).unwrap();
+        assert!(idle["oldest_ready_age_seconds"].is_null() && idle["run_seconds_p50"].is_null());
     }
 }

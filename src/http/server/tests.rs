@@ -54,7 +54,7 @@ fn start(settings: Settings) -> Running {
                 std::future::pending::<()>().await;
             }),
         );
-    let (metrics, shutdown) = (Arc::new(Metrics::new()), CancellationToken::new());
+    let (metrics, shutdown) = (Arc::new(Metrics::default()), CancellationToken::new());
     let server = serve(listener, router, settings, Arc::clone(&metrics), shutdown.clone());
     Running {
         address,

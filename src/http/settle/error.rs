@@ -67,8 +67,8 @@ impl Kind for Text {
 }
 
 impl Described for Text {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        Some(Schema::from(ObjectBuilder::new().schema_type(Type::String)).into())
+    fn schema(&self) -> RefOr<Schema> {
+        Schema::from(ObjectBuilder::new().schema_type(Type::String)).into()
     }
 }
 
@@ -85,11 +85,11 @@ impl Kind for ErrorKind {
 }
 
 impl Described for ErrorKind {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         let text = ObjectBuilder::new().schema_type(Type::String);
         let one_of = OneOfBuilder::new()
             .item(text)
             .item(Ref::from_schema_name("ErrorRequest"));
-        Some(Schema::from(one_of).into())
+        Schema::from(one_of).into()
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::error;
 use crate::domain::Lease;
-use crate::domain::settle::{Ack, Extend, Nack, Release, Settle};
+use crate::domain::settle::{Ack, Extend, Hold, Nack, Release, Settle};
 use crate::domain::task::Json;
 use crate::http::field::{At, Kind, Object, Wrong};
 use crate::http::json::{self, Fields};
@@ -132,10 +132,19 @@ fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut 
             progress: object.take(&PROGRESS, wrong).map(kept),
         }),
         Verb::Release => {
-            let retry_after = object.take(&RETRY_AFTER, wrong).unwrap_or_default();
-            object.take(&HOLD, wrong);
-            let reason = object.take(&REASON, wrong).map(Cow::into_owned);
-            Said::Release(Release { retry_after, reason })
+            let retry_after = object.take(&RETRY_AFTER, wrong);
+            let hold = object.take(&HOLD, wrong).unwrap_or_default();
+            if hold != Hold::None && retry_after.is_none() {
+                wrong.add(
+                    At::Field(&object.at(), HOLD.name),
+                    "says nothing without retry_after",
+                );
+            }
+            Said::Release(Release {
+                retry_after: retry_after.unwrap_or_default(),
+                hold,
+                reason: object.take(&REASON, wrong).map(Cow::into_owned),
+            })
         }
     }
 }
@@ -263,16 +272,25 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_is_refused_and_never_ignored() {
-        assert!(one(Verb::Release, r#"{"hold":"none"}"#).is_ok());
-        assert_eq!(
-            refused(Verb::Release, r#"{"hold":"name"}"#),
-            (Code::NotAvailable, vec!["/hold".to_owned()])
-        );
-        assert_eq!(
-            refused(Verb::Release, r#"{"hold":"all"}"#).0,
-            Code::ValidationFailed
-        );
+    fn siblings_are_held_until_a_time_that_is_said() {
+        let hold = |body: &str| match one(Verb::Release, body) {
+            Ok(Said::Release(release)) => Some(release.hold),
+            _ => None,
+        };
+        assert_eq!(hold(r#"{"retry_after":1,"hold":"name"}"#), Some(Hold::Name));
+        assert_eq!(hold(r#"{"retry_after":1}"#), Some(Hold::None));
+        assert_eq!(hold(r#"{"hold":"none"}"#), Some(Hold::None));
+        for body in [
+            r#"{"hold":"queue"}"#,
+            r#"{"retry_after":null,"hold":"group"}"#,
+            r#"{"retry_after":1,"hold":"all"}"#,
+        ] {
+            assert_eq!(
+                refused(Verb::Release, body),
+                (Code::ValidationFailed, vec!["/hold".to_owned()]),
+                "{body}"
+            );
+        }
     }
 
     #[test]

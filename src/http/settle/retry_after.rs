@@ -46,7 +46,7 @@ impl Kind for RetryAfterKind {
 }
 
 impl Described for RetryAfterKind {
-    fn schema(&self) -> Option<RefOr<Schema>> {
+    fn schema(&self) -> RefOr<Schema> {
         let seconds = ObjectBuilder::new()
             .schema_type(Type::Number)
             .minimum(Some(0))
@@ -54,6 +54,6 @@ impl Described for RetryAfterKind {
         let date = ObjectBuilder::new()
             .schema_type(Type::String)
             .examples(["Fri, 15 Jan 2027 08:00:00 GMT", "30"]);
-        Some(Schema::from(OneOfBuilder::new().item(seconds).item(date)).into())
+        Schema::from(OneOfBuilder::new().item(seconds).item(date)).into()
     }
 }

@@ -33,13 +33,17 @@ struct AheadAnswer {
 #[schema(as = WaitReason)]
 struct ReasonAnswer {
     /// `scheduled` (somebody said when), `retry_backoff` (its last attempt failed), `deferred` (a worker gave it back and said
-    /// when), `paused` (leases of the queue are stopped), `no_worker` (nobody asks for it), `turn` (other groups have their turn first), `order` (others of its group come
+    /// when), `paused` (leases of the queue are stopped), `held`, `rate_limited`, `concurrency_limited`, `breaker_open` (by a gate of `of`), `no_worker` (nobody asks for it), `turn` (other groups have their turn first), `order` (others of its group come
     /// first) or `next` (the next lease call that may have it gets it). More may come: read an unknown one as "not now".
     reason: &'static str,
-    /// Of the first four: not before. A pause need not have an end.
+    /// Of the first three: not before. Of a pause and of gates: when they may let it through, unless they wait for something to happen.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     until: Option<Millis>,
+    /// Of gates: `queue`, `name` or `group`, whose limit, hold or breaker it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    of: Option<&'static str>,
     /// Of `turn`: groups whose turn comes first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Count>, nullable = false)]
@@ -52,8 +56,9 @@ struct ReasonAnswer {
 
 impl From<WaitReason> for ReasonAnswer {
     fn from(reason: WaitReason) -> Self {
-        let (mut groups, mut lanes) = (None, None);
+        let (mut of, mut groups, mut lanes) = (None, None, None);
         match reason {
+            WaitReason::Shut { of: whose, .. } => of = Some(whose),
             WaitReason::Turn { groups: first } => groups = Some(first),
             WaitReason::Order { lanes: first } => lanes = Some(first),
             _ => {}
@@ -61,6 +66,7 @@ impl From<WaitReason> for ReasonAnswer {
         Self {
             reason: reason.word(),
             until: reason.until(),
+            of,
             groups,
             lanes,
         }

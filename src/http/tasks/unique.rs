@@ -118,8 +118,8 @@ impl Kind for UniqueObject {
 }
 
 impl Described for UniqueObject {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        Some(Ref::from_schema_name("UniqueRequest").into())
+    fn schema(&self) -> RefOr<Schema> {
+        Ref::from_schema_name("UniqueRequest").into()
     }
 }
 

@@ -41,6 +41,8 @@ async fn what_is_well_formed_reaches_the_engine() {
         ("PUT", "/v1/queues/emails", r#"{"max_attempts":3}"#),
         ("PATCH", "/v1/queues/emails", r#"{"max_attempts":null}"#),
         ("GET", "/v1/queues/emails/stats", ""),
+        ("GET", "/v1/queues/emails/history", ""),
+        ("GET", "/v1/queues/emails/history?range=6h&step=5m", ""),
         ("POST", "/v1/queues/emails/verify", ""),
         ("POST", "/v1/queues/emails/verify", r#"{"max_seconds":0.5}"#),
         (
@@ -97,6 +99,9 @@ async fn what_is_well_formed_reaches_the_engine() {
         ),
         ("POST", "/v1/queues/emails/resume", ""),
         ("DELETE", "/v1/queues/emails?confirm=emails", ""),
+        ("GET", "/v1/workers?queue=emails&limit=1&cursor=x", ""),
+        ("GET", "/v1/stats?cursor=1", ""),
+        ("GET", "/v1/events?queue=emails", ""),
         ("GET", "/readyz", ""),
     ] {
         let answer = send(request(method, path, body.to_owned())).await;
@@ -188,6 +193,13 @@ async fn a_wrong_field_is_named_wherever_it_is() {
         ("/v1/queues/q/tasks?state=dead&sort=x", "query:sort"),
         ("/v1/queues?limit=1&limit=2", "query:limit"),
         ("/v1/queues/q/stats?x", "query:x"),
+        ("/v1/queues/q/history?range=2h&step=10s", "query:range"),
+        ("/v1/queues/q/history?range=yesterday", "query:range"),
+        ("/v1/queues/q/history?step=1s", "query:step"),
+        ("/v1/workers?queue=a%20b", "query:queue"),
+        ("/v1/workers?limit=0", "query:limit"),
+        ("/v1/stats?limit=1", "query:limit"),
+        ("/v1/events?queues=a", "query:queues"),
     ] {
         let answer = read(path).await;
         assert_eq!(
@@ -210,24 +222,4 @@ async fn an_idempotency_key_that_is_none_is_refused() {
             (Code::ValidationFailed, vec!["header:Idempotency-Key".to_owned()])
         );
     }
-}
-
-#[tokio::test]
-async fn what_comes_later_is_refused_and_never_ignored() {
-    assert_eq!(
-        post("/v1/leases/x/release", r#"{"hold":"name"}"#)
-            .await
-            .pointers(),
-        ["/hold"]
-    );
-    let limits = send(request(
-        "PATCH",
-        "/v1/queues/q",
-        r#"{"limits":{"rate_per_second":1}}"#,
-    ))
-    .await;
-    assert_eq!(
-        (limits.code(), limits.pointers()),
-        (Code::NotAvailable, vec!["/limits".to_owned()])
-    );
 }

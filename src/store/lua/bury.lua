@@ -12,6 +12,7 @@ local buried = NONE -- per call
 local function bury(id, m, reason, name, cause)
   m.flags = m.flags % REASON + REASONS[reason] * REASON
   queue.unfinished_bytes = queue.unfinished_bytes - call('HSTRLEN', REC, id) - call('HSTRLEN', PAY, id)
+  queue.died_total = queue.died_total + 1
   if buried == NONE then buried = {} end
   buried[#buried + 1] = { id = id, name = name, kind = cause.kind, message = cause.masked or cause.message }
 end

@@ -1,12 +1,25 @@
 -- draw: chooses the next tasks, reading only. Groups take turns; inside a group the lane with the best head gives.
 -- Nothing is written until every choice is made, so that an error leaves the queue as it was.
--- Uses   rotation
+-- Uses   rotation gates
 
 -- A lane's two streams, read in chunks as far as they are needed.
 local function open_lane(member, g, score)
   local priority, name = string.match(member, '^(%d+)/(.*)$')
   return { g = g, member = member, group = g.group, priority = tonumber(priority), name = name, lane = member .. '/' .. g.group,
-    score = score, fresh = {}, back = {}, f = 1, b = 1, more_fresh = true, more_back = true, chunk = 2 }
+    gate = g.gate and gate_of('n' .. name), score = score, fresh = {}, back = {}, f = 1, b = 1, more_fresh = true, more_back = true, chunk = 2 }
+end
+
+-- Lanes and groups that a call meets and may not touch are parked, at most so many of them: then it ends, and another is due.
+local PARKED_MAX = 100
+local steps, kept_back = 0, NONE -- per call
+
+-- Whether its name lets a task of the lane through.
+local function passes(l)
+  if not l.gate or l.gate.left >= 1 then return true end
+  if kept_back == NONE then kept_back = {} end
+  kept_back[#kept_back + 1] = l
+  if not l.parked then steps = steps + 1 end
+  return false
 end
 
 local function peek(l)
@@ -55,18 +68,22 @@ local function more_heads(g)
   g.more = #page == g.page * 2
   g.page = 128
   for i = 1, #page, 2 do
+    if page[i + 1] == 'inf' then -- from here on they are parked
+      g.more = false
+      break
+    end
     g.beyond = tonumber(page[i + 1])
     local name = g.names and string.match(page[i], '/(.*)$')
     if not g.names or g.names[name] then
       local l = open_lane(page[i], g, g.beyond)
-      g.lanes[#g.lanes + 1] = l
+      if passes(l) then g.lanes[#g.lanes + 1] = l end
     end
   end
 end
 
 -- The lane whose head is next in the group. Heads are lower bounds, so a lane is opened before it wins.
 local function best_lane(g)
-  while true do
+  while steps < PARKED_MAX do
     local best, at
     for i, l in ipairs(g.lanes) do
       if not best or l.score < best.score or (l.score == best.score and l.place and best.place and beats(l, best)) then
@@ -83,9 +100,14 @@ local function best_lane(g)
       for _, l in ipairs(g.lanes) do
         if not l.place and l.score == best.score then rival = l end
       end
-      if not rival then return best, at end
-      refresh(rival)
-      if not rival.place then rival.score = math.huge end
+      if rival then
+        refresh(rival)
+        if not rival.place then rival.score = math.huge end
+      elseif passes(best) then
+        return best, at
+      else
+        table.remove(g.lanes, at)
+      end
     else
       refresh(best)
       if not best.place then table.remove(g.lanes, at) end
@@ -100,10 +122,12 @@ local function pick(l, entry, returned)
   if picked == 0 then pick_entry, pick_lane, pick_returned = {}, {}, {} end
   picked = picked + 1
   pick_entry[picked], pick_lane[picked], pick_returned[picked] = entry, l, returned
+  if l.gate then l.gate.left, l.g.gate.left = l.gate.left - 1, l.g.gate.left - 1 end
 end
 
 -- Takes up to `want` entries of the group, best first; says how many it had.
 local function draw(g, want)
+  if g.gate then want = min(want, g.gate.left) end
   if g.more and g.heads_read == 0 then more_heads(g) end
   local only = not g.more and #g.lanes == 1 and g.lanes[1]
   if only and not only.place then
@@ -111,10 +135,11 @@ local function draw(g, want)
     refresh(only)
     if not only.place then g.lanes = {} end
   end
-  local drawn = 0
+  local drawn, most = 0, want
+  if only and only.gate then most = min(want, only.gate.left) end
   -- The usual case: one lane, nothing returned. No comparison, no decoding.
-  while only and only.place and drawn < want and not only.more_back and only.b * 2 > #only.back do
-    local f, last = only.f, min(only.f + want - drawn, #only.fresh + 1)
+  while only and only.place and drawn < most and not only.more_back and only.b * 2 > #only.back do
+    local f, last = only.f, min(only.f + most - drawn, #only.fresh + 1)
     for i = f, last - 1 do pick(only, only.fresh[i], false) end
     drawn = drawn + last - f
     only.f = last
@@ -133,9 +158,18 @@ local function draw(g, want)
   return drawn
 end
 
-local function open_group(group, pass, names, want)
-  return { group = group, pass = pass, start = pass, names = names, lanes = {}, heads_read = 0, more = true,
-    page = min(want + 1, 32), beyond = -math.huge }
+-- `found` has the group's name, its pass, and those of its parked lanes that may give. Whoever was passed by, by a names filter or
+-- for a gate, has no credit for it: it has its turn now, not all that it missed.
+local function open_group(found, names, want)
+  local start, g = max(found.pass, queue.round), found
+  g.start, g.stride, g.names, g.lanes, g.heads_read, g.more = start, stride_of(g.group), names, {}, 0, true
+  g.page, g.beyond, g.raw, g.pass = min(want + 1, 32), -math.huge, found.pass, start
+  for _, member in ipairs(g.aside or NONE) do
+    local l = open_lane(member, g, -math.huge)
+    l.parked = true
+    g.lanes[#g.lanes + 1] = l
+  end
+  return g
 end
 
 -- Puts a group back in line behind those with a pass not above its own; after one grant its place is mostly the last.
@@ -148,73 +182,27 @@ local function insert_by_pass(line, first, g)
   line[at + 1] = g
 end
 
--- Lanes whose scores under names:<name> lag behind their group's pass; the caller writes what was read here.
-local lagging = NONE -- per call
-local LANES_MAX = 1000
-
--- The groups with one of `names`, the next first. Scores are lower bounds of passes, so reading stops where
--- no group beyond can come before the `want` that were found; or after LANES_MAX, and then the rest waits for another call.
-local function groups_with(names, want)
-  local found, known, looked = {}, {}, 0
-  for _, name in ipairs(names) do
-    local from, size, enough = 0, want + 32, 0
-    repeat
-      local page = call('ZRANGE', names_of(name), from, from + size - 1, 'WITHSCORES')
-      for i = 1, #page, 2 do
-        local group = string.match(page[i], '^%d+/(.*)$')
-        local g = known[group]
-        if not g then
-          g = { group = group, pass = tonumber(call('ZSCORE', TURN, group) or nil), rank = call('ZRANK', TURN, group) }
-          known[group] = g
-          if g.pass then found[#found + 1] = g end
-        end
-        if g.pass and tonumber(page[i + 1]) < g.pass then
-          if lagging == NONE then lagging = {} end
-          lagging[#lagging + 1] = { names_of(name), g.pass, page[i] }
-        end
-      end
-      from, looked, enough = from + size, looked + #page / 2, 0
-      for _, g in ipairs(found) do
-        if g.pass <= tonumber(page[#page] or 0) then enough = enough + 1 end
-      end
-    until #page < 2 * size or enough >= want or looked >= LANES_MAX
-  end
-  table.sort(found, function(a, b) return a.rank < b.rank end)
-  return found
-end
-
--- The groups that may have a turn, lowest pass first; `want` picks cannot touch more than `want` of them.
-local function open_line(want, names)
-  local line, page = {}, call('ZRANGE', TURN, 0, want - 1, 'WITHSCORES')
-  local highest = tonumber(page[#page] or 0)
-  if #page == 2 * want then highest = tonumber(call('ZRANGE', TURN, -1, -1, 'WITHSCORES')[2]) end
-  local begins = round_begins(tonumber(page[2] or 0), highest)
-  if #names == 0 then
-    for i = 1, #page, 2 do line[#line + 1] = open_group(page[i], max(tonumber(page[i + 1]), begins), nil, want) end
-    return line
-  end
-  local wanted = {}
-  for _, name in ipairs(names) do wanted[name] = true end
-  for _, g in ipairs(groups_with(names, want)) do line[#line + 1] = open_group(g.group, max(g.pass, begins), wanted, want) end
-  return line
-end
+-- How the line goes on behind a group that had nothing but lanes that are kept back; nil where nothing is.
+local next_groups = nil -- per call
 
 -- Picks up to `want` entries over the line; returns where the line now begins.
 local function choose(line, first, want)
   if first == #line then
     local g = line[first]
     local drawn = draw(g, want)
-    g.pass = g.pass + drawn
+    g.pass = g.pass + drawn * g.stride
     return drawn < want and first + 1 or first
   end
   local left = want
-  while left > 0 and first <= #line do
+  while left > 0 and first <= #line and steps < PARKED_MAX do
     local g = line[first]
     first = first + 1
     if draw(g, 1) == 1 then
       left = left - 1
-      g.pass = g.pass + 1
+      g.pass = g.pass + g.stride
       insert_by_pass(line, first, g)
+    elseif next_groups then
+      next_groups(line, first)
     end
   end
   return first

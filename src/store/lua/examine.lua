@@ -27,14 +27,21 @@ local function examine_lane(l)
   local function wrong(detail) problem('lane', l.id, 'lane %s %s', l.lane, detail) end
   if not head then
     wrong('is not among the heads of its group')
-  elseif tonumber(head) > order_score(l.priority, l.lowest) then
+  elseif head ~= 'inf' and tonumber(head) > order_score(l.priority, l.lowest) then
     wrong('stands behind where this task belongs')
+  elseif head == 'inf' and not call('ZSCORE', SHUT, 'n' .. l.name) then
+    wrong('is parked, and nobody looks at its name again')
   end
   if not pass then wrong('is in a group that has no turn') end
   if not listed then
     wrong('is not among the lanes of its name')
-  elseif pass and tonumber(listed) > tonumber(pass) then
+  elseif pass and tonumber(listed) % PARKED > tonumber(pass) % PARKED then
     wrong('stands behind its group among the lanes of its name')
+  elseif head and (head == 'inf') ~= (tonumber(listed) < 0) then
+    wrong('is parked by halves')
+  end
+  if pass and tonumber(pass) >= PARKED and head and head ~= 'inf' and not call('ZSCORE', SHUT, 'g' .. l.group) then
+    wrong('is in a group that is parked, and nobody looks at it again')
   end
 end
 

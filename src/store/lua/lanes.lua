@@ -48,6 +48,7 @@ end
 -- A lane gave entries away: its head moved to `place`, or nil when it is empty now.
 local function head_moved(group, member, priority, name, place)
   if place then
+    if queue.shut > 0 and call('ZSCORE', heads_of(group), member) == 'inf' then return end -- it is parked
     call('ZADD', heads_of(group), order_score(priority, place), member)
     return
   end

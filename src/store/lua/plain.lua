@@ -1,17 +1,22 @@
 -- plain: leases from the usual queue, as far as nothing asks for more thought.
--- Uses   rotation grant
+-- Uses   rotation counts grant
 
 -- The usual queue: one group, one lane, nothing returned, nothing stale, nothing large. Nil for any other; else, as
 -- `several`, ids, records, mutable parts, and how to take them.
 local function plain(names, bytes_max)
-  local turn = #names == 0 and want > 0 and want <= 256 and call('ZRANGE', TURN, 0, 1)
-  if not turn or #turn ~= 1 then return nil end
+  local turn = #names == 0 and want > 0 and want <= 256 and queue.shut == 0 and call('ZRANGE', TURN, 0, 1, 'WITHSCORES')
+  if not turn or #turn ~= 2 then return nil end
   local heads = call('ZRANGE', heads_of(turn[1]), 0, 1)
   if #heads ~= 1 then return nil end
   local lane = heads[1] .. '/' .. turn[1]
   if call('EXISTS', ROOT .. 'back:' .. lane) == 1 then return nil end
-  local fresh = call('LRANGE', ROOT .. 'fresh:' .. lane, 0, want)
-  local ids, count = {}, min(want, #fresh)
+  local priority, name = string.match(heads[1], '^(%d+)/(.*)$')
+  local most = want
+  local passed = queue.limited > 0 and { gate_of('q'), gate_of('n' .. name), gate_of('g' .. turn[1]) } or NONE
+  for _, gate in ipairs(passed) do most = min(most, gate.left) end
+  if most < 1 then return nil end
+  local fresh = call('LRANGE', ROOT .. 'fresh:' .. lane, 0, most)
+  local ids, count = {}, min(most, #fresh)
   if count == 0 then return nil end
   for i = 1, count do ids[i] = sub(fresh[i], 8) end
   local records, bytes = call('HMGET', REC, unpack(ids)), 0
@@ -22,12 +27,15 @@ local function plain(names, bytes_max)
     bytes = bytes + #rec
   end
   if bytes > bytes_max then return nil end
-  local priority, name = string.match(heads[1], '^(%d+)/(.*)$')
-  local after = fresh[count + 1]
+  tally(name, turn[1], count)
+  for _, gate in ipairs(passed) do pass_gate(gate, count) end
+  local after, stride = fresh[count + 1], stride_of(turn[1])
   if not after then call('ZCARD', names_of(name)) end
   return ids, records, muts, function()
     call('LTRIM', ROOT .. 'fresh:' .. lane, count, -1)
-    -- Nobody is there to take turns with, and heads are lower bounds: both may stay while the lane has entries.
+    -- Nobody is there to take turns with, and heads are lower bounds: both may stay while the lane has entries. Who joins
+    -- finds a group that has just had its turn.
+    queue.round = tonumber(turn[2]) - stride
     if not after then
       call('DEL', heads_of(turn[1]))
       call('ZREM', names_of(name), priority .. '/' .. turn[1])

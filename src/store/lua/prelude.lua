@@ -31,7 +31,7 @@ local function keys_of(declared)
 end
 
 local ARGV = argv -- per call
-local ROOT, STATE, Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, EXPIRY, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT, UNIQ, UNIQ_AT, IDEM, IDEM_AT, STALE, NAMED, LETTER, ALIKE, PRINT, FOLLOWED, LINGER = keys_of(declared) -- per queue
+local ROOT, STATE, Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, EXPIRY, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT, UNIQ, UNIQ_AT, IDEM, IDEM_AT, STALE, NAMED, LETTER, ALIKE, PRINT, FOLLOWED, LINGER, PULSE, PULSE_10S, PULSE_5M, WORKERS, GATES, GATE, BREAKER, COUNTS, SHUT = keys_of(declared) -- per queue
 
 -- A millisecond has 2,048 places: room for ties in order of acceptance, and for a lease's nonce.
 -- ms * 2048 stays below 2^53, where doubles are exact, until the year 2109.

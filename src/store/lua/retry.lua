@@ -1,5 +1,5 @@
 -- retry: what becomes of a task whose grant ended without success.
--- Uses   task unique lanes history finish bury expiry
+-- Uses   task unique lanes counts history finish bury expiry
 
 -- In the order of `domain/retry.rs`.
 local EXPONENTIAL, LINEAR, IMMEDIATE = 0, 1, 3 -- 2 is fixed, which changes nothing
@@ -63,7 +63,7 @@ end
 
 -- A grant that counted and failed: the next attempt, or the end. Says the state and when it runs next.
 local function fail(id, m, task, rec, attempt, how)
-  m.failed = m.failed + 1
+  m.failed, queue.failed_total = m.failed + 1, queue.failed_total + 1
   record_attempt(id, attempt)
   if has(m.flags, CANCEL) then
     cancel_now(id, m, rec)
@@ -85,6 +85,7 @@ end
 
 local function check_writes(sweeping)
   check_arrivals()
+  check_gates()
   check_expiry()
   check_finish(sweeping)
   if #buried > 0 or sweeping then
@@ -97,8 +98,10 @@ local function check_writes(sweeping)
   for _, key in ipairs({ Q, REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
 end
 
--- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones. The caller writes the queue.
+-- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones, as the caller counted. The caller writes
+-- the queue. Says how many gates may let tasks through again.
 local function write_decisions(me, ended)
+  local freed = write_counts()
   many('ZREM', LEASED, ended)
   many('HSET', MUT, changes)
   many('HSET', HIST, histories)
@@ -109,5 +112,7 @@ local function write_decisions(me, ended)
   write_buried()
   write_finished()
   queue.ready, queue.cancelled_total = queue.ready + returning, queue.cancelled_total + cancelled
-  wake(me, returning)
+  write_gates()
+  wake(me, returning + freed)
+  return freed
 end

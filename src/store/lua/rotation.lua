@@ -5,10 +5,17 @@
 --   back:<lane>    zset    place -> entry, of tasks that became ready in another way
 --   heads:<group>  zset    order score -> "<priority>/<name>", a lower bound of the lane's best task
 --   names:<name>   zset    pass -> "<priority>/<group>", a lower bound of the group's pass
---   TURN           zset    pass -> group; the lowest pass has its turn, ties go by name, each grant adds one
+--   TURN           zset    pass -> group; the lowest pass has its turn, ties go by name, each grant adds the group's stride
+--   queue.round            the pass at which the latest turn was taken
 --
 -- <lane> is "<priority>/<name>/<group>"; an entry is tick (7 bytes) .. id (14), so that ties sort by
 -- acceptance. All four exist only while the lane has entries.
+--
+-- What a gate keeps back is parked, so that no lease has to pass it by. A parked lane has the score inf among its group's heads, and
+-- its pass less PARKED among the lanes of its name. A parked group, which is kept back itself or has parked lanes only, has its pass
+-- plus PARKED in TURN. PARKED is 2^52. A lease parks what it meets and brings it back (`parked`); new entries of a parked lane change nothing.
+
+local PARKED = 4503599627370496
 
 local function order_score(priority, place)
   if queue.order == AGED then return place - priority * queue.aging_ms * PLACES end
@@ -19,18 +26,23 @@ end
 local function heads_of(group) return ROOT .. 'heads:' .. group end
 local function names_of(name) return ROOT .. 'names:' .. name end
 
--- Where the round of turns begins. Groups that a names filter passed by have no credit for it: they are one turn behind at most.
-local function round_begins(lowest, highest) return max(lowest, highest - 1) end
+-- What a grant adds to the pass of a group: TURN_COST through its weight.
+local function stride_of(group)
+  return queue.weighted == 1 and tonumber(call('HGET', GATES, 'w' .. group) or nil) or queue.stride
+end
 
--- A group that joins goes behind those that wait for their turn in this round and before those that had it:
--- nobody gains by leaving and coming back, and a single task waits for one turn of the others.
-local joining_pass = nil -- per call
-local function pass_for_new_group()
-  if not joining_pass then
-    local first, last = call('ZRANGE', TURN, 0, 0, 'WITHSCORES'), call('ZRANGE', TURN, -1, -1, 'WITHSCORES')
-    joining_pass = first[2] and round_begins(tonumber(first[2]), tonumber(last[2])) + 0.5 or 1
+-- A group that joins goes behind those that wait for their turn in this round and before those that had it: as if it had had its own
+-- when the round began. So nobody gains by leaving and coming back, and a single task waits for one turn of the others.
+local FIRST_ROUND = 1099511627776 -- passes stay whole numbers above zero, and below 2^52
+local round_known = false -- per call
+local function pass_of(group)
+  local pass = tonumber(call('ZSCORE', TURN, group) or nil)
+  if pass then return pass % PARKED end
+  if not round_known then
+    if call('EXISTS', TURN) == 0 then queue.round = FIRST_ROUND end
+    round_known = true
   end
-  return joining_pass
+  return queue.round + stride_of(group) - 1
 end
 
 -- A lane as an enqueue gathers it, among its others.
@@ -42,15 +54,17 @@ end
 
 -- Which of heads, turn and names a lane that gets its first entry must enter.
 local function check_entry(a)
-  a.new = not call('ZSCORE', heads_of(a.group), a.member)
-  a.pass = tonumber(call('ZSCORE', TURN, a.group) or pass_for_new_group())
+  local head = call('ZSCORE', heads_of(a.group), a.member)
+  a.new, a.parked = not head, head == 'inf'
+  a.pass = pass_of(a.group)
   if a.new then call('ZCARD', names_of(a.name)) end
 end
 
 local function enter_rotation(a)
+  if a.parked then return end
   call('ZADD', heads_of(a.group), 'LT', order_score(a.priority, a.lowest), a.member)
   if a.new then
-    call('ZADD', TURN, 'NX', a.pass, a.group)
+    call('ZADD', TURN, a.pass, a.group)
     call('ZADD', names_of(a.name), 'NX', a.pass, format('%d/%s', a.priority, a.group))
   end
 end

@@ -1,17 +1,20 @@
 -- several: leases from many groups and lanes. Chooses first, then looks at what was chosen: entries of tasks that
 -- moved on are stale, are dropped, and made up for; so are tasks past their expiry, whose burial is the sweep's. Returns ids, records, mutable parts, and how to take them.
--- Uses   draw lanes task
+-- Uses   parked counts task
 
 local function several(names, wanted, bytes_max)
+  local gate = gated() and gate_of('q')
+  if gate then wanted = min(wanted, gate.left) end
   local line, first = wanted > 0 and open_line(wanted, names) or {}, 1
   local chosen, looked, bytes, more = {}, 0, 0, 0
   local ids, records, muts = {}, {}, {}
-  while #ids < wanted and looked < wanted + 1000 and first <= #line and more == 0 do
+  while #ids < wanted and looked < wanted + 1000 and (first <= #line or (next_groups and next_groups(line, first))) and more == 0 do
     first = choose(line, first, min(wanted - #ids, 256))
-    if picked == looked then break end
+    if picked == looked and first <= #line then break end
     local page = {}
     for i = looked + 1, picked do page[i - looked] = sub(pick_entry[i], 8) end
-    local recs, changed = call('HMGET', REC, unpack(page)), call('HMGET', MUT, unpack(page))
+    local recs, changed = NONE, NONE
+    if #page > 0 then recs, changed = call('HMGET', REC, unpack(page)), call('HMGET', MUT, unpack(page)) end
     for i = looked + 1, picked do
       local id, rec, mut = page[i - looked], recs[i - looked], changed[i - looked]
       if rec and (pick_returned[i] or not mut) and (expiry_of(rec) or math.huge) > NOW then
@@ -26,13 +29,18 @@ local function several(names, wanted, bytes_max)
         ids[n], records[n], muts[n], chosen[i] = id, rec, mut, true
       else
         local l = pick_lane[i]
-        l.g.pass = l.g.pass - 1
+        l.g.pass = l.g.pass - l.g.stride
         if not pick_returned[i] then l.stale = (l.stale or 0) + 1 end
+        if l.gate then
+          l.gate.left, l.g.gate.left = l.gate.left + 1, l.g.gate.left + 1
+          -- It was kept back for nothing, and is next: by another call.
+          if l.gate.left == 1 or l.g.gate.left == 1 then more = 1 end
+        end
       end
     end
     looked = picked
   end
-  if #ids == 0 and picked > 0 then more = 1 end
+  if (#ids == 0 and picked > 0) or (steps >= PARKED_MAX and #ids < wanted) then more = 1 end
 
   -- What each lane gave away, and each group's turns: after a cut by bytes fewer than were drawn.
   local lanes, groups = {}, {}
@@ -49,7 +57,23 @@ local function several(names, wanted, bytes_max)
       l.g.turns = 0
       groups[#groups + 1] = l.g
     end
-    if chosen[i] then l.g.turns = l.g.turns + 1 end
+    if chosen[i] then
+      l.g.turns = l.g.turns + 1
+      l.gave = (l.gave or 0) + 1
+    end
+  end
+  for _, l in ipairs(lanes) do
+    if l.gave then
+      tally(l.name, l.group, l.gave)
+      if l.gate then
+        pass_gate(l.gate, l.gave)
+        pass_gate(l.g.gate, l.gave)
+      end
+    end
+  end
+  if gate then
+    pass_gate(gate, #ids)
+    plan_returns()
   end
 
   return ids, records, muts, function()
@@ -58,14 +82,18 @@ local function several(names, wanted, bytes_max)
       if l.stale and call('HINCRBY', STALE, l.lane, -l.stale) <= 0 then call('HDEL', STALE, l.lane) end
       if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, 0, l.took_back - 1) end
     end
+    for _, l in ipairs(lagging) do call('ZADD', l[1], 'XX', l[2], l[3]) end
+    for _, g in ipairs(groups) do
+      if g.turns > 0 then queue.round = max(queue.round, g.start + (g.turns - 1) * g.stride) end
+    end
+    if gate then return place_line(lanes, more) end
     for _, l in ipairs(lanes) do
       local place = l.place
       if more == 1 then place = head_place(l.lane) end
       head_moved(l.group, l.member, l.priority, l.name, place)
     end
     for _, g in ipairs(groups) do
-      if g.turns > 0 then call('ZADD', TURN, 'XX', g.start + g.turns, g.group) end
+      if g.turns > 0 then call('ZADD', TURN, 'XX', g.start + g.turns * g.stride, g.group) end
     end
-    for _, l in ipairs(lagging) do call('ZADD', l[1], 'XX', l[2], l[3]) end
   end, more
 end

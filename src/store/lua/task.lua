@@ -82,6 +82,19 @@ local function bytes_of(id, rec)
   return #rec + call('HSTRLEN', PAY, id)
 end
 
+-- Its name and its group, which say whose limits are its own.
+local function lane_of(rec)
+  local flags, at = unpack_bytes('>I2', rec, 8), 12
+  if has(flags, RUN_AT) then at = at + 6 end
+  if has(flags, EXPIRES) then at = at + 6 end
+  if has(flags, MAX_ATTEMPTS) then at = at + 2 end
+  if has(flags, LEASE_MS) then at = at + 4 end
+  if has(flags, RETRY) then at = at + 14 end
+  local name
+  name, at = unpack_bytes('>Bc0', rec, at)
+  return name, has(flags, GROUP) and unpack_bytes('>Bc0', rec, at) or ''
+end
+
 local function read_mut(bytes)
   local m = {}
   local at

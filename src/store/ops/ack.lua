@@ -2,12 +2,12 @@
 --
 -- ARGV   1 #items  then per item: bytes of the task (4) .. id (14) .. grant (4) .. nonce (2) .. any byte when it
 --          frees a unique key, result as JSON or ''
--- Reply  "settled", now, then per item one of
+-- Reply  "settled", now, how many gates may let tasks through again, then per item one of
 --          {"acked"} | {"late"} | {"already"} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
 -- Moves  leased -> completed; ready | scheduled -> completed when the lease ran out and nobody was granted the task since
--- Keeps  I3 I4 I7 I8 I9 I10 I15 I25
--- Uses   unique marks finish late
+-- Keeps  I3 I4 I7 I8 I9 I10 I15 I21 I22 I25
+-- Uses   unique marks counts finish late
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
@@ -21,7 +21,25 @@ end
 local scores = call('ZMSCORE', LEASED, unpack(ids))
 local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
 
-local reply, leased, returned = { 'settled', NOW }, {}, {}
+-- Leases of these tasks end. Where all that are leased have one name and one group, the counts tell these; else the records do.
+local function count_out(ids)
+  local counts = call('HLEN', COUNTS) <= 2 and call('HGETALL', COUNTS) or NONE
+  if #counts == 2 then return tally(sub(counts[1], 2), '', -#ids) end
+  if #counts == 4 and counts[2] == counts[4] and byte(counts[1]) ~= byte(counts[3]) then
+    local name, group = sub(counts[1], 2), sub(counts[3], 2)
+    if byte(counts[1]) == 103 then name, group = group, name end
+    return tally(name, group, -#ids)
+  end
+  if #ids == 0 then return end
+  for _, rec in ipairs(call('HMGET', REC, unpack(ids))) do
+    if rec then
+      local name, group = lane_of(rec)
+      tally(name, group, -1)
+    end
+  end
+end
+
+local reply, leased, returned = { 'settled', NOW, 0 }, {}, {}
 for i = 1, n do
   local item, id, word = ARGV[2 * i], ids[i], nil
   local proof = sub(item, 19, 24)
@@ -38,14 +56,23 @@ for i = 1, n do
   if word == 'acked' or word == 'late' then
     finish(COMPLETED, sub(item, 1, 18), beside(id, muts[i]), sub(item, 19, 22), ARGV[2 * i + 1])
     mark(id, 'a' .. proof)
+    if scores[i] and queue.limited >= BREAKERS then
+      local task = read_record(call('HGET', REC, id))
+      local granted_at = muts[i] and read_mut(muts[i]).granted_at or read_score(scores[i]) - task.lease_ms
+      judge_of(task.name, granted_at, word == 'acked' and 'success' or nil)
+    end
     if #item > 24 then free_unique(id, call('HGET', REC, id)) end
   end
-  reply[2 + i] = word
+  reply[3 + i] = word
 end
 if finishes == 0 then return reply end
+count_out(leased)
 check_finish()
 check_marks()
+check_gates()
 
+reply[3] = write_counts()
+write_gates()
 many('ZREM', LEASED, leased)
 write_freed()
 if #returned > 0 then
@@ -55,5 +82,6 @@ end
 write_finished()
 write_marks()
 queue.completed_total = queue.completed_total + finishes
+wake('', reply[3])
 write_queue()
 return reply

@@ -1,13 +1,13 @@
 -- configure: makes a queue, or changes what holds for it.
 --
 -- ARGV   1 version that must be the present one ('' any, '0' none: the queue must not exist)
---        2 "1" to make the queue when it is absent  3 document  4... pairs of live settings for the scripts
+--        2 "1" to make the queue when it is absent  3 document  4 #gates  pairs of what gates and turns are made of...  then pairs of live settings
 -- Reply  "configured", version, "1" when the queue is new, "1" when heads must be put in the new order (reorder)
 --        "mismatch", version (0: absent)
 --        "clearing": a deleted queue of this name left lanes behind; call again
 -- Keeps  I5 I24. Settings in STATE are what scripts read live; the document is what the owner set. Versions of a queue that was deleted do not
 --          come again: what others remember of it, and an ETag, must not pass for the new one's.
--- Uses   clear
+-- Uses   clear rotation breaker
 
 local present = read_queue()
 local version = present and queue.version or 0
@@ -22,10 +22,50 @@ if not present then
 end
 local order, aging_ms = queue.order, queue.aging_ms
 queue.version = present and version + 1 or NOW
-for i = 4, #ARGV, 2 do queue[ARGV[i]] = tonumber(ARGV[i + 1]) end
+call('ZCARD', SHUT)
+local gates, live = {}, 5 + 2 * tonumber(ARGV[4])
+local by_scope = {}
+for i = 5, live - 1 do gates[i - 4] = ARGV[i] end
+for i = 5, live - 1, 2 do by_scope[ARGV[i]] = ARGV[i + 1] end
+local fingerprint = redis.sha1hex(table.concat(gates, ' '))
+local changed = fingerprint ~= call('HGET', Q, 'gates')
+if changed then queue.limited_at = NOW end
+for i = live, #ARGV, 2 do queue[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
-call('HSET', Q, 'doc', ARGV[3])
+-- Breakers that are configured no more, but for open ones: these end as it was said.
+local gone = {}
+local states = changed and call('HGETALL', BREAKER) or NONE
+for i = 1, #states, 2 do
+  local settings = by_scope['n' .. states[i]] or by_scope['n*']
+  if unpack_bytes('<d', states[i + 1]) ~= OPEN and (not settings or unpack_bytes('<d', settings, 25) == 0) then gone[#gone + 1] = states[i] end
+end
+
+-- What is left of a bucket is the same share of the new one; of many, this is worked out when each is looked at (`gates`).
+local kept, emptied, BUCKETS_MAX = {}, {}, 1000
+local buckets = changed and call('HLEN', GATE) <= BUCKETS_MAX and call('HGETALL', GATE) or NONE
+for i = 1, #buckets, 2 do
+  local scope, tokens, at, rate, burst, held = buckets[i], unpack_bytes('<ddddd', buckets[i + 1])
+  local settings = by_scope[scope] or scope ~= 'g' and by_scope[sub(scope, 1, 1) .. '*']
+  local new_rate, new_burst = unpack_bytes('<dd', settings or pack('<dd', 0, 0))
+  local share = rate > 0 and min(burst, tokens + max(0, NOW - at) * rate / 1000) / burst or 1
+  if held > NOW or (new_rate > 0 and share < 1) then
+    kept[#kept + 1] = scope
+    kept[#kept + 1] = pack('<ddddd', share * new_burst, NOW, new_rate, new_burst, held)
+  else
+    emptied[#emptied + 1] = scope
+  end
+end
+
+call('HSET', Q, 'doc', ARGV[3], 'gates', fingerprint)
+-- What is kept back is to be looked at again: the gate may be another.
+if queue.shut > 0 then call('ZUNIONSTORE', SHUT, 1, SHUT, 'WEIGHTS', 0) end
+call('DEL', GATES)
+many('HSET', GATES, gates)
+many('HDEL', BREAKER, gone)
+many('HSET', GATE, kept)
+many('HDEL', GATE, emptied)
 if not present then call('HSET', Q, 'created_at', NOW) end
+wake('', queue.shut)
 write_queue()
 local moved = present and (queue.order ~= order or queue.aging_ms ~= aging_ms)
 return { 'configured', queue.version, present and 0 or 1, moved and 1 or 0 }

@@ -4,6 +4,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::Op;
 use crate::domain::queue::{QueueConfig, defaults};
+use crate::store::gates;
 use crate::store::reply::{BadReply, Reply};
 
 pub struct ConfigureOp<'a> {
@@ -40,6 +41,11 @@ impl Op for ConfigureOp<'_> {
         cmd.arg(u8::from(self.create));
         cmd.arg(serde_json::to_string(self.config).expect("numbers and strings become JSON"));
         let c = self.config;
+        let gates = gates::entries(c);
+        cmd.arg(gates.len());
+        for (scope, entry) in &gates {
+            cmd.arg(scope).arg(entry);
+        }
         let mut live = |field: &str, value: u64| {
             cmd.arg(field).arg(value);
         };
@@ -78,6 +84,9 @@ impl Op for ConfigureOp<'_> {
         live("max_bytes", c.max_bytes.unwrap_or(0));
         live("order", c.order.unwrap_or(defaults::ORDER) as u64);
         live("keep", c.keep.unwrap_or(defaults::KEEP) as u64);
+        live("stride", gates::stride(c));
+        live("limited", gates::limited(c));
+        live("weighted", u64::from(gates::weighted(c)));
     }
 
     fn outcome(&self, mut reply: Reply) -> Result<Configured, BadReply> {

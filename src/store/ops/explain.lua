@@ -1,17 +1,19 @@
 -- explain: why a waiting task is not running, and how many are ahead of it in its lane.
 --
 -- ARGV   1 id  2 how many ahead are counted exactly
--- Reply  "scheduled", now, "1" while leases are paused, until when or 0, due at, "1" when a failed attempt made it wait, "1" when a release with retry_after did
---        "ready", now, as above for a pause, how many ahead, "1" when there are more, lanes of its group whose head comes first, groups whose turn is first,
---          leased tasks, when one was last granted or 0, replicas with leases that wait
+-- Reply  "scheduled", now, due at, "1" when a failed attempt made it wait, "1" when a release with retry_after did, then what keeps it back
+--        "ready", now, how many ahead, "1" when there are more, lanes of its group whose head comes first, groups whose turn is first,
+--          leased tasks, when one was last granted or 0, replicas with leases that wait, then what keeps it back, each as
+--          {q | n | g, why, when to look again or 0}; of a scheduled task only a pause of leases
 --        "other" when it waits for nothing, has expired and is not buried yet, or is gone
 --        "absent" when the queue does not exist
 -- Keeps  I28: reads twice as many entries as it counts, at most
--- Uses   paused rotation task lanes history expiry
+-- Uses   paused rotation gates task lanes history expiry
 -- Flags  no-writes
 
 if not read_queue() then return { 'absent' } end
-local id, most, paused = ARGV[1], tonumber(ARGV[2]), is_paused(PAUSE_LEASE) and 1 or 0
+local id, most = ARGV[1], tonumber(ARGV[2])
+local pause = is_paused(PAUSE_LEASE) and { 'q', 'paused', queue.paused_until } or nil
 local rec, bytes = call('HGET', REC, id), call('HGET', MUT, id)
 if not rec then return { 'other' } end
 local m, task = bytes and read_mut(bytes), read_record(rec)
@@ -21,7 +23,7 @@ if due and not has_expired(task) then
   local history = m and call('HGET', HIST, id)
   local _, failed_grant = unpack_bytes('>I2I4', history and last_attempt(history) or pack('>I2I4', 0, 0))
   local failed = m and m.grants > 0 and failed_grant == m.grants
-  return { 'scheduled', NOW, paused, queue.paused_until, due, failed and 1 or 0, m and not failed and m.deferrals > 0 and 1 or 0 }
+  return { 'scheduled', NOW, due, failed and 1 or 0, m and not failed and m.deferrals > 0 and 1 or 0, pause }
 end
 if has_expired(task) or call('ZSCORE', LEASED, id) or call('ZSCORE', DEAD, id) or call('HEXISTS', RES, id) == 1 then return { 'other' } end
 
@@ -55,5 +57,10 @@ local more = ahead > most or not done
 local score, head = order_score(priority, place), tonumber(call('ZSCORE', heads_of(task.group), member) or math.huge)
 local lanes = call('ZCOUNT', heads_of(task.group), '-inf', format('(%.17g', score))
 if head < score then lanes = lanes - 1 end
-return { 'ready', NOW, paused, queue.paused_until, min(ahead, most), more and 1 or 0, lanes, call('ZRANK', TURN, task.group) or 0,
-  call('ZCARD', LEASED), queue.leased_at, queue.hungry }
+local reply = { 'ready', NOW, min(ahead, most), more and 1 or 0, lanes, call('ZRANK', TURN, task.group) or 0,
+  call('ZCARD', LEASED), queue.leased_at, queue.hungry, pause }
+for _, scope in ipairs(gated() and { 'q', 'n' .. task.name, 'g' .. task.group } or NONE) do
+  local gate = gate_of(scope)
+  if gate.left < 1 then reply[#reply + 1] = { sub(scope, 1, 1), gate.reason, gate.at < FAR and gate.at or 0 } end
+end
+return reply

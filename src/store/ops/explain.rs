@@ -4,6 +4,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::{Absent, Op};
 use crate::domain::explain::{Ahead, WaitReason};
+use crate::domain::gate::Reason;
 use crate::domain::limits::AHEAD_MAX;
 use crate::domain::{Millis, TaskId};
 use crate::store::reply::{BadReply, Reply};
@@ -14,11 +15,11 @@ pub struct ExplainOp(pub TaskId);
 pub enum Explained {
     Scheduled {
         reason: WaitReason,
-        paused: Option<WaitReason>,
+        /// What will keep it back when it is due.
+        shut: Vec<WaitReason>,
     },
     Ready {
         now: Millis,
-        paused: Option<WaitReason>,
         ahead: Ahead,
         /// Other lanes of its group whose head comes first.
         lanes: u64,
@@ -30,6 +31,8 @@ pub enum Explained {
         leased_at: Option<Millis>,
         /// Replicas with waiting leases, as of the last look or wake-up.
         hungry: String,
+        /// A pause and gates that keep it back.
+        shut: Vec<WaitReason>,
     },
     /// It waits for nothing, or is gone.
     Other,
@@ -47,7 +50,6 @@ impl Op for ExplainOp {
         Ok(match reply.text()?.as_str() {
             "scheduled" => {
                 reply.millis()?;
-                let paused = paused(&mut reply)?;
                 let (until, failed, deferred) = (reply.millis()?, reply.flag()?, reply.flag()?);
                 let reason = match (failed, deferred) {
                     (true, _) => WaitReason::RetryBackoff { until },
@@ -55,12 +57,12 @@ impl Op for ExplainOp {
                     (false, false) => WaitReason::Scheduled { until },
                 };
                 // What is over when the task is due does not keep it.
-                let paused = paused.filter(|pause| pause.until().is_none_or(|end| end > until));
-                Ok(Explained::Scheduled { reason, paused })
+                let mut shut = shut(&mut reply)?;
+                shut.retain(|gate| gate.until().is_none_or(|end| end > until));
+                Ok(Explained::Scheduled { reason, shut })
             }
             "ready" => Ok(Explained::Ready {
                 now: reply.millis()?,
-                paused: paused(&mut reply)?,
                 ahead: Ahead {
                     tasks: reply.number()?,
                     at_least: reply.flag()?,
@@ -70,6 +72,7 @@ impl Op for ExplainOp {
                 leased: reply.number()?,
                 leased_at: reply.some_millis()?,
                 hungry: reply.text()?,
+                shut: shut(&mut reply)?,
             }),
             "other" => Ok(Explained::Other),
             "absent" => Err(Absent),
@@ -78,7 +81,19 @@ impl Op for ExplainOp {
     }
 }
 
-fn paused(reply: &mut Reply) -> Result<Option<WaitReason>, BadReply> {
-    let (is_paused, until) = (reply.flag()?, reply.some_millis()?);
-    Ok(is_paused.then_some(WaitReason::Paused { until }))
+fn shut(reply: &mut Reply) -> Result<Vec<WaitReason>, BadReply> {
+    let mut shut = Vec::new();
+    while !reply.is_empty() {
+        let mut gate = reply.array()?;
+        let of = match gate.text()?.as_str() {
+            "q" => "queue",
+            "n" => "name",
+            "g" => "group",
+            _ => return Err(BadReply("what a gate is of")),
+        };
+        let reason = Reason::parse(&gate.text()?).ok_or(BadReply("why a gate is shut"))?;
+        let until = gate.some_millis()?;
+        shut.push(WaitReason::Shut { of, reason, until });
+    }
+    Ok(shut)
 }

@@ -1,7 +1,7 @@
 -- extend: holders of leases prolong them.
 --
 -- ARGV   1 #items  then per item: id, grant, nonce, lease_ms or '' for the length it was granted with, progress as JSON or ''
--- Reply  "settled", now, then per item {"extended", expires_at, "1" when a cancel was requested} | {"lost"} | {"unknown"}
+-- Reply  "settled", now, 0, then per item {"extended", expires_at, "1" when a cancel was requested} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
 -- Keeps  I6 I7 I11: counts from now; shortened only when a shorter length is stated; never prolonged past max_lease_ms since the grant
 -- Uses   task settle
@@ -11,7 +11,7 @@ if not read_queue() then return { 'absent' } end
 local count = tonumber(ARGV[1])
 read_holders(2, count, 5)
 
-local reply, leases, changed = { 'settled', NOW }, {}, {}
+local reply, leases, changed = { 'settled', NOW, 0 }, {}, {}
 for i = 1, count do
   local at = 2 + (i - 1) * 5
   local id, grant, nonce = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -31,9 +31,9 @@ for i = 1, count do
     leases[#leases + 1] = id
     changed[#changed + 1] = id
     changed[#changed + 1] = write_mut(m)
-    reply[2 + i] = { 'extended', until_ms, has(m.flags, CANCEL) and 1 or 0 }
+    reply[3 + i] = { 'extended', until_ms, has(m.flags, CANCEL) and 1 or 0 }
   else
-    reply[2 + i] = { expires and 'lost' or judge(id, 'e', grant, nonce) }
+    reply[3 + i] = { expires and 'lost' or judge(id, 'e', grant, nonce) }
   end
 end
 if #leases == 0 then return reply end

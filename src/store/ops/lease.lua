@@ -3,15 +3,14 @@
 -- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 "1" to be told next_at in any case
 --        4 payload bytes at most  5 nonce seed  6 #names  names...  7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
 --        last  until when somebody waits for the answer, in ms; 0: nobody knows
--- Reply  "leased", now, next_at or 0 (also when nobody looked), why there may be fewer than wanted, and when that ends or 0 (likewise):
---          empty, the first scheduled task is due | paused, it is over
---          recalled requests (list of indexes), "1" when another call is due (stale entries or the
---          byte limit ended this one), tasks given per request (list), extras, then per task: id, record
+-- Reply  "leased", now, next_at or 0 (also when nobody looked), when the first scheduled task is due or 0 (likewise), recalled requests (list of indexes), "1" when another call is due (stale entries or the
+--          byte limit ended this one, or met too much that is kept back), tasks given per request (list), extras, why not more came and when
+--          to look again (list of a word or '', and ms or 0), then per task: id, record
 --          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of these
 --        "absent" when the queue does not exist
 --        "late" when nobody waits any more: Redis stood still, or the call did on its way
 -- Moves  ready -> leased
--- Keeps  I4 I6 I7 I10 I12 I17 I18 I19 I23
+-- Keeps  I4 I6 I7 I10 I12 I17 I18 I19 I20 I21 I23
 -- Uses   paused plain several expiry
 -- Flags  allow-oom
 
@@ -23,10 +22,9 @@ if not_after > 0 and NOW > not_after then return { 'late' } end
 if not read_queue() then return { 'absent' } end
 read_requests(7 + #names)
 
-local why, ids, records, muts, take, more = 'empty', NONE, NONE, NONE, nil, 0
-if is_paused(PAUSE_LEASE) then
-  why = 'paused'
-else
+local ids, records, muts, take, more = NONE, NONE, NONE, nil, 0
+local is_shut = is_paused(PAUSE_LEASE)
+if not is_shut then
   ids, records, muts, take = plain(names, bytes_max)
   if not ids then ids, records, muts, take, more = several(names, want, bytes_max) end
 end
@@ -37,15 +35,23 @@ if look or #ids < want then
   next_at = or_lease_reopens(next_at)
 end
 
-local ends_at = why == 'paused' and queue.paused_until or due or 0
-local given, reply = {}, { 'leased', NOW, next_at, why, ends_at, recalled, more, {}, extras }
+local given, reply = {}, { 'leased', NOW, next_at, not is_shut and due or 0, recalled, more, {}, extras, NONE }
 grant(ids, records, muts, seed, reply)
 for i, r in ipairs(requests) do given[i] = r.given end
-reply[8] = given
+reply[7] = given
+local shut_before = queue.shut
+if take then check_gates() end
 
-if take then take() end
+write_counts()
 if #ids > 0 then write_grants(#ids) end
+if take then take() end
+write_gates()
+if is_shut then
+  reply[9] = { 'paused', queue.paused_until }
+elseif #ids < want and gated() then
+  reply[9] = { why_not_more(names) }
+end
 local joins = told and #ids < want and not string.find(queue.hungry, me, 1, true)
 if joins then queue.hungry = queue.hungry .. me end
-if joins or #ids > 0 then write_queue() end
+if joins or #ids > 0 or queue.shut ~= shut_before then write_queue() end
 return reply

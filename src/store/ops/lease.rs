@@ -4,8 +4,9 @@ use bytes::Bytes;
 use deadpool_redis::redis::Cmd;
 
 use super::Op;
+use crate::domain::gate::{Reason, Shut};
 use crate::domain::unique::UniqueScope;
-use crate::domain::{EmptyReason, Lease, LeaseKey, LeasedTask, Millis, QueueName, TaskId, TaskName};
+use crate::domain::{Lease, LeaseKey, LeasedTask, Millis, QueueName, TaskId, TaskName};
 use crate::store::record;
 use crate::store::reply::{BadReply, Reply};
 
@@ -55,11 +56,13 @@ pub enum Granted {
         now: Millis,
         /// When something is due or a lease of an earlier call runs out, if the call looked.
         next_at: Option<Millis>,
-        /// Why there may be fewer tasks than wanted, and when that ends, if the call looked.
-        empty: (EmptyReason, Option<Millis>),
+        /// When the first scheduled task becomes ready, if the call looked.
+        first_due: Option<Millis>,
         /// Wishes, from 0, whose `request_id` was granted before.
         recalled: Vec<usize>,
-        /// Stale entries or the byte limit ended the call, not the end of the queue: ask again at once.
+        /// Why not more came, where gates keep ready tasks back; if the call fell short.
+        shut: Option<Shut>,
+        /// Stale entries, the byte limit or many kept back ended the call, not the end of the queue: ask again at once.
         again: bool,
         grants: Vec<Grant>,
     },
@@ -98,9 +101,7 @@ impl Op for LeaseOp<'_> {
             "late" => return Ok(Granted::Late),
             _ => return Err(BadReply("a lease's word")),
         }
-        let (now, next_at) = (reply.millis()?, reply.some_millis()?);
-        let reason = EmptyReason::parse(&reply.text()?).ok_or(BadReply("why there are no tasks"))?;
-        let empty = (reason, reply.some_millis()?);
+        let (now, next_at, first_due) = (reply.millis()?, reply.some_millis()?, reply.some_millis()?);
         let mut indexes = reply.array()?;
         let mut recalled = Vec::new();
         while !indexes.is_empty() {
@@ -108,6 +109,11 @@ impl Op for LeaseOp<'_> {
         }
         let again = reply.flag()?;
         let (mut given, mut extras) = (reply.array()?, reply.array()?);
+        let mut why = reply.array()?;
+        let shut = match why.is_empty() {
+            true => None,
+            false => shut(&mut why)?,
+        };
         let mut grants = Vec::new();
         for wish in self.wishes.iter().enumerate() {
             for _ in 0..given.number()? {
@@ -125,12 +131,23 @@ impl Op for LeaseOp<'_> {
         Ok(Granted::Tasks {
             now,
             next_at,
-            empty,
+            first_due,
             recalled,
+            shut,
             again,
             grants,
         })
     }
+}
+
+/// A word or none, and when to look again.
+fn shut(why: &mut Reply) -> Result<Option<Shut>, BadReply> {
+    let (word, look_at) = (why.text()?, why.some_millis()?);
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let reason = Reason::parse(&word).ok_or(BadReply("why a gate is shut"))?;
+    Ok(Some(Shut { reason, look_at }))
 }
 
 impl LeaseOp<'_> {
@@ -185,8 +202,9 @@ pub(super) fn recalled(mut reply: Reply) -> Result<Granted, BadReply> {
     Ok(Granted::Tasks {
         now,
         next_at: None,
-        empty: Default::default(),
+        first_due: None,
         recalled: Vec::new(),
+        shut: None,
         again: false,
         grants,
     })
@@ -204,6 +222,11 @@ impl Grant {
     /// When the lease runs out.
     pub fn expires_at(&self) -> Millis {
         self.expires_at
+    }
+
+    /// Since when the task was ready; `None` for a damaged record. Cheaper than [`Self::open`].
+    pub fn ready_at(&self) -> Option<Millis> {
+        record::ready_at(&self.record, &self.mutable)
     }
 
     /// Decodes the task and seals its lease.

@@ -2,12 +2,12 @@
 --
 -- ARGV   1 replica  2 #items  then per item: id, grant, nonce, "1" to retry, delay in ms or '' for backoff,
 --          chance in millionths for the jitter, error type, message, stack, "1" when the error was cut, message with numbers and ids masked
--- Reply  "settled", now, then per item
+-- Reply  "settled", now, how many gates may let tasks through again, then per item
 --          {"nacked" | "already", state, attempt, attempts left, next_at or 0[, expires_at of one that waits again]} | {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
 -- Moves  leased -> scheduled | ready | dead | cancelled
--- Keeps  I3 I4 I6 I7 I9 I12 I13 I14
+-- Keeps  I3 I4 I6 I7 I9 I12 I13 I14 I21 I22
 -- Uses   settle retry
 -- Flags  allow-oom
 
@@ -15,7 +15,7 @@ if not read_queue() then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
 read_holders(3, count, 11)
 
-local reply, ended = { 'settled', NOW }, {}
+local reply, ended = { 'settled', NOW, 0 }, {}
 for i = 1, count do
   local at = 3 + (i - 1) * 11
   local id, grant, nonce = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -35,18 +35,20 @@ for i = 1, count do
     remember(id, m)
     mark_step(id, 'n', grant, nonce, becomes, attempt.number, left, next_at)
     ended[#ended + 1] = id
-    reply[2 + i] = { 'nacked', becomes, attempt.number, left, next_at, next_at > 0 and task.expires_at or nil }
+    tally(task.name, task.group, -1)
+    judge_of(task.name, m.granted_at, not has(m.flags, CANCEL) and 'failure' or nil)
+    reply[3 + i] = { 'nacked', becomes, attempt.number, left, next_at, next_at > 0 and task.expires_at or nil }
   else
     local word, was
     if expires then word = 'lost' else word, was = judge(id, 'n', grant, nonce) end
-    reply[2 + i] = word == 'already' and { word, was.state, was.attempt, was.left, was.next_at } or { word }
+    reply[3 + i] = word == 'already' and { word, was.state, was.attempt, was.left, was.next_at } or { word }
   end
 end
 if #ended == 0 then return reply end
 check_writes()
 check_marks()
 
-write_decisions(me, ended)
+reply[3] = write_decisions(me, ended)
 write_marks()
 write_queue()
 return reply

@@ -5,6 +5,7 @@ use deadpool_redis::redis::Cmd;
 use super::{Absent, Op};
 use crate::domain::Millis;
 use crate::domain::pause::{PauseMode, Paused};
+use crate::store::latency::waiting;
 use crate::store::reply::{BadReply, Reply};
 
 pub struct OverviewOp;
@@ -18,6 +19,8 @@ pub struct Overview {
     pub created_at: Millis,
     pub paused: Option<Paused>,
     pub ready: u64,
+    /// Of the ready ones, kept back by a limit, a hold or a breaker: exact up to 128 lanes, an at-least beyond.
+    pub held: u64,
     pub scheduled: u64,
     pub leased: u64,
     pub dead: u64,
@@ -36,6 +39,8 @@ pub struct Overview {
     pub duplicates_total: u64,
     pub leases_expired_total: u64,
     pub idempotency_dropped_total: u64,
+    /// Lease calls that wait, at all replicas.
+    pub waiting: u64,
 }
 
 impl Op for OverviewOp {
@@ -50,13 +55,15 @@ impl Op for OverviewOp {
             "absent" => return Ok(Err(Absent)),
             _ => return Err(BadReply("an overview's word")),
         }
+        let now = reply.millis()?;
         Ok(Ok(Overview {
-            now: reply.millis()?,
+            now,
             version: reply.number()?,
             document: reply.text()?,
             created_at: reply.millis()?,
             paused: paused(&mut reply)?,
             ready: reply.number()?,
+            held: reply.number()?,
             scheduled: reply.number()?,
             leased: reply.number()?,
             dead: reply.number()?,
@@ -73,6 +80,7 @@ impl Op for OverviewOp {
             duplicates_total: reply.number()?,
             leases_expired_total: reply.number()?,
             idempotency_dropped_total: reply.number()?,
+            waiting: waiting(&reply.bytes()?, now),
         }))
     }
 }

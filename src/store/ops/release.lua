@@ -2,22 +2,30 @@
 -- callers that left before they got their answer (give-back).
 --
 -- ARGV   1 replica  2 #items  then per item: id, grant, nonce, how ('' old place | 'g' give-back | '+' ms | '@' ms),
---          chance in millionths for the jitter of an exhausted deferral
--- Reply  "settled", now, then per item {"released" | "already", state, run_at or 0[, expires_at of one that waits again]} | {"lost"} | {"unknown"}
+--          chance in millionths for the jitter of an exhausted deferral, what is held until then, too ('' | 'q' | 'n' | 'g')
+-- Reply  "settled", now, how many gates may let tasks through again, then per item
+--          {"released" | "already", state, run_at or 0[, expires_at of one that waits again]} | {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
 -- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled when that was asked for; dead when it has expired
--- Keeps  I3 I4 I6 I7 I9 I12 I19
--- Uses   settle retry
+-- Keeps  I3 I4 I6 I7 I9 I12 I19 I20 I21 I22
+-- Uses   settle retry holds
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
-read_holders(3, count, 5)
+read_holders(3, count, 6)
 
-local reply, ended = { 'settled', NOW }, {}
+-- Grants that their callers never got have not passed.
+local function refund(name, group)
+  for _, scope in ipairs({ 'q', 'n' .. name, 'g' .. group }) do
+    if limited(scope) then pass_gate(gate_of(scope), -1) end
+  end
+end
+
+local reply, ended = { 'settled', NOW, 0 }, {}
 for i = 1, count do
-  local at = 3 + (i - 1) * 5
+  local at = 3 + (i - 1) * 6
   local id, grant, nonce, how = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
   local expires, m = held(i, grant, nonce)
   if expires and (expires > NOW or how == 'g') then
@@ -57,22 +65,33 @@ for i = 1, count do
         run_at = 0
       end
     end
+    -- Whatever becomes of the task: the upstream said it for all of them.
+    local held = ARGV[at + 5]
+    if held ~= '' and how ~= '' and how ~= 'g' then
+      local scope = held == 'n' and 'n' .. task.name or held == 'g' and 'g' .. task.group or 'q'
+      local asked = tonumber(sub(how, 2)) + (byte(how) == 43 and NOW or 0)
+      if asked > NOW then hold(scope, max(gate_of(scope).held, asked)) end
+    end
     m.slot, m.worker = nonce, ''
     remember(id, m)
     if how ~= 'g' then mark_step(id, 'r', grant, nonce, becomes, 0, 0, run_at) end
     ended[#ended + 1] = id
-    reply[2 + i] = { 'released', becomes, run_at, (becomes == 'r' or becomes == 's') and task.expires_at or nil }
+    tally(task.name, task.group, -1)
+    judge_of(task.name, m.granted_at, nil)
+    if how == 'g' then refund(task.name, task.group) end
+    reply[3 + i] = { 'released', becomes, run_at, (becomes == 'r' or becomes == 's') and task.expires_at or nil }
   else
     local word, was
     if expires then word = 'lost' else word, was = judge(id, 'r', grant, nonce) end
-    reply[2 + i] = word == 'already' and { word, was.state, was.next_at } or { word }
+    reply[3 + i] = word == 'already' and { word, was.state, was.next_at } or { word }
   end
 end
 if #ended == 0 then return reply end
 check_writes()
 check_marks()
 
-write_decisions(me, ended)
+reply[3] = write_decisions(me, ended)
+write_holds()
 write_marks()
 write_queue()
 return reply

@@ -4,14 +4,14 @@ use deadpool_redis::redis::Cmd;
 
 use super::nack::already;
 use super::{Absent, Op, Settles, lease_args, settled, state};
-use crate::domain::settle::RetryAfter;
+use crate::domain::settle::{Hold, RetryAfter};
 use crate::domain::{Lease, Millis, TaskState};
 use crate::store::reply::{BadReply, Reply};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
     /// By the worker.
-    Release(RetryAfter),
+    Release(RetryAfter, Hold),
     /// By the service: the caller never got the grant.
     GiveBack,
 }
@@ -42,11 +42,16 @@ impl Op for ReleaseOp<'_> {
             lease_args(cmd, lease);
             match how {
                 How::GiveBack => cmd.arg("g"),
-                How::Release(RetryAfter::None) => cmd.arg(""),
-                How::Release(RetryAfter::Ms(ms)) => cmd.arg(format!("+{ms}")),
-                How::Release(RetryAfter::At(at)) => cmd.arg(format!("@{}", at.get())),
+                How::Release(RetryAfter::None, _) => cmd.arg(""),
+                How::Release(RetryAfter::Ms(ms), _) => cmd.arg(format!("+{ms}")),
+                How::Release(RetryAfter::At(at), _) => cmd.arg(format!("@{}", at.get())),
             };
-            cmd.arg(*chance);
+            cmd.arg(*chance).arg(match how {
+                How::GiveBack | How::Release(_, Hold::None) => "",
+                How::Release(_, Hold::Queue) => "q",
+                How::Release(_, Hold::Name) => "n",
+                How::Release(_, Hold::Group) => "g",
+            });
         }
     }
 

@@ -32,7 +32,7 @@ for i = first, #page[2], 2 do
     local heads = {}
     for at = 1, #lanes[2], 2 do
       local member = lanes[2][at]
-      local place = head_place(member .. '/' .. group)
+      local place = lanes[2][at + 1] ~= 'inf' and head_place(member .. '/' .. group) -- parked lanes have no place among the heads
       if place then
         heads[#heads + 1] = order_score(tonumber(string.match(member, '^%d+')), place)
         heads[#heads + 1] = member

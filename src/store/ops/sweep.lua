@@ -3,10 +3,10 @@
 --
 -- ARGV   1 replica  2 how many of each at most
 -- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back, tasks made ready by coming due,
---          "1" when more keys or marks are over, dead letters, and how many of them were ever evicted and aged out
+--          "1" when more keys or marks are over, "1" when tasks moved or dead letters went, how many gates may let tasks through again
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled, dead -> (gone)
--- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I25 I28. It re-checks what it moves: an index entry alone decides nothing.
+-- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I21 I22 I23 I25 I28. It re-checks what it moves: an index entry alone decides nothing.
 -- Uses   paused unique repeats retry overdue clear
 -- Flags  allow-oom
 
@@ -46,9 +46,11 @@ for i = 1, #over, 2 do
   ran_out[#ran_out + 1] = id
   if rec then
     local task = read_record(rec)
+    tally(task.name, task.group, -1)
     local m = bytes and read_mut(bytes) or first_mut(task, expires - task.lease_ms)
     local attempt = { number = m.failed + 1, grant = m.grants, started = m.granted_at, ended = expires, outcome = LEASE_EXPIRED,
       worker = m.worker, kind = 'lease_expired', message = 'the lease ran out before the task was settled', stack = '', cut = 0 }
+    judge_of(task.name, m.granted_at, not has(m.flags, CANCEL) and 'failure' or nil)
     fail(id, m, task, rec, attempt, { run_at = NOW, place = expires })
     m.slot, m.worker, m.flags = nonce, '', with(m.flags, EXPIRED)
     remember(id, m)
@@ -56,17 +58,17 @@ for i = 1, #over, 2 do
 end
 check_writes(limit)
 check_departures()
-local more = #gone >= limit or #seen >= limit
+local more, dead_before = #gone >= limit or #seen >= limit, call('ZCARD', DEAD)
 local keys_over, repeats_over = plan_old_keys(limit), plan_old_repeats(limit, math.huge)
 
 local pause_over = queue.paused > 0 and paused_now() == 0
 many('ZREM', DUE, came_due)
 if pause_over then forget_pause() end
-write_decisions(me, ran_out)
+local freed = write_decisions(me, ran_out)
 apply_departures()
 queue.ready = queue.ready - departed
 if pause_over then wake(me, queue.ready) end
-if #came_due + #ran_out + #gone + #buried > 0 or pause_over then write_queue() end
+if #came_due + #ran_out + #gone + departed + #buried > 0 or pause_over then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 many('ZREM', LINGER, seen)
 forget(seen)
@@ -75,6 +77,6 @@ more = evict_dead() or more -- bounds may have been lowered
 write_keys()
 write_repeats()
 
-local totals = call('HMGET', Q, 'dead_evicted_total', 'dead_aged_total')
+local moved = #came_due + #ran_out + departed > 0 or call('ZCARD', DEAD) ~= dead_before
 return { 'swept', NOW, more and NOW or or_lease_reopens((next_look())), #ran_out, #came_due,
-  (keys_over == limit or repeats_over == limit) and 1 or 0, call('ZCARD', DEAD), totals[1] or 0, totals[2] or 0 }
+  (keys_over == limit or repeats_over == limit) and 1 or 0, moved and 1 or 0, freed }

@@ -21,10 +21,10 @@ pub struct Swept {
     pub came_due: u64,
     /// More unique keys or marks of requests than `limit` have had their time.
     pub more_lapsed: bool,
-    pub dead: u64,
-    /// Of all times.
-    pub dead_evicted_total: u64,
-    pub dead_aged_total: u64,
+    /// Tasks moved, or dead letters went.
+    pub moved: bool,
+    /// As in [`super::Settles`].
+    pub freed: u64,
 }
 
 impl Op for SweepOp<'_> {
@@ -43,9 +43,8 @@ impl Op for SweepOp<'_> {
                 expired: reply.number()?,
                 came_due: reply.number()?,
                 more_lapsed: reply.flag()?,
-                dead: reply.number()?,
-                dead_evicted_total: reply.number()?,
-                dead_aged_total: reply.number()?,
+                moved: reply.flag()?,
+                freed: reply.number()?,
             })),
             "absent" => Ok(Err(Absent)),
             _ => Err(BadReply("a sweep's word")),

@@ -3,7 +3,7 @@
 -- ARGV   none
 -- Reply  "verified", '', 0, problems
 --        "absent" when the queue does not exist
--- Keeps  I3 I4 I28 by saying where they do not hold
+-- Keeps  I3 I4 I21 I28 by saying where they do not hold
 -- Uses   task examine
 -- Flags  no-writes
 
@@ -52,4 +52,32 @@ if oldest and unpack_bytes('>I6', oldest) < queue.done_since then
 end
 local requests, ends = call('HLEN', REQ), call('ZCARD', REQ_AT)
 if requests ~= ends then problem('counters', '', '%d repeatable lease calls, %d of them with an end', requests, ends) end
+local shut = call('ZCARD', SHUT)
+if shut ~= queue.shut then problem('counters', '', '%d gates are shut, %d are counted', shut, queue.shut) end
+
+-- Of few leases each is counted again, of more only that there are as many.
+local MOST = 1000
+local counts = call('HLEN', COUNTS) <= MOST and call('HGETALL', COUNTS)
+if counts then
+  local counted, actual, total = {}, {}, 0
+  for i = 1, #counts, 2 do
+    counted[counts[i]] = tonumber(counts[i + 1])
+    if byte(counts[i]) == 110 then total = total + tonumber(counts[i + 1]) end
+  end
+  if total ~= leased then problem('counters', '', '%d are leased, by their names %d', leased, total) end
+  if leased > 0 and leased <= MOST then
+    for _, rec in ipairs(call('HMGET', REC, unpack(call('ZRANGE', LEASED, 0, -1)))) do
+      if rec then
+        local name, group = lane_of(rec)
+        actual['n' .. name] = (actual['n' .. name] or 0) + 1
+        if group ~= '' then actual['g' .. group] = (actual['g' .. group] or 0) + 1 end
+      end
+    end
+    for scope, tasks in pairs(actual) do
+      if counted[scope] ~= tasks then problem('counters', '', 'of scope %s %d are leased, %d are counted', scope, tasks, counted[scope] or 0) end
+      counted[scope] = nil
+    end
+    for scope, tasks in pairs(counted) do problem('counters', '', 'of scope %s none is leased, %d are counted', scope, tasks) end
+  end
+end
 return { 'verified', '', 0, problems }

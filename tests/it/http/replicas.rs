@@ -8,6 +8,7 @@ use super::api::{Api, each, tasks};
 use crate::process::running::until;
 use crate::process::service::Service;
 use crate::support::redis::Redis;
+use leaseq::domain::Millis;
 
 pub(crate) fn replicas(redis: &Redis) -> [(Service, Api); 2] {
     [(); 2].map(|()| {
@@ -130,4 +131,81 @@ fn what_one_replica_answered_the_other_knows() {
         other.enqueue("{}");
         assert_eq!(other.lease_one()["lease_seconds"], seconds);
     }
+}
+
+/// I21 I26: a place that a lease leaves through one replica is taken by who waits at another.
+#[test]
+fn a_freed_place_wakes_a_lease_that_waits_at_another_replica() {
+    let redis = Redis::start();
+    let [(_a, a), (_b, b)] = replicas(&redis);
+    a.send("PUT", "/v1/queues/q", "", r#"{"limits":{"max_leased":1}}"#)
+        .expect(201);
+    for _ in 0..5 {
+        a.enqueue("{}");
+    }
+    let mut held = a.lease(r#"{"wait_seconds":0}"#).remove(0);
+    let time = median(|| {
+        let waiter = b.waiting("/v1/queues/q/lease", r#"{"wait_seconds":30}"#, 1);
+        let start = Instant::now();
+        a.settle(&held, "ack", "").expect(200);
+        held = tasks(&waiter.join().unwrap().expect(200)).remove(0);
+        b.wait_for_waiters(0);
+        start.elapsed()
+    });
+    assert!(time < ONLY_NOTIFIED, "{time:?}");
+}
+
+/// When each task of a limited name was granted, over several replicas at once, in ms of Redis's clock.
+fn grants_of_many(limits: &str, seconds: u64) -> Vec<u64> {
+    let redis = Redis::start();
+    let services: Vec<_> = (0..3)
+        .map(|_| Service::start(&["--redis-url", &redis.url()]))
+        .collect();
+    let apis: Vec<_> = services.iter().map(Api::of).collect();
+    let config = format!(r#"{{"names":{{"mail":{{"limits":{limits}}}}}}}"#);
+    apis[0].send("PUT", "/v1/queues/q", "", &config).expect(201);
+    let batch = format!(r#"{{"tasks":[{}]}}"#, vec![r#"{"name":"mail"}"#; 1_000].join(","));
+    apis[0].post("/v1/queues/q/tasks/batch", &batch).expect(200);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let workers: Vec<_> = services
+        .iter()
+        .flat_map(|service| [Api::of(service), Api::of(service)])
+        .map(|api| {
+            std::thread::spawn(move || {
+                let mut granted = Vec::new();
+                while Instant::now() < end {
+                    for task in api.lease(r#"{"max_tasks":4,"wait_seconds":1}"#) {
+                        let at = task["server_time"]
+                            .as_str()
+                            .expect("a lease says when")
+                            .to_owned();
+                        granted.push(Millis::parse(&at).expect("a time").get());
+                    }
+                }
+                granted
+            })
+        })
+        .collect();
+    let mut granted: Vec<u64> = workers
+        .into_iter()
+        .flat_map(|worker| worker.join().unwrap())
+        .collect();
+    granted.sort_unstable();
+    granted
+}
+
+/// I20: over any time no more than the burst and what the rate gives, and at least 95 % of that when tasks wait.
+#[test]
+fn a_rate_holds_over_all_replicas() {
+    let granted = grants_of_many(r#"{"rate_per_second":40,"burst":20}"#, 4);
+    for (i, from) in granted.iter().enumerate() {
+        for (count, to) in (1u64..).zip(&granted[i..]) {
+            assert!(
+                count * 1_000 <= 20_000 + 40 * (to - from),
+                "{count} grants within {} ms",
+                to - from
+            );
+        }
+    }
+    assert!(granted.len() >= 152, "{} of 160 and the burst", granted.len());
 }

@@ -21,6 +21,8 @@ pub enum Answer {
         version: u64,
     },
     Accepted(Vec<Accepted>),
+    /// Until when.
+    Held(Option<Millis>),
     Leased {
         /// When something is due or a lease runs out, so that the caller knows when to look again.
         next_at: Option<Millis>,
@@ -197,6 +199,7 @@ impl Answer {
                     false => "recalled",
                 }));
             }
+            Self::Held(until) => words.push(until.map_or("hold ended", |_| "hold")),
             Self::Settled(told) => words.extend(told.iter().map(Told::word)),
             Self::Replayed { moved, .. } => words.extend(moved.iter().map(|(_, moved)| match moved {
                 Moved::Moved(Some(_)) => "replayed scheduled",

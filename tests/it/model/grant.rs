@@ -49,8 +49,9 @@ impl Queue {
                 if self.leaves_lane_unseen(id) {
                     continue;
                 }
-                let pass = line.turn();
-                self.turns.took(&group, pass);
+                let cost = self.turn_cost(&group);
+                let pass = line.turn(cost);
+                self.turns.took(&group, pass, cost);
                 let nonce = nonce(seed, grants.len());
                 let grant = self.grant(wish_index, id, wish, nonce);
                 grants.push(grant);
@@ -71,12 +72,15 @@ impl Queue {
             .values()
             .filter(|task| task.is_in_lane() && task.group == group)
             .filter(|task| names.is_empty() || names.contains(&task.name))
+            .filter(|task| self.may_pass(task))
             .min_by_key(|task| self.order_key(task))
             .map(|task| task.id)
     }
 
     fn grant(&mut self, wish_index: usize, id: TaskId, wish: &Wish, nonce: u16) -> Grant {
         let now = self.now;
+        let passing = self.tasks[&id].clone();
+        self.pass(&passing);
         let task = self.tasks.get_mut(&id).expect("chosen among the tasks");
         let lease_ms = wish.lease_ms.unwrap_or(task.lease_ms);
         task.grants += 1;

@@ -7,9 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use bytes::Bytes;
 use leaseq::domain::change::Change;
 use leaseq::domain::dead::Replay;
+use leaseq::domain::gate::{Scope, Set};
 use leaseq::domain::pause::Pause;
 use leaseq::domain::queue::QueueConfig;
-use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::settle::{Hold, RetryAfter};
 use leaseq::domain::task::{DeadReason, Json};
 use leaseq::domain::{Millis, NewTask, Priority, Start, TaskId, TaskName, TaskState};
 use proptest::prelude::*;
@@ -41,7 +42,10 @@ enum Deed {
     Ack(Vec<Proof>, Option<Bytes>),
     Nack(Vec<Proof>, Fault, After, u32),
     Extend(Vec<Proof>, Option<u64>, Option<Bytes>),
-    Release(Vec<Proof>, RetryAfter, u32),
+    Release(Vec<Proof>, RetryAfter, Hold, u32),
+    /// For so many ms; 0 ends it.
+    Hold(Scope, u64),
+    SetBreaker(TaskName, Set),
     GiveBack(Vec<Proof>),
     Follow(Vec<TaskId>, u64),
     Replay(Which, Vec<TaskId>, Replay, Start, bool),
@@ -132,8 +136,13 @@ impl History {
             Step::Release {
                 whose,
                 retry_after,
+                hold,
                 chance,
-            } => Deed::Release(self.proofs(whose), retry_after.retry_after(now), *chance),
+            } => Deed::Release(self.proofs(whose), retry_after.retry_after(now), *hold, *chance),
+            Step::Hold { scope, ms } => Deed::Hold(scope.clone(), *ms),
+            Step::SetBreaker { name, set } => {
+                Deed::SetBreaker(TaskName::parse(name).expect("a valid name"), *set)
+            }
             Step::GiveBack { whose } => Deed::GiveBack(self.proofs(whose)),
             Step::Follow { latest, ms } => Deed::Follow(self.latest(latest), *ms),
             Step::Replay {
@@ -269,7 +278,11 @@ impl History {
             Deed::Ack(proofs, result) => queue.ack(proofs, result.as_ref()),
             Deed::Nack(proofs, fault, after, chance) => queue.nack(proofs, *fault, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => queue.extend(proofs, *lease_ms, progress.as_ref()),
-            Deed::Release(proofs, retry_after, chance) => queue.release(proofs, *retry_after, *chance),
+            Deed::Release(proofs, retry_after, hold, chance) => {
+                queue.release(proofs, *retry_after, *hold, *chance)
+            }
+            Deed::Hold(scope, ms) => queue.hold_for(scope, *ms),
+            Deed::SetBreaker(name, set) => queue.set_breaker(name, *set),
             Deed::GiveBack(proofs) => queue.give_back(proofs),
             Deed::Follow(ids, ms) => queue.follow(ids, *ms),
             Deed::Replay(which, ids, replay, start, _) => queue.replay(which, ids, replay, *start),
@@ -324,7 +337,11 @@ impl World {
             Deed::Ack(proofs, result) => self.ack(proofs, result.as_ref()),
             Deed::Nack(proofs, fault, after, chance) => self.nack(proofs, *fault, *after, *chance),
             Deed::Extend(proofs, lease_ms, progress) => self.extend(proofs, *lease_ms, progress.as_ref()),
-            Deed::Release(proofs, retry_after, chance) => self.release(proofs, *retry_after, *chance),
+            Deed::Release(proofs, retry_after, hold, chance) => {
+                self.release(proofs, *retry_after, *hold, *chance)
+            }
+            Deed::Hold(scope, ms) => self.hold(scope, *ms),
+            Deed::SetBreaker(name, set) => self.set_breaker(name, *set),
             Deed::GiveBack(proofs) => self.give_back(proofs),
             Deed::Follow(ids, ms) => self.follow(ids, *ms),
             Deed::Replay(which, ids, replay, start, again) => self.replay(which, ids, replay, *start, *again),
@@ -420,6 +437,15 @@ impl StateMachineTest for Scripts {
                 answer, history.answer,
                 "scripts (left) and model (right) answer {deed:?}"
             );
+            if let Deed::Lease(names, ..) = deed
+                && let Some(told) = world.told_short
+            {
+                let fits = history.queue.check_shut(names, told);
+                assert_eq!(fits, Ok(()), "{told:?} was told after {deed:?}");
+                if let Some(told) = told {
+                    *world.met.entry(told.reason.word()).or_default() += 1;
+                }
+            }
             // Pages of several sizes, from one id to all.
             let page = 1 + history.ever.len() % 7;
             let seen = world.seen(&history.ever, page);
@@ -536,7 +562,6 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "gone before",
         "replayed ready",
         "replayed scheduled",
-        "not replayed",
         "purged dead",
         "took back",
         "expired",
@@ -563,6 +588,10 @@ fn scripts_and_semantics_agree_on_random_histories() {
         "not paused",
         "purged",
         "deleted",
+        "rate_limited",
+        "concurrency_limited",
+        "held",
+        "breaker_open",
     ];
     let missed: Vec<_> = expected.iter().filter(|word| !met.contains_key(*word)).collect();
     assert!(

@@ -5,6 +5,7 @@ use leaseq::domain::task::AttemptOutcome;
 use leaseq::domain::{Millis, TaskId};
 
 use super::answer::Answer;
+use super::breaker::Verdict;
 use super::queue::Queue;
 use super::settle::Effects;
 use super::task::{PLACES, State};
@@ -99,6 +100,7 @@ impl Queue {
             ("lease_expired", "the lease ran out before the task was settled"),
             lease.expires_at,
         );
+        self.judge_grant(id, Verdict::Failure);
         self.fail(id, attempt, Some(lease.expires_at), effects);
         let task = self.tasks.get_mut(&id).expect("as above");
         if task.is_ready() {

@@ -1,12 +1,14 @@
 //! The queue as a whole: its tasks, its counters, its clock; and enqueue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use leaseq::domain::gate::TURN;
 use leaseq::domain::queue::{Full, Order, QueueConfig, defaults};
 use leaseq::domain::task::{Enqueued, NotEnqueued};
 use leaseq::domain::{Millis, NewTask, Start, TaskId};
 
 use super::answer::{Accepted, Answer};
+use super::gates::Gates;
 use super::grant::Requests;
 use super::marks::Marks;
 use super::pause::Paused;
@@ -29,6 +31,7 @@ pub struct Queue {
     pub keys: Keys,
     pub repeats: Repeats,
     pub paused: Option<Paused>,
+    pub gates: Gates,
     /// Finished tasks that are kept, oldest first.
     pub finished: Vec<TaskId>,
     /// Until when somebody waits for the end of a task.
@@ -53,7 +56,7 @@ pub struct Totals {
 
 impl Queue {
     pub fn new(now: Millis, config: QueueConfig) -> Self {
-        Self {
+        let mut queue = Self {
             now,
             config,
             // Versions of one name never come again, though its queue was deleted.
@@ -66,15 +69,19 @@ impl Queue {
             keys: Keys::default(),
             repeats: Repeats::default(),
             paused: None,
+            gates: Gates::default(),
             finished: Vec::new(),
             followed: BTreeMap::new(),
             lingering: BTreeMap::new(),
             totals: Totals::default(),
-        }
+        };
+        queue.gates_configured(None);
+        queue
     }
 
     pub fn configure(&mut self, config: QueueConfig) -> Answer {
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
+        self.gates_configured(Some(&before));
         self.version += 1;
         Answer::Configured {
             version: self.version,
@@ -175,8 +182,16 @@ impl Queue {
 
     /// Tasks became ready: their groups have turns now.
     pub fn arrive(&mut self, ready: &[TaskId]) {
-        let groups = ready.iter().map(|id| self.tasks[id].group.as_str());
-        self.turns.join(groups);
+        let groups: BTreeSet<_> = ready.iter().map(|id| self.tasks[id].group.clone()).collect();
+        let costs: Vec<_> = groups.iter().map(|group| self.turn_cost(group)).collect();
+        self.turns.join(groups.iter().map(String::as_str).zip(costs));
+    }
+
+    /// A group of twice the weight has two turns for one.
+    pub fn turn_cost(&self, group: &str) -> u64 {
+        let weights = &self.config.group_weights;
+        let weight = weights.get(group).or_else(|| weights.get("*"));
+        weight.map_or(TURN, |weight| weight.stride())
     }
 
     /// A group with nothing ready has no turn.

@@ -1,13 +1,15 @@
 //! Ack, nack, extend, release and give-back: only the current grant may, and each ends one way.
 
 use bytes::Bytes;
+use leaseq::domain::gate::Scope;
 use leaseq::domain::queue::defaults;
 use leaseq::domain::retry::{Jitter, Strategy};
-use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::settle::{Hold, RetryAfter};
 use leaseq::domain::task::{AttemptOutcome, DeadReason};
 use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
 
 use super::answer::{Answer, Told};
+use super::breaker::Verdict;
 use super::marks::Op;
 use super::queue::Queue;
 use super::task::{Attempt, Fault, Lease, Proof, State, Task};
@@ -53,10 +55,29 @@ impl Queue {
         })
     }
 
-    pub fn release(&mut self, proofs: &[Proof], retry_after: RetryAfter, chance: u32) -> Answer {
+    pub fn release(&mut self, proofs: &[Proof], retry_after: RetryAfter, hold: Hold, chance: u32) -> Answer {
         self.settle(proofs, |queue, proof, effects| {
+            if queue.in_time(proof).is_some() {
+                queue.hold_siblings(proof.task, retry_after, hold);
+            }
             queue.release_one(proof, retry_after, chance, effects)
         })
+    }
+
+    /// An upstream said when to try again, not only of this task.
+    fn hold_siblings(&mut self, id: TaskId, retry_after: RetryAfter, hold: Hold) {
+        let task = &self.tasks[&id];
+        let until = match retry_after {
+            RetryAfter::None => return,
+            RetryAfter::Ms(ms) => self.now.plus(ms),
+            RetryAfter::At(at) => at,
+        };
+        match hold {
+            Hold::None => {}
+            Hold::Name => self.hold_until(Scope::Name(task.name.to_string()), until),
+            Hold::Group => self.hold_until(Scope::Group(task.group.clone()), until),
+            Hold::Queue => self.hold_until(Scope::Queue, until),
+        }
     }
 
     /// The service takes grants back whose callers never got them.
@@ -83,6 +104,21 @@ impl Queue {
         self.keep_finished(effects.finished);
         self.marks.write(self.now, effects.marks);
         Answer::Settled(told)
+    }
+
+    /// The grant that a task is leased by ends. One that was to be cancelled is not to blame.
+    pub(super) fn judge_grant(&mut self, id: TaskId, verdict: Verdict) {
+        let task = &self.tasks[&id];
+        let Some(granted_at) = task.lease().map(|lease| lease.granted_at) else {
+            return;
+        };
+        let excused = task.cancel_requested && verdict == Verdict::Failure;
+        let name = task.name.clone();
+        self.judge_breaker(
+            name.as_str(),
+            granted_at,
+            if excused { Verdict::None } else { verdict },
+        );
     }
 
     /// What a lease is told that does not hold its task: repeats are answered, leases that were never settled are lost, and
@@ -132,6 +168,7 @@ impl Queue {
         if late && !self.may_ack_late(proof) {
             return self.too_late(Op::Ack, proof);
         }
+        self.judge_grant(proof.task, if late { Verdict::None } else { Verdict::Success });
         let now = self.now;
         let task = self.tasks.get_mut(&proof.task).expect("held or ready");
         task.state = State::Completed {
@@ -173,6 +210,7 @@ impl Queue {
             After::Delay(ms) => Some(self.now.plus(ms)),
             After::Backoff => Some(self.now.plus(backoff(task.retry, number, chance))),
         };
+        self.judge_grant(proof.task, Verdict::Failure);
         let state = self.fail(proof.task, attempt, again_at, effects);
         let task = &self.tasks[&proof.task];
         let told = Told::Nacked {
@@ -274,6 +312,7 @@ impl Queue {
         let Some(lease) = self.in_time(proof) else {
             return self.too_late(Op::Release, proof);
         };
+        self.judge_grant(proof.task, Verdict::None);
         let (state, run_at) = match retry_after {
             RetryAfter::None => (self.return_to_old_place(proof.task, effects), None),
             RetryAfter::Ms(ms) => self.defer(proof.task, &lease, self.now.plus(ms), chance, effects),
@@ -335,6 +374,9 @@ impl Queue {
         if !self.tasks.get(&proof.task).is_some_and(held) {
             return self.judge(Op::Release, proof);
         }
+        let task = self.tasks[&proof.task].clone();
+        self.refund(&task);
+        self.judge_grant(proof.task, Verdict::None);
         let state = self.return_to_old_place(proof.task, effects);
         Told::Released {
             state,

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::DeadFilter;
+use leaseq::domain::gate::{Breaker, Limits, Positive, Scope, Set};
 use leaseq::domain::idempotency::Repeatable;
 use leaseq::domain::pause::{Pause, PauseMode};
 use leaseq::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig};
 use leaseq::domain::retry::{Jitter, RetryConfig, Strategy as Growth, Thousandths};
+use leaseq::domain::settle::Hold;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{DeadReason, Json};
 use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
@@ -60,7 +62,17 @@ pub enum Step {
     Release {
         whose: Vec<Whose>,
         retry_after: Retry,
+        hold: Hold,
         chance: u32,
+    },
+    SetBreaker {
+        name: &'static str,
+        set: Set,
+    },
+    /// An operator's; 0 ends it.
+    Hold {
+        scope: Scope,
+        ms: u64,
     },
     GiveBack {
         whose: Vec<Whose>,
@@ -329,8 +341,11 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
             .prop_map(|(whose, fault, after, chance)| Step::Nack { whose, fault, after, chance }),
         2 => (whose(), option::of(durations()), option::of(Just("{\"done\":1}")))
             .prop_map(|(whose, lease_ms, progress)| Step::Extend { whose, lease_ms, progress }),
-        3 => (whose(), retry(), chance())
-            .prop_map(|(whose, retry_after, chance)| Step::Release { whose, retry_after, chance }),
+        3 => (whose(), retry(), select(vec![Hold::None, Hold::None, Hold::Name, Hold::Group, Hold::Queue]), chance())
+            .prop_map(|(whose, retry_after, hold, chance)| Step::Release { whose, retry_after, hold, chance }),
+        1 => (select(NAMES.to_vec()), select(vec![Set::Closed, Set::Open { ms: None }, Set::Open { ms: Some(700) }, Set::Open { ms: Some(3_000) }]))
+            .prop_map(|(name, set)| Step::SetBreaker { name, set }),
+        2 => (scope(), prop_oneof![1 => Just(0), 2 => durations()]).prop_map(|(scope, ms)| Step::Hold { scope, ms }),
         1 => whose().prop_map(|whose| Step::GiveBack { whose }),
         1 => (vec(0..12usize, 1..4), durations()).prop_map(|(latest, ms)| Step::Follow { latest, ms }),
         2 => replay(),
@@ -349,6 +364,14 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
         1 => prop_oneof![2 => Just(Step::Flush), 1 => config().prop_map(Step::Delete)],
     ]
     .boxed()
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    prop_oneof![
+        1 => Just(Scope::Queue),
+        3 => select(NAMES.to_vec()).prop_map(|name| Scope::Name(name.to_owned())),
+        3 => select(GROUPS.to_vec()).prop_map(|group| Scope::Group(group.to_owned())),
+    ]
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
@@ -387,9 +410,23 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
         option::of(select(vec![1_000, 10_000])),
         option::weighted(0.2, select(vec![2, 6])),
     );
-    (policy, order, aging_ms, keep, bounds, names_config())
+    (
+        policy,
+        order,
+        aging_ms,
+        keep,
+        bounds,
+        (names_config(), weights(), limits(), group_limits(), breaker()),
+    )
         .prop_map(
-            |((max_attempts, lease_ms, retry), order, aging_ms, keep, bounds, names)| {
+            |(
+                (max_attempts, lease_ms, retry),
+                order,
+                aging_ms,
+                keep,
+                bounds,
+                (names, group_weights, limits, group_limits, breaker),
+            )| {
                 let (
                     dead,
                     completed_max,
@@ -416,6 +453,10 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
                     completed_ms,
                     completed_max,
                     completed_bytes: None,
+                    group_weights,
+                    limits,
+                    breaker,
+                    group_limits,
                     idempotency_ms,
                     idempotency_max: None,
                     max_tasks,
@@ -427,16 +468,61 @@ pub fn config() -> BoxedStrategy<QueueConfig> {
         .boxed()
 }
 
+/// Mostly none.
+fn limits() -> impl Strategy<Value = Limits> {
+    let positive = |numbers: Vec<f64>| {
+        option::of(select(numbers).prop_map(|number| Positive::new(number).expect("positive")))
+    };
+    let limits = (
+        positive(vec![0.3, 1.0, 7.0, 1000.0]),
+        positive(vec![1.0, 2.5, 4.0]),
+        option::of(1..4u64),
+    );
+    let limits = limits.prop_map(|(rate_per_second, burst, max_leased)| Limits {
+        rate_per_second,
+        burst: burst.filter(|_| rate_per_second.is_some()),
+        max_leased,
+    });
+    prop_oneof![3 => Just(Limits::default()), 1 => limits]
+}
+
+fn breaker() -> impl Strategy<Value = Option<Breaker>> {
+    let breaker = (1..4u64, select(vec![500, 2_000]), 1..3u64, 1..3u64);
+    let breaker = breaker.prop_map(|(failures, reset_ms, probes, successes)| Breaker {
+        failure_threshold: Some(failures),
+        reset_ms: Some(reset_ms),
+        half_open_max: Some(probes),
+        success_threshold: Some(successes),
+    });
+    option::weighted(0.2, breaker)
+}
+
+fn group_limits() -> impl Strategy<Value = std::collections::BTreeMap<String, Limits>> {
+    let groups = vec!["*".to_owned(), GROUPS[1].to_owned(), GROUPS[3].to_owned()];
+    prop_oneof![2 => Just(std::collections::BTreeMap::new()), 1 => proptest::collection::btree_map(select(groups), limits(), 1..3)]
+}
+
+fn weights() -> impl Strategy<Value = std::collections::BTreeMap<String, Positive>> {
+    let groups = vec!["*".to_owned(), GROUPS[1].to_owned(), GROUPS[2].to_owned()];
+    let weight =
+        select(vec![0.3, 1.0, 2.0, 10.0]).prop_map(|weight| Positive::new(weight).expect("positive"));
+    prop_oneof![2 => Just(std::collections::BTreeMap::new()), 1 => proptest::collection::btree_map(select(groups), weight, 1..3)]
+}
+
 fn names_config() -> impl Strategy<Value = std::collections::BTreeMap<String, NameConfig>> {
     let settings = (
         option::of(1..3u16),
         option::of(Just(2_000)),
         option::of(retry_config()),
+        limits(),
+        breaker(),
     )
-        .prop_map(|(max_attempts, lease_ms, retry)| NameConfig {
+        .prop_map(|(max_attempts, lease_ms, retry, limits, breaker)| NameConfig {
             lease_ms,
             max_attempts,
             retry,
+            limits,
+            breaker,
         });
     proptest::collection::btree_map(select(vec![NAMES[1].to_owned(), "*".to_owned()]), settings, 0..2)
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use deadpool_redis::redis::cmd;
+use leaseq::domain::gate::{Scope, Set, Shut};
 use leaseq::domain::queue::QueueConfig;
-use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
+use leaseq::domain::settle::{Ack, Extend, Hold, Nack, RetryAfter};
 use leaseq::domain::task::{Json, TaskError};
 use leaseq::domain::{Lease, Millis, NewTask, TaskId, TaskName};
 use leaseq::store::ops::ack::{self, AckOp};
@@ -13,11 +14,13 @@ use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{self, EnqueueOp};
 use leaseq::store::ops::extend::ExtendOp;
 use leaseq::store::ops::follow::FollowOp;
+use leaseq::store::ops::hold::HoldOp;
 use leaseq::store::ops::lease::{Granted, LeaseOp};
 use leaseq::store::ops::nack::NackOp;
 use leaseq::store::ops::recall::RecallOp;
 use leaseq::store::ops::release::{How, ReleaseOp};
 use leaseq::store::ops::reorder::ReorderOp;
+use leaseq::store::ops::set_breaker::SetBreakerOp;
 use leaseq::store::ops::sweep::SweepOp;
 use leaseq::store::ops::{self, Op};
 use leaseq::store::{Conn, QueueKeys, Store};
@@ -39,6 +42,8 @@ pub struct World {
     pub(super) version: u64,
     /// What the `lease_id`s say, by what they prove.
     leases: BTreeMap<(TaskId, u32), Lease>,
+    /// What the latest lease that fell short was told; `None` inside: nothing is kept back. None outside: it got what it wanted.
+    pub told_short: Option<Option<Shut>>,
     /// How often what happened.
     pub met: BTreeMap<&'static str, usize>,
 }
@@ -60,6 +65,7 @@ impl World {
             config: QueueConfig::default(),
             version: 0,
             leases: BTreeMap::new(),
+            told_short: None,
             met: BTreeMap::new(),
         }
     }
@@ -155,11 +161,18 @@ impl World {
             next_at,
             recalled,
             again: false,
+            shut,
+            grants,
             ..
         } = &granted
         else {
             panic!("{granted:?}")
         };
+        let wanted: usize = (0..asked.len())
+            .filter(|wish| !recalled.contains(wish))
+            .map(|wish| asked[wish].tasks)
+            .sum();
+        self.told_short = (grants.len() < wanted).then_some(*shut);
         let (next_at, recalled) = (*next_at, recalled.clone());
         let grants = self.open(granted);
         let recall = |wish: usize, world: &mut Self| {
@@ -272,8 +285,16 @@ impl World {
         })
     }
 
-    pub fn release(&mut self, proofs: &[Proof], retry_after: RetryAfter, chance: u32) -> Answer {
-        self.end(proofs, How::Release(retry_after), chance)
+    pub fn release(&mut self, proofs: &[Proof], retry_after: RetryAfter, hold: Hold, chance: u32) -> Answer {
+        self.end(proofs, How::Release(retry_after, hold), chance)
+    }
+
+    pub fn hold(&mut self, scope: &Scope, ms: u64) -> Answer {
+        Answer::Held(self.call(&HoldOp { scope, ms }).expect("the queue exists"))
+    }
+
+    pub fn set_breaker(&mut self, name: &TaskName, set: Set) -> Answer {
+        Answer::Held(self.call(&SetBreakerOp { name, set }).expect("the queue exists"))
     }
 
     pub fn give_back(&mut self, proofs: &[Proof]) -> Answer {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::running::leaseq;
 use super::service::Service;
 
-fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
+pub(super) fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
     let mut command = leaseq(args);
     let Output {
         status,
@@ -22,7 +22,7 @@ fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-fn enqueue(service: &Service, args: &[&str]) -> String {
+pub(super) fn enqueue(service: &Service, args: &[&str]) -> String {
     let args = [&["enqueue", "q", "--json"], args].concat();
     let (code, stdout, stderr) = run(service, &args);
     assert_eq!(code, 0, "{stderr}");
@@ -30,13 +30,13 @@ fn enqueue(service: &Service, args: &[&str]) -> String {
     answer["id"].as_str().unwrap().to_owned()
 }
 
-fn expect(service: &Service, args: &[&str], code: i32) -> String {
+pub(super) fn expect(service: &Service, args: &[&str], code: i32) -> String {
     let (told, stdout, stderr) = run(service, args);
     assert_eq!(told, code, "{args:?}: {stdout}{stderr}");
     stdout
 }
 
-fn service() -> (Service, tempfile::TempDir) {
+pub(super) fn service() -> (Service, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     (Service::on(dir.path()), dir)
 }
@@ -118,7 +118,7 @@ fn queues_are_paused_and_resumed() {
     expect(&service, &["enqueue", "q"], 6);
     expect(&service, &["lease", "q", "--wait", "0", "--exit-empty"], 3);
     let stats = expect(&service, &["stats", "q"], 0);
-    assert!(stats.contains("paused\tboth\n"), "{stats}");
+    assert!(stats.contains("paused\ttrue\n"), "{stats}");
     let listed = expect(&service, &["stats"], 0);
     assert_eq!(listed.trim_end().rsplit('\t').next(), Some("both"), "{listed}");
 

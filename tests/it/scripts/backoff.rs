@@ -69,6 +69,9 @@ fn pretend_failed(queue: &Queue, id: TaskId, failed: u16) {
     let _: u64 = queue
         .redis
         .command(cmd("HSET").arg(key).arg(id.as_bytes()).arg(mutable));
+    queue
+        .redis
+        .add_to_state(queue.name.as_str(), "failed_total", f64::from(failed));
 }
 
 fn any_policy() -> impl Strategy<Value = RetryPolicy> {

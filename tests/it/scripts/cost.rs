@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::NewTask;
+use leaseq::domain::gate::{Limits, Positive, Scope};
+use leaseq::domain::queue::{NameConfig, QueueConfig};
 use leaseq::store::ops::lease::{Granted, Wish};
 
 use crate::support::queue::{BYTES_MAX, Queue, grouped, named, task};
 
 /// Commands that scripts sent since the last [`reset`].
-fn commands(queue: &Queue) -> u64 {
+pub(super) fn commands(queue: &Queue) -> u64 {
     let info: String = queue.redis.command(cmd("INFO").arg("commandstats"));
     let calls = |line: &str| -> Option<(String, u64)> {
         let (name, stats) = line.strip_prefix("cmdstat_")?.split_once(':')?;
@@ -198,4 +200,63 @@ async fn an_answer_cut_by_bytes_takes_no_turns_for_what_it_left() {
         );
     }
     assert_eq!(groups.join(""), "abcabcabcabc");
+}
+
+/// I20 I28: ten thousand lanes behind a gate are parked in steps, and then cost nothing; when it opens a few tokens cost what few lanes do.
+#[tokio::test]
+async fn lanes_behind_a_shut_gate_cost_nothing() {
+    let mut queue = Queue::start().await;
+    let in_group = |n: usize, name: &str| NewTask {
+        group: grouped(&format!("tenant-{n:05}")).group,
+        ..named(name)
+    };
+    let held: Vec<_> = (0..10_000).map(|n| in_group(n, "held")).collect();
+    put_all(&queue, &held).await;
+    queue.hold(&Scope::Name("held".to_owned()), 60_000).await;
+    put_all(&queue, &vec_of(60, || in_group(20_000, "free"))).await;
+    let wishes = [Wish {
+        tasks: 1,
+        ..Wish::default()
+    }];
+    let mut calls = 0;
+    let mut granted = 0;
+    while granted == 0 {
+        calls += 1;
+        let Granted::Tasks { grants, again, .. } = queue.call(&queue.lease_op(&[], &wishes)).await else {
+            panic!("absent")
+        };
+        granted = grants.len();
+        assert!(again || granted == 1, "never empty while steps are left");
+    }
+    assert!(
+        (100..=110).contains(&calls),
+        "{calls} calls park ten thousand lanes"
+    );
+    for names in [vec![], vec!["free"], vec!["free", "held"]] {
+        for tasks in [1, 10] {
+            let cost = cost_of_lease(&queue, tasks, &names).await;
+            assert!(cost <= 60, "{cost} commands for {tasks} tasks of {names:?}");
+        }
+    }
+    // One token for ten thousand lanes: by the index of the name, and without bringing them all back.
+    let limits = Limits {
+        rate_per_second: Positive::new(1.0),
+        burst: Positive::new(2.0),
+        max_leased: None,
+    };
+    let limited = NameConfig {
+        limits,
+        ..NameConfig::default()
+    };
+    queue
+        .configure(QueueConfig {
+            names: [("held".to_owned(), limited)].into(),
+            ..QueueConfig::default()
+        })
+        .await;
+    queue.at(60_000);
+    let cost = cost_of_lease(&queue, 3, &[]).await;
+    assert!(cost <= 400, "{cost} commands for two tokens and a free task");
+    let cost = cost_of_lease(&queue, 1, &[]).await;
+    assert!(cost <= 60, "{cost} commands without a token");
 }

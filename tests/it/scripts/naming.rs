@@ -130,7 +130,7 @@ async fn what_was_known_of_a_deleted_queue_does_not_hold_for_the_new_one() {
         lanes: 10,
     };
     queue.call(&delete).await;
-    queue.made_anew().await;
+    queue.remake().await;
     let (next, answer) = trusting(&queue, epoch, task()).await;
     assert!(answer.is_ok());
     assert_ne!(next, epoch);

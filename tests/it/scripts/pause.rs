@@ -1,11 +1,12 @@
 //! Pause: from then on nothing is granted, or accepted, and all else goes on.
 
 use deadpool_redis::redis::cmd;
+use leaseq::domain::gate::Reason;
 use leaseq::domain::pause::{Pause, PauseMode, Paused};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{Made, NotEnqueued};
 use leaseq::domain::unique::UniqueScope;
-use leaseq::domain::{EmptyReason, Millis, TaskState};
+use leaseq::domain::{Millis, TaskState};
 use leaseq::store::ops::Answer;
 use leaseq::store::ops::ack::Acked;
 use leaseq::store::ops::lease::{Granted, Wish};
@@ -33,7 +34,7 @@ async fn pause(queue: &Queue, mode: PauseMode, until: Option<u64>) -> PauseChang
 }
 
 /// When to look again, why nothing was granted, and when that ends.
-async fn look(queue: &Queue, names: &[&str]) -> (Option<u64>, EmptyReason, Option<u64>) {
+async fn look(queue: &Queue, names: &[&str]) -> (Option<u64>, Option<Reason>, Option<u64>) {
     let names: Vec<_> = names
         .iter()
         .map(|name| crate::support::queue::task_name(name))
@@ -45,7 +46,8 @@ async fn look(queue: &Queue, names: &[&str]) -> (Option<u64>, EmptyReason, Optio
     let granted = queue.call(&queue.lease_op(&names, &wishes)).await;
     let Granted::Tasks {
         next_at,
-        empty: (reason, ends_at),
+        first_due,
+        shut,
         ref grants,
         ..
     } = granted
@@ -54,7 +56,12 @@ async fn look(queue: &Queue, names: &[&str]) -> (Option<u64>, EmptyReason, Optio
     };
     assert!(grants.is_empty());
     let after = |at: Millis| at.get() - T0;
-    (next_at.map(after), reason, ends_at.map(after))
+    let ends_at = shut.map_or(first_due, |shut| shut.look_at);
+    (
+        next_at.map(after),
+        shut.map(|shut| shut.reason),
+        ends_at.map(after),
+    )
 }
 
 /// I23: whatever the shape of the queue, and whatever makes tasks ready meanwhile.
@@ -65,10 +72,10 @@ async fn nothing_is_granted_while_leases_are_paused_and_all_else_goes_on() {
     let held = queue.lease(5).await;
     queue.put(task()).await;
     pause(&queue, PauseMode::Lease, None).await;
-    assert_eq!(look(&queue, &[]).await.1, EmptyReason::Paused);
+    assert_eq!(look(&queue, &[]).await.1, Some(Reason::Paused));
     assert_eq!(
         look(&queue, &["default"]).await.1,
-        EmptyReason::Paused,
+        Some(Reason::Paused),
         "one lane or not"
     );
 
@@ -94,7 +101,7 @@ async fn nothing_is_granted_while_leases_are_paused_and_all_else_goes_on() {
     let swept = queue.sweep().await;
     assert_eq!((swept.expired, swept.came_due), (1, 1));
     for names in [&[][..], &["default"]] {
-        assert_eq!(look(&queue, names).await, (None, EmptyReason::Paused, None));
+        assert_eq!(look(&queue, names).await, (None, Some(Reason::Paused), None));
     }
     assert_eq!(queue.overview().await.ready, 7);
 
@@ -128,7 +135,7 @@ async fn a_pause_with_an_end_is_over_then_and_not_before() {
     let queue = Queue::start().await;
     queue.put(task()).await;
     pause(&queue, PauseMode::Both, Some(1_000)).await;
-    let paused = (Some(1_000), EmptyReason::Paused, Some(1_000));
+    let paused = (Some(1_000), Some(Reason::Paused), Some(1_000));
     assert_eq!(look(&queue, &[]).await, paused, "it says when to look again");
     queue.put_none(task()).await;
     queue.at(999);

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use leaseq::domain::NewTask;
+use leaseq::domain::gate::Positive;
+use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
 
 use crate::support::queue::{Held, Queue, grouped, named};
@@ -79,16 +81,20 @@ async fn a_names_filter_leaves_the_only_lane_alone_when_it_is_of_another_name() 
     assert_eq!(queue.lease_names(1, &["mail"]).await.len(), 1);
 }
 
-/// I18: one tenant's backlog delays another's single task by one turn.
+/// I18: one tenant's backlog delays another's single task by one turn at most.
 #[tokio::test]
-async fn a_single_task_waits_for_one_turn_of_a_backlog() {
+async fn a_single_task_waits_for_one_turn_of_each_backlog_at_most() {
     let queue = Queue::start().await;
     backlog(&queue, "a", 100).await;
     queue.lease(7).await;
-    backlog(&queue, "b", 1).await;
+    backlog(&queue, "c", 100).await;
+    backlog(&queue, "d", 100).await;
     let mut next = queue.lease(1).await;
-    next.extend(queue.lease(1).await);
-    assert_eq!(groups(&next), ["a", "b"]);
+    backlog(&queue, "b", 1).await;
+    for _ in 0..3 {
+        next.extend(queue.lease(1).await);
+    }
+    assert_eq!(groups(&next), ["c", "d", "a", "b"]);
 }
 
 /// I18: a newcomer stands behind those who wait in this round and before those who had their turn in it.
@@ -202,4 +208,126 @@ async fn filtered_grants_to_one_group_do_not_starve_it_afterwards() {
     assert_fair(&groups(&queue.lease(20).await), &["a", "b"]);
     backlog(&queue, "c", 20).await;
     assert_fair(&groups(&queue.lease(20).await), &["a", "b", "c"]);
+}
+
+async fn weighted(weights: &[(&str, f64)]) -> Queue {
+    let weight =
+        |(group, weight): &(&str, f64)| ((*group).to_owned(), Positive::new(*weight).expect("positive"));
+    Queue::with(QueueConfig {
+        group_weights: weights.iter().map(weight).collect(),
+        ..QueueConfig::default()
+    })
+    .await
+}
+
+/// Over any stretch of grants, what one group got is by its weight within two turns of what another got.
+#[track_caller]
+fn assert_weighted(grants: &[&str], weights: &[(&str, f64)]) {
+    let dearest = weights.iter().map(|(_, weight)| 1.0 / weight).fold(0.0, f64::max);
+    for from in 0..grants.len() {
+        for to in from + 1..=grants.len() {
+            let turns = |(group, weight): &(&str, f64)| {
+                let got = grants[from..to].iter().filter(|other| *other == group).count();
+                u32::try_from(got).map(f64::from).expect("few") / weight
+            };
+            let (least, most) = weights
+                .iter()
+                .map(turns)
+                .fold((f64::MAX, 0.0), |(least, most), turns| {
+                    (f64::min(least, turns), f64::max(most, turns))
+                });
+            assert!(
+                most - least <= 2.0 * dearest + 0.01,
+                "{least} and {most} turns in {:?}",
+                &grants[from..to]
+            );
+        }
+    }
+}
+
+/// I18: shares follow weights, for groups with an entry and for those that `*` stands for, leased one by one or many at once.
+#[tokio::test]
+async fn groups_share_grants_by_their_weights() {
+    let weights = [("a", 5.0), ("b", 0.5), ("c", 2.0), ("d", 2.0)];
+    let queue = weighted(&[("a", 5.0), ("b", 0.5), ("*", 2.0)]).await;
+    for (group, _) in &weights {
+        backlog(&queue, group, 100).await;
+    }
+    let mut held = Vec::new();
+    for tasks in [1, 1, 7, 1, 13, 2, 1, 30, 1, 60] {
+        held.extend(queue.lease(tasks).await);
+    }
+    assert_weighted(&groups(&held), &weights);
+}
+
+/// A group with little weight gains nothing by leaving and coming back, and one with much loses nothing.
+#[tokio::test]
+async fn weights_hold_also_for_groups_that_come_and_go() {
+    let weights = [("heavy", 4.0), ("light", 1.0)];
+    for (comes, stays) in [("light", "heavy"), ("heavy", "light")] {
+        let queue = weighted(&weights).await;
+        backlog(&queue, stays, 100).await;
+        let mut grants = Vec::new();
+        for _ in 0..50 {
+            if grants.last().is_none_or(|last| last == comes) {
+                let _ = queue.put(grouped(comes)).await;
+            }
+            let held = queue.lease_one().await;
+            grants.push(held.task.group.expect("all have one").to_string());
+        }
+        let grants: Vec<&str> = grants.iter().map(String::as_str).collect();
+        assert_weighted(&grants, &weights);
+    }
+}
+
+/// A change of weights holds from the next grant on, and takes nobody's turn away.
+#[tokio::test]
+async fn changed_weights_hold_at_once() {
+    let mut queue = weighted(&[]).await;
+    for group in ["a", "b"] {
+        backlog(&queue, group, 100).await;
+    }
+    assert_weighted(&groups(&queue.lease(30).await), &[("a", 1.0), ("b", 1.0)]);
+    let three = [("b".to_owned(), Positive::new(3.0).expect("positive"))];
+    queue
+        .configure(QueueConfig {
+            group_weights: three.into(),
+            ..QueueConfig::default()
+        })
+        .await;
+    assert_weighted(&groups(&queue.lease(40).await), &[("a", 1.0), ("b", 3.0)]);
+}
+
+/// I18: among fifty tenants, one of which has a huge backlog, each small one waits for few turns of each, whenever it comes: one, and
+/// one more of those that come back in the same round under a name that sorts before its own.
+#[tokio::test]
+async fn each_of_fifty_tenants_waits_for_few_turns() {
+    let queue = Queue::start().await;
+    backlog(&queue, "huge", 20_000).await;
+    let tenants: Vec<String> = (1..50).map(|n| format!("tenant-{n:02}")).collect();
+    queue.lease(13).await;
+    let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut longest = 0;
+    for round in 0..300 {
+        // They come and go, one task each time.
+        for tenant in tenants.iter().skip(round % 7).step_by(7) {
+            if !waiting.contains_key(tenant.as_str()) {
+                queue.put(grouped(tenant)).await;
+                waiting.insert(tenant, 0);
+            }
+        }
+        let held = queue.lease(5).await;
+        for group in groups(&held) {
+            for turns in waiting.values_mut() {
+                *turns += 1;
+            }
+            if let Some(turns) = waiting.remove(group) {
+                longest = longest.max(turns);
+            }
+        }
+    }
+    assert!(
+        longest <= 2 * 50,
+        "a single task waited for {longest} grants of fifty tenants"
+    );
 }

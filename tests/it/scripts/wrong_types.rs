@@ -6,13 +6,15 @@ use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::idempotency::Repeatable;
+use leaseq::domain::latency::Latencies;
 use leaseq::domain::pause::Pause;
 use leaseq::domain::queue::{Keep, QueueConfig};
-use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
+use leaseq::domain::settle::{Ack, Extend, Hold, Nack, RetryAfter};
 use leaseq::domain::task::Json;
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};
 use leaseq::domain::{Expiry, Lease, Millis, NewTask, Priority, Start, TaskId};
 use leaseq::store::ops::ack::AckOp;
+use leaseq::store::ops::beat::BeatOp;
 use leaseq::store::ops::cancel::CancelOp;
 use leaseq::store::ops::configure::ConfigureOp;
 use leaseq::store::ops::dead::{DeadLetter, DeadOp};
@@ -83,6 +85,7 @@ enum Call {
     Purge,
     Discard,
     Delete,
+    Beat,
 }
 
 /// A queue with a task in every state, some that expire and one that has, and retention so small that every ending makes room.
@@ -250,8 +253,8 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         Call::NackForLater => nack(failure()).await,
         Call::NackForNow => nack(failure_after(0)).await,
         Call::NackForGood | Call::NackFollowedForGood => nack(rejection()).await,
-        Call::Release => release(How::Release(RetryAfter::None)).await,
-        Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500))).await,
+        Call::Release => release(How::Release(RetryAfter::None, Hold::None)).await,
+        Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500), Hold::Name)).await,
         Call::GiveBack => release(How::GiveBack).await,
         Call::Extend => {
             let op = ExtendOp(&[(scene.leased.clone(), Extend::default())]);
@@ -333,6 +336,18 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
             let op = DeleteOp {
                 what: What::Filled,
                 lanes: 10,
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::Beat => {
+            let mut latencies = Latencies::default();
+            latencies.wait.add(1);
+            let op = BeatOp {
+                replica: REPLICA,
+                waiting: 1,
+                moved: true,
+                latencies: &latencies,
+                workers: &["w".to_owned()],
             };
             queue.try_call(&op).await.map(drop)
         }
@@ -498,6 +513,10 @@ const NEEDED: &[(Call, &str)] = &[
     (Call::Delete, "state due leased dead turn"),
     (Call::Pause, "state q"),
     (Call::Resume, "state q"),
+    (
+        Call::Beat,
+        "state q due leased dead pulse pulse_10s pulse_5m workers",
+    ),
 ];
 
 /// I5

@@ -9,6 +9,7 @@ use crate::support::redis::Redis;
 mod deaths;
 mod endings;
 mod expiry;
+mod gates;
 mod guards;
 mod lanes;
 mod raw;
@@ -29,6 +30,7 @@ pub fn audit(redis: &Redis, queue: &str) -> Vec<String> {
     states::check(&raw, &mut problems);
     lanes::check(&raw, &mut problems);
     deaths::check(&raw, &mut problems);
+    gates::check(&raw, &mut problems);
     endings::check(&raw, &mut problems);
     guards::check(&raw, &mut problems);
     expiry::check(&raw, &mut problems);

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use deadpool_redis::redis::{Value, cmd, from_redis_value, pipe};
+use leaseq::domain::gate::Scope;
 use leaseq::domain::queue::QueueConfig;
-use leaseq::domain::settle::{Ack, Extend, Nack, RetryAfter};
+use leaseq::domain::settle::{Ack, Extend, Hold, Nack, RetryAfter};
 use leaseq::domain::task::{Enqueued, Json, NotEnqueued, TaskError, TaskView};
 use leaseq::domain::unique::{OnDuplicate, Unique, UniqueScope};
 use leaseq::domain::{
@@ -19,6 +20,7 @@ use leaseq::store::ops::ack::{AckOp, Acked};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
 use leaseq::store::ops::extend::{ExtendOp, Extended};
+use leaseq::store::ops::hold::HoldOp;
 use leaseq::store::ops::lease::{Granted, LeaseOp, Wish};
 use leaseq::store::ops::list::ListOp;
 use leaseq::store::ops::nack::{NackOp, Nacked};
@@ -189,8 +191,8 @@ impl Queue {
         (self.version, self.config) = (version, config);
     }
 
-    /// The queue was deleted: makes it with its config again.
-    pub async fn made_anew(&mut self) {
+    /// Makes it again after it was deleted.
+    pub async fn remake(&mut self) {
         self.version = 0;
         self.configure(self.config.clone()).await;
     }
@@ -303,9 +305,11 @@ impl Queue {
         };
         let key = LeaseKey::new(&[1; 32]);
         let open = |grant: leaseq::store::ops::lease::Grant| {
+            let ready_at = grant.ready_at();
             let (task, lease) = grant
                 .open(&self.name, &key, now)
                 .expect("a task as it was written");
+            assert_eq!(ready_at, Some(task.ready_at), "what is measured is what is shown");
             assert_eq!(
                 key.open(&task.lease_id),
                 Ok(lease.clone()),
@@ -339,7 +343,21 @@ impl Queue {
     }
 
     pub async fn release(&self, lease: &Lease, retry_after: RetryAfter) -> Answer<Released> {
-        self.end(lease, How::Release(retry_after)).await
+        self.end(lease, How::Release(retry_after, Hold::None)).await
+    }
+
+    pub async fn release_and_hold(
+        &self,
+        lease: &Lease,
+        retry_after: RetryAfter,
+        hold: Hold,
+    ) -> Answer<Released> {
+        self.end(lease, How::Release(retry_after, hold)).await
+    }
+
+    /// For so many ms; 0 ends a hold.
+    pub async fn hold(&self, scope: &Scope, ms: u64) -> Option<Millis> {
+        self.call(&HoldOp { scope, ms }).await.expect("the queue exists")
     }
 
     pub async fn give_back(&self, lease: &Lease) -> Answer<Released> {

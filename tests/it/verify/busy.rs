@@ -92,7 +92,7 @@ async fn work(engine: Engine, stop: Arc<AtomicBool>) {
                 lease,
                 Release {
                     retry_after: RetryAfter::Ms(5),
-                    reason: None,
+                    ..Release::default()
                 },
             ),
             _ => Settle::Ack(lease, Ack::default()),

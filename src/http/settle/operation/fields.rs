@@ -2,17 +2,12 @@
 
 use std::slice::from_ref;
 
-use serde_json::value::RawValue;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{RefOr, Schema};
-
 use super::Verb;
 use crate::domain::limits::{
     DELAY_MS_MAX, ERROR_TYPE_BYTES_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PROGRESS_BYTES_MAX, RESULT_BYTES_MAX,
 };
-use crate::http::field::{
-    Any, Described, Field, Flag, Kind, Label, Later, Refusal, Seconds, Word, shape, string,
-};
+use crate::domain::settle::Hold;
+use crate::http::field::{Any, Field, Flag, Label, Seconds, Word, shape};
 use crate::http::problem::Code;
 use crate::http::settle::error::{ErrorKind, Text};
 use crate::http::settle::retry_after::RetryAfterKind;
@@ -80,10 +75,17 @@ pub(super) const RETRY_AFTER: Field<RetryAfterKind> = Field::new(
     RetryAfterKind,
     "Seconds or an HTTP date, at most 24 hours ahead, as in the upstream's `Retry-After`. Without it the task is ready at once.",
 );
-pub(super) const HOLD: Field<Hold> = Field::new(
+pub(super) const HOLD: Field<Word<Hold>> = Field::new(
     "hold",
-    Hold,
-    "Which siblings wait, too; this version has `none` only.",
+    Word {
+        words: &[
+            ("none", Hold::None),
+            ("name", Hold::Name),
+            ("group", Hold::Group),
+            ("queue", Hold::Queue),
+        ],
+    },
+    "Which siblings wait until then, too: all of its name, of its group, or of the queue. Only with `retry_after`.",
 )
 .or("\"none\"");
 pub(super) const REASON: Field<Label> = Field::new(
@@ -129,29 +131,4 @@ shape! {
 shape! {
     /// An operation whose `op` cannot be read.
     AnyOperation: OP, LEASE_ID, RESULT, ERROR, RETRY, DELAY, LEASE, PROGRESS, RETRY_AFTER, HOLD, REASON
-}
-
-/// `none`, until siblings can be held.
-#[derive(Debug)]
-pub(super) struct Hold;
-
-impl Kind for Hold {
-    type Value<'a> = ();
-
-    fn read(&self, text: &RawValue) -> Result<(), Refusal> {
-        match string(text).as_deref() {
-            Some("none") => Ok(()),
-            Some("name" | "group" | "queue") => Err(Later::refusal()),
-            _ => Err("must be none".into()),
-        }
-    }
-}
-
-impl Described for Hold {
-    fn schema(&self) -> Option<RefOr<Schema>> {
-        let none = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(["none"]));
-        Some(Schema::from(none).into())
-    }
 }

@@ -103,6 +103,12 @@ pub struct Raw {
     pub heads: BTreeMap<String, BTreeMap<String, f64>>,
     /// Name, then `priority/group`.
     pub names: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Scope → tokens, when they were counted, rate and burst of then, held until.
+    pub gates: BTreeMap<String, Vec<f64>>,
+    /// Scope → leased tasks.
+    pub counts: BTreeMap<String, u64>,
+    /// Scope → when to look again.
+    pub shut: BTreeMap<String, f64>,
     /// Keys that the schema of `store/keys.rs` does not know.
     pub strangers: Vec<String>,
 }
@@ -203,6 +209,13 @@ impl Raw {
         raw.read_deaths(redis, key);
         raw.read_lanes(redis, &root, &all, &keys);
         raw.read_guards(redis, &root);
+        let gates: BTreeMap<String, Bytes> = redis.command(cmd("HGETALL").arg(key("gate")));
+        raw.gates = gates
+            .into_iter()
+            .map(|(scope, packed)| (scope, doubles(&packed)))
+            .collect();
+        raw.counts = redis.command(cmd("HGETALL").arg(key("counts")));
+        raw.shut = redis.command(cmd("ZRANGE").arg(key("shut")).arg(0).arg(-1).arg("WITHSCORES"));
         raw
     }
 
@@ -320,6 +333,11 @@ where
         from_redis_value(Value::Array(middle)).expect(read),
         from_redis_value(Value::Array(last)).expect(read),
     )
+}
+
+fn doubles(bytes: &[u8]) -> Vec<f64> {
+    let double = |eight: &[u8]| f64::from_le_bytes(eight.try_into().expect("eight bytes"));
+    bytes.chunks(8).map(double).collect()
 }
 
 fn by_id<V, T>(map: BTreeMap<Bytes, V>, read: impl Fn(V) -> T) -> BTreeMap<TaskId, T> {

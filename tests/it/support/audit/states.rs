@@ -145,6 +145,20 @@ fn conserved(raw: &Raw, ready: usize, problems: &mut Problems) {
     problems.check(accepted == accounted, || {
         format!("I3: {accepted} accepted, but {live:?} scheduled, ready, leased, dead and {left:?} left by {EXITS:?}")
     });
+    // What charts are drawn from. Purged tasks may have been dead letters, or not.
+    let [died, purged] = ["died_total", "purged_total"].map(|total| raw.number(total));
+    let buried = ["dead_evicted_total", "dead_aged_total", "replayed_total"].map(|exit| raw.number(exit));
+    let buried = raw.dead.len() as u64 + buried.iter().sum::<u64>();
+    problems.check((buried..=buried + purged).contains(&died), || {
+        format!("I24: {died} died, but {buried} are dead or left as such, and {purged} were purged")
+    });
+    let failed: u64 = raw.mutables.values().map(|mutable| mutable.failed).sum();
+    problems.check(raw.number("failed_total") >= failed, || {
+        format!(
+            "I24: {} attempts failed, those that are kept have {failed}",
+            raw.number("failed_total")
+        )
+    });
     problems.check(raw.number("ready") == ready as u64, || {
         format!(
             "I3: ready is counted as {}, the lanes hold {ready}",

@@ -1,0 +1,246 @@
+//! Events for watchers. Whoever makes one publishes it in Redis; each replica listens as long as somebody watches there.
+//!
+//! Nothing is kept for anybody: a watcher that reads too slowly, or a replica that lost Redis, skips what it missed and hears
+//! [`Heard::Reset`]: read anew. A watcher costs a place in a list; what is buffered is shared by all, and bounded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deadpool_redis::redis;
+use futures_util::StreamExt;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Engine, Failure};
+use crate::domain::QueueName;
+use crate::domain::event::{Event, EventKind};
+use crate::domain::limits::WATCHERS_MAX;
+use crate::store::{Store, keys};
+
+/// Events that the slowest watcher may be behind.
+const BEHIND_MAX: usize = 1_024;
+/// How soon a replica stops to listen once nobody watches.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone)]
+pub enum Heard {
+    Event(Arc<Event>),
+    /// Events before this one may have been missed.
+    Reset,
+}
+
+/// What watchers and the listener share.
+pub(super) struct Hub {
+    sender: broadcast::Sender<Heard>,
+    places: Arc<Semaphore>,
+    wanted: Notify,
+    hears: AtomicBool,
+    over: CancellationToken,
+}
+
+impl Hub {
+    /// Nobody watches any more when `over` is cancelled.
+    pub(super) fn new(over: CancellationToken) -> Self {
+        Self {
+            sender: broadcast::channel(BEHIND_MAX).0,
+            places: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            wanted: Notify::new(),
+            hears: AtomicBool::new(false),
+            over,
+        }
+    }
+}
+
+/// Somebody who watches, until this is dropped.
+pub struct Watcher {
+    receiver: broadcast::Receiver<Heard>,
+    only: Option<QueueName>,
+    /// To be said first.
+    reset: bool,
+    over: CancellationToken,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    /// The next event; `None` when the service stops. Begins with a reset, as soon as events are heard.
+    pub async fn next(&mut self) -> Option<Heard> {
+        if std::mem::take(&mut self.reset) {
+            return Some(Heard::Reset);
+        }
+        loop {
+            let heard = tokio::select! {
+                // The end does not wait for what was not read yet.
+                biased;
+                () = self.over.cancelled() => return None,
+                heard = self.receiver.recv() => heard,
+            };
+            match heard {
+                Ok(Heard::Event(event)) if self.only.as_ref().is_some_and(|only| *only != event.queue) => {}
+                Ok(heard) => return Some(heard),
+                Err(broadcast::error::RecvError::Lagged(_)) => return Some(Heard::Reset),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+impl Hub {
+    fn watch(&self, only: Option<QueueName>) -> Option<Watcher> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let receiver = self.sender.subscribe();
+        self.wanted.notify_one();
+        // Asked after subscribing: if nothing is heard yet, the reset that comes with the first hearing reaches this one, too.
+        let reset = self.hears.load(Ordering::SeqCst);
+        Some(Watcher {
+            receiver,
+            only,
+            reset,
+            over: self.over.clone(),
+            _place: place,
+        })
+    }
+
+    fn is_watched(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    fn say(&self, heard: Heard) {
+        // Nobody watches: nobody misses it.
+        let _ = self.sender.send(heard);
+    }
+
+    /// Listens whenever somebody watches, until stopped. A connection of its own: subscriptions survive the return to a pool.
+    pub(super) async fn listen(self: Arc<Self>, store: Store, stop: CancellationToken) {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            while !self.is_watched() {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.wanted.notified() => {}
+                }
+            }
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.hear(&store, &mut pause) => ended,
+            };
+            self.hears.store(false, Ordering::SeqCst);
+            if let Err(error) = ended {
+                tracing::debug!(%error, "no events for now");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+                }
+            }
+        }
+    }
+
+    /// Ends when nobody watches any more, or the connection does.
+    async fn hear(&self, store: &Store, pause: &mut Duration) -> redis::RedisResult<()> {
+        let client = redis::Client::open(store.info().clone())?;
+        let mut pubsub = client.get_async_pubsub().await?;
+        pubsub.subscribe(keys::EVENTS).await?;
+        *pause = PAUSE_FIRST;
+        self.hears.store(true, Ordering::SeqCst);
+        self.say(Heard::Reset);
+        let mut messages = pubsub.on_message();
+        while self.is_watched() {
+            match timeout(LOOK_EVERY, messages.next()).await {
+                Ok(Some(message)) => {
+                    if let Some(event) = Event::read(message.get_payload_bytes()) {
+                        self.say(Heard::Event(Arc::new(event)));
+                    }
+                }
+                Ok(None) => {
+                    return Err(redis::RedisError::from(std::io::Error::from(
+                        std::io::ErrorKind::UnexpectedEof,
+                    )));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Begins to watch all queues, or one.
+    ///
+    /// # Errors
+    /// [`Failure::Draining`], and [`Failure::Overloaded`] when [`WATCHERS_MAX`] watch already.
+    pub fn watch(&self, only: Option<QueueName>) -> Result<Watcher, Failure> {
+        if self.is_draining() {
+            return Err(Failure::Draining);
+        }
+        self.inner.events.watch(only).ok_or(Failure::Overloaded)
+    }
+
+    /// Tells watchers at all replicas, if it reaches Redis. `said` is a JSON object.
+    pub(super) async fn tell(&self, kind: EventKind, queue: &QueueName, said: serde_json::Value) {
+        let event = Event {
+            kind,
+            queue: queue.clone(),
+            said: said.to_string().into(),
+        };
+        self.store().tell(&event).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(queue: &str) -> Heard {
+        Heard::Event(Arc::new(Event {
+            kind: EventKind::Queue,
+            queue: QueueName::parse(queue).unwrap(),
+            said: "{}".into(),
+        }))
+    }
+
+    fn word(heard: Option<Heard>) -> String {
+        match heard {
+            Some(Heard::Event(event)) => event.queue.to_string(),
+            Some(Heard::Reset) => "reset".to_owned(),
+            None => "over".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_watcher_that_is_too_slow_is_reset_and_goes_on() {
+        let hub = Hub::new(CancellationToken::new());
+        let mut watcher = hub.watch(None).unwrap();
+        for n in 0..BEHIND_MAX + 10 {
+            hub.say(event(&format!("q{n}")));
+        }
+        let said = [word(watcher.next().await), word(watcher.next().await)];
+        assert_eq!(said, ["reset", "q10"]);
+        hub.over.cancel();
+        assert_eq!(word(watcher.next().await), "over");
+    }
+
+    #[tokio::test]
+    async fn who_watches_one_queue_hears_of_it_and_of_resets() {
+        let hub = Hub::new(CancellationToken::new());
+        let mut watcher = hub.watch(Some(QueueName::parse("a").unwrap())).unwrap();
+        for heard in [event("b"), event("a"), Heard::Reset] {
+            hub.say(heard);
+        }
+        let said = [word(watcher.next().await), word(watcher.next().await)];
+        assert_eq!(said, ["a", "reset"]);
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_events_are_heard_begins_with_a_reset_and_there_are_so_many_places() {
+        let hub = Hub::new(CancellationToken::new());
+        hub.hears.store(true, Ordering::SeqCst);
+        let mut watchers: Vec<_> = (0..WATCHERS_MAX).map(|_| hub.watch(None).unwrap()).collect();
+        assert!(hub.watch(None).is_none());
+        assert_eq!(word(watchers[0].next().await), "reset");
+        drop(watchers);
+        assert!(hub.watch(None).is_some() && !hub.is_watched());
+    }
+}

@@ -1,0 +1,130 @@
+//! What this process sees of its queues, told to Redis once a second, so that every replica answers the same.
+//!
+//! A committer counts what it saw of a queue in a [`Beat`]; this task collects the beats of all committers and sends one
+//! script call per queue of which there is something to tell. Queues at rest cost nothing. What is lost with the process, or
+//! with a call that fails, is samples: counts are differences of totals that scripts keep exactly.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::command::Command;
+use super::routes::Routes;
+use crate::domain::QueueName;
+use crate::store::ops::beat::BeatOp;
+use crate::store::{Conn, QueueKeys, Store};
+
+mod beat;
+mod gather;
+mod history;
+mod observe;
+mod survey;
+mod workers;
+
+pub(super) use beat::Beat;
+pub(super) use gather::Gathering;
+pub use history::History;
+pub use survey::Totals;
+pub use workers::Worker;
+
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+const LAST_BEAT_WITHIN: Duration = Duration::from_secs(1);
+/// Script calls of one pipeline: others come between two.
+const PIPELINE_QUEUES_MAX: usize = 64;
+
+pub(super) struct Pulse {
+    store: Store,
+    /// Kept: a pool would ping at every turn.
+    conn: Conn,
+    routes: Routes,
+    replica: String,
+    /// Told to end: after one more beat, while the committers are still there.
+    end: CancellationToken,
+    /// Ended.
+    over: CancellationToken,
+}
+
+/// How the task is ended, and seen to have ended.
+#[derive(Clone, Default)]
+pub(super) struct LastBeat {
+    end: CancellationToken,
+    over: CancellationToken,
+}
+
+impl LastBeat {
+    /// Returns when all that was seen until now was told, or could not be soon: what else is to be sent must not wait for it.
+    pub(super) async fn told(&self) {
+        self.end.cancel();
+        let _ = timeout(LAST_BEAT_WITHIN, self.over.cancelled()).await;
+    }
+}
+
+impl Pulse {
+    pub(super) fn new(store: &Store, routes: Routes, replica: &str, last: &LastBeat) -> Self {
+        Self {
+            store: store.clone(),
+            conn: store.conn(),
+            routes,
+            replica: replica.to_owned(),
+            end: last.end.clone(),
+            over: last.over.clone(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let _over = self.over.clone().drop_guard();
+        let mut ticks = interval(BEAT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let last = tokio::select! {
+                () = self.end.cancelled() => true,
+                _ = ticks.tick() => false,
+            };
+            let beats = self.gather().await;
+            self.send(beats).await;
+            if last {
+                return;
+            }
+        }
+    }
+
+    async fn gather(&self) -> Vec<(QueueName, Beat)> {
+        let asked: Vec<_> = self.routes.all().iter().map(ask).collect();
+        let mut beats = Vec::new();
+        for answer in asked {
+            // A committer that is overloaded or gone tells another time, or never.
+            beats.extend(answer.await.unwrap_or_default());
+        }
+        beats
+    }
+
+    async fn send(&mut self, beats: Vec<(QueueName, Beat)>) {
+        for beats in beats.chunks(PIPELINE_QUEUES_MAX) {
+            let mut batch = self.store.batch();
+            for (queue, beat) in beats {
+                let op = BeatOp {
+                    replica: &self.replica,
+                    waiting: beat.waiting,
+                    moved: beat.moved,
+                    latencies: &beat.latencies,
+                    workers: &beat.workers,
+                };
+                batch.push(&QueueKeys::new(queue), &op);
+            }
+            let answers = self.conn.send_unconfirmed(batch).await;
+            let failed = answers.into_iter().filter_map(Result::err).last();
+            if let Some(error) = failed {
+                tracing::debug!(%error, queues = beats.len(), "what was seen of queues in the last second is lost");
+            }
+        }
+    }
+}
+
+fn ask(committer: &mpsc::Sender<Command>) -> oneshot::Receiver<Vec<(QueueName, Beat)>> {
+    let (reply, answer) = oneshot::channel();
+    // Dropped with the command when there is no room for it.
+    let _ = committer.try_send(Command::Beat(reply));
+    answer
+}

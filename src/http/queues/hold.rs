@@ -1,0 +1,170 @@
+//! Operators' holds: of the queue, of a name, of a group.
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::gate::Scope;
+use crate::domain::limits::HOLD_MS_MAX;
+use crate::domain::{Millis, QueueName};
+use crate::http::Api;
+use crate::http::body::JsonBody;
+use crate::http::field::{At, Field, Object, Seconds, Wrong, shape};
+use crate::http::json;
+use crate::http::openapi::{ALWAYS, BODY, QUERY, WRITE, problem_set};
+use crate::http::path::{GroupPath, InGroup, InName, InQueue, NamePath, QueuePath};
+use crate::http::problem::{Code, Problem};
+use crate::http::query::QueryFields;
+use crate::http::wire;
+
+const FOR: Field<Seconds> = Field::required(
+    "for_seconds",
+    Seconds {
+        min_ms: 1,
+        max_ms: HOLD_MS_MAX,
+    },
+    "For how long from now on, in place of an earlier hold.",
+);
+
+shape! {
+    /// For how long nothing is to be granted.
+    HoldRequest: FOR
+}
+
+/// A hold as it now is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Held)]
+pub(in crate::http) struct HoldAnswer {
+    #[schema(value_type = wire::Name)]
+    queue: QueueName,
+    /// Of a hold of one name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    name: Option<String>,
+    /// Of a hold of one group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    group: Option<String>,
+    /// Null when nothing is held any more.
+    #[schema(value_type = Option<wire::Instant>)]
+    held_until: Option<Millis>,
+}
+
+problem_set! { HoldProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
+problem_set! { UnholdProblems: ALWAYS, WRITE, QUERY, &[Code::QueueUnknown] }
+
+/// Grant nothing of the queue for a while.
+///
+/// Tasks stay ready, attempts unspent; what is leased goes on.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/hold", operation_id = "hold_queue", tag = "queues", params(QueuePath),
+    request_body(content = HoldRequest, example = json!({"for_seconds": 60})),
+    responses((status = 200, description = "Until when", body = HoldAnswer), HoldProblems),
+)]
+pub(in crate::http) async fn hold_queue(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    JsonBody(body): JsonBody,
+) -> Result<Json<HoldAnswer>, Problem> {
+    hold(&api, queue, Scope::Queue, read(&body)?).await
+}
+
+/// End a hold of the queue.
+#[utoipa::path(
+    delete, path = "/v1/queues/{queue}/hold", operation_id = "unhold_queue", tag = "queues", params(QueuePath),
+    responses((status = 200, description = "Nothing is held", body = HoldAnswer), UnholdProblems),
+)]
+pub(in crate::http) async fn unhold_queue(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    uri: Uri,
+) -> Result<Json<HoldAnswer>, Problem> {
+    unhold(&api, queue, Scope::Queue, &uri).await
+}
+
+/// Grant nothing of a name for a while.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/names/{name}/hold", operation_id = "hold_name", tag = "queues", params(NamePath),
+    request_body(content = HoldRequest, example = json!({"for_seconds": 60})),
+    responses((status = 200, description = "Until when", body = HoldAnswer), HoldProblems),
+)]
+pub(in crate::http) async fn hold_name(
+    State(api): State<Api>,
+    InName { queue, name }: InName,
+    JsonBody(body): JsonBody,
+) -> Result<Json<HoldAnswer>, Problem> {
+    hold(&api, queue, Scope::Name(name.to_string()), read(&body)?).await
+}
+
+/// End a hold of a name.
+#[utoipa::path(
+    delete, path = "/v1/queues/{queue}/names/{name}/hold", operation_id = "unhold_name", tag = "queues", params(NamePath),
+    responses((status = 200, description = "Nothing is held", body = HoldAnswer), UnholdProblems),
+)]
+pub(in crate::http) async fn unhold_name(
+    State(api): State<Api>,
+    InName { queue, name }: InName,
+    uri: Uri,
+) -> Result<Json<HoldAnswer>, Problem> {
+    unhold(&api, queue, Scope::Name(name.to_string()), &uri).await
+}
+
+/// Grant nothing of a group for a while.
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/groups/{group}/hold", operation_id = "hold_group", tag = "queues", params(GroupPath),
+    request_body(content = HoldRequest, example = json!({"for_seconds": 60})),
+    responses((status = 200, description = "Until when", body = HoldAnswer), HoldProblems),
+)]
+pub(in crate::http) async fn hold_group(
+    State(api): State<Api>,
+    InGroup { queue, group }: InGroup,
+    JsonBody(body): JsonBody,
+) -> Result<Json<HoldAnswer>, Problem> {
+    hold(&api, queue, Scope::Group(group.to_string()), read(&body)?).await
+}
+
+/// End a hold of a group.
+#[utoipa::path(
+    delete, path = "/v1/queues/{queue}/groups/{group}/hold", operation_id = "unhold_group", tag = "queues", params(GroupPath),
+    responses((status = 200, description = "Nothing is held", body = HoldAnswer), UnholdProblems),
+)]
+pub(in crate::http) async fn unhold_group(
+    State(api): State<Api>,
+    InGroup { queue, group }: InGroup,
+    uri: Uri,
+) -> Result<Json<HoldAnswer>, Problem> {
+    unhold(&api, queue, Scope::Group(group.to_string()), &uri).await
+}
+
+fn read(body: &Bytes) -> Result<u64, Problem> {
+    let mut wrong = Wrong::default();
+    let fields = json::open(json::text(body)?, None)?;
+    let mut object = Object::new(fields, HoldRequest::SHAPE, At::Root, &mut wrong);
+    let ms = object.take(&FOR, &mut wrong);
+    wrong.into_result()?;
+    Ok(ms.expect("it is required"))
+}
+
+async fn unhold(api: &Api, queue: QueueName, scope: Scope, uri: &Uri) -> Result<Json<HoldAnswer>, Problem> {
+    QueryFields::open(uri, &[])?.finish()?;
+    hold(api, queue, scope, 0).await
+}
+
+async fn hold(api: &Api, queue: QueueName, scope: Scope, ms: u64) -> Result<Json<HoldAnswer>, Problem> {
+    let held = api.engine()?.hold(&queue, &scope, ms).await?;
+    let held_until = held.ok_or_else(|| Code::QueueUnknown.problem())?;
+    let (name, group) = match scope {
+        Scope::Queue => (None, None),
+        Scope::Name(name) => (Some(name), None),
+        Scope::Group(group) => (None, Some(group)),
+    };
+    Ok(Json(HoldAnswer {
+        queue,
+        name,
+        group,
+        held_until,
+    }))
+}

@@ -1,0 +1,80 @@
+//! Totals over all queues.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::field::query_shape;
+use super::openapi::{ALWAYS, QUERY, READ, problem_set};
+use super::problem::Problem;
+use super::query::QueryFields;
+use super::queues::stats::{CountsAnswer, thousandths};
+use super::tasks::CURSOR;
+use super::tasks::view::bad_cursor;
+use crate::engine::Totals;
+
+query_shape! {
+    /// Which part of the totals.
+    TotalsQuery: CURSOR
+}
+
+/// Sums over queues. `oldest_ready_age_seconds` is that of the oldest task, `paused` whether any queue is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Totals)]
+pub(super) struct TotalsAnswer {
+    /// How many queues are in them.
+    queues: u64,
+    #[serde(flatten)]
+    counts: CountsAnswer,
+    /// Tasks completed per second, over the last minute.
+    throughput_per_second: f64,
+    /// Over the last five minutes.
+    throughput_per_second_5m: f64,
+    /// Over the last fifteen minutes.
+    throughput_per_second_15m: f64,
+    /// Attempts that failed in the last minute.
+    error_rate_per_minute: f64,
+    /// There are more queues, whose totals are to be added: give it as `cursor`.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
+}
+
+impl From<Totals> for TotalsAnswer {
+    fn from(totals: Totals) -> Self {
+        let [one, five, fifteen] = totals.throughput_per_second.map(thousandths);
+        Self {
+            queues: totals.queues,
+            counts: totals.stats.into(),
+            throughput_per_second: one,
+            throughput_per_second_5m: five,
+            throughput_per_second_15m: fifteen,
+            error_rate_per_minute: thousandths(totals.error_rate_per_minute),
+            next_cursor: totals.next_cursor,
+        }
+    }
+}
+
+problem_set! { TotalsProblems: ALWAYS, READ, QUERY }
+
+/// Read totals over all queues.
+///
+/// A call looks at about 1,000 queues, each on a snapshot of its own; where there are more, `next_cursor` goes on.
+#[utoipa::path(
+    get, path = "/v1/stats", operation_id = "totals", tag = "service", params(TotalsQuery),
+    responses((status = 200, description = "The totals", body = TotalsAnswer), TotalsProblems),
+)]
+pub(super) async fn totals(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
+    let mut query = QueryFields::open(&uri, TotalsQuery::SHAPE)?;
+    let cursor = query.take(&CURSOR);
+    query.finish()?;
+    let totals = api
+        .engine()?
+        .totals(cursor.as_deref())
+        .await?
+        .map_err(bad_cursor)?;
+    Ok(Json(TotalsAnswer::from(totals)).into_response())
+}

@@ -1,0 +1,97 @@
+//! Workers that name themselves in lease calls.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::field::{Field, Parsed, query_shape};
+use super::openapi::{ALWAYS, QUERY, READ, problem_set};
+use super::problem::{Code, Problem};
+use super::query::QueryFields;
+use super::tasks::view::{Page, bad_cursor};
+use super::tasks::{CURSOR, LIMIT};
+use super::wire;
+use crate::domain::limits::PAGE_DEFAULT;
+use crate::domain::{Millis, QueueName};
+use crate::engine::Worker;
+
+pub(super) const QUEUE: Field<Parsed<QueueName>> = Field::new(
+    "queue",
+    Parsed {
+        parse: |text| QueueName::parse(text).map_err(|error| error.to_string().into()),
+        schema: wire::name_schema,
+    },
+    "Only of this queue.",
+);
+
+query_shape! {
+    /// Which page of which workers.
+    WorkersQuery: QUEUE, LIMIT, CURSOR
+}
+
+/// A worker on one queue. It names itself by `worker` in its lease calls.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Worker)]
+pub(super) struct WorkerAnswer {
+    worker: String,
+    #[schema(value_type = wire::Name)]
+    queue: QueueName,
+    /// Tasks of the queue that it holds now.
+    leases: u64,
+    /// The queue has more than 1,000 leases and not all were looked at: the worker may hold more.
+    at_least: bool,
+    /// Since when it holds the oldest of them; null without one.
+    #[schema(value_type = Option<wire::Instant>, required = true)]
+    oldest_lease_at: Option<Millis>,
+    /// Its last lease call for the queue, as told within a second; null after five minutes without one.
+    #[schema(value_type = Option<wire::Instant>, required = true)]
+    last_call_at: Option<Millis>,
+}
+
+impl From<Worker> for WorkerAnswer {
+    fn from(worker: Worker) -> Self {
+        Self {
+            worker: worker.name,
+            queue: worker.queue,
+            leases: worker.leases,
+            at_least: worker.at_least,
+            oldest_lease_at: worker.since,
+            last_call_at: worker.last_call_at,
+        }
+    }
+}
+
+problem_set! { WorkersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
+/// List workers that name themselves in lease calls, with their leases and last call.
+///
+/// One item per worker and queue; up to 1,000 per queue, those that called last. A page looks at up to 512 queues and may be
+/// short, even empty, while `next_cursor` is there.
+#[utoipa::path(
+    get, path = "/v1/workers", operation_id = "workers", tag = "service", params(WorkersQuery),
+    responses((status = 200, description = "A page of workers", body = Page<WorkerAnswer>), WorkersProblems),
+)]
+pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
+    let mut query = QueryFields::open(&uri, WorkersQuery::SHAPE)?;
+    let queue = query.take(&QUEUE);
+    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
+    let cursor = query.take(&CURSOR);
+    query.finish()?;
+
+    let page = api
+        .engine()?
+        .workers(queue.as_ref(), limit, cursor.as_deref())
+        .await?
+        .map_err(bad_cursor)?
+        .ok_or_else(|| Code::QueueUnknown.problem())?;
+    let items = page.items.into_iter().map(WorkerAnswer::from).collect();
+    Ok(Json(Page {
+        items,
+        next_cursor: page.next_cursor,
+    })
+    .into_response())
+}

@@ -1,0 +1,71 @@
+//! Counters per task name, for those who ask for them: names are the callers', so they are few only where somebody says so.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use prometheus::{IntCounter, IntCounterVec};
+
+use super::{New, OTHER};
+use crate::domain::{QueueName, TaskName};
+
+/// One name's counters in one queue.
+#[derive(Debug, Clone)]
+pub struct NameCounters {
+    pub enqueued: IntCounter,
+    pub leased: IntCounter,
+}
+
+#[derive(Debug)]
+pub(super) struct Names {
+    /// Pairs of queue and name with labels of their own; 0: none is counted.
+    max: usize,
+    enqueued: IntCounterVec,
+    leased: IntCounterVec,
+    known: RwLock<HashMap<(QueueName, TaskName), NameCounters>>,
+}
+
+impl Names {
+    pub(super) fn new(new: &New<'_>, max: usize) -> Self {
+        let labels = &["queue", "name"];
+        Self {
+            max,
+            enqueued: new.counters(
+                "leaseq_name_tasks_enqueued_total",
+                "Tasks accepted, by name; only with metrics_names",
+                labels,
+            ),
+            leased: new.counters(
+                "leaseq_name_tasks_leased_total",
+                "Grants handed to callers, by name; only with metrics_names",
+                labels,
+            ),
+            known: RwLock::default(),
+        }
+    }
+
+    /// `None` where names are not counted. Beyond the bound a queue's names are `_other`.
+    pub(super) fn of(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
+        if self.max == 0 {
+            return None;
+        }
+        let key = (queue.clone(), name.clone());
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = known.get(&key) {
+            return Some(counters.clone());
+        }
+        drop(known);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= self.max && !known.contains_key(&key) {
+            return Some(self.counters(OTHER, OTHER));
+        }
+        let counters = self.counters(queue.as_str(), name.as_str());
+        Some(known.entry(key).or_insert(counters).clone())
+    }
+
+    fn counters(&self, queue: &str, name: &str) -> NameCounters {
+        NameCounters {
+            enqueued: self.enqueued.with_label_values(&[queue, name]),
+            leased: self.leased.with_label_values(&[queue, name]),
+        }
+    }
+}

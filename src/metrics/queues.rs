@@ -1,0 +1,149 @@
+//! What this process saw of each queue: counters and latencies, to be summed over replicas.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
+
+use super::{New, OTHER};
+use crate::domain::{Millis, QueueName};
+
+/// From a few milliseconds to half a day.
+const TASK_SECONDS: &[f64] = &[
+    0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 43_200.0,
+];
+
+/// One queue's counters, of what this process has answered.
+#[derive(Debug, Clone)]
+pub struct QueueCounters {
+    pub enqueued: IntCounter,
+    pub leased: IntCounter,
+    pub acked: IntCounter,
+    pub nacked: IntCounter,
+    pub extended: IntCounter,
+    pub released: IntCounter,
+    /// Settles answered `lease_lost`.
+    pub lost: IntCounter,
+    wait: Histogram,
+    run: Histogram,
+    end_to_end: Histogram,
+}
+
+/// Milliseconds of Redis's clock, as the seconds that metrics are in.
+#[allow(clippy::cast_precision_loss)]
+pub fn seconds(from: Millis, to: Millis) -> f64 {
+    to.since(from) as f64 / 1_000.0
+}
+
+impl QueueCounters {
+    /// A task was granted so long after it became ready.
+    pub fn waited(&self, seconds: f64) {
+        self.wait.observe(seconds);
+    }
+
+    /// An attempt was acked or nacked so long after its grant.
+    pub fn ran(&self, seconds: f64) {
+        self.run.observe(seconds);
+    }
+
+    /// A task was acked so long after its acceptance.
+    pub fn took(&self, seconds: f64) {
+        self.end_to_end.observe(seconds);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Queues {
+    /// Queues with labels of their own; a scrape must not grow with the number of queues.
+    pub(super) max: usize,
+    families: Families,
+    by_name: RwLock<HashMap<QueueName, Arc<QueueCounters>>>,
+    other: Arc<QueueCounters>,
+}
+
+#[derive(Debug)]
+struct Families {
+    enqueued: IntCounterVec,
+    leased: IntCounterVec,
+    settled: IntCounterVec,
+    lost: IntCounterVec,
+    wait: HistogramVec,
+    run: HistogramVec,
+    end_to_end: HistogramVec,
+}
+
+impl Families {
+    fn of(&self, queue: &str) -> QueueCounters {
+        let settled = |op| self.settled.with_label_values(&[queue, op]);
+        QueueCounters {
+            enqueued: self.enqueued.with_label_values(&[queue]),
+            leased: self.leased.with_label_values(&[queue]),
+            acked: settled("ack"),
+            nacked: settled("nack"),
+            extended: settled("extend"),
+            released: settled("release"),
+            lost: self.lost.with_label_values(&[queue]),
+            wait: self.wait.with_label_values(&[queue]),
+            run: self.run.with_label_values(&[queue]),
+            end_to_end: self.end_to_end.with_label_values(&[queue]),
+        }
+    }
+}
+
+impl Queues {
+    pub(super) fn new(new: &New<'_>, max: usize) -> Self {
+        let seconds = |name, help| new.histogram(name, help, &["queue"], TASK_SECONDS);
+        let families = Families {
+            enqueued: new.counters("leaseq_tasks_enqueued_total", "Tasks accepted", &["queue"]),
+            leased: new.counters(
+                "leaseq_tasks_leased_total",
+                "Grants handed to callers",
+                &["queue"],
+            ),
+            settled: new.counters(
+                "leaseq_leases_settled_total",
+                "Operations of workers that took effect, by op: ack, nack, extend, release",
+                &["queue", "op"],
+            ),
+            lost: new.counters(
+                "leaseq_leases_lost_total",
+                "Operations of workers whose lease was no longer held",
+                &["queue"],
+            ),
+            wait: seconds("leaseq_task_wait_seconds", "From ready to granted, of each grant"),
+            run: seconds(
+                "leaseq_task_run_seconds",
+                "From granted to acked or nacked, of each attempt",
+            ),
+            end_to_end: seconds(
+                "leaseq_task_end_to_end_seconds",
+                "From accepted to acked, of each completed task",
+            ),
+        };
+        Self {
+            max,
+            other: Arc::new(families.of(OTHER)),
+            families,
+            by_name: RwLock::default(),
+        }
+    }
+
+    /// The counters of a queue; those of `_other` once as many queues have their own as may.
+    pub(super) fn of(&self, queue: &QueueName) -> Arc<QueueCounters> {
+        // A panic elsewhere leaves counters whole: poison means nothing here.
+        let known = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = known.get(queue) {
+            return Arc::clone(counters);
+        }
+        if known.len() >= self.max {
+            return Arc::clone(&self.other);
+        }
+        drop(known);
+        let mut known = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= self.max && !known.contains_key(queue) {
+            return Arc::clone(&self.other);
+        }
+        let counters = || Arc::new(self.families.of(queue.as_str()));
+        Arc::clone(known.entry(queue.clone()).or_insert_with(counters))
+    }
+}

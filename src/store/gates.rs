@@ -1,0 +1,93 @@
+//! What a config says of turns and gates, packed so that scripts read it without a thought: the entries of the hash `gates`
+//! (`lua/gates.lua`).
+
+use crate::domain::gate::{Breaker, Limits, Scope, TURN};
+use crate::domain::queue::{NameConfig, QueueConfig};
+
+/// What a grant adds to the pass of a group without an entry of its own.
+pub fn stride(config: &QueueConfig) -> u64 {
+    config
+        .group_weights
+        .get("*")
+        .map_or(TURN, |weight| weight.stride())
+}
+
+/// Whether any group has an entry of its own.
+pub fn weighted(config: &QueueConfig) -> bool {
+    config.group_weights.keys().any(|group| group != "*")
+}
+
+/// As scripts name it.
+pub fn scope(scope: &Scope) -> String {
+    match scope {
+        Scope::Queue => "q".to_owned(),
+        Scope::Name(name) => format!("n{name}"),
+        Scope::Group(group) => format!("g{group}"),
+    }
+}
+
+/// Which scopes have limits: 1 the queue, 2 names, 4 groups; names with breakers are 2 and 8.
+pub fn limited(config: &QueueConfig) -> u64 {
+    let breakers = config.breaker.is_some() || config.names.values().any(|name| name.breaker.is_some());
+    let names = breakers || config.names.values().any(|name| !name.limits.is_none());
+    let groups = config.group_limits.values().any(|limits| !limits.is_none());
+    u64::from(!config.limits.is_none())
+        + 2 * u64::from(names)
+        + 4 * u64::from(groups)
+        + 8 * u64::from(breakers)
+}
+
+/// `w<group>` → what a grant adds to its pass; scope → limits, and of names the breaker. Also of names with neither, for which `n*` would
+/// stand otherwise.
+pub fn entries(config: &QueueConfig) -> Vec<(String, Vec<u8>)> {
+    let limited = limited(config);
+    let mut entries = Vec::new();
+    for (group, weight) in config.group_weights.iter().filter(|(group, _)| *group != "*") {
+        entries.push((format!("w{group}"), weight.stride().to_string().into_bytes()));
+    }
+    if limited & 1 > 0 {
+        entries.push(("q".to_owned(), packed(&limit_numbers(&config.limits))));
+    }
+    if limited & 2 > 0 {
+        let default = ("*".to_owned(), NameConfig::default());
+        let names = config.names.iter();
+        let is_missing = config.breaker.is_some() && !config.names.contains_key("*");
+        let default = is_missing.then_some((&default.0, &default.1));
+        for (name, named) in names.chain(default) {
+            let breaker = named.breaker.or(config.breaker);
+            let numbers = [&limit_numbers(&named.limits)[..], &breaker_numbers(breaker)].concat();
+            entries.push((format!("n{name}"), packed(&numbers)));
+        }
+    }
+    for (group, limits) in &config.group_limits {
+        entries.push((format!("g{group}"), packed(&limit_numbers(limits))));
+    }
+    entries
+}
+
+#[allow(clippy::cast_precision_loss)] // Bounded by what a config may say.
+fn limit_numbers(limits: &Limits) -> [f64; 3] {
+    let rate = limits.rate_per_second.map_or(0.0, |rate| rate.get());
+    [
+        rate,
+        limits.burst().unwrap_or(0.0),
+        limits.max_leased.unwrap_or(0) as f64,
+    ]
+}
+
+/// Zeros for none.
+#[allow(clippy::cast_precision_loss)]
+fn breaker_numbers(breaker: Option<Breaker>) -> [f64; 4] {
+    let holds = breaker.map_or_else(Breaker::default, |breaker| breaker.effective());
+    let numbers = [
+        holds.failure_threshold,
+        holds.reset_ms,
+        holds.half_open_max,
+        holds.success_threshold,
+    ];
+    numbers.map(|number| number.unwrap_or(0) as f64)
+}
+
+fn packed(numbers: &[f64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}

@@ -1,0 +1,72 @@
+-- breaker: stops the grants of a name whose attempts keep failing, and after a while lets a few through to see whether they still do (I22).
+--
+--   BREAKER  hash  name -> state, since when, until when, failures or successes that count, probes under way, reset in ms: as doubles; none
+--                  for a breaker that never opened and has no failures to count
+-- Only grants made since its state began move it, each once. It is half-open from the end of the time for which it opened.
+-- Uses   rotation
+
+local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
+local breakers_met = NONE -- per call
+local breaker_of, become, judge_grant, write_breakers
+
+do
+  local GROWTH, GROWTH_MAX = 2, 10
+
+  -- `settings`: failure_threshold (0: none is configured), reset in ms, half_open_max, success_threshold.
+  function breaker_of(name, settings)
+    if breakers_met == NONE then breakers_met = {} end
+    local b = breakers_met[name]
+    if b then return b end
+    b = { threshold = settings[1], base_ms = settings[2], probes_max = settings[3], enough = settings[4], state = CLOSED, since = 0, at = 0,
+      count = 0, probes = 0, reset_ms = 0 }
+    b.kept = call('HGET', BREAKER, name)
+    if b.kept then b.state, b.since, b.at, b.count, b.probes, b.reset_ms = unpack_bytes('<dddddd', b.kept) end
+    if b.state == OPEN and b.at <= NOW then
+      b.state, b.since, b.count, b.probes = b.threshold > 0 and HALF_OPEN or CLOSED, b.at, 0, 0
+    end
+    breakers_met[name] = b
+    return b
+  end
+
+  function become(b, state, at)
+    b.state, b.since, b.at, b.count, b.probes, b.changed = state, NOW, at, 0, 0, true
+    if state == CLOSED then b.reset_ms = 0 end
+  end
+
+  local function open(b, reset_ms)
+    b.reset_ms = reset_ms
+    become(b, OPEN, NOW + reset_ms)
+  end
+
+  -- A grant ended: 'success', 'failure', or nil for neither.
+  function judge_grant(b, granted_at, verdict)
+    if granted_at < b.since or b.state == OPEN then return end
+    if b.state == HALF_OPEN then
+      b.probes, b.changed = max(0, b.probes - 1), true
+      if verdict == 'failure' then
+        open(b, min(max(b.reset_ms, b.base_ms) * GROWTH, b.base_ms * GROWTH_MAX))
+      elseif verdict == 'success' then
+        b.count = b.count + 1
+        if b.count >= b.enough then become(b, CLOSED, 0) end
+      end
+    elseif verdict == 'failure' and b.threshold > 0 then
+      b.count, b.changed = b.count + 1, true
+      if b.count >= b.threshold then open(b, b.base_ms) end
+    elseif verdict == 'success' and b.count > 0 then
+      b.count, b.changed = 0, true
+    end
+  end
+
+  -- One that closed says nothing once no grant from before can be under way.
+  local function says_nothing(b) return b.state == CLOSED and b.count == 0 and NOW - b.since > queue.max_lease_ms end
+
+  function write_breakers()
+    for name, b in pairs(breakers_met) do
+      if b.changed and not says_nothing(b) then
+        call('HSET', BREAKER, name, pack('<dddddd', b.state, b.since, b.at, b.count, b.probes, b.reset_ms))
+      elseif b.kept and says_nothing(b) then
+        call('HDEL', BREAKER, name)
+      end
+    end
+  end
+end

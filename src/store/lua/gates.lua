@@ -1,0 +1,158 @@
+-- gates: what may keep ready tasks from being granted: limits and holds, of the queue, of names and of groups. Each gate is looked at
+-- once per call, whatever the number of tasks and lanes behind it.
+--
+--   GATES   hash  scope -> what the config says: rate per second, burst, max_leased, for names also of the breaker: as doubles, 0 for none
+--   GATE    hash  scope -> tokens, when (ms) they were counted, the rate and the burst of then, held until: only while that says something
+--   COUNTS  hash  scope -> leased tasks, if any
+--   SHUT    zset  when to look again (ms) -> scope that keeps something back, or is held
+--
+-- A scope is "q" for the queue, "n<name>", or "g<group>"; "n*" and "g*" are for those without settings of their own. Tasks without a
+-- group have no limits as a group, but may be held together as "g".
+-- Uses   rotation breaker
+
+local BREAKERS = 8 -- in queue.limited: names have breakers
+local FAR = 4503599627370496 -- 2^52, the time of what waits for an event
+
+local gates_met = NONE -- per call
+local gated, limited, evaluate, gate_of, pass_gate, judge_of, check_gates, write_gates
+
+do
+  local ROUNDING = 0.000001 -- of ms: a sum of fractions may be a trace less than what it means
+  local NO_BREAKER = { 0, 0, 0, 0 }
+  local LIMITED = { [113] = 1, [110] = 2, [103] = 4 } -- bits of queue.limited, by the first byte of a scope
+
+  function gated() return queue.limited + queue.shut > 0 end
+  function limited(scope)
+    local bit = LIMITED[byte(scope)]
+    return queue.limited % (2 * bit) >= bit and scope ~= 'g'
+  end
+
+  local function shut(gate, reason, at)
+    gate.left = 0
+    if at >= gate.at then gate.reason, gate.at = reason, at end
+  end
+
+  -- How many tasks may pass now, and if none why and until when.
+  function evaluate(gate)
+    gate.left, gate.at, gate.reason = math.huge, 0, nil
+    if gate.rate > 0 then
+      if gate.tokens >= 1 then gate.left = floor(gate.tokens)
+      else shut(gate, 'rate_limited', NOW + math.ceil((1 - gate.tokens) * 1000 / gate.rate - ROUNDING)) end
+    end
+    if gate.most > 0 then
+      gate.left = min(gate.left, gate.most - gate.leased)
+      if gate.left < 1 and gate.leased >= gate.most then shut(gate, 'concurrency_limited', FAR) end
+    end
+    local b = gate.breaker
+    if b and b.state == HALF_OPEN then
+      gate.left = min(gate.left, b.probes_max - b.probes)
+      if b.probes >= b.probes_max then shut(gate, 'breaker_open', FAR) end
+    elseif b and b.state == OPEN then
+      shut(gate, 'breaker_open', b.at)
+    end
+    if gate.held > NOW then shut(gate, 'held', gate.held) end
+  end
+
+  -- Tokens as they are now. Those that were counted by other settings grew by these until the config changed, and are then the same
+  -- share of the new bucket. Elapsed time below zero counts as zero.
+  local function refill(gate, tokens, at, rate, burst)
+    if rate == 0 then return gate.burst end
+    if rate ~= gate.rate or burst ~= gate.burst then
+      local changed = min(NOW, max(at, queue.limited_at))
+      tokens = min(burst, tokens + max(0, changed - at) * rate / 1000) / burst * gate.burst
+      at = changed
+    end
+    return min(gate.burst, tokens + max(0, NOW - at) * gate.rate / 1000)
+  end
+
+  function gate_of(scope)
+    local gate = gates_met[scope]
+    if gate then return gate end
+    if gates_met == NONE then gates_met = {} end
+    gate = { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, held = 0, taken = 0 }
+    local settings
+    if limited(scope) then
+      local own = call('HMGET', GATES, scope, sub(scope, 1, 1) .. '*')
+      settings = own[1] or own[2]
+      if settings then gate.rate, gate.burst, gate.most = unpack_bytes('<ddd', settings) end
+    end
+    if byte(scope) == 110 then
+      local numbers = settings and { unpack_bytes('<dddd', settings, 25) } or NO_BREAKER
+      if numbers[1] > 0 or queue.shut > 0 then gate.breaker = breaker_of(sub(scope, 2), numbers) end
+    end
+    if gate.most > 0 then gate.leased = scope == 'q' and call('ZCARD', LEASED) or tonumber(call('HGET', COUNTS, scope) or 0) end
+    local kept = call('HGET', GATE, scope)
+    local tokens, at, rate, burst = 0, 0, 0, 0
+    if kept then
+      tokens, at, rate, burst, gate.held = unpack_bytes('<ddddd', kept)
+      gate.changed = at > NOW or (gate.held > 0 and gate.held <= NOW)
+    end
+    gate.kept = kept and { tokens, min(at, NOW), rate, burst }
+    if gate.rate > 0 then gate.tokens = refill(gate, tokens, at, rate, burst) end
+    evaluate(gate)
+    gates_met[scope] = gate
+    return gate
+  end
+
+  -- Tasks passed; fewer than none when they are given back.
+  function pass_gate(gate, tasks)
+    gate.taken = gate.taken + tasks
+    gate.leased = gate.leased + tasks
+    if gate.rate > 0 then gate.tokens = min(gate.burst, gate.tokens - tasks) end
+    local b = gate.breaker
+    if tasks > 0 and b and b.state == HALF_OPEN then b.probes, b.changed = b.probes + tasks, true end
+    evaluate(gate)
+  end
+
+  -- A grant of the name ended, as in `breaker`.
+  function judge_of(name, granted_at, verdict)
+    if queue.limited < BREAKERS then return end
+    local gate = gate_of('n' .. name)
+    if not gate.breaker then return end
+    judge_grant(gate.breaker, granted_at, verdict)
+    evaluate(gate)
+  end
+
+  function check_gates()
+    if not gated() and gates_met == NONE then return end
+    for _, key in ipairs({ GATES, GATE, BREAKER, COUNTS }) do call('HLEN', key) end
+    call('ZCARD', SHUT)
+  end
+
+  -- What a gate remembers of its bucket. Where there is no rate now, it is that of an earlier limit, which goes on as it was should
+  -- that come back.
+  local function bucket_of(gate)
+    if gate.rate > 0 then return gate.tokens, NOW, gate.rate, gate.burst end
+    return unpack(gate.kept or { 0, 0, 0, 0 })
+  end
+
+  -- A bucket that is full and a hold that is over say nothing.
+  local function says_nothing(gate)
+    local tokens, at, rate, burst = bucket_of(gate)
+    return gate.held <= NOW and tokens + max(0, NOW - at) * rate / 1000 >= burst
+  end
+
+  -- Buckets that nobody touches fill up unnoticed: with each new entry some others are looked at, so that there are never many.
+  local SAMPLE = 4
+  local function forget_some()
+    for _, scope in ipairs(call('HRANDFIELD', GATE, SAMPLE)) do
+      if says_nothing(gate_of(scope)) then call('HDEL', GATE, scope) end
+    end
+  end
+
+  function write_gates()
+    local made = false
+    for scope, gate in pairs(gates_met) do
+      if gate.changed or (gate.taken ~= 0 and gate.rate > 0) then
+        if not says_nothing(gate) then
+          local tokens, at, rate, burst = bucket_of(gate)
+          made = call('HSET', GATE, scope, pack('<ddddd', tokens, at, rate, burst, gate.held)) == 1 or made
+        elseif gate.kept then
+          call('HDEL', GATE, scope)
+        end
+      end
+    end
+    if made then forget_some() end
+    write_breakers()
+  end
+end

@@ -1,0 +1,185 @@
+-- line: the groups that may have a turn, the next first.
+-- Uses   draw lanes
+
+-- Lanes whose scores under names:<name> lag behind their group's pass; the caller writes what was read here.
+local lagging = NONE -- per call
+local LANES_MAX = 1000
+
+-- What a call knows of a group that has tasks: its pass, and whether it is parked, or kept back now.
+local groups_met = NONE -- per call
+
+local function meet_group(group, score)
+  if groups_met == NONE then groups_met = {} end
+  local g = groups_met[group]
+  if g then return g end
+  g = { group = group }
+  groups_met[group] = g
+  score = score or tonumber(call('ZSCORE', TURN, group) or nil)
+  if not score then return g end
+  g.pass, g.parked, g.gate = score % PARKED, score >= PARKED, gated() and gate_of('g' .. group)
+  g.blocked = g.gate and g.gate.left < 1
+  return g
+end
+
+-- Parked lanes that are to stand in rotation again, with the pass of their group.
+local returning_lanes = NONE -- per call
+local function return_lane(g, member, name)
+  if returning_lanes == NONE then returning_lanes = {} end
+  returning_lanes[#returning_lanes + 1] = { group = g.group, member = member, priority = tonumber(string.match(member, '^%d+')), name = name,
+    pass = g.raw or g.pass, place = head_place(member .. '/' .. g.group) }
+end
+
+-- Parked lanes have scores below zero, so they come first.
+local function parked_lanes(name) return queue.shut > 0 and call('ZCOUNT', names_of(name), '-inf', '(0') or 0 end
+
+-- Gates that were to be looked at again by now, and the names among them that let tasks through.
+local DUE_MAX = 256
+local due_gates, awake = NONE, NONE -- per call
+
+-- Earlier: lower pass, then by name as Redis compares them; Lua compares texts by the locale that Redis was started with.
+local function is_earlier(a, b)
+  local p, q = a.raw or a.pass, b.raw or b.pass
+  if p ~= q then return p < q end
+  local x, y = a.group, b.group
+  for i = 1, min(#x, #y) do
+    local m, n = byte(x, i), byte(y, i)
+    if m ~= n then return m < n end
+  end
+  return #x < #y
+end
+
+-- The groups in rotation, in their order, from where the last look ended: as many as `want`, but for those that a gate keeps back.
+local turns_seen = 0 -- per call
+local function list_turns(want, list)
+  local open, size = 0, turns_seen == 0 and want or 32
+  while turns_seen and open < want and steps < PARKED_MAX do
+    local page, ended = call('ZRANGE', TURN, turns_seen, turns_seen + size - 1, 'WITHSCORES'), false
+    for i = 1, #page, 2 do
+      local score = tonumber(page[i + 1])
+      ended = score >= PARKED
+      if ended then break end
+      local g = meet_group(page[i], score)
+      list(g)
+      if g.blocked then steps = steps + 1 else open = open + 1 end
+    end
+    turns_seen = not ended and #page == 2 * size and turns_seen + size
+  end
+end
+
+-- One that was found had nothing but lanes that are kept back: the next one, that `want` may be picked in turn. Says whether there is any.
+local function extend_line(line, first)
+  local before = #line
+  if turns_seen then
+    list_turns(1, function(g)
+      if g.blocked or g.start then return end
+      open_group(g, nil, 1)
+      -- Before those that had a turn in this call, and among the others where it would have been from the beginning.
+      local at = #line
+      while at >= first and (line[at].pass > g.pass or (line[at].pass == g.pass and (line[at].pass > line[at].start or is_earlier(g, line[at])))) do
+        line[at + 1] = line[at]
+        at = at - 1
+      end
+      line[at + 1] = g
+    end)
+  end
+  return #line > before
+end
+
+-- All but the usual line: by names, or where gates keep something back.
+local function search_line(want, names)
+  local listed, is_listed, wanted = {}, {}, nil
+
+  local function list(g)
+    if not g.pass or is_listed[g.group] then return end
+    is_listed[g.group] = true
+    listed[#listed + 1] = g
+  end
+
+  local function look_again()
+    due_gates, awake = {}, {}
+    for _, scope in ipairs(call('ZRANGEBYSCORE', SHUT, '-inf', NOW, 'LIMIT', 0, DUE_MAX)) do
+      local kind, of = sub(scope, 1, 1), sub(scope, 2)
+      if kind ~= 'n' or not wanted or wanted[of] then
+        local gate = gate_of(scope)
+        due_gates[#due_gates + 1] = gate
+        if gate.left >= 1 and kind == 'n' then awake[#awake + 1] = of end
+        if gate.left >= 1 and kind == 'g' then
+          meet_group(of).due = true
+          if not wanted then list(groups_met[of]) end
+        end
+      end
+    end
+  end
+
+  -- Lists the groups that have lanes of the name, from one rank to another: the parked ones or the others. Scores are lower bounds of passes,
+  -- so reading stops where no group beyond can come before the `want` that were found; or after LANES_MAX, and then the rest waits for
+  -- another call. A parked lane whose group is kept back waits for that from now on.
+  local function list_name(name, from, to, parked)
+    local size, looked, off, mine = want + 32, 0, parked and PARKED or 0, {}
+    while from <= to do
+      local page = call('ZRANGE', names_of(name), from, to < math.huge and min(from + size - 1, to) or from + size - 1, 'WITHSCORES')
+      local last, enough = 0, 0
+      for i = 1, #page, 2 do
+        local priority, group = string.match(page[i], '^(%d+)/(.*)$')
+        local g = meet_group(group)
+        last = tonumber(page[i + 1]) + off
+        if parked and g.blocked then
+          if steps < PARKED_MAX then
+            steps = steps + 1
+            return_lane(g, priority .. '/' .. name, name)
+          end
+        elseif g.pass then
+          if parked then
+            g.aside = g.aside or {}
+            g.aside[#g.aside + 1] = priority .. '/' .. name
+          end
+          list(g)
+          if not g.blocked then mine[g] = true end
+          if last < g.pass then
+            if lagging == NONE then lagging = {} end
+            lagging[#lagging + 1] = { names_of(name), g.pass - off, page[i] }
+          end
+        end
+      end
+      from, looked = from + size, looked + #page / 2
+      for g in pairs(mine) do
+        if g.pass <= last then enough = enough + 1 end
+      end
+      if #page < 2 * size or enough >= want or looked >= LANES_MAX then return end
+    end
+  end
+
+  if #names > 0 then
+    wanted = {}
+    for _, name in ipairs(names) do wanted[name] = true end
+  end
+  if queue.shut > 0 then look_again() end
+  if not wanted then
+    for _, name in ipairs(awake) do list_name(name, 0, parked_lanes(name) - 1, true) end
+    list_turns(want, list)
+    next_groups = extend_line
+  else
+    turns_seen = false
+    for _, name in ipairs(names) do
+      if not gated() or gate_of('n' .. name).left >= 1 then
+        local parked = parked_lanes(name)
+        list_name(name, 0, parked - 1, true)
+        list_name(name, parked, math.huge, false)
+      end
+    end
+  end
+  table.sort(listed, is_earlier)
+  local line = {}
+  for _, g in ipairs(listed) do
+    if not g.blocked then line[#line + 1] = open_group(g, wanted, want) end
+  end
+  return line
+end
+
+-- The groups that may have a turn, lowest pass first; `want` picks cannot touch more than `want` of them.
+local function open_line(want, names)
+  if #names > 0 or gated() then return search_line(want, names) end
+  local line, page = {}, call('ZRANGE', TURN, 0, want - 1, 'WITHSCORES')
+  for i = 1, #page, 2 do line[#line + 1] = open_group({ group = page[i], pass = tonumber(page[i + 1]) }, nil, want) end
+  return line
+end

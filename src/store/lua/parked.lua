@@ -1,0 +1,124 @@
+-- parked: lanes and groups leave the rotation when a gate keeps them back, and come back from there. What was met is parked at once; what
+-- comes back is brought by the next lease that looks, when its gate lets it through: whoever gives is back, and the others when there is
+-- enough for all, in steps.
+-- Uses   line lanes
+
+-- The name lets through at least as many tasks as it has parked lanes: they come back.
+local function plan_returns()
+  for _, name in ipairs(awake) do
+    local gate, parked = gate_of('n' .. name), parked_lanes(name)
+    if parked > 0 and gate.left >= parked and steps < PARKED_MAX then
+      local page = call('ZRANGE', names_of(name), 0, min(parked, PARKED_MAX - steps) - 1)
+      for _, lane in ipairs(page) do
+        local priority, group = string.match(lane, '^(%d+)/(.*)$')
+        local g = meet_group(group)
+        if g.pass then return_lane(g, priority .. '/' .. name, name) end
+      end
+      steps = steps + #page
+    end
+  end
+end
+
+-- Puts everything that a call met where it belongs now: lanes that gave, as they are left, those that were kept back, their groups, and
+-- the gates to look at again.
+local function place_line(lanes, more)
+  local placed, looks, over = {}, {}, {}
+
+  local function look_at(gate)
+    looks[#looks + 1] = gate.at
+    looks[#looks + 1] = gate.scope
+  end
+
+  local function pass_after(g) return (g.turns or 0) > 0 and g.start + g.turns * g.stride or g.raw or g.pass end
+
+  -- `place` is that of its first entry, or nil when it has none.
+  local function place_lane(l, place)
+    placed[l.lane], l.g.touched = true, true
+    if not place then return head_moved(l.group, l.member, l.priority, l.name, nil) end
+    local lane = format('%d/%s', l.priority, l.group)
+    if l.gate.left < 1 then
+      call('ZADD', heads_of(l.group), 'inf', l.member)
+      call('ZADD', names_of(l.name), pass_after(l.g) - PARKED, lane)
+      look_at(l.gate)
+    else
+      call('ZADD', heads_of(l.group), order_score(l.priority, place), l.member)
+      if l.parked then call('ZADD', names_of(l.name), pass_after(l.g), lane) end
+    end
+  end
+
+  -- A group has a turn unless it is kept back itself, or all its lanes are.
+  local function place_group(g)
+    local head = call('ZRANGE', heads_of(g.group), 0, 0, 'WITHSCORES')
+    if not head[1] then return end
+    if g.gate.left < 1 then look_at(g.gate) end
+    local pass = pass_after(g)
+    if g.gate.left < 1 or head[2] == 'inf' then pass = pass + PARKED end
+    call('ZADD', TURN, 'XX', pass, g.group)
+  end
+
+  -- Whether something waits behind a gate that is still shut.
+  local function is_waited_for(gate)
+    local kind, of = sub(gate.scope, 1, 1), sub(gate.scope, 2)
+    if gate.held > NOW or (gate.breaker and gate.breaker.state == OPEN) then return true end
+    if kind == 'n' then return parked_lanes(of) > 0 end
+    return kind == 'g' and call('ZSCORE', TURN, of) or kind == 'q' and queue.ready > 0
+  end
+
+  for _, l in ipairs(lanes) do
+    local place = l.place
+    if more == 1 then place = head_place(l.lane) end
+    place_lane(l, place)
+  end
+  for _, l in ipairs(kept_back) do
+    if not placed[l.lane] and not l.parked and l.gate.left < 1 then place_lane(l, true) end
+  end
+  for _, l in ipairs(returning_lanes) do
+    local lane = l.member .. '/' .. l.group
+    if not placed[lane] and l.place then
+      placed[lane], meet_group(l.group).touched = true, true
+      call('ZADD', heads_of(l.group), order_score(l.priority, l.place), l.member)
+      call('ZADD', names_of(l.name), l.pass, format('%d/%s', l.priority, l.group))
+    end
+  end
+  for _, g in pairs(groups_met) do
+    if g.pass and (g.touched or g.due or (g.blocked and not g.parked)) then place_group(g) end
+  end
+  for _, gate in ipairs(due_gates) do
+    if gate.left < 1 and is_waited_for(gate) then
+      look_at(gate)
+    elseif gate.left < 1 or byte(gate.scope) ~= 110 or parked_lanes(sub(gate.scope, 2)) == 0 then
+      over[#over + 1] = gate.scope
+    end
+  end
+  local gate = gate_of('q')
+  if gate.left < 1 and queue.ready > 0 then look_at(gate) end
+  many('ZREM', SHUT, over)
+  many('ZADD', SHUT, looks)
+  queue.shut = call('ZCARD', SHUT)
+end
+
+-- Why not more came, and when to look again or 0: of the gates that keep tasks of these names back the one that opens first.
+local function why_not_more(names)
+  if queue.ready == 0 then return '', 0 end
+  local scopes, wanted = { 'q' }, #names > 0 and {} or nil
+  for _, name in ipairs(names) do
+    scopes[#scopes + 1] = 'n' .. name
+    wanted['n' .. name] = call('EXISTS', names_of(name)) == 1 or nil
+  end
+  if wanted and not next(wanted) then return '', 0 end
+  for scope in pairs(gates_met) do scopes[#scopes + 1] = scope end
+  for _, scope in ipairs(call('ZRANGEBYSCORE', SHUT, format('(%d', NOW), '+inf', 'LIMIT', 0, 8)) do scopes[#scopes + 1] = scope end
+  local first
+  for _, scope in ipairs(scopes) do
+    local gate, kind, of = gate_of(scope), byte(scope), sub(scope, 2)
+    if gate.left < 1 and (not first or gate.at < first.at) then
+      -- Of a name or a group nothing may be ready.
+      local waits = kind == 113 or (kind == 103 and call('EXISTS', heads_of(of)) == 1)
+      if kind == 110 then waits = wanted and wanted[scope] or not wanted and call('EXISTS', names_of(of)) == 1 end
+      if waits then first = gate end
+      if waits and kind == 113 then break end -- whatever else opens
+    end
+  end
+  if not first then return '', 0 end
+  return first.reason, first.at < FAR and first.at or 0
+end

@@ -1,0 +1,33 @@
+//! Operators hold a queue, a name or a group back.
+
+use deadpool_redis::redis::Cmd;
+
+use super::{Absent, Op};
+use crate::domain::Millis;
+use crate::domain::gate::Scope;
+use crate::store::gates;
+use crate::store::reply::{BadReply, Reply};
+
+pub struct HoldOp<'a> {
+    pub scope: &'a Scope,
+    /// From now on; 0 ends a hold.
+    pub ms: u64,
+}
+
+impl Op for HoldOp<'_> {
+    const SCRIPT: &'static str = "hold";
+    /// Until when; `None`: not any more.
+    type Outcome = Result<Option<Millis>, Absent>;
+
+    fn args(&self, cmd: &mut Cmd) {
+        cmd.arg(gates::scope(self.scope)).arg(self.ms);
+    }
+
+    fn outcome(&self, mut reply: Reply) -> Result<Self::Outcome, BadReply> {
+        match reply.text()?.as_str() {
+            "held" => Ok(Ok(reply.some_millis()?)),
+            "absent" => Ok(Err(Absent)),
+            _ => Err(BadReply("a hold's word")),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What keeps ready tasks back: limits and holds, of the queue, of names and of groups. All that match a task must let it through.
+
+use std::collections::BTreeMap;
+
+use leaseq::domain::gate::{Limits, Reason, Scope, Shut};
+use leaseq::domain::queue::QueueConfig;
+use leaseq::domain::{Millis, TaskName};
+
+use super::answer::Answer;
+use super::breaker::Breaker;
+use super::queue::Queue;
+use super::task::Task;
+
+/// What was left of a bucket, when, and with which rate and burst it fills.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    at: Millis,
+    rate: f64,
+    burst: f64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Gates {
+    buckets: BTreeMap<Scope, Bucket>,
+    held: BTreeMap<Scope, Millis>,
+    pub(super) breakers: BTreeMap<String, Breaker>,
+}
+
+/// A gate that lets nothing through, and when it may; `None`: when a lease ends.
+type Closed = (Reason, Option<Millis>);
+
+#[allow(clippy::cast_precision_loss)] // Times and counts stay below 2^53.
+impl Bucket {
+    fn grown(self, until: Millis) -> f64 {
+        let ms = until.since(self.at) as f64;
+        self.burst.min(self.tokens + ms * self.rate / 1000.0)
+    }
+}
+
+fn scopes(task: &Task) -> [Scope; 3] {
+    [
+        Scope::Queue,
+        Scope::Name(task.name.to_string()),
+        Scope::Group(task.group.clone()),
+    ]
+}
+
+/// What of a config says something of gates or turns.
+fn gate_config(config: &QueueConfig) -> impl PartialEq {
+    let names = config
+        .names
+        .iter()
+        .map(|(name, named)| (name.clone(), named.limits));
+    let names: Vec<_> = names.collect();
+    let limited = names.iter().any(|(_, limits)| !limits.is_none());
+    let mut weights = config.group_weights.clone();
+    weights.remove("*");
+    (
+        weights,
+        config.limits,
+        limited.then_some((names, config.breaker.map(|breaker| breaker.effective()))),
+        config.group_limits.clone(),
+    )
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+impl Queue {
+    pub(super) fn gates_configured(&mut self, before: Option<&QueueConfig>) {
+        if before.is_none_or(|before| gate_config(before) != gate_config(&self.config)) {
+            self.buckets_configured();
+            self.breakers_configured();
+        }
+    }
+
+    /// What is left of a bucket is the same share of the new one. A limit that goes is forgotten.
+    fn buckets_configured(&mut self) {
+        for (scope, bucket) in std::mem::take(&mut self.gates.buckets) {
+            let limits = self.limits(&scope);
+            if let (Some(rate), Some(burst)) = (limits.rate_per_second, limits.burst()) {
+                let bucket = Bucket {
+                    tokens: bucket.grown(self.now) / bucket.burst * burst,
+                    at: self.now,
+                    rate: rate.get(),
+                    burst,
+                };
+                self.gates.buckets.insert(scope, bucket);
+            }
+        }
+    }
+
+    fn limits(&self, scope: &Scope) -> Limits {
+        let config = &self.config;
+        match scope {
+            Scope::Queue => config.limits,
+            Scope::Name(name) => {
+                let named = config.names.get(name).or_else(|| config.names.get("*"));
+                named.map_or_else(Limits::default, |named| named.limits)
+            }
+            Scope::Group(group) if group.is_empty() => Limits::default(),
+            Scope::Group(group) => {
+                let limits = config
+                    .group_limits
+                    .get(group)
+                    .or_else(|| config.group_limits.get("*"));
+                limits.copied().unwrap_or_default()
+            }
+        }
+    }
+
+    fn leased_in(&self, scope: &Scope) -> u64 {
+        let leased = self.tasks.values().filter(|task| task.lease().is_some());
+        leased.filter(|task| scopes(task).contains(scope)).count() as u64
+    }
+
+    fn bucket(&self, scope: &Scope) -> Option<Bucket> {
+        let limits = self.limits(scope);
+        let (rate, burst) = (limits.rate_per_second?.get(), limits.burst()?);
+        let full = Bucket {
+            tokens: burst,
+            at: self.now,
+            rate,
+            burst,
+        };
+        Some(self.gates.buckets.get(scope).copied().unwrap_or(full))
+    }
+
+    fn closed(&self, scope: &Scope) -> Option<Closed> {
+        let mut closed: Vec<Closed> = Vec::new();
+        if let Some(until) = self.gates.held.get(scope).filter(|until| **until > self.now) {
+            closed.push((Reason::Held, Some(*until)));
+        }
+        if let Some(bucket) = self.bucket(scope) {
+            let tokens = bucket.grown(self.now);
+            if tokens < 1.0 {
+                let ms = ((1.0 - tokens) * 1000.0 / bucket.rate - 0.000_001).ceil() as u64;
+                closed.push((Reason::RateLimited, Some(self.now.plus(ms))));
+            }
+        }
+        if let Scope::Name(name) = scope {
+            closed.extend(self.broken(name));
+        }
+        let max_leased = self.limits(scope).max_leased;
+        if max_leased.is_some_and(|max| self.leased_in(scope) >= max) {
+            closed.push((Reason::ConcurrencyLimited, None));
+        }
+        closed.into_iter().max_by_key(|(_, at)| at.unwrap_or(Millis::MAX))
+    }
+
+    pub(super) fn may_pass(&self, task: &Task) -> bool {
+        scopes(task).iter().all(|scope| self.closed(scope).is_none())
+    }
+
+    pub(super) fn pass(&mut self, task: &Task) {
+        self.take_tokens(task, 1.0);
+        self.probe(task.name.as_str());
+    }
+
+    /// Only a grant that its caller never got has not passed.
+    pub(super) fn refund(&mut self, task: &Task) {
+        self.take_tokens(task, -1.0);
+    }
+
+    fn take_tokens(&mut self, task: &Task, tokens: f64) {
+        for scope in scopes(task) {
+            if let Some(bucket) = self.bucket(&scope) {
+                let left = Bucket {
+                    tokens: bucket.burst.min(bucket.grown(self.now) - tokens),
+                    at: self.now,
+                    ..bucket
+                };
+                self.gates.buckets.insert(scope, left);
+            }
+        }
+    }
+
+    /// A worker's hold never shortens another.
+    pub(super) fn hold_until(&mut self, scope: Scope, until: Millis) {
+        let held = self.gates.held.entry(scope).or_default();
+        *held = until.max(*held);
+    }
+
+    /// An operator's is as it was said last.
+    pub fn hold_for(&mut self, scope: &Scope, ms: u64) -> Answer {
+        let until = (ms > 0).then(|| self.now.plus(ms));
+        self.gates.held.insert(scope.clone(), until.unwrap_or_default());
+        Answer::Held(until)
+    }
+
+    /// What a lease that fell short may be told: a reason that there is, and a time not past the first task that may pass, for then
+    /// nobody would look.
+    pub fn check_shut(&self, names: &[TaskName], told: Option<Shut>) -> Result<(), String> {
+        // One that has expired waits for nothing, but may lie in its lane until somebody meets it.
+        let lying: Vec<&Task> = self.tasks.values().filter(|task| task.is_in_lane()).collect();
+        let ready: Vec<&Task> = lying
+            .iter()
+            .copied()
+            .filter(|task| !task.has_expired(self.now))
+            .collect();
+        let wanted = |task: &&&Task| names.is_empty() || names.contains(&task.name);
+        let closed = |task: &Task| {
+            scopes(task)
+                .map(|scope| self.closed(&scope))
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+        };
+        let opens = |task: &&Task| closed(task).iter().map(|(_, at)| at.unwrap_or(Millis::MAX)).max();
+        let first = ready.iter().filter(wanted).filter_map(opens).min();
+        match (first, told) {
+            (None, None) => Ok(()),
+            (None, Some(_)) if lying.len() > ready.len() => Ok(()),
+            (None, Some(_)) => Err("nothing waits".to_owned()),
+            (Some(at), None) => Err(format!("something waits until {at}")),
+            (Some(at), Some(told)) => {
+                let reasons = lying
+                    .iter()
+                    .flat_map(|task| closed(task))
+                    .map(|(reason, _)| reason);
+                let look_at = told.look_at.unwrap_or(Millis::MAX);
+                if look_at <= at
+                    && look_at > self.now
+                    && reasons.into_iter().any(|reason| reason == told.reason)
+                {
+                    Ok(())
+                } else {
+                    Err(format!("something may pass at {at}, now is {}", self.now))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Limits: token buckets and the number of leased tasks, of a queue, of names and of groups (I20, I21).
+
+use leaseq::domain::gate::{Limits, Positive, Reason, Shut};
+use leaseq::domain::queue::{NameConfig, QueueConfig};
+use leaseq::domain::settle::RetryAfter;
+use leaseq::domain::{Millis, NewTask};
+use leaseq::store::ops::lease::{Granted, Wish};
+
+use crate::support::queue::{Held, Queue, T0, failure_after, grouped, named, task_name};
+
+fn rate(rate_per_second: f64, burst: f64) -> Limits {
+    Limits {
+        rate_per_second: Positive::new(rate_per_second),
+        burst: Positive::new(burst),
+        max_leased: None,
+    }
+}
+
+fn most(max_leased: u64) -> Limits {
+    Limits {
+        max_leased: Some(max_leased),
+        ..Limits::default()
+    }
+}
+
+fn of_name(name: &str, limits: Limits) -> (String, NameConfig) {
+    let named = NameConfig {
+        limits,
+        ..NameConfig::default()
+    };
+    (name.to_owned(), named)
+}
+
+/// The same limits for the queue, for a name and for a group, by an entry of its own or by `*`.
+fn everywhere(limits: Limits) -> [QueueConfig; 5] {
+    let names = |name| QueueConfig {
+        names: [of_name(name, limits)].into(),
+        ..QueueConfig::default()
+    };
+    let groups = |group: &str| QueueConfig {
+        group_limits: [(group.to_owned(), limits)].into(),
+        ..QueueConfig::default()
+    };
+    let queue = QueueConfig {
+        limits,
+        ..QueueConfig::default()
+    };
+    [queue, names("mail"), names("*"), groups("acme"), groups("*")]
+}
+
+fn mail() -> NewTask {
+    NewTask {
+        group: grouped("acme").group,
+        ..named("mail")
+    }
+}
+
+async fn with_backlog(config: QueueConfig, tasks: usize) -> Queue {
+    let queue = Queue::with(config).await;
+    let tasks: Vec<_> = (0..tasks).map(|_| mail()).collect();
+    queue.enqueue(&tasks).await;
+    queue
+}
+
+/// What a lease that wants so many gets, and what it is told.
+async fn ask(queue: &Queue, tasks: usize, names: &[&str]) -> (usize, Option<Shut>) {
+    let wishes = [Wish {
+        tasks,
+        ..Wish::default()
+    }];
+    let names: Vec<_> = names.iter().map(|name| task_name(name)).collect();
+    match queue.call(&queue.lease_op(&names, &wishes)).await {
+        Granted::Tasks {
+            grants, shut, again, ..
+        } => {
+            assert!(!again);
+            (grants.len(), shut)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn until(reason: Reason, ms: u64) -> Option<Shut> {
+    Some(Shut {
+        reason,
+        look_at: Some(Millis::new(T0 + ms)),
+    })
+}
+
+/// I20: over any time no more than the burst and what the rate gives; and who comes in vain hears when to come again, to the
+/// millisecond.
+#[tokio::test]
+async fn a_bucket_gives_its_burst_and_then_its_rate() {
+    for config in everywhere(rate(4.0, 3.0)) {
+        let queue = with_backlog(config, 30).await;
+        assert_eq!(ask(&queue, 2, &[]).await, (2, None));
+        assert_eq!(ask(&queue, 5, &[]).await, (1, until(Reason::RateLimited, 250)));
+        queue.at(249);
+        assert_eq!(ask(&queue, 5, &[]).await, (0, until(Reason::RateLimited, 250)));
+        queue.at(250);
+        assert_eq!(ask(&queue, 1, &[]).await, (1, None));
+        queue.at(700);
+        assert_eq!(
+            ask(&queue, 5, &["mail"]).await,
+            (1, until(Reason::RateLimited, 750))
+        );
+        queue.at(750);
+        assert_eq!(ask(&queue, 5, &[]).await.0, 1);
+        queue.at(60_000);
+        assert_eq!(
+            ask(&queue, 9, &[]).await.0,
+            3,
+            "a bucket holds no more than its burst"
+        );
+    }
+}
+
+/// I20: at least 95 % of the rate is delivered when tasks wait: here all of it, whenever and how many are asked for.
+#[tokio::test]
+async fn no_token_is_lost_between_looks() {
+    let queue = with_backlog(everywhere(rate(7.0, 1.0))[1].clone(), 100).await;
+    let mut granted = 0;
+    for ms in (0..10_000).step_by(13) {
+        queue.at(ms);
+        granted += ask(&queue, 3, &[]).await.0;
+    }
+    assert!((70..=71).contains(&granted), "{granted} in ten seconds");
+}
+
+/// I20: a grant that its caller never got has not passed; what a worker releases or fails has.
+#[tokio::test]
+async fn tokens_come_back_by_a_give_back_only() {
+    for config in everywhere(rate(1.0, 2.0)) {
+        let queue = with_backlog(config, 5).await;
+        let held = queue.lease(2).await;
+        assert_eq!(queue.lease(1).await.len(), 0);
+        queue.give_back(&held[0].lease).await;
+        let again = queue.lease(3).await;
+        assert_eq!(again.len(), 1);
+        queue.release(&again[0].lease, RetryAfter::None).await;
+        queue.nack_with(&held[1].lease, failure_after(0)).await;
+        assert_eq!(queue.lease(3).await.len(), 0);
+    }
+}
+
+/// I21: never more than that many at once, however their leases end; and each end lets the next one in.
+#[tokio::test]
+async fn no_more_are_leased_at_once_than_max_leased_allows() {
+    for config in everywhere(most(3)) {
+        let queue = with_backlog(config, 60).await;
+        let mut held = queue.lease(5).await;
+        assert_eq!(held.len(), 3);
+        let full = Shut {
+            reason: Reason::ConcurrencyLimited,
+            look_at: None,
+        };
+        assert_eq!(ask(&queue, 5, &[]).await, (0, Some(full)));
+        type End = for<'a> fn(&'a Queue, &'a Held) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
+        let ends: [End; 4] = [
+            |queue, held| {
+                Box::pin(async {
+                    queue.ack(&held.lease).await;
+                })
+            },
+            |queue, held| {
+                Box::pin(async {
+                    queue.nack_with(&held.lease, failure_after(9_000)).await;
+                })
+            },
+            |queue, held| {
+                Box::pin(async {
+                    queue.release(&held.lease, RetryAfter::Ms(9_000)).await;
+                })
+            },
+            |queue, held| {
+                Box::pin(async {
+                    queue.give_back(&held.lease).await;
+                })
+            },
+        ];
+        for end in ends {
+            end(&queue, &held.remove(0)).await;
+            let next = queue.lease(5).await;
+            assert_eq!(next.len(), 1);
+            held.extend(next);
+        }
+        queue.at(30_000);
+        queue.sweep().await;
+        assert_eq!(queue.lease(5).await.len(), 3, "leases that ran out count no more");
+    }
+}
+
+/// I20 I21: all that match must let a task through.
+#[tokio::test]
+async fn the_tightest_of_all_limits_holds() {
+    let config = QueueConfig {
+        limits: most(5),
+        names: [
+            of_name("mail", rate(1.0, 4.0)),
+            of_name("sync", Limits::default()),
+            of_name("*", most(1)),
+        ]
+        .into(),
+        group_limits: [("acme".to_owned(), most(2)), ("*".to_owned(), most(3))].into(),
+        ..QueueConfig::default()
+    };
+    let queue = Queue::with(config).await;
+    let tasks = |name: &str, group: Option<&str>| {
+        let task = || NewTask {
+            group: group.and_then(|group| grouped(group).group),
+            ..named(name)
+        };
+        (0..10).map(|_| task()).collect::<Vec<_>>()
+    };
+    for (name, group, granted) in [
+        ("mail", Some("acme"), 2), // by its group
+        ("mail", Some("zeta"), 2), // by what is left of its name
+        ("report", None, 1),       // by `*`: the queue would allow one, too
+    ] {
+        queue.enqueue(&tasks(name, group)).await;
+        assert_eq!(ask(&queue, 10, &[]).await.0, granted, "{name} of {group:?}");
+    }
+    // A name with an entry of its own has no limit but what that says; the queue has one.
+    queue.enqueue(&tasks("sync", None)).await;
+    assert_eq!(ask(&queue, 10, &["sync"]).await.0, 0);
+}
+
+/// A limited name or group is in nobody's way: neither the other groups', nor its own group's other names.
+#[tokio::test]
+async fn what_is_limited_does_not_hold_up_others() {
+    let [_, name, _, group, groups] = everywhere(rate(0.001, 1.0));
+    for config in [name, group, groups] {
+        let queue = with_backlog(config, 20).await;
+        let others: Vec<_> = (0..5)
+            .map(|n| NewTask {
+                group: grouped(&format!("g{n}")).group,
+                ..named("other")
+            })
+            .collect();
+        queue.enqueue(&others).await;
+        let mut granted = Vec::new();
+        for _ in 0..3 {
+            granted.extend(queue.lease(2).await);
+        }
+        let limited = granted
+            .iter()
+            .filter(|held| held.task.name == task_name("mail"))
+            .count();
+        assert!(granted.len() - limited >= 4 && limited <= 1, "{granted:?}");
+    }
+}
+
+/// A change of a limit keeps the share of the bucket that is left.
+#[tokio::test]
+async fn a_changed_limit_keeps_the_share_that_is_left() {
+    for (before, after) in everywhere(rate(1.0, 4.0))
+        .into_iter()
+        .zip(everywhere(rate(2.0, 8.0)))
+    {
+        let mut queue = with_backlog(before, 40).await;
+        assert_eq!(queue.lease(3).await.len(), 3);
+        queue.at(1_000); // two of four are left
+        queue.configure(after).await;
+        assert_eq!(queue.lease(40).await.len(), 4, "four of eight");
+        queue.at(1_500);
+        assert_eq!(queue.lease(40).await.len(), 1, "at the new rate");
+    }
+}
+
+/// A limit that goes or is raised holds from the next call on, also for what was kept back.
+#[tokio::test]
+async fn a_limit_that_is_lifted_keeps_nothing_back() {
+    for config in everywhere(most(1)) {
+        let mut queue = with_backlog(config, 20).await;
+        assert_eq!(queue.lease(5).await.len(), 1);
+        assert_eq!(queue.lease(5).await.len(), 0);
+        queue.configure(QueueConfig::default()).await;
+        assert_eq!(queue.lease(30).await.len(), 19);
+    }
+}
+
+/// A clock that steps back neither fills a bucket nor stops it.
+#[tokio::test]
+async fn a_bucket_from_the_future_fills_from_now_on() {
+    let queue = with_backlog(everywhere(rate(1.0, 2.0))[1].clone(), 20).await;
+    queue.at(3_600_000);
+    assert_eq!(queue.lease(5).await.len(), 2);
+    queue.at(0);
+    assert_eq!(queue.lease(5).await.len(), 0);
+    queue.at(1_000);
+    assert_eq!(queue.lease(5).await.len(), 1);
+}
+
+/// Full buckets leave no trace, though nobody comes back to them.
+#[tokio::test]
+async fn buckets_of_groups_that_went_away_are_forgotten() {
+    let queue = Queue::with(everywhere(rate(10.0, 2.0))[4].clone()).await;
+    for n in 0..400 {
+        queue.at(n * 1_000);
+        let id = queue.put(grouped(&format!("tenant-{n}"))).await;
+        let held = queue.lease_one().await;
+        assert_eq!(held.task.id, id);
+        queue.ack(&held.lease).await;
+    }
+    let kept: u64 = queue
+        .redis
+        .command(deadpool_redis::redis::cmd("HLEN").arg(queue.key("gate")));
+    assert!(kept < 40, "{kept} of 400 buckets are kept");
+}

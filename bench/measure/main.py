@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import build, results
 from .rounds import ROUNDS_MIN, NotMeasured
-from .rows import dead_letters, memory, peers, redis_time, start, throughput, waiting
+from .rows import dead_letters, lanes, memory, peers, redis_time, start, throughput, waiting
 from .stand import Bench
 from .table import Line, text
 
@@ -30,7 +30,8 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "dead-letters": dead_letters.beside,
     "memory": memory.memory,
     "depth": redis_time.depth,
-    "lanes": redis_time.lanes,
+    "lanes": lanes.lanes,
+    "limits": lanes.limits,
     "fsync": throughput.fsync,
     "start": start.start,
     "script-time": redis_time.script_time,

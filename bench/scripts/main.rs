@@ -4,13 +4,15 @@
 //! is exact. Prints one JSON object; how long Redis took, the caller asks Redis.
 
 use clap::{Parser, ValueEnum};
-use leaseq::domain::queue::QueueConfig;
+use leaseq::domain::gate::{Limits, Positive, Scope};
+use leaseq::domain::queue::{NameConfig, QueueConfig};
 use leaseq::domain::settle::Ack;
 use leaseq::domain::task::Json;
 use leaseq::domain::{Group, Lease, LeaseKey, NewTask, QueueName, TaskName};
 use leaseq::store::ops::ack::{AckOp, Acked};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
+use leaseq::store::ops::hold::HoldOp;
 use leaseq::store::ops::lease::{Granted, LeaseOp, Wish};
 use leaseq::store::ops::{Answer, Op};
 use leaseq::store::{Conn, QueueKeys, Store, StoreError, StoreSettings};
@@ -28,6 +30,10 @@ const REPLICA: &str = "bench000,";
 /// Bounds of the API that the calls keep too.
 const PAYLOAD_BYTES_OF_A_LEASE_MAX: usize = 8 * 1024 * 1024;
 const SEEDS: u16 = 2048;
+/// A limit that nobody reaches, per second.
+const FAR_RATE: f64 = 1e6;
+/// Longer than any run.
+const HOLD_MS: u64 = 86_400_000;
 
 #[derive(Parser)]
 struct Args {
@@ -51,6 +57,15 @@ struct Args {
     seconds: f64,
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(2..=65536))]
     payload_bytes: u64,
+    /// What the names of tasks begin with; the name, where there is but one.
+    #[arg(long, default_value = "bench")]
+    name: String,
+    /// Lease tasks of that name only.
+    #[arg(long)]
+    filter: bool,
+    /// Each name has a rate, far from reached. Holds for a queue from its first run on.
+    #[arg(long)]
+    limited: bool,
     /// Names and groups that the tasks go round; 0 groups: tasks have none.
     #[arg(long, default_value_t = 1)]
     names: u64,
@@ -68,6 +83,8 @@ enum Operation {
     Lease,
     /// Enqueue, lease and ack in turn.
     Cycle,
+    /// Hold the name, and lease until everything that waits behind the hold is out of the way.
+    Hold,
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -97,15 +114,17 @@ async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
     })?;
     store.agree_on_lease_key().await?;
     let key = store.lease_key();
-    let config = QueueConfig::default();
+    let config = args.config();
     let keys = QueueKeys::new(&args.queue);
     let make = ConfigureOp {
         expected: Some(0),
         create: true,
         config: &config,
     };
-    let Configured::Done { version, .. } = store.call(&keys, &make).await? else {
-        return Err("the queue is there already".into());
+    let version = match store.call(&keys, &make).await? {
+        // An earlier run made it, likewise.
+        Configured::Done { version, .. } | Configured::Mismatch { version } => version,
+        Configured::Clearing => return Err("what is left of a deleted queue is in the way".into()),
     };
 
     let until = Instant::now() + Duration::from_secs_f64(args.seconds);
@@ -125,6 +144,7 @@ async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
             bench: Rc::clone(&args),
             conn: store.conn(),
             number: 0,
+            names_epoch: 0,
         };
         running.spawn_local(async move { hand.work().await.map_err(|error| error.to_string()) });
     }
@@ -140,6 +160,31 @@ async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
         "elapsed_seconds": elapsed_seconds,
         "tasks_per_second": tasks as f64 / elapsed_seconds,
     }))
+}
+
+impl Args {
+    fn name(&self, number: u64) -> String {
+        match self.names {
+            0 | 1 => self.name.clone(),
+            names => format!("{}-{}", self.name, number % names),
+        }
+    }
+
+    fn config(&self) -> QueueConfig {
+        let limits = Limits {
+            rate_per_second: Positive::new(FAR_RATE),
+            ..Limits::default()
+        };
+        let limited = NameConfig {
+            limits,
+            ..NameConfig::default()
+        };
+        let names = (0..self.names.max(1)).map(|number| (self.name(number), limited.clone()));
+        QueueConfig {
+            names: names.filter(|_| self.limited).collect(),
+            ..QueueConfig::default()
+        }
+    }
 }
 
 struct Bench {
@@ -166,12 +211,7 @@ impl Bench {
         let payload = format!("\"{}\"", "x".repeat(self.args.payload_bytes as usize - 2));
         let mut task = NewTask::new(Json::from_checked(payload.into()));
         let names = self.args.names.max(1);
-        let name = if names == 1 {
-            "bench".to_owned()
-        } else {
-            format!("bench-{}", number % names)
-        };
-        task.name = TaskName::parse(&name).expect("letters, digits and a hyphen");
+        task.name = parsed_name(&self.args.name(number));
         if self.args.groups > 0 {
             let group = format!("group-{}", number / names % self.args.groups);
             task.group = Some(Group::parse(&group).expect("letters, digits and a hyphen"));
@@ -180,34 +220,45 @@ impl Bench {
     }
 }
 
+fn parsed_name(name: &str) -> TaskName {
+    TaskName::parse(name).expect("the command line has letters, digits and hyphens")
+}
+
 /// One connection.
 struct Hand {
     bench: Rc<Bench>,
     conn: Conn,
+    /// Of the next task.
     number: u64,
+    /// As of which this connection brought in the names of its first tasks.
+    names_epoch: u64,
 }
 
 impl Hand {
     /// How many tasks were done.
     async fn work(&mut self) -> Result<u64, Failure> {
         let mut done = 0;
+        if self.bench.args.operation == Operation::Hold {
+            self.hold().await?;
+            return Ok(0);
+        }
         loop {
             let size = self.bench.take();
             if size == 0 {
                 return Ok(done);
             }
             let operation = self.bench.args.operation;
-            if operation != Operation::Lease {
+            if matches!(operation, Operation::Enqueue | Operation::Cycle) {
                 self.enqueue(size).await?;
             }
             done += match operation {
-                Operation::Enqueue => size,
-                Operation::Lease => match self.lease(size).await?.len() {
+                Operation::Enqueue | Operation::Hold => size,
+                Operation::Lease => match self.lease(size).await?.0.len() {
                     0 => return Ok(done),
                     leased => leased as u64,
                 },
                 Operation::Cycle => {
-                    let leases = self.lease(size).await?;
+                    let (leases, _) = self.lease(size).await?;
                     self.ack(leases).await?
                 }
             };
@@ -222,6 +273,8 @@ impl Hand {
         let tasks: Vec<NewTask> = (self.number..self.number + size)
             .map(|number| self.bench.task(number))
             .collect();
+        // A sender asks for the names that it does not know, which are those of its first tasks.
+        let knows_all = self.number >= self.bench.args.names;
         self.number += size;
         let (version, config) = self.bench.config.clone();
         let op = EnqueueOp {
@@ -230,21 +283,38 @@ impl Hand {
             replica: REPLICA,
             again: false,
             all_or_none: false,
-            names_epoch: 0,
+            names_epoch: if knows_all { self.names_epoch } else { 0 },
             asked_names: &[],
             tasks: &tasks,
         };
         match self.call(&op).await? {
-            Accepted::Tasks { .. } => Ok(()),
+            Accepted::Tasks { names_epoch, .. } => {
+                self.names_epoch = names_epoch;
+                Ok(())
+            }
             other => Err(format!("enqueue answered {other:?}").into()),
         }
     }
 
-    async fn lease(&mut self, size: u64) -> Result<Vec<(Lease, Ack)>, Failure> {
+    async fn hold(&mut self) -> Result<(), Failure> {
+        let scope = Scope::Name(self.bench.args.name.clone());
+        let op = HoldOp {
+            scope: &scope,
+            ms: HOLD_MS,
+        };
+        self.call(&op).await?.map_err(|_| "the queue is gone")?;
+        while self.lease(1).await?.1 {}
+        Ok(())
+    }
+
+    /// What is leased, and whether to ask again at once.
+    async fn lease(&mut self, size: u64) -> Result<(Vec<(Lease, Ack)>, bool), Failure> {
         let wish = Wish {
             tasks: size as usize,
             ..Wish::default()
         };
+        let args = &self.bench.args;
+        let names: Vec<_> = args.filter.then(|| parsed_name(&args.name)).into_iter().collect();
         let op = LeaseOp {
             replica: REPLICA,
             tell_me: false,
@@ -252,11 +322,14 @@ impl Hand {
             look: false,
             bytes_max: PAYLOAD_BYTES_OF_A_LEASE_MAX,
             seed: rand::rng().random_range(0..SEEDS),
-            names: &[],
+            names: &names,
             wishes: &[wish],
             not_after: None,
         };
-        let Granted::Tasks { now, grants, .. } = self.call(&op).await? else {
+        let Granted::Tasks {
+            now, grants, again, ..
+        } = self.call(&op).await?
+        else {
             return Err("the queue is gone".into());
         };
         let bench = Rc::clone(&self.bench);
@@ -266,7 +339,8 @@ impl Hand {
                 .map_err(|bad| bad.to_string())?;
             Ok((lease, Ack { result: None }))
         };
-        grants.into_iter().map(open).collect()
+        let leases: Result<Vec<_>, Failure> = grants.into_iter().map(open).collect();
+        Ok((leases?, again))
     }
 
     async fn ack(&mut self, leases: Vec<(Lease, Ack)>) -> Result<u64, Failure> {

@@ -17,6 +17,7 @@ mod headers;
 mod history;
 mod holds;
 mod intake;
+mod lane_costs;
 mod limits;
 mod marks;
 mod naming;
@@ -36,6 +37,7 @@ mod turns;
 mod unique;
 mod unique_expiry;
 mod unique_operations;
+mod wrong_gates;
 mod wrong_types;
 
 use bytes::Bytes;

@@ -14,7 +14,6 @@ from ..table import Line
 TASKS = {1: 20_000, 16: 100_000, 100: 200_000}
 # Enough that Redis is never idle: a Redis that sleeps between calls wakes up with cold caches.
 CONNECTIONS = 4
-GROUPS, NAMES = 10_000, 100
 
 
 def against_bare(bench: Bench) -> Iterator[Line]:
@@ -45,28 +44,6 @@ def against_bare(bench: Bench) -> Iterator[Line]:
 
 def bare_us(stand: RedisStand, **options) -> float:
     return stand.bare(**options)["server_us_per_cycle"]
-
-
-def lanes(bench: Bench) -> Iterator[Line]:
-    """Lease alone: the tasks stay leased, for nobody sweeps here, and every lane keeps some."""
-    with bench.redis() as stand:
-        # Never fewer tasks than groups: a lane that ran empty would be no lane.
-        tasks = max(bench.fewer(DEEP), 10 * GROUPS)
-        spread = {"one lane": {}, "groups": {"groups": GROUPS}, "names": {"names": NAMES}}
-        for name, options in spread.items():
-            stand.lay(name.replace(" ", "-"), tasks, **options)
-        samplers: dict[str, Callable[[], float]] = {}
-        for batch, leased in ((100, bench.fewer(40_000)), (1, bench.fewer(5_000))):
-            for name in spread:
-                options = {"queue": name.replace(" ", "-"), "batch": batch, "tasks": leased}
-                samplers[f"{name}, {batch}"] = partial(stand.scripts, "lease", connections=CONNECTIONS, **options)
-        samples = bench.interleave(samplers)
-        for name in ("groups", "names"):
-            for batch in (100, 1):
-                pair = (f"{name}, {batch}", f"one lane, {batch}")
-                yield judged(f"{name}-{batch}", lambda: ratio(samples, *pair))
-        for name in samplers:
-            yield known("lanes", f"{name} a lease, per task", "us", lambda: median(samples, name))
 
 
 def depth(bench: Bench) -> Iterator[Line]:

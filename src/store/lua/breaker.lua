@@ -7,25 +7,40 @@
 
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 local breakers_met = NONE -- per call
-local breaker_of, become, judge_grant, write_breakers
+local breaker_of, read_breakers, become, judge_grant, write_breakers
 
 do
   local GROWTH, GROWTH_MAX = 2, 10
+  local NO_BREAKER = { 0, 0, 0, 0 }
 
   -- `settings`: failure_threshold (0: none is configured), reset in ms, half_open_max, success_threshold.
-  function breaker_of(name, settings)
+  function breaker_of(name, settings, kept)
     if breakers_met == NONE then breakers_met = {} end
     local b = breakers_met[name]
     if b then return b end
     b = { threshold = settings[1], base_ms = settings[2], probes_max = settings[3], enough = settings[4], state = CLOSED, since = 0, at = 0,
       count = 0, probes = 0, reset_ms = 0 }
-    b.kept = call('HGET', BREAKER, name)
+    b.kept = kept
+    if kept == nil then b.kept = call('HGET', BREAKER, name) end
     if b.kept then b.state, b.since, b.at, b.count, b.probes, b.reset_ms = unpack_bytes('<dddddd', b.kept) end
     if b.state == OPEN and b.at <= NOW then
       b.state, b.since, b.count, b.probes = b.threshold > 0 and HALF_OPEN or CLOSED, b.at, 0, 0
     end
     breakers_met[name] = b
     return b
+  end
+
+  -- Of those gates that are of names with a breaker, or may have one that was opened by hand.
+  function read_breakers(gates)
+    local names, asking = {}, {}
+    for _, gate in ipairs(gates) do
+      if byte(gate.scope) == 110 and ((gate.numbers and gate.numbers[1] > 0) or queue.shut > 0) then
+        names[#names + 1] = sub(gate.scope, 2)
+        asking[#asking + 1] = gate
+      end
+    end
+    local kept = #names > 0 and call('HMGET', BREAKER, unpack(names)) or NONE
+    for i, gate in ipairs(asking) do gate.breaker = breaker_of(names[i], gate.numbers or NO_BREAKER, kept[i]) end
   end
 
   function become(b, state, at)
@@ -61,12 +76,16 @@ do
   local function says_nothing(b) return b.state == CLOSED and b.count == 0 and NOW - b.since > queue.max_lease_ms end
 
   function write_breakers()
+    local kept, over = {}, {}
     for name, b in pairs(breakers_met) do
       if b.changed and not says_nothing(b) then
-        call('HSET', BREAKER, name, pack('<dddddd', b.state, b.since, b.at, b.count, b.probes, b.reset_ms))
+        kept[#kept + 1] = name
+        kept[#kept + 1] = pack('<dddddd', b.state, b.since, b.at, b.count, b.probes, b.reset_ms)
       elseif b.kept and says_nothing(b) then
-        call('HDEL', BREAKER, name)
+        over[#over + 1] = name
       end
     end
+    many('HSET', BREAKER, kept)
+    many('HDEL', BREAKER, over)
   end
 end

@@ -2,44 +2,82 @@
 -- enters and leaves it, and nowhere else.
 -- Uses   gates task
 
-local counted_names, counted_groups = NONE, NONE -- per call
+local counted, known_counts = NONE, NONE -- per call
 
 local function tally(name, group, tasks)
-  if counted_names == NONE then counted_names, counted_groups = {}, {} end
-  counted_names[name] = (counted_names[name] or 0) + tasks
-  if group ~= '' then counted_groups[group] = (counted_groups[group] or 0) + tasks end
+  if counted == NONE then counted = {} end
+  local scope = 'n' .. name
+  counted[scope] = (counted[scope] or 0) + tasks
+  if group ~= '' then
+    scope = 'g' .. group
+    counted[scope] = (counted[scope] or 0) + tasks
+  end
 end
 
 local write_counts
 
 do
-  -- What waits at this gate is to look again now. Says how many gates that were.
-  local function reopen(scope, only_far)
-    local at = tonumber(call('ZSCORE', SHUT, scope) or nil)
-    if not at or at <= NOW or (only_far and at ~= FAR) then return 0 end
-    call('ZADD', SHUT, NOW, scope)
-    return 1
+  -- One command less where there is but one, as mostly.
+  local function write_sums(scopes)
+    local only = #scopes == 1 and scopes[1]
+    if only and not known_counts[only] then
+      if call('HINCRBY', COUNTS, only, counted[only]) <= 0 then call('HDEL', COUNTS, only) end
+      return
+    end
+    local sums, gone = {}, {}
+    for from = 1, #scopes, 400 do
+      local to = min(from + 399, #scopes)
+      local known = known_counts == NONE and call('HMGET', COUNTS, unpack(scopes, from, to))
+      for i = from, to do
+        local scope = scopes[i]
+        local sum = tonumber(known and known[i - from + 1] or known_counts[scope] or 0) + counted[scope]
+        if sum > 0 then
+          sums[#sums + 1] = scope
+          sums[#sums + 1] = format('%d', sum)
+        else
+          gone[#gone + 1] = scope
+        end
+      end
+    end
+    many('HSET', COUNTS, sums)
+    many('HDEL', COUNTS, gone)
   end
 
-  local function write_count(scope, tasks)
-    if call('HINCRBY', COUNTS, scope, tasks) <= 0 then call('HDEL', COUNTS, scope) end
-    return tasks < 0 and queue.shut > 0 and reopen(scope, true) or 0
+  -- What waits at these gates is to look again now: `gates` has scopes, and whether only if that waits for an event. Says how many that were.
+  local function reopen(gates)
+    local scopes, looks = {}, {}
+    for scope in pairs(gates) do scopes[#scopes + 1] = scope end
+    for from = 1, #scopes, 400 do
+      local to = min(from + 399, #scopes)
+      for i, at in ipairs(call('ZMSCORE', SHUT, unpack(scopes, from, to))) do
+        local scope = scopes[from + i - 1]
+        at = tonumber(at or nil)
+        if at and at > NOW and (at == FAR or not gates[scope]) then
+          looks[#looks + 1] = NOW
+          looks[#looks + 1] = scope
+        end
+      end
+    end
+    many('ZADD', SHUT, looks)
+    return #looks / 2
   end
 
   -- The first that is written, as nothing else looks at these keys before. Says how many gates may let tasks through again: as many who
   -- wait are to look.
   function write_counts()
-    if counted_names == NONE then return 0 end
-    local opened, ended = 0, false
-    for name, tasks in pairs(counted_names) do
-      opened, ended = opened + write_count('n' .. name, tasks), ended or tasks < 0
+    if counted == NONE then return 0 end
+    local scopes, gates = {}, {}
+    for scope, tasks in pairs(counted) do
+      if tasks ~= 0 then scopes[#scopes + 1] = scope end
+      if tasks < 0 then gates[scope] = true end
     end
-    for group, tasks in pairs(counted_groups) do opened = opened + write_count('g' .. group, tasks) end
-    if ended and queue.shut > 0 then opened = opened + reopen('q', true) end
+    write_sums(scopes)
+    if queue.shut == 0 then return 0 end
+    if next(gates) then gates.q = true end
     for scope, gate in pairs(gates_met) do
       local moved = gate.breaker and gate.breaker.changed and gate.left >= 1
-      if (gate.taken < 0 or moved) and queue.shut > 0 then opened = opened + reopen(scope) end
+      if gate.taken < 0 or moved then gates[scope] = false end
     end
-    return opened
+    return reopen(gates)
   end
 end

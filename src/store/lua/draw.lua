@@ -6,7 +6,7 @@
 local function open_lane(member, g, score)
   local priority, name = string.match(member, '^(%d+)/(.*)$')
   return { g = g, member = member, group = g.group, priority = tonumber(priority), name = name, lane = member .. '/' .. g.group,
-    gate = g.gate and gate_of('n' .. name), score = score, fresh = {}, back = {}, f = 1, b = 1, more_fresh = true, more_back = true, chunk = 2 }
+    score = score, fresh = {}, back = {}, f = 1, b = 1, more_fresh = true, more_back = true, chunk = 2 }
 end
 
 -- Lanes and groups that a call meets and may not touch are parked, at most so many of them: then it ends, and another is due.
@@ -50,10 +50,42 @@ local function peek(l)
   return returned, back, true
 end
 
--- Better: lower score, then earlier acceptance.
+-- Better: lower score, then earlier acceptance. Heads are lower bounds, so a lane is opened before it wins.
 local function beats(l, other)
   if l.score ~= other.score then return l.score < other.score end
+  if not l.place or not other.place then return other.place and not l.place end
   return unpack_bytes('>I7', l.entry) < unpack_bytes('>I7', other.entry)
+end
+
+-- A group's lanes lie in a heap, the best of them first.
+local function sink(heap, at)
+  local l, size = heap[at], #heap
+  while at * 2 <= size do
+    local child = at * 2
+    if child < size and beats(heap[child + 1], heap[child]) then child = child + 1 end
+    if not beats(heap[child], l) then break end
+    heap[at] = heap[child]
+    at = child
+  end
+  heap[at] = l
+end
+
+local function join(heap, l)
+  local at = #heap + 1
+  while at > 1 do
+    local above = floor(at / 2)
+    if not beats(l, heap[above]) then break end
+    heap[at] = heap[above]
+    at = above
+  end
+  heap[at] = l
+end
+
+local function leave(heap)
+  local last = table.remove(heap)
+  if #heap == 0 then return end
+  heap[1] = last
+  sink(heap, 1)
 end
 
 local function refresh(l)
@@ -61,12 +93,23 @@ local function refresh(l)
   if l.place then l.score = order_score(l.priority, l.place) end
 end
 
-local function more_heads(g)
+-- Whether any of these lanes has returned tasks is one question; if none has, none is asked again.
+local function ask_for_returned(lanes)
+  if #lanes < 2 then return end
+  local keys = {}
+  for i, l in ipairs(lanes) do keys[i] = ROOT .. 'back:' .. l.lane end
+  if call('EXISTS', unpack(keys)) > 0 then return end
+  for _, l in ipairs(lanes) do l.more_back = false end
+end
+
+-- Reads the next heads of the group. `alone`: no other group has a turn, so that what is opened is of these.
+local function more_heads(g, alone)
   local from = g.heads_read
   local page = call('ZRANGE', heads_of(g.group), from, from + g.page - 1, 'WITHSCORES')
   g.heads_read = from + #page / 2
   g.more = #page == g.page * 2
   g.page = 128
+  local opened, scopes = {}, g.gate and {}
   for i = 1, #page, 2 do
     if page[i + 1] == 'inf' then -- from here on they are parked
       g.more = false
@@ -76,41 +119,37 @@ local function more_heads(g)
     local name = g.names and string.match(page[i], '/(.*)$')
     if not g.names or g.names[name] then
       local l = open_lane(page[i], g, g.beyond)
-      if passes(l) then g.lanes[#g.lanes + 1] = l end
+      opened[#opened + 1] = l
+      if scopes then scopes[#scopes + 1] = 'n' .. l.name end
     end
   end
+  if scopes then meet_gates(scopes) end
+  local lanes = {}
+  for _, l in ipairs(opened) do
+    if scopes then l.gate = gate_of('n' .. l.name) end
+    if passes(l) then
+      lanes[#lanes + 1] = l
+      join(g.lanes, l)
+    end
+  end
+  if alone then ask_for_returned(lanes) end
 end
 
--- The lane whose head is next in the group. Heads are lower bounds, so a lane is opened before it wins.
+-- The lane whose head is next in the group.
 local function best_lane(g)
   while steps < PARKED_MAX do
-    local best, at
-    for i, l in ipairs(g.lanes) do
-      if not best or l.score < best.score or (l.score == best.score and l.place and best.place and beats(l, best)) then
-        best, at = l, i
-      end
-    end
+    local best = g.lanes[1]
     if g.more and (not best or best.score >= g.beyond) then
-      more_heads(g)
+      more_heads(g, true)
     elseif not best then
       return nil
-    elseif best.place then
-      -- An unopened lane with the same score may have been accepted earlier.
-      local rival
-      for _, l in ipairs(g.lanes) do
-        if not l.place and l.score == best.score then rival = l end
-      end
-      if rival then
-        refresh(rival)
-        if not rival.place then rival.score = math.huge end
-      elseif passes(best) then
-        return best, at
-      else
-        table.remove(g.lanes, at)
-      end
-    else
+    elseif not best.place then
       refresh(best)
-      if not best.place then table.remove(g.lanes, at) end
+      if best.place then sink(g.lanes, 1) else leave(g.lanes) end
+    elseif passes(best) then
+      return best
+    else
+      leave(g.lanes)
     end
   end
 end
@@ -128,7 +167,7 @@ end
 -- Takes up to `want` entries of the group, best first; says how many it had.
 local function draw(g, want)
   if g.gate then want = min(want, g.gate.left) end
-  if g.more and g.heads_read == 0 then more_heads(g) end
+  if g.more and g.heads_read == 0 then more_heads(g, true) end
   local only = not g.more and #g.lanes == 1 and g.lanes[1]
   if only and not only.place then
     only.chunk = min(want + 1, 257)
@@ -147,13 +186,13 @@ local function draw(g, want)
     if not only.place then g.lanes = {} end
   end
   while drawn < want do
-    local l, at = best_lane(g)
+    local l = best_lane(g)
     if not l then break end
     pick(l, l.entry, l.returned)
     drawn = drawn + 1
     if l.returned then l.b = l.b + 1 else l.f = l.f + 1 end
     refresh(l)
-    if not l.place then table.remove(g.lanes, at) end
+    if l.place then sink(g.lanes, 1) else leave(g.lanes) end
   end
   return drawn
 end
@@ -166,8 +205,8 @@ local function open_group(found, names, want)
   g.page, g.beyond, g.raw, g.pass = min(want + 1, 32), -math.huge, found.pass, start
   for _, member in ipairs(g.aside or NONE) do
     local l = open_lane(member, g, -math.huge)
-    l.parked = true
-    g.lanes[#g.lanes + 1] = l
+    l.parked, l.gate = true, g.gate and gate_of('n' .. l.name)
+    join(g.lanes, l)
   end
   return g
 end
@@ -185,6 +224,23 @@ end
 -- How the line goes on behind a group that had nothing but lanes that are kept back; nil where nothing is.
 local next_groups = nil -- per call
 
+-- The groups that will have a turn in this call, most likely with one lane each, are asked together. Not behind one that keeps
+-- something back: others may come between.
+local function look_ahead(line, first, want)
+  local last, likely = min(#line, first + want - 1), {}
+  local page = min(math.ceil(want / (last - first + 1)) + 1, 32)
+  for i = first, last do
+    local g = line[i]
+    if steps > 0 then break end
+    if g.more and g.heads_read == 0 then
+      g.page = page
+      more_heads(g)
+      likely[#likely + 1] = g.lanes[1]
+    end
+  end
+  ask_for_returned(likely)
+end
+
 -- Picks up to `want` entries over the line; returns where the line now begins.
 local function choose(line, first, want)
   if first == #line then
@@ -193,6 +249,7 @@ local function choose(line, first, want)
     g.pass = g.pass + drawn * g.stride
     return drawn < want and first + 1 or first
   end
+  look_ahead(line, first, want)
   local left = want
   while left > 0 and first <= #line and steps < PARKED_MAX do
     local g = line[first]

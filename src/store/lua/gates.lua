@@ -14,11 +14,10 @@ local BREAKERS = 8 -- in queue.limited: names have breakers
 local FAR = 4503599627370496 -- 2^52, the time of what waits for an event
 
 local gates_met = NONE -- per call
-local gated, limited, evaluate, gate_of, pass_gate, judge_of, check_gates, write_gates
+local gated, limited, evaluate, remember, meet_gates, gate_of, pass_gate, judge_of, check_gates, write_gates
 
 do
   local ROUNDING = 0.000001 -- of ms: a sum of fractions may be a trace less than what it means
-  local NO_BREAKER = { 0, 0, 0, 0 }
   local LIMITED = { [113] = 1, [110] = 2, [103] = 4 } -- bits of queue.limited, by the first byte of a scope
 
   function gated() return queue.limited + queue.shut > 0 end
@@ -65,33 +64,91 @@ do
     return min(gate.burst, tokens + max(0, NOW - at) * gate.rate / 1000)
   end
 
+  -- What the config says of the scopes, of all in one go.
+  local function read_settings(gates)
+    local fields, asking = {}, {}
+    for _, gate in ipairs(gates) do
+      if limited(gate.scope) then
+        fields[#fields + 1] = gate.scope
+        asking[#asking + 1] = gate
+      end
+    end
+    local n = #asking
+    if n == 0 then return end
+    fields[n + 1], fields[n + 2] = 'n*', 'g*'
+    local settings = call('HMGET', GATES, unpack(fields))
+    for i, gate in ipairs(asking) do
+      local kind = byte(gate.scope)
+      local own = settings[i] or (kind == 110 and settings[n + 1]) or (kind == 103 and settings[n + 2])
+      if own then
+        gate.rate, gate.burst, gate.most = unpack_bytes('<ddd', own)
+        if kind == 110 then gate.numbers = { unpack_bytes('<dddd', own, 25) } end
+      end
+    end
+  end
+
+  -- What the gates remember. Where nothing is held only a rate has to.
+  local function recall(gates, every)
+    local fields, asking = {}, {}
+    for _, gate in ipairs(gates) do
+      if not gate.known and (every or gate.rate > 0 or queue.shut > 0) then
+        fields[#fields + 1] = gate.scope
+        asking[#asking + 1] = gate
+      end
+    end
+    local memories = #fields > 0 and call('HMGET', GATE, unpack(fields)) or NONE
+    for i, gate in ipairs(asking) do
+      local kept, tokens, at, rate, burst = memories[i], 0, 0, 0, 0
+      if kept then
+        tokens, at, rate, burst, gate.held = unpack_bytes('<ddddd', kept)
+        gate.changed = at > NOW or (gate.held > 0 and gate.held <= NOW)
+        gate.kept = { tokens, min(at, NOW), rate, burst }
+      end
+      if gate.rate > 0 then gate.tokens = refill(gate, tokens, at, rate, burst) end
+      gate.known = true
+    end
+  end
+
+  -- A gate whose memory nobody had to ask for is about to change.
+  function remember(gate) recall({ gate }, true) end
+
+  local function unread(scope) return { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, held = 0, taken = 0 } end
+
+  local function read_leased(gates)
+    local fields, asking = {}, {}
+    for _, gate in ipairs(gates) do
+      if gate.most > 0 and gate.scope == 'q' then
+        gate.leased = call('ZCARD', LEASED)
+      elseif gate.most > 0 then
+        fields[#fields + 1] = gate.scope
+        asking[#asking + 1] = gate
+      end
+    end
+    local leased = #fields > 0 and call('HMGET', COUNTS, unpack(fields)) or NONE
+    for i, gate in ipairs(asking) do gate.leased = tonumber(leased[i] or 0) end
+  end
+
+  -- Looks at those that were not looked at yet: 300 at most, in a few commands for all.
+  function meet_gates(scopes)
+    local met = {}
+    for _, scope in ipairs(scopes) do
+      if not gates_met[scope] then
+        if gates_met == NONE then gates_met = {} end
+        local gate = unread(scope)
+        gates_met[scope], met[#met + 1] = gate, gate
+      end
+    end
+    if #met == 0 then return end
+    read_settings(met)
+    read_leased(met)
+    recall(met)
+    read_breakers(met)
+    for _, gate in ipairs(met) do evaluate(gate) end
+  end
+
   function gate_of(scope)
-    local gate = gates_met[scope]
-    if gate then return gate end
-    if gates_met == NONE then gates_met = {} end
-    gate = { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, held = 0, taken = 0 }
-    local settings
-    if limited(scope) then
-      local own = call('HMGET', GATES, scope, sub(scope, 1, 1) .. '*')
-      settings = own[1] or own[2]
-      if settings then gate.rate, gate.burst, gate.most = unpack_bytes('<ddd', settings) end
-    end
-    if byte(scope) == 110 then
-      local numbers = settings and { unpack_bytes('<dddd', settings, 25) } or NO_BREAKER
-      if numbers[1] > 0 or queue.shut > 0 then gate.breaker = breaker_of(sub(scope, 2), numbers) end
-    end
-    if gate.most > 0 then gate.leased = scope == 'q' and call('ZCARD', LEASED) or tonumber(call('HGET', COUNTS, scope) or 0) end
-    local kept = call('HGET', GATE, scope)
-    local tokens, at, rate, burst = 0, 0, 0, 0
-    if kept then
-      tokens, at, rate, burst, gate.held = unpack_bytes('<ddddd', kept)
-      gate.changed = at > NOW or (gate.held > 0 and gate.held <= NOW)
-    end
-    gate.kept = kept and { tokens, min(at, NOW), rate, burst }
-    if gate.rate > 0 then gate.tokens = refill(gate, tokens, at, rate, burst) end
-    evaluate(gate)
-    gates_met[scope] = gate
-    return gate
+    if not gates_met[scope] then meet_gates({ scope }) end
+    return gates_met[scope]
   end
 
   -- Tasks passed; fewer than none when they are given back.
@@ -113,10 +170,13 @@ do
     evaluate(gate)
   end
 
-  function check_gates()
-    if not gated() and gates_met == NONE then return end
-    for _, key in ipairs({ GATES, GATE, BREAKER, COUNTS }) do call('HLEN', key) end
-    call('ZCARD', SHUT)
+  -- What was met was read. What else is looked at behind the first write is looked at here: by a call that will say why it fell
+  -- short, and by one that makes a gate remember something.
+  function check_gates(short)
+    local shuts, all = queue.shut > 0, short and gated()
+    for _, gate in pairs(gates_met) do shuts, all = shuts or gate.left < 1, all or gate.changed end
+    if shuts or all then call('ZCARD', SHUT) end
+    for _, key in ipairs(all and { GATES, GATE, BREAKER, COUNTS } or NONE) do call('HLEN', key) end
   end
 
   -- What a gate remembers of its bucket. Where there is no rate now, it is that of an earlier limit, which goes on as it was should
@@ -135,24 +195,33 @@ do
   -- Buckets that nobody touches fill up unnoticed: with each new entry some others are looked at, so that there are never many.
   local SAMPLE = 4
   local function forget_some()
+    local sample, over = {}, {}
     for _, scope in ipairs(call('HRANDFIELD', GATE, SAMPLE)) do
-      if says_nothing(gate_of(scope)) then call('HDEL', GATE, scope) end
+      if not gates_met[scope] then sample[#sample + 1] = unread(scope) end
     end
+    read_settings(sample)
+    recall(sample, true)
+    for _, gate in ipairs(sample) do
+      if says_nothing(gate) then over[#over + 1] = gate.scope end
+    end
+    many('HDEL', GATE, over)
   end
 
   function write_gates()
-    local made = false
+    local kept, over = {}, {}
     for scope, gate in pairs(gates_met) do
       if gate.changed or (gate.taken ~= 0 and gate.rate > 0) then
         if not says_nothing(gate) then
           local tokens, at, rate, burst = bucket_of(gate)
-          made = call('HSET', GATE, scope, pack('<ddddd', tokens, at, rate, burst, gate.held)) == 1 or made
+          kept[#kept + 1] = scope
+          kept[#kept + 1] = pack('<ddddd', tokens, at, rate, burst, gate.held)
         elseif gate.kept then
-          call('HDEL', GATE, scope)
+          over[#over + 1] = scope
         end
       end
     end
-    if made then forget_some() end
+    many('HDEL', GATE, over)
+    if (many('HSET', GATE, kept) or 0) > 0 then forget_some() end
     write_breakers()
   end
 end

@@ -32,17 +32,13 @@ local function arrive(priority, name, group, place, entry)
 end
 
 local function check_arrivals()
-  for _, a in ipairs(arrivals) do
-    call('ZCARD', ROOT .. 'back:' .. a.lane)
-    check_entry(a)
-  end
+  for _, a in ipairs(arrivals) do call('ZCARD', ROOT .. 'back:' .. a.lane) end
+  check_entries(arrivals)
 end
 
 local function apply_arrivals()
-  for _, a in ipairs(arrivals) do
-    many('ZADD', ROOT .. 'back:' .. a.lane, a.back)
-    enter_rotation(a)
-  end
+  for _, a in ipairs(arrivals) do many('ZADD', ROOT .. 'back:' .. a.lane, a.back) end
+  enter_rotation(arrivals)
 end
 
 -- A lane gave entries away: its head moved to `place`, or nil when it is empty now.

@@ -1,7 +1,7 @@
 -- line: the groups that may have a turn, the next first.
 -- Uses   draw lanes
 
--- Lanes whose scores under names:<name> lag behind their group's pass; the caller writes what was read here.
+-- Lanes whose scores under names:<name> lag behind their group's pass, by name; the caller writes what was read here.
 local lagging = NONE -- per call
 local LANES_MAX = 1000
 
@@ -19,6 +19,22 @@ local function meet_group(group, score)
   g.pass, g.parked, g.gate = score % PARKED, score >= PARKED, gated() and gate_of('g' .. group)
   g.blocked = g.gate and g.gate.left < 1
   return g
+end
+
+-- The same of many, in a few commands.
+local function meet_groups(groups)
+  local scopes, new = {}, {}
+  for _, group in ipairs(groups) do
+    if groups_met[group] == nil then
+      new[#new + 1] = group
+      scopes[#scopes + 1] = 'g' .. group
+    end
+  end
+  if #new == 0 then return end
+  if gated() then meet_gates(scopes) end
+  for i, pass in ipairs(call('ZMSCORE', TURN, unpack(new))) do
+    if pass then meet_group(new[i], tonumber(pass)) end
+  end
 end
 
 -- Parked lanes that are to stand in rotation again, with the pass of their group.
@@ -54,6 +70,11 @@ local function list_turns(want, list)
   local open, size = 0, turns_seen == 0 and want or 32
   while turns_seen and open < want and steps < PARKED_MAX do
     local page, ended = call('ZRANGE', TURN, turns_seen, turns_seen + size - 1, 'WITHSCORES'), false
+    local scopes = {}
+    for i = 1, #page, 2 do
+      if tonumber(page[i + 1]) < PARKED then scopes[#scopes + 1] = 'g' .. page[i] end
+    end
+    meet_gates(scopes)
     for i = 1, #page, 2 do
       local score = tonumber(page[i + 1])
       ended = score >= PARKED
@@ -97,7 +118,9 @@ local function search_line(want, names)
 
   local function look_again()
     due_gates, awake = {}, {}
-    for _, scope in ipairs(call('ZRANGEBYSCORE', SHUT, '-inf', NOW, 'LIMIT', 0, DUE_MAX)) do
+    local scopes = call('ZRANGEBYSCORE', SHUT, '-inf', NOW, 'LIMIT', 0, DUE_MAX)
+    meet_gates(scopes)
+    for _, scope in ipairs(scopes) do
       local kind, of = sub(scope, 1, 1), sub(scope, 2)
       if kind ~= 'n' or not wanted or wanted[of] then
         local gate = gate_of(scope)
@@ -118,7 +141,9 @@ local function search_line(want, names)
     local size, looked, off, mine = want + 32, 0, parked and PARKED or 0, {}
     while from <= to do
       local page = call('ZRANGE', names_of(name), from, to < math.huge and min(from + size - 1, to) or from + size - 1, 'WITHSCORES')
-      local last, enough = 0, 0
+      local last, enough, groups = 0, 0, {}
+      for i = 1, #page, 2 do groups[#groups + 1] = string.match(page[i], '/(.*)$') end
+      meet_groups(groups)
       for i = 1, #page, 2 do
         local priority, group = string.match(page[i], '^(%d+)/(.*)$')
         local g = meet_group(group)
@@ -137,7 +162,8 @@ local function search_line(want, names)
           if not g.blocked then mine[g] = true end
           if last < g.pass then
             if lagging == NONE then lagging = {} end
-            lagging[#lagging + 1] = { names_of(name), g.pass - off, page[i] }
+            gather(lagging, name, g.pass - off)
+            gather(lagging, name, page[i])
           end
         end
       end
@@ -169,7 +195,9 @@ local function search_line(want, names)
     end
   end
   table.sort(listed, is_earlier)
-  local line = {}
+  local line, groups = {}, {}
+  for i, g in ipairs(listed) do groups[i] = g.group end
+  read_strides(groups)
   for _, g in ipairs(listed) do
     if not g.blocked then line[#line + 1] = open_group(g, wanted, want) end
   end
@@ -179,7 +207,9 @@ end
 -- The groups that may have a turn, lowest pass first; `want` picks cannot touch more than `want` of them.
 local function open_line(want, names)
   if #names > 0 or gated() then return search_line(want, names) end
-  local line, page = {}, call('ZRANGE', TURN, 0, want - 1, 'WITHSCORES')
+  local line, page, groups = {}, call('ZRANGE', TURN, 0, want - 1, 'WITHSCORES'), {}
+  for i = 1, #page, 2 do groups[#groups + 1] = page[i] end
+  read_strides(groups)
   for i = 1, #page, 2 do line[#line + 1] = open_group({ group = page[i], pass = tonumber(page[i + 1]) }, nil, want) end
   return line
 end

@@ -1,7 +1,7 @@
 -- parked: lanes and groups leave the rotation when a gate keeps them back, and come back from there. What was met is parked at once; what
 -- comes back is brought by the next lease that looks, when its gate lets it through: whoever gives is back, and the others when there is
 -- enough for all, in steps.
--- Uses   line lanes
+-- Uses   line lanes moves
 
 -- The name lets through at least as many tasks as it has parked lanes: they come back.
 local function plan_returns()
@@ -21,7 +21,7 @@ end
 
 -- Puts everything that a call met where it belongs now: lanes that gave, as they are left, those that were kept back, their groups, and
 -- the gates to look at again.
-local function place_line(lanes, more)
+local function place_line(lanes)
   local placed, looks, over = {}, {}, {}
 
   local function look_at(gate)
@@ -34,26 +34,29 @@ local function place_line(lanes, more)
   -- `place` is that of its first entry, or nil when it has none.
   local function place_lane(l, place)
     placed[l.lane], l.g.touched = true, true
-    if not place then return head_moved(l.group, l.member, l.priority, l.name, nil) end
-    local lane = format('%d/%s', l.priority, l.group)
+    if not place then return lane_ends(l, l.list) end
     if l.gate.left < 1 then
-      call('ZADD', heads_of(l.group), 'inf', l.member)
-      call('ZADD', names_of(l.name), pass_after(l.g) - PARKED, lane)
+      lane_moves(l, 'inf')
+      lane_turns(l, pass_after(l.g) - PARKED)
       look_at(l.gate)
     else
-      call('ZADD', heads_of(l.group), order_score(l.priority, place), l.member)
-      if l.parked then call('ZADD', names_of(l.name), pass_after(l.g), lane) end
+      l.g.open = true
+      if has_rivals(l) then lane_moves(l, order_score(l.priority, place)) end
+      if l.parked then lane_turns(l, pass_after(l.g)) end
     end
   end
 
   -- A group has a turn unless it is kept back itself, or all its lanes are.
   local function place_group(g)
-    local head = call('ZRANGE', heads_of(g.group), 0, 0, 'WITHSCORES')
-    if not head[1] then return end
-    if g.gate.left < 1 then look_at(g.gate) end
-    local pass = pass_after(g)
-    if g.gate.left < 1 or head[2] == 'inf' then pass = pass + PARKED end
-    call('ZADD', TURN, 'XX', pass, g.group)
+    if g.ended then return end
+    local shut = g.gate.left < 1
+    if shut then look_at(g.gate) end
+    if not shut and not g.open then
+      local head = call('ZRANGE', heads_of(g.group), 0, 0, 'WITHSCORES')
+      if not head[1] then return end
+      shut = head[2] == 'inf'
+    end
+    group_moves(g, pass_after(g) + (shut and PARKED or 0))
   end
 
   -- Whether something waits behind a gate that is still shut.
@@ -65,9 +68,7 @@ local function place_line(lanes, more)
   end
 
   for _, l in ipairs(lanes) do
-    local place = l.place
-    if more == 1 then place = head_place(l.lane) end
-    place_lane(l, place)
+    place_lane(l, l.place)
   end
   for _, l in ipairs(kept_back) do
     if not placed[l.lane] and not l.parked and l.gate.left < 1 then place_lane(l, true) end
@@ -75,14 +76,17 @@ local function place_line(lanes, more)
   for _, l in ipairs(returning_lanes) do
     local lane = l.member .. '/' .. l.group
     if not placed[lane] and l.place then
-      placed[lane], meet_group(l.group).touched = true, true
-      call('ZADD', heads_of(l.group), order_score(l.priority, l.place), l.member)
-      call('ZADD', names_of(l.name), l.pass, format('%d/%s', l.priority, l.group))
+      local g = meet_group(l.group)
+      placed[lane], g.touched, g.open = true, true, true
+      lane_moves(l, order_score(l.priority, l.place))
+      lane_turns(l, l.pass)
     end
   end
+  write_lanes()
   for _, g in pairs(groups_met) do
     if g.pass and (g.touched or g.due or (g.blocked and not g.parked)) then place_group(g) end
   end
+  write_turns()
   for _, gate in ipairs(due_gates) do
     if gate.left < 1 and is_waited_for(gate) then
       look_at(gate)
@@ -94,7 +98,7 @@ local function place_line(lanes, more)
   if gate.left < 1 and queue.ready > 0 then look_at(gate) end
   many('ZREM', SHUT, over)
   many('ZADD', SHUT, looks)
-  queue.shut = call('ZCARD', SHUT)
+  if #over + #looks > 0 then queue.shut = call('ZCARD', SHUT) end
 end
 
 -- Why not more came, and when to look again or 0: of the gates that keep tasks of these names back the one that opens first.

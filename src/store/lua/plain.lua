@@ -12,8 +12,9 @@ local function plain(names, bytes_max)
   if call('EXISTS', ROOT .. 'back:' .. lane) == 1 then return nil end
   local priority, name = string.match(heads[1], '^(%d+)/(.*)$')
   local most = want
-  local passed = queue.limited > 0 and { gate_of('q'), gate_of('n' .. name), gate_of('g' .. turn[1]) } or NONE
-  for _, gate in ipairs(passed) do most = min(most, gate.left) end
+  local passed = queue.limited > 0 and { 'q', 'n' .. name, 'g' .. turn[1] } or NONE
+  meet_gates(passed)
+  for _, scope in ipairs(passed) do most = min(most, gate_of(scope).left) end
   if most < 1 then return nil end
   local fresh = call('LRANGE', ROOT .. 'fresh:' .. lane, 0, most)
   local ids, count = {}, min(most, #fresh)
@@ -28,7 +29,7 @@ local function plain(names, bytes_max)
   end
   if bytes > bytes_max then return nil end
   tally(name, turn[1], count)
-  for _, gate in ipairs(passed) do pass_gate(gate, count) end
+  for _, scope in ipairs(passed) do pass_gate(gate_of(scope), count) end
   local after, stride = fresh[count + 1], stride_of(turn[1])
   if not after then call('ZCARD', names_of(name)) end
   return ids, records, muts, function()

@@ -51,12 +51,25 @@ local function read_score(score)
   return (exact - nonce) / PLACES, nonce
 end
 
--- Sends `command key a1 a2 ...` in slices that unpack() can carry. `list` has pairs or single values.
-local function many(command, key, list)
+-- Sends `command key [flag] a1 a2 ...` in slices that unpack() can carry; says what the last one answered. `list` has pairs or single values.
+local function many(command, key, list, flag)
   local last = #list
   if last == 0 then return end
-  if last <= 900 then return call(command, key, unpack(list)) end
+  if last <= 900 and not flag then return call(command, key, unpack(list)) end
+  local answer
   for from = 1, last, 900 do
-    call(command, key, unpack(list, from, min(from + 899, last)))
+    local to = min(from + 899, last)
+    if flag then answer = call(command, key, flag, unpack(list, from, to)) else answer = call(command, key, unpack(list, from, to)) end
   end
+  return answer
+end
+
+-- `value` at the end of the list that `all` has for `key`.
+local function gather(all, key, value)
+  local list = all[key]
+  if not list then
+    list = {}
+    all[key] = list
+  end
+  list[#list + 1] = value
 end

@@ -27,17 +27,28 @@ local function heads_of(group) return ROOT .. 'heads:' .. group end
 local function names_of(name) return ROOT .. 'names:' .. name end
 
 -- What a grant adds to the pass of a group: TURN_COST through its weight.
+local strides = NONE -- per call
+local function read_strides(groups)
+  if queue.weighted ~= 1 then return end
+  if strides == NONE then strides = {} end
+  for from = 1, #groups, 900 do
+    local fields = {}
+    for i = from, min(from + 899, #groups) do fields[#fields + 1] = 'w' .. groups[i] end
+    for i, stride in ipairs(call('HMGET', GATES, unpack(fields))) do strides[groups[from + i - 1]] = tonumber(stride or queue.stride) end
+  end
+end
+
 local function stride_of(group)
-  return queue.weighted == 1 and tonumber(call('HGET', GATES, 'w' .. group) or nil) or queue.stride
+  if queue.weighted ~= 1 then return queue.stride end
+  if not strides[group] then read_strides({ group }) end
+  return strides[group]
 end
 
 -- A group that joins goes behind those that wait for their turn in this round and before those that had it: as if it had had its own
 -- when the round began. So nobody gains by leaving and coming back, and a single task waits for one turn of the others.
 local FIRST_ROUND = 1099511627776 -- passes stay whole numbers above zero, and below 2^52
 local round_known = false -- per call
-local function pass_of(group)
-  local pass = tonumber(call('ZSCORE', TURN, group) or nil)
-  if pass then return pass % PARKED end
+local function pass_of_new(group)
   if not round_known then
     if call('EXISTS', TURN) == 0 then queue.round = FIRST_ROUND end
     round_known = true
@@ -52,21 +63,55 @@ local function fresh_lane(lanes, key, member, priority, name, group)
   return lane
 end
 
--- Which of heads, turn and names a lane that gets its first entry must enter.
-local function check_entry(a)
-  local head = call('ZSCORE', heads_of(a.group), a.member)
-  a.new, a.parked = not head, head == 'inf'
-  a.pass = pass_of(a.group)
-  if a.new then call('ZCARD', names_of(a.name)) end
+-- Which of heads, turn and names lanes that get their first entry must enter: a command for each group, whatever its lanes are.
+local function check_entries(lanes)
+  if #lanes == 0 then return end
+  local groups, by_group, members, named = {}, {}, {}, {}
+  for _, a in ipairs(lanes) do
+    if not by_group[a.group] then groups[#groups + 1] = a.group end
+    gather(by_group, a.group, a)
+    gather(members, a.group, a.member)
+  end
+  read_strides(groups)
+  for from = 1, #groups, 900 do
+    for i, pass in ipairs(call('ZMSCORE', TURN, unpack(groups, from, min(from + 899, #groups)))) do
+      local group = groups[from + i - 1]
+      pass = pass and tonumber(pass) % PARKED or pass_of_new(group)
+      for _, a in ipairs(by_group[group]) do a.pass = pass end
+    end
+  end
+  for _, group in ipairs(groups) do
+    local of = members[group]
+    for from = 1, #of, 900 do
+      for i, head in ipairs(call('ZMSCORE', heads_of(group), unpack(of, from, min(from + 899, #of)))) do
+        local a = by_group[group][from + i - 1]
+        a.new, a.parked = not head, head == 'inf'
+        if a.new and not named[a.name] then
+          named[a.name] = true
+          call('ZCARD', names_of(a.name))
+        end
+      end
+    end
+  end
 end
 
-local function enter_rotation(a)
-  if a.parked then return end
-  call('ZADD', heads_of(a.group), 'LT', order_score(a.priority, a.lowest), a.member)
-  if a.new then
-    call('ZADD', TURN, a.pass, a.group)
-    call('ZADD', names_of(a.name), 'NX', a.pass, format('%d/%s', a.priority, a.group))
+local function enter_rotation(lanes)
+  local heads, turns, names = {}, {}, {}
+  for _, a in ipairs(lanes) do
+    if not a.parked then
+      gather(heads, a.group, order_score(a.priority, a.lowest))
+      gather(heads, a.group, a.member)
+      if a.new then
+        turns[#turns + 1] = a.pass
+        turns[#turns + 1] = a.group
+        gather(names, a.name, a.pass)
+        gather(names, a.name, format('%d/%s', a.priority, a.group))
+      end
+    end
   end
+  for group, list in pairs(heads) do many('ZADD', heads_of(group), list, 'LT') end
+  many('ZADD', TURN, turns)
+  for name, list in pairs(names) do many('ZADD', names_of(name), list, 'NX') end
 end
 
 -- Replicas with waiting leases write their names into `hungry`; whoever makes tasks ready tells them once, as the last

@@ -1,6 +1,6 @@
 -- several: leases from many groups and lanes. Chooses first, then looks at what was chosen: entries of tasks that
 -- moved on are stale, are dropped, and made up for; so are tasks past their expiry, whose burial is the sweep's. Returns ids, records, mutable parts, and how to take them.
--- Uses   parked counts task
+-- Uses   parked moves counts task
 
 local function several(names, wanted, bytes_max)
   local gate = gated() and gate_of('q')
@@ -49,7 +49,6 @@ local function several(names, wanted, bytes_max)
     if not l.took then
       l.took, l.took_back = 0, 0
       lanes[#lanes + 1] = l
-      if not l.place then call('ZCARD', names_of(l.name)) end
       if l.stale then call('HLEN', STALE) end
     end
     if pick_returned[i] then l.took_back = l.took_back + 1 else l.took = l.took + 1 end
@@ -76,24 +75,34 @@ local function several(names, wanted, bytes_max)
     plan_returns()
   end
 
+  check_moves(lanes)
+  check_moves(kept_back)
+
   return ids, records, muts, function()
     for _, l in ipairs(lanes) do
-      if l.took > 0 then call('LTRIM', ROOT .. 'fresh:' .. l.lane, l.took, -1) end
+      -- A list of which nothing is left goes with those of other lanes.
+      local list = l.took > 0 and ROOT .. 'fresh:' .. l.lane
+      l.list = not l.place and more == 0 and list
+      if list and not l.list then call('LTRIM', list, l.took, -1) end
       if l.stale and call('HINCRBY', STALE, l.lane, -l.stale) <= 0 then call('HDEL', STALE, l.lane) end
       if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, 0, l.took_back - 1) end
     end
-    for _, l in ipairs(lagging) do call('ZADD', l[1], 'XX', l[2], l[3]) end
+    for name, late in pairs(lagging) do many('ZADD', names_of(name), late, 'XX') end
     for _, g in ipairs(groups) do
       if g.turns > 0 then queue.round = max(queue.round, g.start + (g.turns - 1) * g.stride) end
     end
-    if gate then return place_line(lanes, more) end
+    if more == 1 then
+      for _, l in ipairs(lanes) do l.place = head_place(l.lane) end
+    end
+    if gate then return place_line(lanes) end
     for _, l in ipairs(lanes) do
-      local place = l.place
-      if more == 1 then place = head_place(l.lane) end
-      head_moved(l.group, l.member, l.priority, l.name, place)
+      if not l.place then lane_ends(l, l.list)
+      elseif has_rivals(l) then lane_moves(l, order_score(l.priority, l.place)) end
     end
+    write_lanes()
     for _, g in ipairs(groups) do
-      if g.turns > 0 then call('ZADD', TURN, 'XX', g.start + g.turns * g.stride, g.group) end
+      if g.turns > 0 and not g.ended then group_moves(g, g.start + g.turns * g.stride) end
     end
+    write_turns()
   end, more
 end

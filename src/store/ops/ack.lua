@@ -21,17 +21,25 @@ end
 local scores = call('ZMSCORE', LEASED, unpack(ids))
 local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
 
+local records = NONE
+local function record_of(i)
+  if records == NONE then records = call('HMGET', REC, unpack(ids)) end
+  return records[i]
+end
+
 -- Leases of these tasks end. Where all that are leased have one name and one group, the counts tell these; else the records do.
-local function count_out(ids)
-  local counts = call('HLEN', COUNTS) <= 2 and call('HGETALL', COUNTS) or NONE
-  if #counts == 2 then return tally(sub(counts[1], 2), '', -#ids) end
-  if #counts == 4 and counts[2] == counts[4] and byte(counts[1]) ~= byte(counts[3]) then
-    local name, group = sub(counts[1], 2), sub(counts[3], 2)
-    if byte(counts[1]) == 103 then name, group = group, name end
-    return tally(name, group, -#ids)
+local function count_out(items)
+  if #items == 0 then return end
+  local counts = call('HRANDFIELD', COUNTS, 3, 'WITHVALUES')
+  local one, other = counts[1], counts[3]
+  if #counts == 2 or (#counts == 4 and counts[2] == counts[4] and byte(one) ~= byte(other)) then
+    known_counts = { [one] = counts[2] }
+    if other then known_counts[other] = counts[4] end
+    if other and byte(one) == 103 then one, other = other, one end
+    return tally(sub(one, 2), other and sub(other, 2) or '', -#items)
   end
-  if #ids == 0 then return end
-  for _, rec in ipairs(call('HMGET', REC, unpack(ids))) do
+  for _, i in ipairs(items) do
+    local rec = record_of(i)
     if rec then
       local name, group = lane_of(rec)
       tally(name, group, -1)
@@ -39,7 +47,7 @@ local function count_out(ids)
   end
 end
 
-local reply, leased, returned = { 'settled', NOW, 0 }, {}, {}
+local reply, leased, leased_items, returned = { 'settled', NOW, 0 }, {}, {}, {}
 for i = 1, n do
   local item, id, word = ARGV[2 * i], ids[i], nil
   local proof = sub(item, 19, 24)
@@ -51,13 +59,16 @@ for i = 1, n do
   if not word then
     word = judge_ack(id, scores[i], muts[i], unpack_bytes('>I4I2', proof))
   end
-  if word == 'acked' or (word == 'late' and scores[i]) then leased[#leased + 1] = id end
+  if word == 'acked' or (word == 'late' and scores[i]) then
+    leased[#leased + 1] = id
+    leased_items[#leased] = i
+  end
   if word == 'late' and not scores[i] then returned[#returned + 1] = id end
   if word == 'acked' or word == 'late' then
     finish(COMPLETED, sub(item, 1, 18), beside(id, muts[i]), sub(item, 19, 22), ARGV[2 * i + 1])
     mark(id, 'a' .. proof)
     if scores[i] and queue.limited >= BREAKERS then
-      local task = read_record(call('HGET', REC, id))
+      local task = read_record(record_of(i))
       local granted_at = muts[i] and read_mut(muts[i]).granted_at or read_score(scores[i]) - task.lease_ms
       judge_of(task.name, granted_at, word == 'acked' and 'success' or nil)
     end
@@ -66,7 +77,7 @@ for i = 1, n do
   reply[3 + i] = word
 end
 if finishes == 0 then return reply end
-count_out(leased)
+count_out(leased_items)
 check_finish()
 check_marks()
 check_gates()

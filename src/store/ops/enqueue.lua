@@ -119,22 +119,19 @@ if #big > 0 then call('HLEN', PAY) end
 if #due > 0 then call('ZCARD', DUE) end
 check_expiry()
 check_arrivals()
+local entering = {}
 for key, l in pairs(lanes) do
   -- A lane with fresh entries is in rotation already: appending moves no head.
-  if l.lowest and call('LLEN', ROOT .. 'fresh:' .. key) == 0 then
-    l.enters = true
-    check_entry(l)
-  end
+  if l.lowest and call('LLEN', ROOT .. 'fresh:' .. key) == 0 then entering[#entering + 1] = l end
 end
+check_entries(entering)
 
 many('HSET', REC, records)
 many('HSET', PAY, big)
 many('ZADD', DUE, due)
 write_expiry()
-for key, l in pairs(lanes) do
-  many('RPUSH', ROOT .. 'fresh:' .. key, l.fresh)
-  if l.enters then enter_rotation(l) end
-end
+for key, l in pairs(lanes) do many('RPUSH', ROOT .. 'fresh:' .. key, l.fresh) end
+enter_rotation(entering)
 apply_arrivals()
 write_guarded()
 queue.tick, queue.accepted_total, queue.ready = tick, queue.accepted_total + accepted, queue.ready + ready

@@ -40,7 +40,7 @@ grant(ids, records, muts, seed, reply)
 for i, r in ipairs(requests) do given[i] = r.given end
 reply[7] = given
 local shut_before = queue.shut
-if take then check_gates() end
+if take then check_gates(#ids < want) end
 
 write_counts()
 if #ids > 0 then write_grants(#ids) end

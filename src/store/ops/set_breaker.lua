@@ -13,6 +13,7 @@ local gate = gate_of(scope)
 local b = gate.breaker or breaker_of(ARGV[1], { 0, 0, 0, 0 })
 gate.breaker = b
 check_gates()
+call('ZCARD', SHUT)
 
 if ARGV[2] == 'open' then
   become(b, OPEN, ms and NOW + ms or FAR)

@@ -190,6 +190,26 @@ async fn no_more_are_leased_at_once_than_max_leased_allows() {
     }
 }
 
+/// I21: in one call with others, too.
+#[tokio::test]
+async fn leased_tasks_of_many_names_are_counted_each() {
+    let queue = Queue::with(QueueConfig {
+        names: [of_name("*", most(2))].into(),
+        ..QueueConfig::default()
+    })
+    .await;
+    let tasks: Vec<_> = (0..15).map(|n| named(["a", "b", "c"][n % 3])).collect();
+    queue.enqueue(&tasks).await;
+    let first = queue.lease(3).await;
+    assert_eq!(first.len(), 3);
+    assert_eq!(queue.lease(9).await.len(), 3);
+    assert_eq!(queue.lease(9).await.len(), 0, "two of each are leased");
+    for held in first {
+        queue.ack(&held.lease).await;
+    }
+    assert_eq!(queue.lease(9).await.len(), 3);
+}
+
 /// I20 I21: all that match must let a task through.
 #[tokio::test]
 async fn the_tightest_of_all_limits_holds() {

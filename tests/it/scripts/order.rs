@@ -104,6 +104,33 @@ async fn aged_order_lets_a_task_be_overtaken_only_within_the_gap_times_aging() {
     );
 }
 
+/// I17: what came back to some of many lanes is at its old place in each of them.
+#[tokio::test]
+async fn returned_and_fresh_tasks_of_many_lanes_merge_by_ready_at() {
+    for spread in [
+        |n: usize| named(["a", "b", "c"][n % 3]),
+        |n: usize| grouped(["a", "b", "c"][n % 3]),
+    ] {
+        let queue = Queue::start().await;
+        let tasks: Vec<_> = (0..9).map(spread).collect();
+        queue.enqueue(&tasks).await;
+        for held in queue.lease(4).await {
+            queue.give_back(&held.lease).await;
+        }
+        let granted = ids(&queue.lease(9).await);
+        assert_eq!(granted.len(), 9);
+        for lane in 0..3 {
+            let of_lane: Vec<_> = ids_of(&tasks).into_iter().skip(lane).step_by(3).collect();
+            let as_granted: Vec<_> = granted
+                .iter()
+                .filter(|id| of_lane.contains(id))
+                .copied()
+                .collect();
+            assert_eq!(as_granted, of_lane);
+        }
+    }
+}
+
 /// I17: equal in `ready_at - priority * aging`, tasks go by acceptance, not by when they came due.
 #[tokio::test]
 async fn an_exact_tie_between_priorities_goes_by_acceptance() {

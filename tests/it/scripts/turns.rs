@@ -72,6 +72,21 @@ async fn tasks_without_a_group_form_one_group() {
     assert_fair(&groups(&queue.lease(8).await), &["", "a"]);
 }
 
+/// I4 I18: of a group that a call does not read whole, what is left has its turns.
+#[tokio::test]
+async fn a_group_stays_in_line_while_a_lane_beyond_those_that_were_read_has_tasks() {
+    let queue = Queue::start().await;
+    let names = ["a", "b", "c", "d", "e"];
+    let mut tasks: Vec<_> = names.iter().map(|name| in_group(name, "x")).collect();
+    tasks.push(in_group("a", "y"));
+    queue.enqueue(&tasks).await;
+    for (wanted, left) in [(2, 4), (2, 2), (1, 1), (5, 0)] {
+        queue.lease(wanted).await;
+        let ready = queue.redis.state("emails").expect("it was made").0["ready"];
+        assert_eq!(ready as usize, left, "after {wanted} more");
+    }
+}
+
 /// A filter holds also where there is only one lane, which a lease takes without looking for others.
 #[tokio::test]
 async fn a_names_filter_leaves_the_only_lane_alone_when_it_is_of_another_name() {

@@ -436,7 +436,7 @@ const NEEDED: &[(Call, &str)] = &[
     ),
     (
         Call::AckLate,
-        "state rec pay mut hist leased expiry done res turn mark counts fresh back heads names",
+        "state rec pay mut hist leased expiry done res turn mark fresh back heads names",
     ),
     (
         Call::NackForLater,

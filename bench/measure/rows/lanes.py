@@ -1,0 +1,99 @@
+"""What lanes cost a lease, and limits a whole cycle: over many groups and names, active, idle and held."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from ..budgets import judged, known
+from ..rounds import median, ratio
+from ..stand import DEEP, Bench, RedisStand, Stand
+from ..table import Line
+from .redis_time import CONNECTIONS, TASKS
+
+GROUPS, NAMES = 10_000, 100
+LANES = (1, 100, 10_000)
+# Tasks a call, and how many a sample takes.
+LEASED = {100: 40_000, 1: 5_000}
+# Of each idle or held lane: what nobody touches costs the same whatever waits in it.
+WAITING = 5
+FAR_RATE = 1_000_000
+
+
+def lanes(bench: Bench) -> Iterator[Line]:
+    """Lease alone: the tasks stay leased, for nobody sweeps here, and every active lane keeps some."""
+    with bench.redis() as stand:
+        # Never fewer tasks than groups: a lane that ran empty would be no active lane.
+        tasks = max(bench.fewer(DEEP), 10 * GROUPS)
+        spread = {f"{lanes:,} active": {"groups": lanes} for lanes in LANES} | {"100 names": {"names": NAMES}, "one lane": {}}
+        for name, options in spread.items():
+            stand.lay(queue_of(name), tasks, **options)
+        for lanes in LANES:
+            # Beside lanes of another name that the call does not ask for, or that is held.
+            for kind in ("idle", "held"):
+                queue = queue_of(f"{lanes:,} {kind}")
+                stand.lay(queue, WAITING * lanes, name=kind, groups=lanes)
+                if kind == "held":
+                    stand.scripts("hold", queue=queue, name=kind, tasks=0)
+                stand.lay(queue, tasks)
+        samplers: dict[str, Callable[[], float]] = {}
+        for batch in LEASED:
+            for name in spread:
+                samplers[f"{name}, {batch}"] = sampler(stand, bench, name, batch)
+            for lanes in LANES:
+                samplers[f"{lanes:,} idle, {batch}"] = sampler(stand, bench, f"{lanes:,} idle", batch, filter=True)
+                samplers[f"{lanes:,} held, {batch}"] = sampler(stand, bench, f"{lanes:,} held", batch)
+        samples = bench.interleave(samplers)
+        for key, name in (("groups", f"{GROUPS:,} active"), ("names", "100 names")):
+            for batch in LEASED:
+                pair = (f"{name}, {batch}", f"one lane, {batch}")
+                yield judged(f"{key}-{batch}", lambda: ratio(samples, *pair))
+        for kind in ("idle", "held"):
+            for batch in LEASED:
+                pair = (f"{GROUPS:,} {kind}, {batch}", f"1 {kind}, {batch}")
+                yield judged(f"{kind}-{batch}", lambda: ratio(samples, *pair))
+        for name in samplers:
+            yield known("lanes", f"{name} a lease, per task", "us", lambda: median(samples, name))
+
+
+def queue_of(name: str) -> str:
+    return name.replace(" ", "-").replace(",", "")
+
+
+def sampler(stand: RedisStand, bench: Bench, name: str, batch: int, **options) -> Callable[[], float]:
+    leased = {"batch": batch, "tasks": bench.fewer(LEASED[batch]), "connections": CONNECTIONS}
+    return partial(stand.scripts, "lease", queue=queue_of(name), **leased, **options)
+
+
+def limits(bench: Bench) -> Iterator[Line]:
+    """Full cycles over a hundred names, each with a limit that is far from reached, and without any: over HTTP, and what Redis has of it."""
+    with bench.stand("memory") as stand:
+        limit_names(stand, "limited")
+        samplers: dict[str, Callable[[], float]] = {}
+        for batch, connections in ((1, 64), (100, 16)):
+            for name in ("free", "limited"):
+                load = {"queue": name, "names": NAMES, "batch": batch, "connections": connections}
+                samplers[f"{name}, {batch}"] = partial(stand.tasks_per_second, "cycle", **load)
+                calls = {"queue": f"{name}-{batch}", "names": NAMES, "batch": batch, "limited": name == "limited"}
+                calls |= {"tasks": bench.fewer(TASKS[batch]), "connections": CONNECTIONS}
+                samplers[f"{name}, {batch}, Redis"] = partial(stand.scripts, "cycle", **calls)
+        samples = bench.interleave(samplers)
+        for batch in (1, 100):
+            yield judged(f"limits-{batch}", lambda: ratio(samples, f"limited, {batch}", f"free, {batch}"))
+        for batch in (1, 100):
+            pair = (f"limited, {batch}, Redis", f"free, {batch}, Redis")
+            yield known("limits", f"Redis time of a cycle, {batch} a call, limited / free", "x", lambda: ratio(samples, *pair))
+        for name in samplers:
+            unit = "us" if name.endswith("Redis") else "/s"
+            yield known("limits", f"{name}, full cycle per task" if unit == "us" else name, unit, lambda: median(samples, name))
+
+
+def limit_names(stand: Stand, queue: str) -> None:
+    """A rate for each of the names that the generator uses, which it never reaches."""
+    names = {f"bench-{number}": {"limits": {"rate_per_second": FAR_RATE}} for number in range(NAMES)}
+    request = urllib.request.Request(f"{stand.url}/v1/queues/{queue}", json.dumps({"names": names}).encode(), method="PUT")
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()

@@ -43,6 +43,7 @@ mod routes;
 mod sent;
 mod settle;
 mod shut_gates;
+mod standing;
 mod verify;
 mod waiting;
 mod waitlist;

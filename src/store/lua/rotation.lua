@@ -28,7 +28,8 @@ local function names_of(name) return ROOT .. 'names:' .. name end
 
 -- What a grant adds to the pass of a group: TURN_COST through its weight.
 local function stride_of(group)
-  return queue.weighted == 1 and tonumber(call('HGET', GATES, 'w' .. group) or nil) or queue.stride
+  local own = queue.weighted == 1 and call('HGET', GATES, 'w' .. group)
+  return own and unpack_bytes('<d', own) or queue.stride
 end
 
 -- A group that joins goes behind those that wait for their turn in this round and before those that had it: as if it had had its own

@@ -72,8 +72,7 @@ fn place(cursor: Option<&str>, list: &str) -> Option<Vec<u8>> {
     };
     let at = cursor::read(text, list)?;
     let words: Vec<_> = at.split(|byte| *byte == b' ').collect();
-    let is_number =
-        |word: &&[u8]| (1..=20).contains(&word.len()) && word.iter().all(u8::is_ascii_digit);
+    let is_number = |word: &&[u8]| (1..=20).contains(&word.len()) && word.iter().all(u8::is_ascii_digit);
     (words.len() == 3 && words.iter().all(is_number)).then_some(at)
 }
 

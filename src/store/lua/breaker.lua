@@ -3,7 +3,8 @@
 --   BREAKER  hash  name -> state, since when, until when, failures or successes that count, probes under way, reset in ms: as doubles; none
 --                  for a breaker that never opened and has no failures to count
 -- Only grants made since its state began move it, each once. It is half-open from the end of the time for which it opened.
--- Uses   rotation
+-- Watchers hear when one opens or closes, and when a grant or the end of one finds it half-open.
+-- Uses   rotation tell
 
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 local breakers_met = NONE -- per call
@@ -11,6 +12,7 @@ local breaker_of, become, judge_grant, write_breakers
 
 do
   local GROWTH, GROWTH_MAX = 2, 10
+  local WORDS = { [CLOSED] = 'closed', [OPEN] = 'open', [HALF_OPEN] = 'half_open' }
 
   -- `settings`: failure_threshold (0: none is configured), reset in ms, half_open_max, success_threshold.
   function breaker_of(name, settings)
@@ -21,15 +23,16 @@ do
       count = 0, probes = 0, reset_ms = 0 }
     b.kept = call('HGET', BREAKER, name)
     if b.kept then b.state, b.since, b.at, b.count, b.probes, b.reset_ms = unpack_bytes('<dddddd', b.kept) end
+    b.was = b.state
     if b.state == OPEN and b.at <= NOW then
-      b.state, b.since, b.count, b.probes = b.threshold > 0 and HALF_OPEN or CLOSED, b.at, 0, 0
+      b.state, b.since, b.count, b.probes, b.moved = b.threshold > 0 and HALF_OPEN or CLOSED, b.at, 0, 0, true
     end
     breakers_met[name] = b
     return b
   end
 
   function become(b, state, at)
-    b.state, b.since, b.at, b.count, b.probes, b.changed = state, NOW, at, 0, 0, true
+    b.state, b.since, b.at, b.count, b.probes, b.changed, b.moved = state, NOW, at, 0, 0, true, true
     if state == CLOSED then b.reset_ms = 0 end
   end
 
@@ -62,11 +65,12 @@ do
 
   function write_breakers()
     for name, b in pairs(breakers_met) do
-      if b.changed and not says_nothing(b) then
+      if (b.changed or b.moved) and not says_nothing(b) then
         call('HSET', BREAKER, name, pack('<dddddd', b.state, b.since, b.at, b.count, b.probes, b.reset_ms))
       elseif b.kept and says_nothing(b) then
         call('HDEL', BREAKER, name)
       end
+      if b.moved and (b.state ~= CLOSED or b.was ~= CLOSED) then tell('breaker', '"name":"%s","state":"%s"', name, WORDS[b.state]) end
     end
   end
 end

@@ -1,9 +1,10 @@
 -- breaker: stops the grants of a name whose attempts keep failing, and after a while lets a few through to see whether they still do (I22).
 --
---   BREAKER  hash  name -> state, since when, until when, failures or successes that count, probes under way, reset in ms: as doubles; none
+--   BREAKER  hash  name -> state, since when, until when, failures or successes that count, probes under way, reset in ms, state that
+--                  watchers were told of: as doubles; none
 --                  for a breaker that never opened and has no failures to count
 -- Only grants made since its state began move it, each once. It is half-open from the end of the time for which it opened.
--- Watchers hear when one opens or closes, and when a grant or the end of one finds it half-open.
+-- Watchers hear of each state once: of one that only time made by the first grant, or end of one, that looks.
 -- Uses   rotation tell
 
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
@@ -20,19 +21,18 @@ do
     local b = breakers_met[name]
     if b then return b end
     b = { threshold = settings[1], base_ms = settings[2], probes_max = settings[3], enough = settings[4], state = CLOSED, since = 0, at = 0,
-      count = 0, probes = 0, reset_ms = 0 }
+      count = 0, probes = 0, reset_ms = 0, told = CLOSED }
     b.kept = call('HGET', BREAKER, name)
-    if b.kept then b.state, b.since, b.at, b.count, b.probes, b.reset_ms = unpack_bytes('<dddddd', b.kept) end
-    b.was = b.state
+    if b.kept then b.state, b.since, b.at, b.count, b.probes, b.reset_ms, b.told = unpack_bytes('<ddddddd', b.kept) end
     if b.state == OPEN and b.at <= NOW then
-      b.state, b.since, b.count, b.probes, b.moved = b.threshold > 0 and HALF_OPEN or CLOSED, b.at, 0, 0, true
+      b.state, b.since, b.count, b.probes = b.threshold > 0 and HALF_OPEN or CLOSED, b.at, 0, 0
     end
     breakers_met[name] = b
     return b
   end
 
   function become(b, state, at)
-    b.state, b.since, b.at, b.count, b.probes, b.changed, b.moved = state, NOW, at, 0, 0, true, true
+    b.state, b.since, b.at, b.count, b.probes, b.changed = state, NOW, at, 0, 0, true
     if state == CLOSED then b.reset_ms = 0 end
   end
 
@@ -65,12 +65,15 @@ do
 
   function write_breakers()
     for name, b in pairs(breakers_met) do
-      if (b.changed or b.moved) and not says_nothing(b) then
-        call('HSET', BREAKER, name, pack('<dddddd', b.state, b.since, b.at, b.count, b.probes, b.reset_ms))
+      local news = b.told ~= b.state
+      if b.changed and not says_nothing(b) then
+        call('HSET', BREAKER, name, pack('<ddddddd', b.state, b.since, b.at, b.count, b.probes, b.reset_ms, b.state))
       elseif b.kept and says_nothing(b) then
         call('HDEL', BREAKER, name)
+      elseif news then
+        call('HSET', BREAKER, name, sub(b.kept, 1, -9) .. pack('<d', b.state))
       end
-      if b.moved and (b.state ~= CLOSED or b.was ~= CLOSED) then tell('breaker', '"name":"%s","state":"%s"', name, WORDS[b.state]) end
+      if news then tell('breaker', '"name":"%s","state":"%s"', name, WORDS[b.state]) end
     end
   end
 end

@@ -350,7 +350,11 @@ async fn each_of_many_groups_is_listed_once_and_a_page_may_be_empty() {
     }
     assert_eq!(groups(&queue, 500).await.len(), 2_001, "they are leased");
     let none = group(&queue, None).await;
-    assert_eq!((none.ready, none.leased), (exactly(0), None), "so many are not added up");
+    assert_eq!(
+        (none.ready, none.leased),
+        (exactly(0), None),
+        "so many are not added up"
+    );
     for held in &held {
         queue.ack(&held.lease).await;
     }
@@ -391,6 +395,26 @@ async fn of_many_lanes_some_are_counted_and_that_is_said() {
     assert_eq!(name(&queue, "mail").await.ready, most);
     assert_eq!(name(&queue, "n3").await.ready, exactly(1));
     assert_eq!(group(&queue, Some("one")).await.ready, most);
+}
+
+/// I28.
+#[tokio::test]
+async fn a_page_looks_at_so_many_lanes() {
+    let queue = Queue::start().await;
+    for name in 0..20 {
+        let name = format!("n{name}");
+        let tasks: Vec<_> = (0..200)
+            .map(|n| in_group(&format!("g{n}"), named(&name)))
+            .collect();
+        queue.enqueue(&tasks).await;
+    }
+    let page = names_page(&queue, 500, &[]).await;
+    assert!(
+        page.items.len() == 8 && !page.cursor.is_empty(),
+        "{} names, of 129 lanes each",
+        page.items.len()
+    );
+    assert_eq!(names(&queue, 500).await.len(), 20);
 }
 
 #[tokio::test]

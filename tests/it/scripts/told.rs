@@ -89,7 +89,11 @@ async fn each_change_of_a_breaker_is_told_once() {
         .await;
     assert_eq!(probe, said("half_open"));
     queue.at(31_000);
-    let reopened = ear.hears(&queue, async |queue| drop(queue.sweep().await)).await;
+    let reopened = ear
+        .hears(&queue, async |queue| {
+            queue.sweep().await;
+        })
+        .await;
     assert_eq!(reopened, said("open"), "the probe ran out");
     queue.at(33_000);
     let closed = ear
@@ -100,6 +104,37 @@ async fn each_change_of_a_breaker_is_told_once() {
         .await;
     assert_eq!(closed, [said("half_open"), said("closed")].concat());
     assert_eq!(ear.hears(&queue, looks).await, Vec::<String>::new());
+}
+
+/// Many calls may find it half-open before the first probe.
+#[tokio::test]
+async fn a_breaker_that_nobody_tries_is_told_once() {
+    let breaker = Breaker {
+        failure_threshold: Some(1),
+        reset_ms: Some(1_000),
+        ..Breaker::default()
+    };
+    let queue = Queue::with(QueueConfig {
+        breaker: Some(breaker),
+        ..QueueConfig::default()
+    })
+    .await;
+    let mut ear = Ear::on(&queue);
+    queue
+        .enqueue(&[named("mail"), named("mail"), named("mail")])
+        .await;
+    let held = queue.lease(3).await;
+    queue.nack_with(&held[0].lease, failure_after(60_000)).await;
+    queue.at(1_000);
+    let told = ear
+        .hears(&queue, async |queue| {
+            for held in &held[1..] {
+                queue.ack(&held.lease).await;
+            }
+            lease(queue, 1).await;
+        })
+        .await;
+    assert_eq!(told, [r#"breaker emails {"name":"mail","state":"half_open"}"#]);
 }
 
 #[tokio::test]

@@ -229,7 +229,7 @@ fn names_and_groups_are_listed_held_and_let_go() {
             ],
             2,
         ),
-        (vec!["queues", "breaker", "q", "mail", "closed", "--for", "1m"], 4),
+        (vec!["queues", "breaker", "q", "mail", "closed", "--for", "1m"], 1),
     ] {
         expect(&service, &args, code);
     }

@@ -20,6 +20,7 @@ pub mod pulse;
 pub mod queue;
 pub mod retry;
 pub mod settle;
+pub mod standing;
 pub mod task;
 pub mod time;
 pub mod unique;

@@ -43,6 +43,7 @@ mod routes;
 mod sent;
 mod settle;
 mod shut_gates;
+mod standing;
 mod verify;
 mod waiting;
 mod waitlist;
@@ -151,6 +152,9 @@ pub struct QueueStats {
     pub dead: u64,
     /// Ready, but kept back by a limit, a hold or a breaker.
     pub held: u64,
+    /// Of its names.
+    pub breakers_open: u64,
+    pub breakers_half_open: u64,
     /// Exact up to 128 lanes in rotation, an at-least beyond.
     pub oldest_ready_age_ms: Option<u64>,
     /// Of scheduled, ready and leased tasks: records and payloads.

@@ -148,6 +148,8 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues::breaker::set))
         .routes(routes!(queues::stats::stats))
         .routes(routes!(queues::history::history))
+        .routes(routes!(queues::names::list))
+        .routes(routes!(queues::groups::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::groups::groups))
         .routes(routes!(dead_letters::dead_letter, dead_letters::purge_one))

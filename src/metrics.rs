@@ -331,6 +331,9 @@ mod tests {
             oldest_ready_age_seconds: 1.5,
             workers_waiting: 2,
             paused: false,
+            held: 2,
+            breakers_open: 1,
+            breakers_half_open: 0,
             completed_total: 9,
             dead_evicted_total: 0,
             dead_aged_total: 0,
@@ -340,6 +343,11 @@ mod tests {
             let text = metrics.text();
             assert!(
                 text.contains("leaseq_queue_tasks{queue=\"q\",state=\"ready\"} 3\n"),
+                "{text}"
+            );
+            assert!(
+                text.contains("leaseq_queue_held_tasks{queue=\"q\"} 2\n")
+                    && text.contains("leaseq_queue_breakers{queue=\"q\",state=\"open\"} 1\n"),
                 "{text}"
             );
             assert!(

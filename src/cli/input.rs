@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::exit::Failure;
 use crate::domain::limits::BODY_BYTES_MAX;
-use crate::domain::{QueueName, TaskId, TaskState};
+use crate::domain::{QueueName, TaskId, TaskName, TaskState};
 
 /// Where data comes from: `-` is stdin, `@FILE` a file, anything else the text itself.
 pub(super) enum Input<'a> {
@@ -72,6 +72,11 @@ fn bounded(from: impl Read) -> std::io::Result<String> {
 /// For clap: a queue's name.
 pub(super) fn queue(text: &str) -> Result<QueueName, String> {
     QueueName::parse(text).map_err(|error| error.to_string())
+}
+
+/// For clap: a task's name.
+pub(super) fn task_name(text: &str) -> Result<TaskName, String> {
+    TaskName::parse(text).map_err(|error| error.to_string())
 }
 
 /// For clap: a task's id.

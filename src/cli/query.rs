@@ -15,8 +15,8 @@ pub(super) fn path(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     text
 }
 
-/// What is not plain in a query is escaped.
-fn escaped(text: &str) -> String {
+/// What is not plain in a query, or in a segment of a path, is escaped.
+pub(super) fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {

@@ -1,8 +1,11 @@
 //! `leaseq queues`: which there are, what holds for them, and their end.
 
+mod breaker;
 mod empty;
+mod hold;
 mod pause;
 mod set;
+mod standing;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +17,7 @@ use super::{client, input, output, stats};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// List queues, show and change their settings, pause, empty and delete them
+/// List queues, show and change their settings, pause, hold, empty and delete them
 #[derive(Debug, clap::Args)]
 pub(super) struct Queues {
     #[command(subcommand)]
@@ -28,6 +31,11 @@ enum Verb {
     Set(set::Set),
     Pause(pause::Pause),
     Resume(pause::Resume),
+    Names(standing::Names),
+    Groups(standing::Groups),
+    Hold(hold::Hold),
+    Unhold(hold::Unhold),
+    Breaker(breaker::Breaker),
     Purge(empty::Purge),
     Delete(empty::Delete),
 }
@@ -40,6 +48,11 @@ impl Queues {
             Verb::Set(verb) => verb.run(env).await,
             Verb::Pause(verb) => verb.run(env).await,
             Verb::Resume(verb) => verb.run(env).await,
+            Verb::Names(verb) => verb.run(env).await,
+            Verb::Groups(verb) => verb.run(env).await,
+            Verb::Hold(verb) => verb.run(env).await,
+            Verb::Unhold(verb) => verb.run(env).await,
+            Verb::Breaker(verb) => verb.run(env).await,
             Verb::Purge(verb) => verb.run(env).await,
             Verb::Delete(verb) => verb.run(env).await,
         }

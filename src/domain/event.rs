@@ -36,6 +36,14 @@ kinds! {
     DeadLetters = "dead_letters";
     /// Something was lost that should not be: dead letters evicted or aged out (`dead_evicted`, `dead_aged`), and how many.
     Alarm = "alarm";
+    /// The breaker of a name is in another state: `open`, `half_open` (as soon as somebody looks), `closed`.
+    Breaker = "breaker";
+    /// An operator held the queue, a name or a group for so many seconds, or ended that (0).
+    Hold = "hold";
+    /// The queue is paused: which mode.
+    Paused = "paused";
+    /// The queue goes on, by hand or because the pause is over.
+    Resumed = "resumed";
     /// A queue was made.
     QueueCreated = "queue_created";
     /// A queue's config was changed: its new version.

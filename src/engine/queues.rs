@@ -309,6 +309,8 @@ pub(super) fn stats_of(overview: &Overview) -> QueueStats {
         leased: overview.leased,
         dead: overview.dead,
         held: overview.held,
+        breakers_open: overview.breakers_open,
+        breakers_half_open: overview.breakers_half_open,
         paused: overview.paused.clone(),
         oldest_ready_age_ms: overview.oldest_ready_at.map(|at| overview.now.since(at)),
         unfinished_bytes: overview.unfinished_bytes,

@@ -33,7 +33,7 @@ problem_set! { EventsProblems: ALWAYS, QUERY, &[Code::NotReady, Code::Overloaded
 /// Watch what happens, as a stream of server-sent events.
 ///
 /// Each event has a kind (`event:`) and an object with the queue and what there is to say (`data:`). Kinds are `queue`, `dead_letters`,
-/// `alarm`, `queue_created`, `queue_configured`, `queue_deleted`, and more to come: pass over what you do not know.
+/// `alarm`, `breaker`, `hold`, `paused`, `resumed`, `queue_created`, `queue_configured`, `queue_deleted`, and more to come: pass over what you do not know.
 /// Events are hints, and none is kept. The stream begins with `reset` as soon as events are heard, and says `reset` again when some
 /// may have been missed: read then what you show. A comment comes every 15 seconds. `Last-Event-ID` means nothing.
 #[utoipa::path(

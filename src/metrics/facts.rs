@@ -25,6 +25,10 @@ pub struct QueueFacts {
     pub oldest_ready_age_seconds: f64,
     pub workers_waiting: u64,
     pub paused: bool,
+    /// Of the ready ones, kept back by a limit, a hold or a breaker.
+    pub held: u64,
+    pub breakers_open: u64,
+    pub breakers_half_open: u64,
     pub completed_total: u64,
     pub dead_evicted_total: u64,
     pub dead_aged_total: u64,
@@ -74,6 +78,8 @@ struct Families {
     age: GaugeVec,
     waiting: IntGaugeVec,
     paused: IntGaugeVec,
+    held: IntGaugeVec,
+    breakers: IntGaugeVec,
     completed: IntCounterVec,
     dropped: IntCounterVec,
     expired: IntCounterVec,
@@ -116,6 +122,22 @@ impl Families {
                 &["queue"],
             )
             .expect(valid),
+            held: IntGaugeVec::new(
+                options(
+                    "leaseq_queue_held_tasks",
+                    "Ready tasks that a limit, a hold or a breaker keeps back, at least; the same at every replica",
+                ),
+                &["queue"],
+            )
+            .expect(valid),
+            breakers: IntGaugeVec::new(
+                options(
+                    "leaseq_queue_breakers",
+                    "Names whose circuit breaker is not closed, by state: open, half_open; the same at every replica",
+                ),
+                &["queue", "state"],
+            )
+            .expect(valid),
             completed: IntCounterVec::new(
                 options(
                     "leaseq_queue_completed_total",
@@ -143,12 +165,14 @@ impl Families {
         }
     }
 
-    fn parts(&self) -> [&dyn Collector; 7] {
+    fn parts(&self) -> [&dyn Collector; 9] {
         [
             &self.tasks,
             &self.age,
             &self.waiting,
             &self.paused,
+            &self.held,
+            &self.breakers,
             &self.completed,
             &self.dropped,
             &self.expired,
@@ -175,6 +199,13 @@ impl Families {
         self.paused
             .with_label_values(&[queue])
             .set(i64::from(facts.paused));
+        self.held.with_label_values(&[queue]).set(gauge(facts.held));
+        for (state, count) in [
+            ("open", facts.breakers_open),
+            ("half_open", facts.breakers_half_open),
+        ] {
+            self.breakers.with_label_values(&[queue, state]).set(gauge(count));
+        }
         self.completed
             .with_label_values(&[queue])
             .inc_by(facts.completed_total);

@@ -1,7 +1,7 @@
 //! What a config says of turns and gates, packed so that scripts read it without a thought: the entries of the hash `gates`
 //! (`lua/gates.lua`).
 
-use crate::domain::gate::{Breaker, Limits, Scope, TURN};
+use crate::domain::gate::{Breaker, Limits, Positive, Scope, TURN};
 use crate::domain::queue::{NameConfig, QueueConfig};
 
 /// What a grant adds to the pass of a group without an entry of its own.
@@ -37,13 +37,13 @@ pub fn limited(config: &QueueConfig) -> u64 {
         + 8 * u64::from(breakers)
 }
 
-/// `w<group>` → what a grant adds to its pass; scope → limits, and of names the breaker. Also of names with neither, for which `n*` would
+/// `w<group>` → what a grant adds to its pass, and its weight; scope → limits, and of names the breaker. Also of names with neither, for which `n*` would
 /// stand otherwise.
 pub fn entries(config: &QueueConfig) -> Vec<(String, Vec<u8>)> {
     let limited = limited(config);
     let mut entries = Vec::new();
-    for (group, weight) in config.group_weights.iter().filter(|(group, _)| *group != "*") {
-        entries.push((format!("w{group}"), weight.stride().to_string().into_bytes()));
+    for (group, weight) in &config.group_weights {
+        entries.push((format!("w{group}"), packed(&[stride_of(*weight), weight.get()])));
     }
     if limited & 1 > 0 {
         entries.push(("q".to_owned(), packed(&limit_numbers(&config.limits))));
@@ -63,6 +63,11 @@ pub fn entries(config: &QueueConfig) -> Vec<(String, Vec<u8>)> {
         entries.push((format!("g{group}"), packed(&limit_numbers(limits))));
     }
     entries
+}
+
+#[allow(clippy::cast_precision_loss)] // Bounded by what a weight may be.
+fn stride_of(weight: Positive) -> f64 {
+    weight.stride() as f64
 }
 
 #[allow(clippy::cast_precision_loss)] // Bounded by what a config may say.

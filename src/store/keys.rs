@@ -30,7 +30,7 @@
 //! | `…:pulse` | hash | latencies of the last minutes, lease calls that wait (`ops/beat.lua`) | 48 h without any |
 //! | `…:pulse_10s`, `…:pulse_5m` | list | rows of the charts (`ops/beat.lua`) | nothing happened in an hour, in 48 h |
 //! | `…:workers` | zset | worker → its last lease call | 5 min without one |
-//! | `…:gates` | hash | `w<group>` → what a grant adds to its pass; scope → limits (`store/gates.rs`) | the config says nothing of it |
+//! | `…:gates` | hash | `w<group>` → what a grant adds to its pass, its weight; scope → limits (`store/gates.rs`) | the config says nothing of it |
 //! | `…:gate` | hash | scope → tokens left, held until (`lua/gates.lua`) | the bucket is full and the hold over |
 //! | `…:breaker` | hash | name → state of its breaker (`lua/breaker.lua`) | it was closed for long, without failures |
 //! | `…:counts` | hash | scope → leased tasks of a name or a group | there are none |

@@ -67,6 +67,30 @@ impl Reply {
         Ok(Some(self.number()?).filter(|ms| *ms > 0).map(Millis::new))
     }
 
+    /// Empty text stands for none.
+    pub fn some_number(&mut self) -> Result<Option<u64>, BadReply> {
+        match self.0.as_slice().first() {
+            Some(Value::BulkString(bytes)) if bytes.is_empty() => {
+                self.0.next();
+                Ok(None)
+            }
+            _ => self.number().map(Some),
+        }
+    }
+
+    pub fn decimal(&mut self) -> Result<f64, BadReply> {
+        self.some_decimal()?.ok_or(BadReply("a decimal"))
+    }
+
+    /// Empty text stands for none. Scripts write decimals as text: Redis cuts a number of theirs.
+    pub fn some_decimal(&mut self) -> Result<Option<f64>, BadReply> {
+        let text = self.text()?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|_| BadReply("a decimal"))
+    }
+
     pub fn id(&mut self) -> Result<TaskId, BadReply> {
         TaskId::from_slice(&self.bytes()?).map_err(|_| BadReply("a task id"))
     }

@@ -64,10 +64,10 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": paused intake rotation naming task unique breaker gates holds counts held lanes expiry waiting clear history requests grant plain draw line moves parked several
-    marks settle followed finish deaths bury retry overdue late repeats replace guard examine latency charts tell);
+files!(PARTS, "lua/": tell paused intake rotation naming task unique breaker gates holds counts held lanes expiry waiting clear history requests grant plain draw line moves parked several
+    marks settle followed finish deaths bury retry overdue late repeats replace guard examine latency charts walk standing);
 files!(SOURCES, "ops/": enqueue lease pause recall ack nack release extend sweep cancel patch purge discard configure delete hold set_breaker reorder overview show
-    list follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers);
+    list follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers names groups);
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
@@ -110,6 +110,7 @@ fn constants(clock: Clock) -> String {
          local AGED, FIFO, KEEP_RESULTS, KEEP_NONE = {}, {}, {}, {}\n\
          local LOOK_MAX, QUEUE_NAMES_MAX = {}, {}\n\
          local PAUSE_LEASE, PAUSE_ENQUEUE = {}, {}\n\
+         local PAUSE_WORDS = {{ {} }} -- by their bits\n\
          local STEP_10S_MS, ROWS_10S_MAX, STEP_5M_MS, ROWS_5M_MAX = {}, {}, {}, {}\n\
          local WAITING_MS_MAX, WORKERS_MAX, WORKER_MS_MAX = {}, {}, {}\n\
          local HINTS, EVENTS = '{}', '{}'\n\
@@ -134,6 +135,7 @@ fn constants(clock: Clock) -> String {
         limits::NAMES_MAX,
         PauseMode::Lease.bits(),
         PauseMode::Enqueue.bits(),
+        pause_words(),
         Chart::Fine.step_ms(),
         Chart::Fine.rows_max(),
         Chart::Coarse.step_ms(),
@@ -149,6 +151,15 @@ fn constants(clock: Clock) -> String {
         keys::ENDED,
         QueueKeys::lua(),
     )
+}
+
+/// What may be paused, each at the place that its bits say as a number.
+fn pause_words() -> String {
+    let words = (1..).map_while(PauseMode::of_bits).map(PauseMode::word);
+    words
+        .map(|word| format!("'{word}'"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// `a, b = x, y` of each line `local a, b = x, y` that ends in `mark`.

@@ -25,5 +25,6 @@ mod results;
 mod retry;
 mod settle;
 mod shipped;
+mod standing;
 mod unique;
 mod watch;

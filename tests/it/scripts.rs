@@ -33,6 +33,8 @@ mod requests;
 mod retention;
 mod settle;
 mod stale;
+mod standing;
+mod told;
 mod turns;
 mod unique;
 mod unique_expiry;

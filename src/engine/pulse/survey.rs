@@ -125,6 +125,8 @@ fn add(sum: &mut QueueStats, more: &QueueStats) {
         leased,
         dead,
         held,
+        breakers_open,
+        breakers_half_open,
         paused,
         oldest_ready_age_ms,
         unfinished_bytes,
@@ -145,6 +147,8 @@ fn add(sum: &mut QueueStats, more: &QueueStats) {
     sum.leased += leased;
     sum.dead += dead;
     sum.held += held;
+    sum.breakers_open += breakers_open;
+    sum.breakers_half_open += breakers_half_open;
     sum.paused = sum.paused.take().or_else(|| paused.clone());
     sum.oldest_ready_age_ms = sum.oldest_ready_age_ms.max(*oldest_ready_age_ms);
     sum.unfinished_bytes += unfinished_bytes;

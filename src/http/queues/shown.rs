@@ -144,7 +144,7 @@ impl BreakerDocument {
 /// Limits of a queue, a name or a group.
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = Limits)]
-struct LimitsDocument {
+pub(super) struct LimitsDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rate_per_second: Option<f64>,
@@ -157,7 +157,7 @@ struct LimitsDocument {
 }
 
 impl LimitsDocument {
-    fn of(limits: &Limits) -> Self {
+    pub(super) fn of(limits: &Limits) -> Self {
         Self {
             rate_per_second: limits.rate_per_second.map(Positive::get),
             burst: limits.burst.map(Positive::get),

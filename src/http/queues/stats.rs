@@ -27,6 +27,10 @@ pub(in crate::http) struct CountsAnswer {
     dead: u64,
     /// Of the ready ones: kept back by a limit, a hold or a breaker. Exact up to 128 lanes, at least this beyond.
     held: u64,
+    /// Names whose breaker is open.
+    breakers_open: u64,
+    /// Names whose breaker is half-open.
+    breakers_half_open: u64,
     /// Ready and leased together.
     backlog: u64,
     /// Of the task that has been ready longest; null when none is ready. Exact up to 128 lanes, at least this beyond.
@@ -60,6 +64,8 @@ impl From<QueueStats> for CountsAnswer {
             leased,
             dead,
             held,
+            breakers_open,
+            breakers_half_open,
             oldest_ready_age_ms,
             unfinished_bytes,
             workers_waiting,
@@ -81,6 +87,8 @@ impl From<QueueStats> for CountsAnswer {
             leased,
             dead,
             held,
+            breakers_open,
+            breakers_half_open,
             backlog: ready + leased,
             oldest_ready_age_seconds: oldest_ready_age_ms.map(Seconds),
             unfinished_bytes,

@@ -100,6 +100,8 @@ async fn what_is_well_formed_reaches_the_engine() {
         ("POST", "/v1/queues/emails/resume", ""),
         ("DELETE", "/v1/queues/emails?confirm=emails", ""),
         ("GET", "/v1/workers?queue=emails&limit=1&cursor=x", ""),
+        ("GET", "/v1/queues/emails/names?limit=1&cursor=x", ""),
+        ("GET", "/v1/queues/emails/groups", ""),
         ("GET", "/v1/stats?cursor=1", ""),
         ("GET", "/v1/events?queue=emails", ""),
         ("GET", "/readyz", ""),
@@ -198,6 +200,8 @@ async fn a_wrong_field_is_named_wherever_it_is() {
         ("/v1/queues/q/history?step=1s", "query:step"),
         ("/v1/workers?queue=a%20b", "query:queue"),
         ("/v1/workers?limit=0", "query:limit"),
+        ("/v1/queues/q/names?name=x", "query:name"),
+        ("/v1/queues/q/groups?limit=x", "query:limit"),
         ("/v1/stats?limit=1", "query:limit"),
         ("/v1/events?queues=a", "query:queues"),
     ] {

@@ -1,9 +1,11 @@
 -- breaker: stops the grants of a name whose attempts keep failing, and after a while lets a few through to see whether they still do (I22).
 --
---   BREAKER  hash  name -> state, since when, until when, failures or successes that count, probes under way, reset in ms: as doubles; none
+--   BREAKER  hash  name -> state, since when, until when, failures or successes that count, probes under way, reset in ms, state that
+--                  watchers were told of: as doubles; none
 --                  for a breaker that never opened and has no failures to count
 -- Only grants made since its state began move it, each once. It is half-open from the end of the time for which it opened.
--- Uses   rotation
+-- Watchers hear of each state once: of one that only time made by the first grant, or end of one, that looks.
+-- Uses   rotation tell
 
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 local breakers_met = NONE -- per call
@@ -12,6 +14,7 @@ local breaker_of, read_breakers, become, judge_grant, write_breakers
 do
   local GROWTH, GROWTH_MAX = 2, 10
   local NO_BREAKER = { 0, 0, 0, 0 }
+  local WORDS = { [CLOSED] = 'closed', [OPEN] = 'open', [HALF_OPEN] = 'half_open' }
 
   -- `settings`: failure_threshold (0: none is configured), reset in ms, half_open_max, success_threshold.
   function breaker_of(name, settings, kept)
@@ -19,10 +22,10 @@ do
     local b = breakers_met[name]
     if b then return b end
     b = { threshold = settings[1], base_ms = settings[2], probes_max = settings[3], enough = settings[4], state = CLOSED, since = 0, at = 0,
-      count = 0, probes = 0, reset_ms = 0 }
+      count = 0, probes = 0, reset_ms = 0, told = CLOSED }
     b.kept = kept
     if kept == nil then b.kept = call('HGET', BREAKER, name) end
-    if b.kept then b.state, b.since, b.at, b.count, b.probes, b.reset_ms = unpack_bytes('<dddddd', b.kept) end
+    if b.kept then b.state, b.since, b.at, b.count, b.probes, b.reset_ms, b.told = unpack_bytes('<ddddddd', b.kept) end
     if b.state == OPEN and b.at <= NOW then
       b.state, b.since, b.count, b.probes = b.threshold > 0 and HALF_OPEN or CLOSED, b.at, 0, 0
     end
@@ -78,12 +81,17 @@ do
   function write_breakers()
     local kept, over = {}, {}
     for name, b in pairs(breakers_met) do
+      local news = b.told ~= b.state
       if b.changed and not says_nothing(b) then
         kept[#kept + 1] = name
-        kept[#kept + 1] = pack('<dddddd', b.state, b.since, b.at, b.count, b.probes, b.reset_ms)
+        kept[#kept + 1] = pack('<ddddddd', b.state, b.since, b.at, b.count, b.probes, b.reset_ms, b.state)
       elseif b.kept and says_nothing(b) then
         over[#over + 1] = name
+      elseif news then
+        kept[#kept + 1] = name
+        kept[#kept + 1] = sub(b.kept, 1, -9) .. pack('<d', b.state)
       end
+      if news then tell('breaker', '"name":"%s","state":"%s"', name, WORDS[b.state]) end
     end
     many('HSET', BREAKER, kept)
     many('HDEL', BREAKER, over)

@@ -1,4 +1,4 @@
--- held: how many ready tasks gates keep back.
+-- held: how many ready tasks gates keep back, and breakers that do.
 -- Uses   gates rotation
 
 -- Counted are the lanes behind shut gates, 128 of them at most: then it is at least so many. What is noted as shut comes first; a gate
@@ -43,4 +43,16 @@ local function held_tasks()
     end
   end
   return min(held, queue.ready)
+end
+
+-- Breakers that are open, and half-open; of more than LOOK_MAX that say something at least so many.
+local function shut_breakers()
+  local counts = { [OPEN] = 0, [HALF_OPEN] = 0 }
+  if not gated() then return 0, 0 end
+  local kept = call('HLEN', BREAKER) <= LOOK_MAX and call('HGETALL', BREAKER) or call('HSCAN', BREAKER, 0, 'COUNT', LOOK_MAX)[2]
+  for i = 1, #kept, 2 do
+    local b = unpack_bytes('<d', kept[i + 1]) ~= CLOSED and gate_of('n' .. kept[i]).breaker
+    if b and b.state ~= CLOSED then counts[b.state] = counts[b.state] + 1 end
+  end
+  return counts[OPEN], counts[HALF_OPEN]
 end

@@ -34,7 +34,7 @@ local function read_strides(groups)
   for from = 1, #groups, 900 do
     local fields = {}
     for i = from, min(from + 899, #groups) do fields[#fields + 1] = 'w' .. groups[i] end
-    for i, stride in ipairs(call('HMGET', GATES, unpack(fields))) do strides[groups[from + i - 1]] = tonumber(stride or queue.stride) end
+    for i, stride in ipairs(call('HMGET', GATES, unpack(fields))) do strides[groups[from + i - 1]] = stride and unpack_bytes('<d', stride) or queue.stride end
   end
 end
 

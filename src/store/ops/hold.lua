@@ -4,10 +4,11 @@
 -- Reply  "held", until when (ms) or 0
 --        "absent" when the queue does not exist
 -- Keeps  I5 I19 I23: from its answer on nothing of the scope is granted
--- Uses   holds rotation
+-- Uses   holds rotation tell
 
 if not read_queue() then return { 'absent' } end
-local ms = tonumber(ARGV[2])
+local ms, of = tonumber(ARGV[2]), sub(ARGV[1], 2)
+local was_held = gate_of(ARGV[1]).held > NOW
 hold(ARGV[1], ms > 0 and NOW + ms or 0)
 check_gates()
 call('ZCARD', SHUT)
@@ -16,4 +17,8 @@ write_gates()
 write_holds()
 if ms == 0 then wake('', 1) end
 write_queue()
+if ms > 0 or was_held then
+  local whose = byte(ARGV[1]) == 110 and format('"name":"%s",', of) or byte(ARGV[1]) == 103 and format('"group":%s,', json_text(of)) or ''
+  tell('hold', '%s"for_seconds":%.14g', whose, ms / 1000)
+end
 return { 'held', ms > 0 and NOW + ms or 0 }

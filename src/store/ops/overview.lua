@@ -2,7 +2,7 @@
 --
 -- ARGV   none
 -- Reply  "overview", now, version, document, created_at, what is paused in bits, until when or 0, since when, why or '', ready, how many of them gates keep
---          back, scheduled, leased, dead, kept finished tasks, accepted at (ms) of the oldest ready task or 0, bytes of unfinished tasks, then the totals: accepted, completed, cancelled, and those of RARE,
+--          back, breakers that are open, and half-open, scheduled, leased, dead, kept finished tasks, accepted at (ms) of the oldest ready task or 0, bytes of unfinished tasks, then the totals: accepted, completed, cancelled, and those of RARE,
 --          then who waits, as `beat` writes it
 --        "absent" when the queue does not exist
 -- Keeps  I3 I24
@@ -39,9 +39,10 @@ for _, group in ipairs(call('ZRANGE', TURN, 0, 127)) do
   end
 end
 
-local reply = { 'overview', NOW, queue.version, kept[1], kept[2], paused_now(), queue.paused_until, kept[3] or 0, kept[4] or '', queue.ready, held_tasks(), call('ZCARD', DUE), call('ZCARD', LEASED),
+local open, half_open = shut_breakers()
+local reply = { 'overview', NOW, queue.version, kept[1], kept[2], paused_now(), queue.paused_until, kept[3] or 0, kept[4] or '', queue.ready, held_tasks(), open, half_open, call('ZCARD', DUE), call('ZCARD', LEASED),
   call('ZCARD', DEAD), call('LLEN', DONE), oldest == math.huge and 0 or floor(oldest / PLACES), queue.unfinished_bytes,
   queue.accepted_total, queue.completed_total, queue.cancelled_total }
-for i = 1, #RARE do reply[20 + i] = kept[4 + i] or 0 end
+for i = 1, #RARE do reply[22 + i] = kept[4 + i] or 0 end
 reply[#reply + 1] = call('HGET', PULSE, 'waiting') or ''
 return reply

@@ -21,6 +21,9 @@ pub struct Overview {
     pub ready: u64,
     /// Of the ready ones, kept back by a limit, a hold or a breaker: exact up to 128 lanes, an at-least beyond.
     pub held: u64,
+    /// Breakers of its names: of more than a thousand that are not as if they never opened at least so many.
+    pub breakers_open: u64,
+    pub breakers_half_open: u64,
     pub scheduled: u64,
     pub leased: u64,
     pub dead: u64,
@@ -64,6 +67,8 @@ impl Op for OverviewOp {
             paused: paused(&mut reply)?,
             ready: reply.number()?,
             held: reply.number()?,
+            breakers_open: reply.number()?,
+            breakers_half_open: reply.number()?,
             scheduled: reply.number()?,
             leased: reply.number()?,
             dead: reply.number()?,

@@ -5,15 +5,15 @@
 --        "past", now: it would be over already; nothing was written
 --        "absent" when the queue does not exist
 -- Keeps  I5 I23. No task moves: each keeps the place and the ready_at that it had. A change of what is stopped counts as the same pause.
--- Uses   paused rotation
+-- Uses   paused rotation tell
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
 local me, what, until_ms, reason = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 if until_ms > 0 and until_ms <= NOW then return { 'past', NOW } end
 
-local before, since = is_paused(PAUSE_LEASE), NOW
-if paused_now() > 0 then since = tonumber(call('HGET', Q, 'paused_at')) or NOW end
+local before, was, since = is_paused(PAUSE_LEASE), paused_now(), NOW
+if was > 0 then since = tonumber(call('HGET', Q, 'paused_at')) or NOW end
 call('HLEN', Q)
 
 if what == 0 then
@@ -25,4 +25,5 @@ end
 local ready = before and not is_paused(PAUSE_LEASE) and queue.ready or 0
 wake(me, ready)
 write_queue()
+if what > 0 then tell('paused', '"mode":"%s"', PAUSE_WORDS[what]) elseif was > 0 then tell('resumed', '') end
 return { 'paused', NOW, ready, since }

@@ -7,7 +7,7 @@
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled, dead -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I21 I22 I23 I25 I28. It re-checks what it moves: an index entry alone decides nothing.
--- Uses   paused unique repeats retry overdue clear
+-- Uses   tell paused unique repeats retry overdue clear
 -- Flags  allow-oom
 
 if not read_queue() then
@@ -76,6 +76,7 @@ more = age_dead() or more
 more = evict_dead() or more -- bounds may have been lowered
 write_keys()
 write_repeats()
+if pause_over then tell('resumed', '') end
 
 local moved = #came_due + #ran_out + departed > 0 or call('ZCARD', DEAD) ~= dead_before
 return { 'swept', NOW, more and NOW or or_lease_reopens((next_look())), #ran_out, #came_due,

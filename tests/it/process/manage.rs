@@ -183,3 +183,54 @@ fn queues_are_set_shown_purged_and_deleted() {
     );
     expect(&service, &["queues", "delete", "q", "--yes"], 5);
 }
+
+#[test]
+fn names_and_groups_are_listed_held_and_let_go() {
+    let (service, _dir) = service();
+    for _ in 0..2 {
+        enqueue(&service, &["--name", "mail", "--group", "Müller/Co"]);
+    }
+    let told = expect(&service, &["queues", "names", "q"], 0);
+    assert_eq!(told, "mail\t2\t0\t-\t-\t-\t-\n");
+    let told = expect(&service, &["queues", "groups", "q"], 0);
+    assert_eq!(told, "Müller/Co\t2\t0\t1.0\t-\t-\t-\n");
+    let told = expect(&service, &["queues", "groups", "q", "--json"], 0);
+    let page: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(page["items"][0]["backlog"], 2);
+
+    let hold = ["queues", "hold", "q", "--group", "Müller/Co", "--for", "1h"];
+    let told = expect(&service, &hold, 0);
+    assert!(told.contains("group\tMüller/Co\nheld_until\t2"), "{told}");
+    let told = expect(&service, &["queues", "groups", "q"], 0);
+    assert!(told.starts_with("Müller/Co\t2\t0\t1.0\t-\t-\t2"), "{told}");
+    expect(&service, &["queues", "unhold", "q", "--group", "Müller/Co"], 0);
+    let told = expect(&service, &["queues", "breaker", "q", "mail", "open", "--json"], 0);
+    let set: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(set["state"], "open");
+    let told = expect(&service, &["queues", "names", "q"], 0);
+    assert_eq!(told, "mail\t2\t0\t-\t-\t-\topen\n");
+    expect(&service, &["queues", "breaker", "q", "mail", "closed"], 0);
+    expect(&service, &["queues", "hold", "q", "--for", "1m"], 0);
+    expect(
+        &service,
+        &["queues", "hold", "q", "--name", "mail", "--for", "1m"],
+        0,
+    );
+    expect(&service, &["queues", "unhold", "q"], 0);
+    expect(&service, &["queues", "unhold", "q", "--name", "mail"], 0);
+
+    for (args, code) in [
+        (vec!["queues", "names", "nobody"], 5),
+        (vec!["queues", "hold", "q"], 2),
+        (vec!["queues", "hold", "q", "--for", "0"], 1),
+        (
+            vec![
+                "queues", "hold", "q", "--for", "1m", "--name", "a", "--group", "b",
+            ],
+            2,
+        ),
+        (vec!["queues", "breaker", "q", "mail", "closed", "--for", "1m"], 1),
+    ] {
+        expect(&service, &args, code);
+    }
+}

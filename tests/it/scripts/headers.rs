@@ -56,6 +56,7 @@ fn known(operation: &str) -> BTreeSet<String> {
         ("recalled(", "ops/lease", "recalled"),
         ("enqueued(", "ops/enqueue", "enqueued"),
         ("verified(", "ops/verify", "verified"),
+        ("standings(", "ops/names", "standings"),
     ] {
         if outcome.contains(helper) {
             known.extend(words(function(&rust_of(file), name), '"'));

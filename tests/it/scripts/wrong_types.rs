@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Change, When};
 use leaseq::domain::dead::{DeadFilter, Replay};
+use leaseq::domain::gate::{Scope, Set};
 use leaseq::domain::idempotency::Repeatable;
 use leaseq::domain::latency::Latencies;
 use leaseq::domain::pause::Pause;
@@ -22,6 +23,7 @@ use leaseq::store::ops::delete::{DeleteOp, What};
 use leaseq::store::ops::discard::DiscardOp;
 use leaseq::store::ops::extend::ExtendOp;
 use leaseq::store::ops::follow::FollowOp;
+use leaseq::store::ops::hold::HoldOp;
 use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::nack::NackOp;
 use leaseq::store::ops::patch::PatchOp;
@@ -31,6 +33,7 @@ use leaseq::store::ops::purge_dead::PurgeDeadOp;
 use leaseq::store::ops::release::{How, ReleaseOp};
 use leaseq::store::ops::reorder::ReorderOp;
 use leaseq::store::ops::replay::{Item, ReplayOp};
+use leaseq::store::ops::set_breaker::SetBreakerOp;
 use leaseq::store::ops::sweep::SweepOp;
 use leaseq::store::{QueueKeys, StoreError};
 
@@ -82,6 +85,9 @@ enum Call {
     RunNow,
     Pause,
     Resume,
+    HoldGroup,
+    OpenBreaker,
+    CloseBreaker,
     Purge,
     Discard,
     Delete,
@@ -306,6 +312,23 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
             };
             queue.try_call(&op).await.map(drop)
         }
+        Call::HoldGroup => {
+            let op = HoldOp {
+                scope: &Scope::Group("acme".to_owned()),
+                ms: 500,
+            };
+            queue.try_call(&op).await.map(drop)
+        }
+        Call::OpenBreaker | Call::CloseBreaker => {
+            let op = SetBreakerOp {
+                name: &task_name("default"),
+                set: match call {
+                    Call::OpenBreaker => Set::Open { ms: None },
+                    _ => Set::Closed,
+                },
+            };
+            queue.try_call(&op).await.map(drop)
+        }
         Call::CancelReady => cancel(&[scene.ready]).await,
         Call::CancelScheduled => cancel(&[scene.scheduled]).await,
         Call::CancelLeased => cancel(&[scene.leased.task]).await,
@@ -516,6 +539,9 @@ const NEEDED: &[(Call, &str)] = &[
     (Call::Delete, "state due leased dead turn"),
     (Call::Pause, "state q"),
     (Call::Resume, "state q"),
+    (Call::HoldGroup, "state gates gate breaker counts shut"),
+    (Call::OpenBreaker, "state gates gate breaker counts shut"),
+    (Call::CloseBreaker, "state gates gate breaker counts shut"),
     (
         Call::Beat,
         "state q due leased dead pulse pulse_10s pulse_5m workers",

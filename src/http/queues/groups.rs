@@ -1,0 +1,92 @@
+//! The groups of a queue, and how each stands.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::names::{StandingsProblems, StandingsQuery, page_of};
+use super::shown::LimitsDocument;
+use super::stats::thousandths;
+use crate::domain::Millis;
+use crate::domain::standing::GroupStanding;
+use crate::http::Api;
+use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::{Code, Problem};
+use crate::http::tasks::view::{Page, bad_cursor};
+use crate::http::wire;
+
+/// How a group stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GroupStanding)]
+pub(in crate::http) struct GroupAnswer {
+    /// Null: the tasks without a group, which form one.
+    #[schema(required = true)]
+    group: Option<String>,
+    ready: u64,
+    /// The group has more than 128 lanes, of which 128 were counted: there may be more ready tasks.
+    at_least: bool,
+    /// Null of the tasks without a group while more than 1,000 names and groups have leased tasks.
+    #[schema(required = true)]
+    leased: Option<u64>,
+    /// Ready and leased together; null where `leased` is.
+    #[schema(required = true)]
+    backlog: Option<u64>,
+    /// Turns that it gets beside a group of weight 1, of its own or by `*`.
+    weight: f64,
+    /// What holds for it, of its own or by `*`.
+    limits: LimitsDocument,
+    /// Grants that may come at once, and fractions of the next one; null without a rate.
+    #[schema(required = true)]
+    tokens: Option<f64>,
+    /// Null when it is not held.
+    #[schema(value_type = Option<wire::Instant>, required = true)]
+    held_until: Option<Millis>,
+}
+
+impl From<GroupStanding> for GroupAnswer {
+    fn from(standing: GroupStanding) -> Self {
+        Self {
+            group: standing.group,
+            ready: standing.ready.tasks,
+            at_least: standing.ready.at_least,
+            leased: standing.leased,
+            backlog: standing.leased.map(|leased| leased + standing.ready.tasks),
+            weight: standing.weight,
+            limits: LimitsDocument::of(&standing.gate.limits),
+            tokens: standing.gate.tokens.map(thousandths),
+            held_until: standing.gate.held_until,
+        }
+    }
+}
+
+/// List a queue's groups, and how each stands: its tasks, weight, limits and hold.
+///
+/// The tasks without a group come first, if there are any; then, in no order, groups with ready or leased tasks, and groups with a weight or
+/// limits of their own, or a hold. A page looks at up to 1,000 entries, lanes (one priority of one name in one group) counted, and may be
+/// short, even empty, while `next_cursor` is there; a group that comes or goes between two pages may be missing or be there twice.
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/groups", operation_id = "groups", tag = "queues", params(QueuePath, StandingsQuery),
+    responses((status = 200, description = "A page of groups", body = Page<GroupAnswer>), StandingsProblems),
+)]
+pub(in crate::http) async fn list(
+    State(api): State<Api>,
+    InQueue(queue): InQueue,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let (limit, cursor) = page_of(&uri)?;
+    let page = api
+        .engine()?
+        .groups(&queue, limit, cursor.as_deref())
+        .await?
+        .map_err(bad_cursor)?
+        .ok_or_else(|| Code::QueueUnknown.problem())?;
+    let items = page.items.into_iter().map(GroupAnswer::from).collect();
+    Ok(Json(Page {
+        items,
+        next_cursor: page.next_cursor,
+    })
+    .into_response())
+}

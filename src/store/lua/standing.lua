@@ -1,0 +1,28 @@
+-- standing: how a name or a group stands, for lists: its ready tasks, and its gate.
+-- Uses   gates walk
+
+-- Counted by lanes, 128 of them at most.
+local READY_LANES_MAX = 128
+
+-- Ready tasks in the lanes that `key` has, and "1" when there may be more. Entries that were left behind are none.
+local function count_ready(key, lane_of)
+  local members, ready = call('ZRANGE', key, 0, READY_LANES_MAX), 0
+  local are_stale = #members > 0 and call('EXISTS', STALE) == 1
+  for i = 1, min(#members, READY_LANES_MAX) do
+    local lane = lane_of(members[i])
+    ready = ready + call('LLEN', ROOT .. 'fresh:' .. lane) + call('ZCARD', ROOT .. 'back:' .. lane)
+    if are_stale then ready = ready - (tonumber(call('HGET', STALE, lane) or nil) or 0) end
+  end
+  looked = looked + #members
+  return max(ready, 0), #members > READY_LANES_MAX and 1 or 0
+end
+
+local function is_hold(value) return unpack_bytes('<d', value, 33) > NOW end
+
+-- Appends to `row`: rate per second, burst, max_leased, 0 for none each; tokens or '', held until (ms) or 0.
+local function add_gate(row, gate)
+  local n = #row
+  row[n + 1], row[n + 2], row[n + 3] = format('%.17g', gate.rate), format('%.17g', gate.burst), gate.most
+  row[n + 4] = gate.rate > 0 and format('%.17g', max(gate.tokens, 0)) or ''
+  row[n + 5] = gate.held > NOW and gate.held or 0
+end

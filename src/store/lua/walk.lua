@@ -1,0 +1,49 @@
+-- walk: pages over what stands in several indexes. Each is scanned in turn, and an item is shown by the first that has it; the order is
+-- that of the scans, none.
+
+-- Entries and lanes that this call looked at.
+local looked = 0 -- per call
+
+-- `ranked` ones are sorted sets, the others hashes. `prefix` is what a field has before the item, `but` an item that is none, and
+-- `says` tells by a hash's value whether it is there for the list.
+local function stands_in(index, item)
+  if item == index.but then return false end
+  if index.ranked then return call('ZSCORE', index.key, item) end
+  local value = call('HGET', index.key, index.prefix .. item)
+  return value and (not index.says or index.says(value))
+end
+
+local function is_known(indexes, last, item)
+  for i = 1, last do
+    if stands_in(indexes[i], item) then return true end
+  end
+  return false
+end
+
+-- Calls show() with up to `limit` items; says where the next page goes on, or ''. The cursor is the index, that of its scan, and how many
+-- of its batch were looked at. Looks at LOOK_MAX entries at most, or at one whatever show() adds to `looked`.
+local function walk(indexes, limit, cursor, show)
+  local at, scan, skip = string.match(cursor, '^(%d+) (%d+) (%d+)$')
+  at, scan, skip = tonumber(at or 1), scan or '0', tonumber(skip or 0)
+  local shown, index = 0, indexes[at]
+  while index do
+    if looked >= LOOK_MAX then return format('%d %s 0', at, scan) end
+    local page = call(index.ranked and 'ZSCAN' or 'HSCAN', index.key, scan, 'COUNT', 100)
+    looked = looked + 1 -- of a sparse one a batch may be empty
+    for i = 2 * skip + 1, #page[2], 2 do
+      if shown >= limit or looked >= LOOK_MAX then return format('%d %s %d', at, scan, (i - 1) / 2) end
+      looked = looked + 1
+      local field, value = page[2][i], page[2][i + 1]
+      local item = sub(field, #index.prefix + 1)
+      local is_one = sub(field, 1, #index.prefix) == index.prefix and item ~= index.but and (not index.says or index.says(value))
+      if is_one and not is_known(indexes, at - 1, item) then
+        shown = shown + 1
+        show(item)
+      end
+    end
+    scan, skip = page[1], 0
+    if scan == '0' then at = at + 1 end
+    index = indexes[at]
+  end
+  return ''
+end

@@ -1,0 +1,53 @@
+-- groups: the groups of a queue, page by page, and how each stands: those with ready or leased tasks, a weight, limits or a hold.
+--
+-- ARGV   1 how many at most  2 cursor or ''
+-- Reply  "grouped", cursor of the next page or '', then per group as a list: group ('' for the tasks without one, which come first), ready,
+--          "1" when these are at least so many, leased or '' when nobody counts them, weight,
+--          rate per second, burst, max_leased (0 for none each), tokens or '', held until or 0
+--        "absent" when the queue does not exist
+-- Order  none. Looks at LOOK_MAX entries at most, lanes counted: a page may be short, even empty, while a cursor is there.
+-- Keeps  I24 I28
+-- Uses   standing
+-- Flags  no-writes
+
+if not read_queue() then return { 'absent' } end
+local limit, cursor = tonumber(ARGV[1]), ARGV[2]
+local rows = { 'grouped', '' }
+
+local function show(group, leased)
+  local ready, at_least = count_ready(heads_of(group), function(member) return member .. '/' .. group end)
+  local weights = call('HMGET', GATES, 'w' .. group, 'w*')
+  local weight = weights[1] or weights[2]
+  local row = { group, ready, at_least, leased or call('HGET', COUNTS, 'g' .. group) or 0,
+    weight and format('%.17g', (unpack_bytes('<d', weight, 9))) or '1' }
+  add_gate(row, gate_of('g' .. group))
+  rows[#rows + 1] = row
+end
+
+-- Leased tasks without a group have no number of their own: what the groups leave of all, while that is cheap to know.
+local function ungrouped()
+  if call('HLEN', COUNTS) > LOOK_MAX then return '' end
+  local left, counts = call('ZCARD', LEASED), call('HGETALL', COUNTS)
+  for i = 1, #counts, 2 do
+    if byte(counts[i]) == 103 then left = left - counts[i + 1] end
+  end
+  return max(left, 0)
+end
+
+if cursor == '' then
+  local leased = ungrouped()
+  if call('EXISTS', heads_of('')) == 1 or gate_of('g').held > NOW or (leased ~= 0 and call('ZCARD', LEASED) > 0) then
+    show('', leased)
+    limit = limit - 1
+  end
+end
+
+local INDEXES = {
+  { key = TURN, prefix = '', ranked = true, but = '' },
+  { key = COUNTS, prefix = 'g', but = '' },
+  { key = GATES, prefix = 'w', but = '*' },
+  { key = GATES, prefix = 'g', but = '*' },
+  { key = GATE, prefix = 'g', says = is_hold, but = '' },
+}
+rows[2] = walk(INDEXES, limit, cursor, show)
+return rows

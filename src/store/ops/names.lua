@@ -1,0 +1,42 @@
+-- names: the names of a queue, page by page, and how each stands: those whose tasks came lately or are leased, and those with settings of
+-- their own, a breaker that is not closed, or a hold.
+--
+-- ARGV   1 how many at most  2 cursor or ''
+-- Reply  "named", cursor of the next page or '', then per name as a list: name, ready, "1" when these are at least so many, leased,
+--          rate per second, burst, max_leased (0 for none each), tokens or '', held until or 0, breaker: c closed | o open | h half-open | '' none,
+--          since when or 0, failures in a row, or successes of a half-open one, probes under way, open until or 0
+--        "absent" when the queue does not exist
+-- Order  none. Looks at LOOK_MAX entries at most, lanes counted: a page may be short, even empty, while a cursor is there.
+-- Keeps  I24 I28
+-- Uses   standing
+-- Flags  no-writes
+
+if not read_queue() then return { 'absent' } end
+
+local LETTERS = { [CLOSED] = 'c', [OPEN] = 'o', [HALF_OPEN] = 'h' }
+local rows = { 'named', '' }
+
+local function show(name)
+  local gate, leased = gate_of('n' .. name), call('HGET', COUNTS, 'n' .. name)
+  local ready, at_least = count_ready(names_of(name), function(member)
+    local priority, group = string.match(member, '^(%d+)/(.*)$')
+    return format('%s/%s/%s', priority, name, group)
+  end)
+  local row = { name, ready, at_least, leased or 0 }
+  add_gate(row, gate)
+  local b, n = gate.breaker or breaker_of(name, { 0, 0, 0, 0 }), #row
+  row[n + 1] = (b.threshold > 0 or b.state ~= CLOSED) and LETTERS[b.state] or ''
+  row[n + 2], row[n + 3], row[n + 4] = b.since, b.count, b.probes
+  row[n + 5] = b.state == OPEN and b.at < FAR and b.at or 0
+  rows[#rows + 1] = row
+end
+
+local INDEXES = {
+  { key = NAMED, prefix = '', ranked = true },
+  { key = COUNTS, prefix = 'n' },
+  { key = GATES, prefix = 'n', but = '*' },
+  { key = BREAKER, prefix = '', says = function(value) return unpack_bytes('<d', value) ~= CLOSED end },
+  { key = GATE, prefix = 'n', says = is_hold },
+}
+rows[2] = walk(INDEXES, tonumber(ARGV[1]), ARGV[2], show)
+return rows

@@ -9,7 +9,7 @@ use leaseq::domain::settle::Ack;
 use leaseq::domain::task::Json;
 use leaseq::domain::{Group, Lease, LeaseKey, NewTask, QueueName, TaskName};
 use leaseq::store::ops::ack::{AckOp, Acked};
-use leaseq::store::ops::configure::ConfigureOp;
+use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
 use leaseq::store::ops::lease::{Granted, LeaseOp, Wish};
 use leaseq::store::ops::{Answer, Op};
@@ -104,7 +104,9 @@ async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
         create: true,
         config: &config,
     };
-    store.call(&keys, &make).await?;
+    let Configured::Done { version, .. } = store.call(&keys, &make).await? else {
+        return Err("the queue is there already".into());
+    };
 
     let until = Instant::now() + Duration::from_secs_f64(args.seconds);
     let tasks_left = Cell::new(args.tasks);
@@ -112,7 +114,7 @@ async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
         args,
         keys,
         key,
-        config: Arc::new(config),
+        config: (version, Arc::new(config)),
         until,
         tasks_left,
     });
@@ -144,7 +146,7 @@ struct Bench {
     args: Args,
     keys: QueueKeys,
     key: LeaseKey,
-    config: Arc<QueueConfig>,
+    config: (u64, Arc<QueueConfig>),
     until: Instant,
     tasks_left: Cell<u64>,
 }
@@ -221,9 +223,9 @@ impl Hand {
             .map(|number| self.bench.task(number))
             .collect();
         self.number += size;
-        let config = Arc::clone(&self.bench.config);
+        let (version, config) = self.bench.config.clone();
         let op = EnqueueOp {
-            version: 1,
+            version,
             config: &config,
             replica: REPLICA,
             again: false,

@@ -148,11 +148,11 @@ impl Pulse {
         let sum = |back_ms, of: fn(&Row) -> u32| -> f64 {
             let step_ms = Chart::Fine.step_ms();
             let rows = self.rows.iter();
-            rows.map(|row| {
+            // The sum of no floats is -0.0, and people read it.
+            rows.fold(0.0, |sum, row| {
                 let begins_at = Millis::new(row.number * step_ms);
-                f64::from(of(row)) * share(begins_at, step_ms, self.now, back_ms)
+                sum + f64::from(of(row)) * share(begins_at, step_ms, self.now, back_ms)
             })
-            .sum()
         };
         // A quarter of an hour at most.
         #[allow(clippy::cast_precision_loss)]
@@ -263,6 +263,16 @@ mod tests {
             windows: Vec::new(),
             rows,
         }
+    }
+
+    #[test]
+    fn the_rates_of_an_idle_queue_are_zero_without_a_sign() {
+        let rates = pulse(104_000, Vec::new()).rates();
+        let all = rates
+            .throughput_per_second
+            .into_iter()
+            .chain([rates.error_rate_per_minute]);
+        assert!(all.into_iter().all(|rate| rate.to_bits() == 0));
     }
 
     #[test]

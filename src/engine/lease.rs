@@ -252,7 +252,7 @@ impl Engine {
                 }
             }
             drop(wake);
-            let mut soonest = (EmptyReason::Empty, None);
+            let mut soonest: Option<(EmptyReason, Option<Duration>)> = None;
             for queue in queues {
                 let leased = match self.lease_one(queue, request, None).await {
                     // What was given back wakes whoever watches.
@@ -267,13 +267,17 @@ impl Engine {
                         }
                         return Ok(leased);
                     }
-                    Leased::Empty { reason, retry_after } => soonest = sooner(soonest, (reason, retry_after)),
+                    Leased::Empty { reason, retry_after } => {
+                        let this = (reason, retry_after);
+                        soonest = Some(soonest.map_or(this, |other| sooner(other, this)));
+                    }
                 }
             }
             let asked = Instant::now();
+            let (reason, opens_in) = soonest.unwrap_or((EmptyReason::Empty, None));
             let empty = || Leased::Empty {
-                reason: soonest.0,
-                retry_after: soonest.1.map(|after| after.saturating_sub(asked.elapsed())),
+                reason,
+                retry_after: opens_in.map(|after| after.saturating_sub(asked.elapsed())),
             };
             let Some(deadline) = deadline else {
                 return Ok(empty());
@@ -288,13 +292,19 @@ impl Engine {
     }
 }
 
-/// Of two empty queues the one that may have something first; where nobody can tell, the one that keeps tasks back.
+/// Of two empty queues the one that may have something first. Where nobody can tell: one that keeps tasks back may let them through with the
+/// next lease that ends, an empty one may get a task, and one that is paused waits for an operator.
 fn sooner(
     one: (EmptyReason, Option<Duration>),
     other: (EmptyReason, Option<Duration>),
 ) -> (EmptyReason, Option<Duration>) {
     let rank = |(reason, after): (EmptyReason, Option<Duration>)| {
-        (after.unwrap_or(Duration::MAX), reason == EmptyReason::Empty)
+        let likely = match reason {
+            EmptyReason::Shut(Reason::Paused) => 2,
+            EmptyReason::Empty => 1,
+            EmptyReason::Shut(_) => 0,
+        };
+        (after.unwrap_or(Duration::MAX), likely)
     };
     if rank(other) < rank(one) { other } else { one }
 }
@@ -318,9 +328,11 @@ mod tests {
     fn of_several_queues_the_one_that_frees_soonest_gives_the_reason() {
         let after = |seconds| Some(Duration::from_secs(seconds));
         let (empty, paused) = (EmptyReason::Empty, EmptyReason::Shut(Reason::Paused));
+        let held = EmptyReason::Shut(Reason::ConcurrencyLimited);
         for (one, other, expected) in [
             ((empty, after(9)), (paused, after(3)), (paused, after(3))),
-            ((paused, None), (empty, None), (paused, None)),
+            ((paused, None), (empty, None), (empty, None)),
+            ((held, None), (empty, None), (held, None)),
             ((paused, after(60)), (empty, None), (paused, after(60))),
             ((paused, None), (empty, after(60)), (empty, after(60))),
         ] {

@@ -32,12 +32,21 @@ local changed = fingerprint ~= call('HGET', Q, 'gates')
 if changed then queue.limited_at = NOW end
 for i = live, #ARGV, 2 do queue[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
--- Breakers that are configured no more, but for open ones: these end as it was said.
-local gone = {}
+-- Breakers that are configured no more, but for open ones: these end as it was said, and are looked at until then though nothing else is
+-- limited any more.
+local gone, open = {}, {}
 local states = changed and call('HGETALL', BREAKER) or NONE
 for i = 1, #states, 2 do
   local settings = by_scope['n' .. states[i]] or by_scope['n*']
-  if unpack_bytes('<d', states[i + 1]) ~= OPEN and (not settings or unpack_bytes('<d', settings, 25) == 0) then gone[#gone + 1] = states[i] end
+  local state, _, at = unpack_bytes('<ddd', states[i + 1])
+  if not settings or unpack_bytes('<d', settings, 25) == 0 then
+    if state ~= OPEN then
+      gone[#gone + 1] = states[i]
+    elseif at > NOW then
+      open[#open + 1] = at
+      open[#open + 1] = 'n' .. states[i]
+    end
+  end
 end
 
 -- What is left of a bucket is the same share of the new one; of many, this is worked out when each is looked at (`gates`).
@@ -62,6 +71,8 @@ if queue.shut > 0 then call('ZUNIONSTORE', SHUT, 1, SHUT, 'WEIGHTS', 0) end
 call('DEL', GATES)
 many('HSET', GATES, gates)
 many('HDEL', BREAKER, gone)
+many('ZADD', SHUT, open)
+if #open > 0 then queue.shut = call('ZCARD', SHUT) end
 many('HSET', GATE, kept)
 many('HDEL', GATE, emptied)
 if not present then call('HSET', Q, 'created_at', NOW) end

@@ -62,9 +62,9 @@ local more, dead_before = #gone >= limit or #seen >= limit, call('ZCARD', DEAD)
 local keys_over, repeats_over = plan_old_keys(limit), plan_old_repeats(limit, math.huge)
 
 local pause_over = queue.paused > 0 and paused_now() == 0
+local freed = write_decisions(me, ran_out)
 many('ZREM', DUE, came_due)
 if pause_over then forget_pause() end
-local freed = write_decisions(me, ran_out)
 apply_departures()
 queue.ready = queue.ready - departed
 if pause_over then wake(me, queue.ready) end

@@ -216,11 +216,14 @@ fn a_task_of_a_paused_queue_says_so() {
     let scheduled = api.enqueue(r#"{"delay_seconds":3600}"#);
     let reasons = |id: &str| api.task(id)["waiting"]["reasons"].clone();
     pause(&api, "");
-    assert_eq!(reasons(&ready), json!([{"reason": "paused"}]));
-    assert_eq!(reasons(&scheduled)[1], json!({"reason": "paused"}));
+    assert_eq!(reasons(&ready), json!([{"reason": "paused", "of": "queue"}]));
+    assert_eq!(reasons(&scheduled)[1], json!({"reason": "paused", "of": "queue"}));
     let until = from_now(60_000);
     pause(&api, &format!(r#"{{"until":"{until}"}}"#));
-    assert_eq!(reasons(&ready), json!([{"reason": "paused", "until": until}]));
+    assert_eq!(
+        reasons(&ready),
+        json!([{"reason": "paused", "until": until, "of": "queue"}])
+    );
     assert_eq!(
         reasons(&scheduled).as_array().unwrap().len(),
         1,

@@ -71,6 +71,12 @@ fn the_example_of_backoff_runs_from_top_to_bottom() {
 }
 
 #[test]
+fn what_an_upstream_answers_with_429_waits_as_long_as_it_says_and_so_do_others_of_its_name() {
+    let (service, _api, _dir) = served();
+    run(Command::new("openapi/examples/upstream/run").env("LEASEQ_URL", &service.url));
+}
+
+#[test]
 fn dead_letters_are_inspected_replayed_and_purged_as_the_example_shows() {
     let (service, _api, _dir) = served();
     run(Command::new("bash")

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use leaseq::domain::gate::{Limits, Reason, Scope, Shut};
-use leaseq::domain::queue::QueueConfig;
+use leaseq::domain::gate::{Breaker as Settings, Limits, Reason, Scope, Shut};
+use leaseq::domain::pause::PauseMode;
+use leaseq::domain::queue::{NameConfig, QueueConfig};
 use leaseq::domain::{Millis, TaskName};
 
 use super::answer::Answer;
@@ -84,20 +85,31 @@ fn scopes(task: &Task) -> [Scope; 3] {
 
 /// What of a config says something of gates or turns.
 fn gate_config(config: &QueueConfig) -> impl PartialEq {
-    let names = config
+    let of_name = |named: &NameConfig| {
+        let breaker = named.breaker.or(config.breaker);
+        (
+            named.limits.effective(),
+            breaker.map(|breaker| breaker.effective()),
+        )
+    };
+    let mut names: BTreeMap<_, _> = config
         .names
         .iter()
-        .map(|(name, named)| (name.clone(), named.limits));
-    let names: Vec<_> = names.collect();
-    let limited = names.iter().any(|(_, limits)| !limits.is_none());
+        .map(|(name, named)| (name.clone(), of_name(named)))
+        .collect();
+    let says_nothing = |said: &(Limits, Option<Settings>)| said.0.is_none() && said.1.is_none();
+    if config.breaker.is_some() && !names.contains_key("*") {
+        names.insert("*".to_owned(), of_name(&NameConfig::default()));
+    } else if names.values().all(says_nothing) {
+        names.clear();
+    }
     let mut weights = config.group_weights.clone();
     weights.remove("*");
-    (
-        weights,
-        config.limits,
-        limited.then_some((names, config.breaker.map(|breaker| breaker.effective()))),
-        config.group_limits.clone(),
-    )
+    let groups = config.group_limits.iter();
+    let groups: Vec<_> = groups
+        .map(|(group, limits)| (group.clone(), limits.effective()))
+        .collect();
+    (weights, config.limits.effective(), names, groups)
 }
 
 #[allow(
@@ -231,6 +243,16 @@ impl Queue {
     /// What a lease that fell short may be told: a reason that there is, and a time not past the first task that may pass, for then
     /// nobody would look.
     pub fn check_shut(&self, names: &[TaskName], told: Option<Shut>) -> Result<(), String> {
+        if let Some(paused) = self.paused.as_ref().filter(|_| self.is_paused(PauseMode::Lease)) {
+            let expected = Shut {
+                reason: Reason::Paused,
+                look_at: paused.until,
+            };
+            return match told {
+                Some(told) if told == expected => Ok(()),
+                _ => Err("leases are paused".to_owned()),
+            };
+        }
         // One that has expired waits for nothing, but may lie in its lane until somebody meets it.
         let lying: Vec<&Task> = self.tasks.values().filter(|task| task.is_in_lane()).collect();
         let ready: Vec<&Task> = lying
@@ -250,7 +272,8 @@ impl Queue {
         let first = ready.iter().filter(wanted).filter_map(opens).min();
         match (first, told) {
             (None, None) => Ok(()),
-            (None, Some(_)) if lying.len() > ready.len() => Ok(()),
+            // Until it is buried it counts as ready.
+            (None, Some(_)) if self.tasks.values().any(Task::is_ready) => Ok(()),
             (None, Some(_)) => Err("nothing waits".to_owned()),
             (Some(at), None) => Err(format!("something waits until {at}")),
             (Some(at), Some(told)) => {

@@ -1,5 +1,6 @@
 //! Histories that once told model and scripts apart, each under the name of the promise that was broken.
 
+use leaseq::domain::gate::Breaker;
 use leaseq::domain::pause::PauseMode;
 use leaseq::domain::queue::{Keep, Order, QueueConfig};
 
@@ -391,4 +392,29 @@ fn a_pause_ends_when_it_was_said_to_whether_a_sweep_comes_by_or_not() {
         steps.extend([lease(1), Step::Pause(None), lease(9)]);
         replay(config(Order::Aged), steps);
     }
+}
+
+#[test]
+fn a_breaker_that_is_configured_no_more_stays_open_as_long_as_was_said() {
+    let breaker = Breaker {
+        failure_threshold: Some(1),
+        reset_ms: Some(1_000),
+        ..Breaker::default()
+    };
+    let with_breaker = QueueConfig {
+        breaker: Some(breaker),
+        ..config(Order::Aged)
+    };
+    let steps = vec![
+        enqueue(&[Draft::new(), Draft::new(), Draft::new()]),
+        lease(1),
+        nack_for_now(),
+        Step::Configure(config(Order::Aged)),
+        lease(1),
+        Step::Advance(999),
+        lease(1),
+        Step::Advance(1),
+        lease(9),
+    ];
+    replay(with_breaker, steps);
 }

@@ -348,7 +348,7 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
         2 => (scope(), prop_oneof![1 => Just(0), 2 => durations()]).prop_map(|(scope, ms)| Step::Hold { scope, ms }),
         1 => whose().prop_map(|whose| Step::GiveBack { whose }),
         1 => (vec(0..12usize, 1..4), durations()).prop_map(|(latest, ms)| Step::Follow { latest, ms }),
-        2 => replay(),
+        3 => replay(),
         1 => which().prop_map(Step::PurgeDead),
         4 => prop_oneof![6 => durations(), 1 => Just(600_000)].prop_map(Step::Advance),
         4 => select(vec![1, 2, 256]).prop_map(|limit| Step::Sweep { limit }),
@@ -538,7 +538,7 @@ fn draft(one_lane: bool) -> impl Strategy<Value = Draft> {
         lane,
         prop_oneof![4 => Just(Retry::Now), 1 => retry()],
         (
-            prop_oneof![3 => Just(Retry::Now), 1 => retry()],
+            prop_oneof![Just(Retry::Now), retry()],
             option::weighted(0.2, retry_config()),
         ),
         option::weighted(0.3, 1..4u16),
@@ -656,7 +656,7 @@ fn after() -> impl Strategy<Value = After> {
 fn replay() -> impl Strategy<Value = Step> {
     (
         which(),
-        prop_oneof![3 => Just(Retry::Now), 1 => retry()],
+        prop_oneof![Just(Retry::Now), retry()],
         option::weighted(0.3, 1..4u16),
         option::weighted(0.3, select(PRIORITIES.to_vec())),
         option::weighted(0.3, select(vec![2usize, 2_049])),

@@ -42,6 +42,8 @@ pub struct World {
     pub(super) version: u64,
     /// What the `lease_id`s say, by what they prove.
     leases: BTreeMap<(TaskId, u32), Lease>,
+    /// A call was answered with less than the model's: nothing that follows can be compared.
+    pub is_lost: bool,
     /// What the latest lease that fell short was told; `None` inside: nothing is kept back. None outside: it got what it wanted.
     pub told_short: Option<Option<Shut>>,
     /// How often what happened.
@@ -65,6 +67,7 @@ impl World {
             config: QueueConfig::default(),
             version: 0,
             leases: BTreeMap::new(),
+            is_lost: false,
             told_short: None,
             met: BTreeMap::new(),
         }
@@ -76,6 +79,7 @@ impl World {
         self.redis.set_clock(now.get());
         self.leases.clear();
         self.version = 0;
+        self.is_lost = false;
         self.configure(config);
     }
 
@@ -153,14 +157,29 @@ impl World {
             not_after: None,
         };
         let mut granted = self.call(&op);
-        // Who got nothing but has more to look at asks again, as the service does.
-        while matches!(&granted, Granted::Tasks { again: true, grants, .. } if grants.is_empty()) {
-            granted = self.call(&op);
+        // Who got nothing but has more to look at asks again, as the service does; and here, who got a part of it.
+        while let Granted::Tasks {
+            again: true, grants, ..
+        } = &granted
+        {
+            let got = grants.len();
+            if got > 0 && asked.iter().any(|wish| wish.request_key.is_some()) {
+                // A part is all that such a call gets, and remembers.
+                self.is_lost = true;
+                break;
+            }
+            let rest = rest_of(&asked, grants);
+            let next = self.call(&LeaseOp {
+                // As if all were of one call.
+                seed: ((usize::from(seed) + got * 797) % 2048) as u16,
+                wishes: &rest,
+                ..op
+            });
+            granted = joined(granted, next);
         }
         let Granted::Tasks {
             next_at,
             recalled,
-            again: false,
             shut,
             grants,
             ..
@@ -340,6 +359,48 @@ fn real_wish(wish: &Wish) -> ops::lease::Wish {
         lease_ms: wish.lease_ms,
         worker: wish.worker.clone(),
         request_key: wish.request_id.clone(),
+    }
+}
+
+/// What the wishes are still to get.
+fn rest_of(wishes: &[ops::lease::Wish], grants: &[ops::lease::Grant]) -> Vec<ops::lease::Wish> {
+    let rest = wishes.iter().enumerate().map(|(index, wish)| {
+        let got = grants.iter().filter(|grant| grant.wish == index).count();
+        ops::lease::Wish {
+            tasks: wish.tasks - got,
+            ..wish.clone()
+        }
+    });
+    rest.collect()
+}
+
+/// The answer of both calls together; all but the grants is as the later one says.
+fn joined(first: Granted, next: Granted) -> Granted {
+    match (first, next) {
+        (
+            Granted::Tasks { grants: mut all, .. },
+            Granted::Tasks {
+                now,
+                next_at,
+                first_due,
+                recalled,
+                shut,
+                again,
+                grants,
+            },
+        ) => {
+            all.extend(grants);
+            Granted::Tasks {
+                now,
+                next_at,
+                first_due,
+                recalled,
+                shut,
+                again,
+                grants: all,
+            }
+        }
+        (_, next) => next,
     }
 }
 

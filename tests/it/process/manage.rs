@@ -120,7 +120,7 @@ fn queues_are_paused_and_resumed() {
     let stats = expect(&service, &["stats", "q"], 0);
     assert!(stats.contains("paused\ttrue\n"), "{stats}");
     let listed = expect(&service, &["stats"], 0);
-    assert_eq!(listed.trim_end().rsplit('\t').next(), Some("both"), "{listed}");
+    assert_eq!(listed.trim_end().rsplit('\t').next(), Some("true"), "{listed}");
 
     let paused = expect(&service, &["queues", "pause", "q", "--json"], 0);
     assert!(paused.contains("\"paused\":{\"mode\":\"lease\","), "{paused}");

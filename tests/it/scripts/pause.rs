@@ -151,8 +151,8 @@ async fn a_pause_with_an_end_is_over_then_and_not_before() {
     assert_eq!(queue.sweep().await.next_at, Some(Millis::new(T0 + 31_000)));
     let noted: i64 = queue.redis.command(cmd("HLEN").arg(queue.key("q")));
     assert_eq!(
-        noted, 2,
-        "document and time of making: nothing is left of the pause"
+        noted, 3,
+        "document, its gates and time of making: nothing is left of the pause"
     );
 }
 

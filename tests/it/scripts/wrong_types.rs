@@ -420,58 +420,61 @@ const NEEDED: &[(Call, &str)] = &[
     ),
     (
         Call::Lease,
-        "state rec pay mut hist due leased expiry turn uniq fresh back heads names",
+        "state rec pay mut hist due leased expiry turn uniq counts fresh back heads names",
     ),
     (
         Call::LeaseByName,
-        "state rec mut due leased expiry turn fresh back heads names",
+        "state rec mut due leased expiry turn counts fresh back heads names",
     ),
     (
         Call::LeaseForRequest,
-        "state rec mut due leased expiry turn req req_at fresh back heads",
+        "state rec mut due leased expiry turn req req_at counts fresh back heads",
     ),
-    (Call::Ack, "state rec pay mut hist leased done res mark uniq"),
+    (
+        Call::Ack,
+        "state rec pay mut hist leased done res mark uniq counts",
+    ),
     (
         Call::AckLate,
-        "state rec pay mut hist leased expiry done res turn mark fresh back heads names",
+        "state rec pay mut hist leased expiry done res turn mark counts fresh back heads names",
     ),
     (
         Call::NackForLater,
-        "state q rec pay mut hist due leased dead expiry done res mark",
+        "state q rec pay mut hist due leased dead expiry done res mark counts",
     ),
     (
         Call::NackForNow,
-        "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
+        "state q rec pay mut hist due leased dead expiry done res turn mark counts back heads",
     ),
     (
         Call::NackForGood,
-        "state q rec pay mut hist due leased dead done res mark uniq letter alike print",
+        "state q rec pay mut hist due leased dead done res mark uniq letter alike print counts",
     ),
     (
         Call::Release,
-        "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
+        "state q rec pay mut hist due leased dead expiry done res turn mark counts back heads",
     ),
     (
         Call::ReleaseForLater,
-        "state q rec pay mut hist due leased dead expiry done res mark",
+        "state q rec pay mut hist due leased dead expiry done res mark gates gate breaker counts shut",
     ),
     (
         Call::GiveBack,
-        "state q rec pay mut hist due leased dead expiry done res turn mark back heads",
+        "state q rec pay mut hist due leased dead expiry done res turn mark counts back heads",
     ),
     (Call::Extend, "state mut leased"),
     (
         Call::Sweep,
-        "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale letter alike print linger fresh back heads names",
+        "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale letter alike print linger counts fresh back heads names",
     ),
     (Call::Follow, "state rec due leased dead expiry res followed"),
     (
         Call::AckFollowed,
-        "state rec pay mut hist leased done res mark uniq followed linger",
+        "state rec pay mut hist leased done res mark uniq followed linger counts",
     ),
     (
         Call::NackFollowedForGood,
-        "state q rec pay mut hist due leased dead done res mark uniq letter alike print followed linger",
+        "state q rec pay mut hist due leased dead done res mark uniq letter alike print followed linger counts",
     ),
     (
         Call::Replay,
@@ -485,7 +488,7 @@ const NEEDED: &[(Call, &str)] = &[
         Call::PurgeDead,
         "state q rec pay mut hist dead res mark letter alike print",
     ),
-    (Call::Configure, "state q"),
+    (Call::Configure, "state q shut"),
     (Call::Reorder, "state turn fresh back heads"),
     (
         Call::CancelReady,

@@ -18,6 +18,7 @@ pub(crate) mod proxy;
 mod run;
 
 mod calm;
+mod gated;
 mod kills;
 mod late;
 mod outages;

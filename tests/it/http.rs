@@ -5,6 +5,7 @@
 
 pub(crate) mod api;
 mod bounds;
+mod breakers;
 mod crash;
 mod dead_bounds;
 pub(crate) mod dead_letters;

@@ -2,7 +2,8 @@
 -- once per call, whatever the number of tasks and lanes behind it.
 --
 --   GATES   hash  scope -> what the config says: rate per second, burst, max_leased, for names also of the breaker: as doubles, 0 for none
---   GATE    hash  scope -> tokens, when (ms) they were counted, the rate and the burst of then, held until: only while that says something
+--   GATE    hash  scope -> tokens, when (ms) they were counted, the rate and the burst of then, held until, and then peaks (pairs of when and
+--                 tokens): only while that says something
 --   COUNTS  hash  scope -> leased tasks, if any
 --   SHUT    zset  when to look again (ms) -> scope that keeps something back, or is held
 --
@@ -14,7 +15,7 @@ local BREAKERS = 8 -- in queue.limited: names have breakers
 local FAR = 4503599627370496 -- 2^52, the time of what waits for an event
 
 local gates_met = NONE -- per call
-local gated, limited, evaluate, remember, meet_gates, gate_of, pass_gate, judge_of, check_gates, write_gates
+local gated, limited, evaluate, recall_gate, meet_gates, gate_of, pass_gate, judge_of, check_gates, write_gates
 
 do
   local ROUNDING = 0.000001 -- of ms: a sum of fractions may be a trace less than what it means
@@ -87,6 +88,40 @@ do
     end
   end
 
+  -- What is given back fits in only as far as the bucket has had room ever since: the rest would have overflowed. So a gate remembers the
+  -- levels that were taken from, as far as they fall. Of too many the oldest two become one, the higher at the later time: so less may
+  -- come back, never more.
+  local PEAKS_MAX = 8
+  local function note_peak(gate)
+    if gate.peaks == NONE then gate.peaks = {} end
+    local peaks = gate.peaks
+    while #peaks > 0 and peaks[#peaks] <= gate.tokens do
+      peaks[#peaks] = nil
+      peaks[#peaks] = nil
+    end
+    if peaks[#peaks - 1] == NOW then return end
+    peaks[#peaks + 1] = NOW
+    peaks[#peaks + 1] = gate.tokens
+    if #peaks > 2 * PEAKS_MAX then
+      peaks[1], peaks[2] = peaks[3], max(peaks[2], peaks[4])
+      table.remove(peaks, 3)
+      table.remove(peaks, 3)
+    end
+  end
+
+  -- How many of the tokens that were taken at `at` fit in.
+  local function fitting(gate, tokens, at)
+    local peaks, room = gate.peaks, gate.burst - gate.tokens
+    for i = 1, #peaks, 2 do
+      if peaks[i] > at then room = min(room, gate.burst - peaks[i + 1]) end
+    end
+    local fit = max(0, min(tokens, room))
+    for i = 1, #peaks, 2 do
+      if peaks[i] > at then peaks[i + 1] = peaks[i + 1] + fit end
+    end
+    return fit
+  end
+
   -- What the gates remember. Where nothing is held only a rate has to.
   local function recall(gates, every)
     local fields, asking = {}, {}
@@ -103,6 +138,11 @@ do
         tokens, at, rate, burst, gate.held = unpack_bytes('<ddddd', kept)
         gate.changed = at > NOW or (gate.held > 0 and gate.held <= NOW)
         gate.kept = { tokens, min(at, NOW), rate, burst }
+        local peaks = rate == gate.rate and burst == gate.burst and (#kept - 40) / 8 or 0
+        if peaks > 0 then
+          gate.peaks = { unpack_bytes('<' .. string.rep('d', peaks), kept, 41) }
+          gate.peaks[peaks + 1] = nil
+        end
       end
       if gate.rate > 0 then gate.tokens = refill(gate, tokens, at, rate, burst) end
       gate.known = true
@@ -110,9 +150,9 @@ do
   end
 
   -- A gate whose memory nobody had to ask for is about to change.
-  function remember(gate) recall({ gate }, true) end
+  function recall_gate(gate) recall({ gate }, true) end
 
-  local function unread(scope) return { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, held = 0, taken = 0 } end
+  local function unread(scope) return { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, peaks = NONE, held = 0, taken = 0 } end
 
   local function read_leased(gates)
     local fields, asking = {}, {}
@@ -151,11 +191,16 @@ do
     return gates_met[scope]
   end
 
-  -- Tasks passed; fewer than none when they are given back.
-  function pass_gate(gate, tasks)
+  -- Tasks passed; fewer than none when they are given back, which were granted at `at`.
+  function pass_gate(gate, tasks, at)
     gate.taken = gate.taken + tasks
     gate.leased = gate.leased + tasks
-    if gate.rate > 0 then gate.tokens = min(gate.burst, gate.tokens - tasks) end
+    if gate.rate > 0 and tasks > 0 then
+      note_peak(gate)
+      gate.tokens = gate.tokens - tasks
+    elseif gate.rate > 0 and tasks < 0 then
+      gate.tokens = min(gate.burst, gate.tokens + fitting(gate, -tasks, at))
+    end
     local b = gate.breaker
     if tasks > 0 and b and b.state == HALF_OPEN then b.probes, b.changed = b.probes + tasks, true end
     evaluate(gate)
@@ -186,6 +231,11 @@ do
     return unpack(gate.kept or { 0, 0, 0, 0 })
   end
 
+  local function peaks_of(gate)
+    if gate.rate == 0 or #gate.peaks == 0 then return '' end
+    return pack('<' .. string.rep('d', #gate.peaks), unpack(gate.peaks))
+  end
+
   -- A bucket that is full and a hold that is over say nothing.
   local function says_nothing(gate)
     local tokens, at, rate, burst = bucket_of(gate)
@@ -214,7 +264,7 @@ do
         if not says_nothing(gate) then
           local tokens, at, rate, burst = bucket_of(gate)
           kept[#kept + 1] = scope
-          kept[#kept + 1] = pack('<ddddd', tokens, at, rate, burst, gate.held)
+          kept[#kept + 1] = pack('<ddddd', tokens, at, rate, burst, gate.held) .. peaks_of(gate)
         elseif gate.kept then
           over[#over + 1] = scope
         end

@@ -6,7 +6,7 @@ local holds = NONE -- per call
 -- Until `at` (ms); 0 ends it.
 local function hold(scope, at)
   local gate = gate_of(scope)
-  remember(gate)
+  recall_gate(gate)
   gate.held, gate.changed = at, true
   evaluate(gate)
   if holds == NONE then holds = {} end

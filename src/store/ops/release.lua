@@ -17,9 +17,9 @@ local me, count = ARGV[1], tonumber(ARGV[2])
 read_holders(3, count, 6)
 
 -- Grants that their callers never got have not passed.
-local function refund(name, group)
+local function refund(name, group, granted_at)
   for _, scope in ipairs({ 'q', 'n' .. name, 'g' .. group }) do
-    if limited(scope) then pass_gate(gate_of(scope), -1) end
+    if limited(scope) then pass_gate(gate_of(scope), -1, granted_at) end
   end
 end
 
@@ -78,7 +78,7 @@ for i = 1, count do
     ended[#ended + 1] = id
     tally(task.name, task.group, -1)
     judge_of(task.name, m.granted_at, nil)
-    if how == 'g' then refund(task.name, task.group) end
+    if how == 'g' then refund(task.name, task.group, m.granted_at) end
     reply[3 + i] = { 'released', becomes, run_at, (becomes == 'r' or becomes == 's') and task.expires_at or nil }
   else
     local word, was

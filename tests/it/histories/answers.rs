@@ -92,6 +92,8 @@ pub(super) struct LeasedTask<'a> {
     id: &'a str,
     #[serde(borrow)]
     payload: &'a RawValue,
+    queue: &'a str,
+    name: &'a str,
     group: Option<&'a str>,
     lease_id: &'a str,
     grant: u64,
@@ -102,13 +104,16 @@ pub(super) struct LeasedTask<'a> {
 }
 
 impl LeasedTask<'_> {
-    pub(super) fn grant(&self, span: Span, place: usize, recalled: bool) -> Grant {
+    pub(super) fn grant(&self, span: Span, place: usize, by_name: bool, recalled: bool) -> Grant {
         Grant {
             span,
             place,
             task: self.id.to_owned(),
             payload: self.payload.get().to_owned(),
+            queue: self.queue.to_owned(),
+            name: self.name.to_owned(),
             group: self.group.unwrap_or_default().to_owned(),
+            by_name,
             lease_id: self.lease_id.to_owned(),
             number: self.grant,
             attempt: self.attempt,

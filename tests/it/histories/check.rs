@@ -6,8 +6,13 @@
 
 mod acks;
 mod attempts;
+mod best;
+mod clocks;
+mod gates;
 mod leases;
+mod limits;
 mod order;
+mod probes;
 mod queue;
 mod requests;
 mod turns;
@@ -15,7 +20,11 @@ mod turns;
 #[cfg(test)]
 mod by_hand;
 
-pub(super) use turns::fair_share;
+pub(super) use clocks::one_time;
+pub(super) use gates::times_shut;
+pub(super) use limits::{Limit, Of, at_its_rate, no_more_at_once};
+pub(super) use probes::{Failing, count as probes, one_at_a_time};
+pub(super) use turns::{Lost, fair_share, fair_share_but_for};
 
 use super::history::History;
 
@@ -35,7 +44,13 @@ const ALWAYS: &[Checker] = &[
     attempts::bounded,
     order::first_come_first_served,
     requests::repeats_give_the_same,
+    gates::nothing_passes_a_shut_gate,
 ];
+
+/// What holds where no gate keeps anything back, so that every task that is ready is eligible.
+pub(super) fn breaches_of_order(history: &History) -> Vec<String> {
+    best::best_of_its_group_first(history)
+}
 
 /// Every breach, or none.
 pub(super) fn breaches(history: &History) -> Vec<String> {

@@ -31,11 +31,11 @@ impl Shift {
         self.caught_up.notify_all();
     }
 
-    fn is_on(&self) -> bool {
+    pub(super) fn is_on(&self) -> bool {
         !self.over.load(Ordering::Relaxed)
     }
 
-    fn sent(&self, tasks: usize) {
+    pub(super) fn sent(&self, tasks: usize) {
         let mut ahead = self.ahead.lock().unwrap();
         *ahead += tasks;
         while *ahead > BACKLOG_MAX && self.is_on() {
@@ -51,7 +51,7 @@ impl Shift {
         }
     }
 
-    fn seen(&self, tasks: usize) {
+    pub(super) fn seen(&self, tasks: usize) {
         let mut ahead = self.ahead.lock().unwrap();
         *ahead -= (*ahead).min(tasks);
         self.caught_up.notify_all();
@@ -66,7 +66,7 @@ pub(super) enum Manners {
 }
 
 /// How long this call may take before the client leaves.
-fn patience(phone: &mut Phone, manners: Manners) {
+pub(super) fn patience(phone: &mut Phone, manners: Manners) {
     let ms = match manners {
         Manners::Impatient if phone.rng.random_ratio(1, 20) => phone.rng.random_range(1..60),
         Manners::Impatient => phone.rng.random_range(800..3000),

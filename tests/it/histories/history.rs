@@ -43,6 +43,10 @@ pub(super) struct Enqueue {
     pub(super) tag: String,
     /// Name, group and priority.
     pub(super) lane: String,
+    /// Of its queue.
+    pub(super) group: String,
+    pub(super) name: String,
+    pub(super) priority: u16,
     pub(super) outcome: Outcome<Accepted>,
 }
 
@@ -62,7 +66,11 @@ pub(super) struct Grant {
     pub(super) task: String,
     /// As it came, byte for byte.
     pub(super) payload: String,
+    pub(super) queue: String,
+    pub(super) name: String,
     pub(super) group: String,
+    /// Its call asked for this name alone.
+    pub(super) by_name: bool,
     pub(super) lease_id: String,
     pub(super) number: u64,
     pub(super) attempt: u64,
@@ -122,6 +130,38 @@ pub(super) struct Settled {
     pub(super) until_ms: Option<u64>,
 }
 
+/// What keeps tasks back when somebody says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// Of all leases.
+    Pause,
+    HoldOfName(&'static str),
+    HoldOfGroup(&'static str),
+    /// Of a name that no breaker is configured for.
+    Breaker(&'static str),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// In milliseconds of Redis's clock.
+    Ms(u64),
+    /// Until somebody opens it.
+    Further,
+    /// It was opened.
+    Open,
+}
+
+/// What somebody did to a gate.
+#[derive(Debug, Clone)]
+pub(super) struct Turned {
+    pub(super) span: Span,
+    pub(super) queue: &'static str,
+    pub(super) gate: Gate,
+    pub(super) outcome: Outcome<Until>,
+    /// By a release: it never opens what is shut, nor sooner.
+    pub(super) only_longer: bool,
+}
+
 /// What is left of a task when all is quiet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Final {
@@ -140,6 +180,7 @@ pub(super) struct History {
     pub(super) lost_grants: Vec<Grant>,
     pub(super) settles: Vec<Settle>,
     pub(super) repeats: Vec<Repeat>,
+    pub(super) turned: Vec<Turned>,
     /// Answers that no client should ever get, in words.
     pub(super) absurd: Vec<String>,
     pub(super) finals: BTreeMap<String, Vec<Final>>,
@@ -152,6 +193,7 @@ impl History {
         self.lost_grants.extend(other.lost_grants);
         self.settles.extend(other.settles);
         self.repeats.extend(other.repeats);
+        self.turned.extend(other.turned);
         self.absurd.extend(other.absurd);
         self.finals.extend(other.finals);
     }

@@ -9,7 +9,10 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::answers::{Leased, Page, Said, accepted, done, items, outcome};
-use super::history::{Enqueue, Final, Grant, History, Outcome, Repeat, Settle, Settled, Span, Verb, payload};
+use super::history::{
+    Enqueue, Final, Gate, Grant, History, Outcome, Repeat, Settle, Settled, Span, Turned, Until, Verb,
+    payload,
+};
 use crate::http::api::{Answer, Api};
 
 /// Where the tasks of the histories are.
@@ -184,6 +187,9 @@ impl Phone {
                 place,
                 tag: draft.tag.clone(),
                 lane: draft.lane(),
+                group: format!("{}/{:?}", draft.queue, draft.group),
+                name: draft.name.to_owned(),
+                priority: draft.priority,
                 outcome,
             });
         }
@@ -198,6 +204,7 @@ impl Phone {
             format!("/v1/queues/{queue}/lease")
         });
         let name = body["request_id"].as_str().map(str::to_owned);
+        let by_name = body["names"].is_array();
         let asked_before = name.as_ref().is_some_and(|name| self.named.contains_key(name));
         if let Some(name) = &name {
             self.named.entry(name.clone()).or_default();
@@ -226,7 +233,7 @@ impl Phone {
             .tasks
             .iter()
             .enumerate()
-            .map(|(place, task)| task.grant(span, place, asked_before))
+            .map(|(place, task)| task.grant(span, place, by_name, asked_before))
             .collect();
         let news = match name {
             Some(name) => self.named_answer(&name, span, grants),
@@ -278,6 +285,28 @@ impl Phone {
                 outcome,
             });
         }
+    }
+
+    /// Shuts or opens a gate of `q`; `read` says until when it is shut by the answer.
+    pub(super) fn turn(
+        &mut self,
+        gate: Gate,
+        method: &str,
+        path: &str,
+        body: &str,
+        read: impl FnOnce(&Value) -> Until,
+    ) -> bool {
+        let (span, said) = self.send(method, path, body);
+        let outcome = outcome(&said).map(|answer| read(&answer));
+        let is_done = outcome.done().is_some();
+        self.history.turned.push(Turned {
+            span,
+            queue: "q",
+            gate,
+            outcome,
+            only_longer: false,
+        });
+        is_done
     }
 
     /// All tasks of a state, page by page.

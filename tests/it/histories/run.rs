@@ -84,17 +84,33 @@ impl Run {
     }
 
     /// Clients work, `nemesis` breaks and mends again and again; then everything is healed and the queue drained.
-    pub(super) fn history(&mut self, mut nemesis: impl FnMut(&mut Fleet, &mut StdRng)) -> History {
+    pub(super) fn history(&mut self, nemesis: impl FnMut(&mut Fleet, &mut StdRng)) -> History {
+        let mut history = self.worked(
+            PRODUCERS + WORKERS,
+            nemesis,
+            |phone, who, shift, manners| match who {
+                0..PRODUCERS => crew::producer(phone, who, shift, manners),
+                _ => crew::worker(phone, who, shift, manners),
+            },
+        );
+        history.add(self.drain());
+        history
+    }
+
+    /// What `clients` of a kind see while `nemesis` breaks and mends; in the end everything is healed, and nothing drained.
+    pub(super) fn worked(
+        &mut self,
+        clients: usize,
+        mut nemesis: impl FnMut(&mut Fleet, &mut StdRng),
+        client: fn(Phone, usize, &Arc<Shift>, Manners) -> History,
+    ) -> History {
         let shift = Arc::new(Shift::default());
         let start = |who: usize| {
             let (phone, shift, manners) = (self.phone(who), Arc::clone(&shift), self.manners);
-            std::thread::spawn(move || match who {
-                0..PRODUCERS => crew::producer(phone, who, &shift, manners),
-                _ => crew::worker(phone, who, &shift, manners),
-            })
+            std::thread::spawn(move || client(phone, who, &shift, manners))
         };
-        let crew: Vec<_> = (0..PRODUCERS + WORKERS).map(start).collect();
-        let mut rng = self.seed.rng(PRODUCERS + WORKERS);
+        let crew: Vec<_> = (0..clients).map(start).collect();
+        let mut rng = self.seed.rng(clients);
         let end = Instant::now() + length();
         while Instant::now() < end {
             // Faults have no signal to wait for: they come when they come.
@@ -108,7 +124,6 @@ impl Run {
         for client in crew {
             history.add(client.join().unwrap());
         }
-        history.add(self.drain());
         history
     }
 
@@ -160,7 +175,14 @@ impl Run {
     /// Fails with every breach, of the history and of what lies in Redis.
     #[track_caller]
     pub(super) fn judge(&self, history: &History) {
-        let mut breaches = check::breaches(history);
+        self.judge_with(history, check::breaches_of_order(history));
+    }
+
+    /// As [`Self::judge`], with breaches that were found by what only some histories promise.
+    #[track_caller]
+    pub(super) fn judge_with(&self, history: &History, mut breaches: Vec<String>) {
+        breaches.extend(check::breaches(history));
+        breaches.extend(check::one_time(history));
         for queue in QUEUES.into_iter().chain(["probe"]) {
             breaches.extend(audit(&self.fleet.powered.redis, queue));
         }

@@ -1,8 +1,10 @@
 //! Two services on one Redis are one queue.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::cmd;
+use serde_json::json;
 
 use super::api::{Api, each, tasks};
 use crate::process::running::until;
@@ -208,4 +210,89 @@ fn a_rate_holds_over_all_replicas() {
         }
     }
     assert!(granted.len() >= 152, "{} of 160 and the burst", granted.len());
+}
+
+/// I20: while tasks of nine other names wait, the limited one gets its rate by Redis's clock and no more, and an answer is hardly ever shorter for
+/// it: what a worker asks for it gets, of the free names.
+#[test]
+fn a_limited_name_gets_its_rate_beside_nine_free_ones() {
+    const RATE_PER_SECOND: u64 = 100;
+    const BURST: u64 = 50;
+    const ASKED: usize = 4;
+    const FREE: usize = 18_000;
+    let redis = Redis::start();
+    let services: Vec<_> = (0..3)
+        .map(|_| Service::start(&["--redis-url", &redis.url()]))
+        .collect();
+    let api = Api::of(&services[0]);
+    let limits = json!({"rate_per_second": RATE_PER_SECOND, "burst": BURST});
+    let config = json!({"names": {"limited": {"limits": limits}}});
+    api.send("PUT", "/v1/queues/q", "", &config.to_string())
+        .expect(201);
+    let load = |tasks: &[String]| {
+        let batch = format!(r#"{{"tasks":[{}]}}"#, tasks.join(","));
+        api.post("/v1/queues/q/tasks/batch", &batch).expect(200);
+    };
+    // The oldest are all limited.
+    load(&vec![r#"{"name":"limited"}"#.to_owned(); 1_000]);
+    let free: Vec<String> = (0..FREE)
+        .map(|n| format!(r#"{{"name":"free-{}"}}"#, n % 9))
+        .collect();
+    free.chunks(1_000).for_each(load);
+
+    let left = AtomicUsize::new(FREE);
+    let end = Instant::now() + Duration::from_secs(3);
+    let work = |api: &Api| {
+        let (mut calls, mut tasks, mut limited) = (0, 0, Vec::<u64>::new());
+        // Until the last free tasks are near: then answers may well be short.
+        while Instant::now() < end && left.load(Ordering::Relaxed) > 100 {
+            let granted = api.lease(r#"{"max_tasks":4,"wait_seconds":1,"lease_seconds":600}"#);
+            calls += 1;
+            tasks += granted.len();
+            let (ours, others): (Vec<_>, Vec<_>) = granted.iter().partition(|task| task["name"] == "limited");
+            left.fetch_sub(others.len(), Ordering::Relaxed);
+            limited.extend(ours.iter().map(|task| {
+                let at = task["server_time"].as_str().expect("a lease says when");
+                Millis::parse(at).expect("a time").get()
+            }));
+        }
+        (calls, tasks, limited)
+    };
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = services
+            .iter()
+            .flat_map(|service| [Api::of(service), Api::of(service)])
+            .map(|api| {
+                let work = &work;
+                scope.spawn(move || work(&api))
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+
+    let calls: usize = done.iter().map(|(calls, ..)| calls).sum();
+    let tasks: usize = done.iter().map(|(_, tasks, _)| tasks).sum();
+    assert!(
+        tasks * 10 > calls * ASKED * 9,
+        "{tasks} tasks for {calls} calls that asked for {ASKED} each"
+    );
+    let mut granted: Vec<u64> = done.into_iter().flat_map(|(.., limited)| limited).collect();
+    granted.sort_unstable();
+    for (i, from) in granted.iter().enumerate() {
+        for (count, to) in (1u64..).zip(&granted[i..]) {
+            assert!(
+                count * 1_000 <= BURST * 1_000 + RATE_PER_SECOND * (to - from),
+                "{count} grants within {} ms",
+                to - from
+            );
+        }
+    }
+    // The burst, which is half a second's worth, covers times in which the machine does something else.
+    let (first, last) = (granted[0], granted[granted.len() - 1]);
+    let whole = RATE_PER_SECOND * (last - first) / 1_000;
+    assert!(
+        granted.len() as u64 * 100 >= whole * 95,
+        "{} grants of {whole}",
+        granted.len()
+    );
 }

@@ -13,13 +13,18 @@ use super::queue::Queue;
 use super::task::Task;
 
 /// What was left of a bucket, when, and with which rate and burst it fills.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Bucket {
     tokens: f64,
     at: Millis,
     rate: f64,
     burst: f64,
+    /// Levels that were taken from, and when, as far as they fall.
+    peaks: Vec<(Millis, f64)>,
 }
+
+/// More of them are not told apart.
+const PEAKS_MAX: usize = 8;
 
 #[derive(Debug, Clone, Default)]
 pub struct Gates {
@@ -33,9 +38,40 @@ type Closed = (Reason, Option<Millis>);
 
 #[allow(clippy::cast_precision_loss)] // Times and counts stay below 2^53.
 impl Bucket {
-    fn grown(self, until: Millis) -> f64 {
+    fn grown(&self, until: Millis) -> f64 {
         let ms = until.since(self.at) as f64;
         self.burst.min(self.tokens + ms * self.rate / 1000.0)
+    }
+
+    fn grow(&mut self, now: Millis) {
+        (self.tokens, self.at) = (self.grown(now), now);
+    }
+
+    fn take(&mut self, now: Millis) {
+        self.grow(now);
+        while self.peaks.last().is_some_and(|(_, level)| *level <= self.tokens) {
+            self.peaks.pop();
+        }
+        if self.peaks.last().is_none_or(|(at, _)| *at != now) {
+            self.peaks.push((now, self.tokens));
+        }
+        if self.peaks.len() > PEAKS_MAX {
+            let (_, level) = self.peaks.remove(0);
+            self.peaks[0].1 = self.peaks[0].1.max(level);
+        }
+        self.tokens -= 1.0;
+    }
+
+    /// As much as would not have overflowed, had it never been taken.
+    fn give_back(&mut self, taken_at: Millis, now: Millis) {
+        self.grow(now);
+        let since = || self.peaks.iter().filter(|(at, _)| *at > taken_at);
+        let highest = since().map(|(_, level)| *level).fold(self.tokens, f64::max);
+        let fit = (self.burst - highest).clamp(0.0, 1.0);
+        for (_, level) in self.peaks.iter_mut().filter(|(at, _)| *at > taken_at) {
+            *level += fit;
+        }
+        self.tokens = self.burst.min(self.tokens + fit);
     }
 }
 
@@ -99,6 +135,7 @@ impl Queue {
                     at: self.now,
                     rate: rate.get(),
                     burst,
+                    peaks: Vec::new(),
                 };
                 self.gates.buckets.insert(scope, bucket);
             }
@@ -137,8 +174,9 @@ impl Queue {
             at: self.now,
             rate,
             burst,
+            peaks: Vec::new(),
         };
-        Some(self.gates.buckets.get(scope).copied().unwrap_or(full))
+        Some(self.gates.buckets.get(scope).cloned().unwrap_or(full))
     }
 
     fn closed(&self, scope: &Scope) -> Option<Closed> {
@@ -168,24 +206,23 @@ impl Queue {
     }
 
     pub(super) fn pass(&mut self, task: &Task) {
-        self.take_tokens(task, 1.0);
+        let now = self.now;
+        self.change_buckets(task, |bucket| bucket.take(now));
         self.probe(task.name.as_str());
     }
 
     /// Only a grant that its caller never got has not passed.
     pub(super) fn refund(&mut self, task: &Task) {
-        self.take_tokens(task, -1.0);
+        let lease = task.lease().expect("it is given back");
+        let (taken_at, now) = (lease.granted_at, self.now);
+        self.change_buckets(task, |bucket| bucket.give_back(taken_at, now));
     }
 
-    fn take_tokens(&mut self, task: &Task, tokens: f64) {
+    fn change_buckets(&mut self, task: &Task, change: impl Fn(&mut Bucket)) {
         for scope in scopes(task) {
-            if let Some(bucket) = self.bucket(&scope) {
-                let left = Bucket {
-                    tokens: bucket.burst.min(bucket.grown(self.now) - tokens),
-                    at: self.now,
-                    ..bucket
-                };
-                self.gates.buckets.insert(scope, left);
+            if let Some(mut bucket) = self.bucket(&scope) {
+                change(&mut bucket);
+                self.gates.buckets.insert(scope, bucket);
             }
         }
     }

@@ -143,6 +143,54 @@ async fn tokens_come_back_by_a_give_back_only() {
     }
 }
 
+/// I20: over any time, grants less give-backs are at most the burst and what the rate gives, however late one is given back: a
+/// bucket that was full again since would have been as full without that grant.
+#[tokio::test]
+async fn what_is_given_back_late_fits_in_only_as_far_as_there_was_room_since() {
+    for config in everywhere(rate(1.0, 2.0)) {
+        let queue = with_backlog(config.clone(), 20).await;
+        let late = queue.lease(2).await;
+        queue.at(2_000);
+        assert_eq!(queue.lease(5).await.len(), 2, "it is full again");
+        for held in &late {
+            queue.give_back(&held.lease).await;
+        }
+        assert_eq!(queue.lease(5).await.len(), 0);
+
+        let queue = with_backlog(config, 20).await;
+        let late = queue.lease(2).await;
+        queue.at(1_500);
+        assert_eq!(queue.lease(5).await.len(), 1, "half a token is left");
+        queue.give_back(&late[0].lease).await;
+        assert_eq!(queue.lease(5).await.len(), 1, "there was room for half a token");
+        queue.give_back(&late[1].lease).await;
+        queue.at(2_000);
+        assert_eq!(queue.lease(5).await.len(), 0, "and for nothing more");
+        queue.at(2_500);
+        assert_eq!(queue.lease(5).await.len(), 1);
+    }
+}
+
+/// I20: a bucket that is never full gives everything back, whoever was served in between, and remembers little for it.
+#[tokio::test]
+async fn what_is_given_back_to_a_bucket_in_use_comes_back_whole() {
+    let queue = with_backlog(everywhere(rate(10.0, 5.0))[1].clone(), 100).await;
+    let mut held = queue.lease(5).await;
+    for step in 1..40 {
+        queue.at(step * 130);
+        held.extend(queue.lease(5).await);
+    }
+    queue.give_back(&held[held.len() - 9].lease).await;
+    queue.give_back(&held[held.len() - 8].lease).await;
+    assert_eq!(queue.lease(5).await.len(), 2);
+    let kept: Vec<u8> = queue.redis.command(
+        deadpool_redis::redis::cmd("HGET")
+            .arg(queue.key("gate"))
+            .arg("nmail"),
+    );
+    assert!(kept.len() <= 40 + 8 * 16, "{} bytes", kept.len());
+}
+
 /// I21: never more than that many at once, however their leases end; and each end lets the next one in.
 #[tokio::test]
 async fn no_more_are_leased_at_once_than_max_leased_allows() {

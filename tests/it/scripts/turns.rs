@@ -312,37 +312,3 @@ async fn changed_weights_hold_at_once() {
         .await;
     assert_weighted(&groups(&queue.lease(40).await), &[("a", 1.0), ("b", 3.0)]);
 }
-
-/// I18: among fifty tenants, one of which has a huge backlog, each small one waits for few turns of each, whenever it comes: one, and
-/// one more of those that come back in the same round under a name that sorts before its own.
-#[tokio::test]
-async fn each_of_fifty_tenants_waits_for_few_turns() {
-    let queue = Queue::start().await;
-    backlog(&queue, "huge", 20_000).await;
-    let tenants: Vec<String> = (1..50).map(|n| format!("tenant-{n:02}")).collect();
-    queue.lease(13).await;
-    let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut longest = 0;
-    for round in 0..300 {
-        // They come and go, one task each time.
-        for tenant in tenants.iter().skip(round % 7).step_by(7) {
-            if !waiting.contains_key(tenant.as_str()) {
-                queue.put(grouped(tenant)).await;
-                waiting.insert(tenant, 0);
-            }
-        }
-        let held = queue.lease(5).await;
-        for group in groups(&held) {
-            for turns in waiting.values_mut() {
-                *turns += 1;
-            }
-            if let Some(turns) = waiting.remove(group) {
-                longest = longest.max(turns);
-            }
-        }
-    }
-    assert!(
-        longest <= 2 * 50,
-        "a single task waited for {longest} grants of fifty tenants"
-    );
-}

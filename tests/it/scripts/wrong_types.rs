@@ -540,8 +540,8 @@ const NEEDED: &[(Call, &str)] = &[
     (Call::Pause, "state q"),
     (Call::Resume, "state q"),
     (Call::HoldGroup, "state gates gate breaker counts shut"),
-    (Call::OpenBreaker, "state gates gate breaker counts shut"),
-    (Call::CloseBreaker, "state gates gate breaker counts shut"),
+    (Call::OpenBreaker, "state breaker shut"),
+    (Call::CloseBreaker, "state breaker shut"),
     (
         Call::Beat,
         "state q due leased dead pulse pulse_10s pulse_5m workers",

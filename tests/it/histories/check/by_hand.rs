@@ -14,6 +14,9 @@ pub(super) fn enqueue(task: &str, start: u64) -> Enqueue {
         place: 0,
         tag: task.to_owned(),
         lane: "lane".to_owned(),
+        group: "q/None".to_owned(),
+        name: "mail".to_owned(),
+        priority: 10,
         outcome: Outcome::Done(Accepted {
             task: task.to_owned(),
             run_at_ms: None,
@@ -28,7 +31,10 @@ pub(super) fn grant(task: &str, number: u64, at: u64) -> Grant {
         place: 0,
         task: task.to_owned(),
         payload: payload(task),
+        queue: "q".to_owned(),
+        name: "mail".to_owned(),
         group: String::new(),
+        by_name: false,
         lease_id: format!("{task}/{number}"),
         number,
         attempt: number,
@@ -37,6 +43,17 @@ pub(super) fn grant(task: &str, number: u64, at: u64) -> Grant {
         expires_ms: at + 100,
         recalled: false,
     }
+}
+
+/// The same on two clocks of one time: asked for half a millisecond before and answered as much after.
+pub(super) fn timed(mut grant: Grant) -> Grant {
+    grant.span = span_of_ms(grant.at_ms);
+    grant
+}
+
+/// Of something that was done in the middle of a millisecond.
+pub(super) fn span_of_ms(ms: u64) -> Span {
+    span(ms * 1000, ms * 1000 + 999)
 }
 
 pub(super) fn settle(verb: Verb, lease_id: &str, at: u64, outcome: Outcome<Settled>) -> Settle {

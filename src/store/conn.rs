@@ -367,7 +367,7 @@ impl Conn {
         }
         let mut pipeline = Pipeline::new();
         for script in &library.scripts {
-            pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.plain);
+            pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.plain().text);
         }
         let connection = self.connection().await?;
         pipeline
@@ -423,7 +423,7 @@ fn library_names(listed: Value) -> Vec<String> {
 /// The first words of a call; keys and arguments are the same either way.
 fn opening(script: &Script, plain: bool) -> Cmd {
     let (verb, name) = if plain {
-        ("EVALSHA", &script.sha)
+        ("EVALSHA", &script.plain().sha)
     } else {
         ("FCALL", &script.function)
     };

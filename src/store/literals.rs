@@ -6,8 +6,8 @@ use std::collections::HashMap;
 /// What a name stands for.
 pub(super) type Literals = HashMap<String, String>;
 
-/// The texts without lines of the form `local NAME, OTHER = 1, 'word'`, and with what these say in place of the names. Lines
-/// stay where they are. `known` grows by what is met.
+/// The texts without comments that have a line of their own and without lines of the form `local NAME, OTHER = 1, 'word'`, and with what these
+/// say in place of the names. Lines stay where they are. `known` grows by what is met.
 pub(super) fn written_out<'a>(
     known: &mut Literals,
     pieces: impl IntoIterator<Item = (&'a str, String)>,
@@ -18,7 +18,7 @@ pub(super) fn written_out<'a>(
         for line in text.lines() {
             if let Some(literals) = literals(line) {
                 known.extend(literals);
-            } else {
+            } else if !line.trim_start().starts_with("--") {
                 write_line(line, known, &mut written);
             }
             written.push('\n');
@@ -102,6 +102,14 @@ mod tests {
     fn names_that_stand_for_something_are_written_out() {
         let text = "local MS, WORD = 5, 'w' -- why\nreturn x * MS, WORD, 'MS', MS_MAX -- MS\n";
         assert_eq!(written(text), "\nreturn x * 5, 'w', 'MS', MS_MAX -- MS\n");
+    }
+
+    #[test]
+    fn comments_that_have_a_line_of_their_own_leave_an_empty_one() {
+        assert_eq!(
+            written("-- why\n  -- how\nlocal s = '-- not' -- but\n"),
+            "\n\nlocal s = '-- not' -- but\n"
+        );
     }
 
     #[test]

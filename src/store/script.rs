@@ -5,7 +5,7 @@
 //! load any, the same text goes out as one plain script per operation.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use deadpool_redis::redis;
 
@@ -25,6 +25,9 @@ const PER_QUEUE: &str = " -- per queue";
 /// What ends the lines that are run by the first call.
 const ONCE: &str = " -- once";
 
+/// Stands for the hash in the text that is hashed.
+const HASH: &str = "<hash>";
+
 /// Every library's name begins so; the rest tells versions of its text apart.
 pub(crate) const LIBRARY: &str = "leaseq_";
 
@@ -35,9 +38,28 @@ pub struct Script {
     pub(crate) writes: bool,
     /// For `FCALL`.
     pub(crate) function: String,
-    /// For `SCRIPT LOAD` and `EVALSHA`.
-    pub(crate) plain: String,
+    source: &'static str,
+    clock: Clock,
+    plain: OnceLock<Plain>,
+}
+
+/// An operation as a script by itself.
+pub(crate) struct Plain {
+    /// For `SCRIPT LOAD`.
+    pub(crate) text: String,
+    /// For `EVALSHA`.
     pub(crate) sha: String,
+}
+
+impl Script {
+    /// Made when it is first asked for: most services never do.
+    pub(crate) fn plain(&self) -> &Plain {
+        self.plain.get_or_init(|| {
+            let text = text(plain_pieces(&(self.name, self.source), self.clock));
+            let sha = redis::Script::new(&text).get_hash().to_owned();
+            Plain { text, sha }
+        })
+    }
 }
 
 /// All operations on one clock.
@@ -277,19 +299,18 @@ fn text(pieces: Vec<(&'static str, String)>) -> String {
 }
 
 fn assemble(clock: Clock) -> Library {
-    let hash = redis::Script::new(&text(library_pieces("", clock))).get_hash()[..12].to_owned();
-    let script = |source: &(&'static str, &'static str)| {
-        let plain = text(plain_pieces(source, clock));
-        Script {
-            name: source.0,
-            writes: !named(source.1, "Flags").contains(&"no-writes"),
-            function: function(source.0, &hash),
-            sha: redis::Script::new(&plain).get_hash().to_owned(),
-            plain,
-        }
+    let code = text(library_pieces(HASH, clock));
+    let hash = redis::Script::new(&code).get_hash()[..12].to_owned();
+    let script = |&(name, source): &(&'static str, &'static str)| Script {
+        name,
+        writes: !named(source, "Flags").contains(&"no-writes"),
+        function: function(name, &hash),
+        source,
+        clock,
+        plain: OnceLock::new(),
     };
     Library {
-        code: text(library_pieces(&hash, clock)),
+        code: code.replace(HASH, &hash),
         scripts: SOURCES.iter().map(script).collect(),
     }
 }
@@ -493,13 +514,16 @@ mod tests {
             .iter()
             .find(|script| script.name == "lease")
             .unwrap();
-        for (mark, code) in [("user_function:", &library.code), ("user_script:", &lease.plain)] {
+        for (mark, code) in [
+            ("user_function:", &library.code),
+            ("user_script:", &lease.plain().text),
+        ] {
             let at = |text: &str, more: usize| {
                 locate("lease", &format!("ERR {mark}{}: no", more + line_of(code, text)))
             };
-            assert_eq!(at("-- House rules", 0), "prelude.lua:4");
-            assert_eq!(at("-- lease: hands out", 0), "lease.lua:1");
-            assert_eq!(at("A lane's two streams", 1), "draw.lua:6");
+            assert_eq!(at("local function keys_of(declared)", 0), "prelude.lua:23");
+            assert_eq!(at("local me, told, look", 0), "lease.lua:17");
+            assert_eq!(at("local function open_lane(", 1), "draw.lua:7");
         }
         assert_eq!(locate("lease", "ERR nobody knows where"), "lease");
     }

@@ -28,6 +28,7 @@ mod json;
 mod leases;
 mod openapi;
 mod origin;
+mod page;
 mod path;
 mod problem;
 mod producer;

@@ -12,10 +12,11 @@ use super::body::JsonBody;
 use super::field::{At, Object, Wrong, query_shape, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
+use super::page::{self, Page, bad_cursor};
 use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
-use super::tasks::view::{Page, TaskAnswer, bad_cursor};
+use super::tasks::view::TaskAnswer;
 use super::tasks::{CURSOR, LIMIT};
 use super::wire;
 use crate::domain::TaskId;
@@ -68,13 +69,7 @@ pub(super) async fn list(
         .dead_letters(&queue, &filter, DeadOrder::NewestFirst, limit, cursor.as_deref())
         .await?
         .map_err(bad_cursor)?;
-    let answer = |task| TaskAnswer::of(&queue, task);
-    let items = page.items.iter().map(answer).collect();
-    Ok(Json(Page {
-        items,
-        next_cursor: page.next_cursor,
-    })
-    .into_response())
+    page::of_tasks(queue, page).await
 }
 
 problem_set! { DeadLetterProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }

@@ -13,10 +13,10 @@ use super::body::JsonBody;
 use super::field::query_shape;
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
+use super::page::{Page, bad_cursor};
 use super::path::{InQueue, QueuePath};
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
-use super::tasks::view::{Page, bad_cursor};
 use super::tasks::{CURSOR, LIMIT};
 use super::wire;
 use crate::domain::limits::PAGE_DEFAULT;
@@ -123,12 +123,7 @@ pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, P
         created_at: info.created_at,
         stats: info.stats.into(),
     };
-    let items = page.items.into_iter().map(item).collect();
-    Ok(Json(Page {
-        items,
-        next_cursor: page.next_cursor,
-    })
-    .into_response())
+    Ok(Page::of(page, item).into_response())
 }
 
 problem_set! { QueueProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }

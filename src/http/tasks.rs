@@ -14,6 +14,7 @@ use super::body::JsonBody;
 use super::field::{At, Field, Object, Parsed, Seconds, Wrong, query_shape, shape};
 use super::json;
 use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
+use super::page::{self, Page};
 use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
 use super::problem::{Code, Problem};
 use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
@@ -33,7 +34,7 @@ pub(super) mod unique;
 pub(super) mod view;
 
 use new_task::NewTaskRequest;
-use view::{Page, TaskAnswer};
+use view::TaskAnswer;
 
 /// What became of an enqueue.
 #[derive(Serialize, ToSchema)]
@@ -261,16 +262,7 @@ pub(super) async fn list(
         .tasks(&queue, filter, limit, cursor.as_deref())
         .await?;
     let page = page
-        .map_err(view::bad_cursor)?
+        .map_err(page::bad_cursor)?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
-    let items = page
-        .items
-        .iter()
-        .map(|task| TaskAnswer::of(&queue, task))
-        .collect();
-    Ok(Json(Page {
-        items,
-        next_cursor: page.next_cursor,
-    })
-    .into_response())
+    page::of_tasks(queue, page).await
 }

@@ -10,11 +10,11 @@ use utoipa::ToSchema;
 use super::Api;
 use super::field::query_shape;
 use super::openapi::{ALWAYS, QUERY, READ, problem_set};
+use super::page::bad_cursor;
 use super::problem::Problem;
 use super::query::QueryFields;
 use super::queues::stats::{CountsAnswer, thousandths};
 use super::tasks::CURSOR;
-use super::tasks::view::bad_cursor;
 use crate::engine::Totals;
 
 query_shape! {

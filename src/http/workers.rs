@@ -1,6 +1,5 @@
 //! Workers that name themselves in lease calls.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Uri;
@@ -10,9 +9,9 @@ use utoipa::ToSchema;
 use super::Api;
 use super::field::{Field, Parsed, query_shape};
 use super::openapi::{ALWAYS, QUERY, READ, problem_set};
+use super::page::{Page, bad_cursor};
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
-use super::tasks::view::{Page, bad_cursor};
 use super::tasks::{CURSOR, LIMIT};
 use super::wire;
 use crate::domain::limits::PAGE_DEFAULT;
@@ -88,10 +87,5 @@ pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, P
         .await?
         .map_err(bad_cursor)?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
-    let items = page.items.into_iter().map(WorkerAnswer::from).collect();
-    Ok(Json(Page {
-        items,
-        next_cursor: page.next_cursor,
-    })
-    .into_response())
+    Ok(Page::of(page, WorkerAnswer::from).into_response())
 }

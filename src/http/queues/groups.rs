@@ -1,6 +1,5 @@
 //! The groups of a queue, and how each stands.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Uri;
@@ -13,9 +12,9 @@ use super::stats::thousandths;
 use crate::domain::Millis;
 use crate::domain::standing::GroupStanding;
 use crate::http::Api;
+use crate::http::page::{Page, bad_cursor};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
-use crate::http::tasks::view::{Page, bad_cursor};
 use crate::http::wire;
 
 /// How a group stands.
@@ -83,10 +82,5 @@ pub(in crate::http) async fn list(
         .await?
         .map_err(bad_cursor)?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
-    let items = page.items.into_iter().map(GroupAnswer::from).collect();
-    Ok(Json(Page {
-        items,
-        next_cursor: page.next_cursor,
-    })
-    .into_response())
+    Ok(Page::of(page, GroupAnswer::from).into_response())
 }

@@ -1,6 +1,5 @@
 //! The names of a queue, and how each stands.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Uri;
@@ -15,10 +14,10 @@ use crate::domain::{Millis, TaskName};
 use crate::http::Api;
 use crate::http::field::query_shape;
 use crate::http::openapi::{ALWAYS, QUERY, READ, problem_set};
+use crate::http::page::{Page, bad_cursor};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
-use crate::http::tasks::view::{Page, bad_cursor};
 use crate::http::tasks::{CURSOR, LIMIT};
 use crate::http::wire;
 
@@ -135,12 +134,7 @@ pub(in crate::http) async fn list(
         .await?
         .map_err(bad_cursor)?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
-    let items = page.items.into_iter().map(NameAnswer::from).collect();
-    Ok(Json(Page {
-        items,
-        next_cursor: page.next_cursor,
-    })
-    .into_response())
+    Ok(Page::of(page, NameAnswer::from).into_response())
 }
 
 /// Which page is asked for.

@@ -9,26 +9,8 @@ use super::explain::WaitingAnswer;
 use crate::domain::explain::Waiting;
 use crate::domain::task::{Attempt, Json, TaskError, TaskView};
 use crate::domain::{Group, LeasedTask, Millis, QueueName, TaskId, TaskName, TaskState, UniqueKey};
-use crate::engine::BadCursor;
-use crate::http::problem::Problem;
 use crate::http::retry::RetryDocument;
 use crate::http::wire::{self, Seconds};
-
-/// A page of a list.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Page<T> {
-    pub(in crate::http) items: Vec<T>,
-    /// Give it as `cursor` for the next page; null when there is none.
-    #[schema(required = true)]
-    pub(in crate::http) next_cursor: Option<String>,
-}
-
-pub(in crate::http) fn bad_cursor(_: BadCursor) -> Problem {
-    Problem::at(
-        "query:cursor",
-        "must be the `next_cursor` of an earlier page of the same list",
-    )
-}
 
 /// A task with the lease that the caller now holds.
 #[derive(Serialize, ToSchema)]

@@ -111,7 +111,9 @@ fn judged(nemesis: impl FnMut(&mut Fleet, &mut StdRng)) {
         "a history in which nothing happened shows nothing"
     );
 
-    operator::open_everything(&run.fleet.replicas[0].api);
+    let mut phone = run.phone(99);
+    operator::open_everything(&mut phone, &run.fleet.replicas[0].api);
+    history.add(phone.history);
     history.add(run.drain());
     run.judge_with(&history, breaches);
 }

@@ -67,14 +67,25 @@ pub(super) fn nothing_passes_a_shut_gate(history: &History) -> Vec<String> {
             let is_behind = grant.queue == shut.by.queue && shut.by.gate.keeps(grant);
             if is_behind && first > shut.from && last < shut.to {
                 breaches.push(format!(
-                    "{}: granted behind a shut gate: {grant:?} after {:?}",
+                    "{}: granted behind a shut gate: {grant:?} after {:?}; around it: {:?}",
                     shut.by.gate.invariant(),
-                    shut.by
+                    shut.by,
+                    around(history, shut.by)
                 ));
             }
         }
     }
     breaches
+}
+
+/// What else was done to the gate within a second.
+fn around<'a>(history: &'a History, by: &Turned) -> Vec<&'a Turned> {
+    let is_near = |other: &&Turned| {
+        other.queue == by.queue
+            && other.gate == by.gate
+            && other.span.start.abs_diff(by.span.start) < 1_000_000
+    };
+    history.turned.iter().filter(is_near).collect()
 }
 
 /// How often a gate was surely shut for a while: a history without shows nothing.

@@ -85,15 +85,29 @@ fn hold(phone: &mut Phone, shift: &Shift, whose: &str, gate: Gate) {
 }
 
 /// What operators do when it is over: nothing is held, limited or open.
-pub(super) fn open_everything(api: &Api) {
-    api.post(&format!("{QUEUE}/resume"), "").expect(200);
-    for whose in ["names/sync", "groups/zeta"] {
-        api.send("DELETE", &format!("{QUEUE}/{whose}/hold"), "", "")
-            .expect(200);
-    }
-    for name in ["free", super::FAILING.name] {
-        let path = format!("{QUEUE}/names/{name}/breaker");
-        api.post(&path, r#"{"state":"closed"}"#).expect(200);
+pub(super) fn open_everything(phone: &mut Phone, api: &Api) {
+    let opened_by =
+        |method: &'static str, path: &str, body: &'static str| (method, format!("{QUEUE}/{path}"), body);
+    for (gate, (method, path, body)) in [
+        (Gate::Pause, opened_by("POST", "resume", "")),
+        (
+            Gate::HoldOfName("sync"),
+            opened_by("DELETE", "names/sync/hold", ""),
+        ),
+        (
+            Gate::HoldOfGroup("zeta"),
+            opened_by("DELETE", "groups/zeta/hold", ""),
+        ),
+        (
+            Gate::Breaker("free"),
+            opened_by("POST", "names/free/breaker", r#"{"state":"closed"}"#),
+        ),
+        (
+            Gate::Breaker(super::FAILING.name),
+            opened_by("POST", "names/failing/breaker", r#"{"state":"closed"}"#),
+        ),
+    ] {
+        assert!(phone.turn(gate, method, &path, body, |_| Until::Open), "{path}");
     }
     let none = r#"{"limits":null,"names":null,"group_limits":null}"#;
     for queue in ["q", "r"] {

@@ -183,3 +183,15 @@ async fn a_cut_connection_is_made_again() {
     );
     conn.call(&queue.keys, &OverviewOp).await.unwrap().unwrap();
 }
+
+/// I7: who comes later takes over the key that Redis has, before its first lease.
+#[tokio::test]
+async fn replicas_that_asked_seal_leases_with_one_key() {
+    let queue = Queue::start().await;
+    let (first, second) = (queue.redis.store_on_set_clock(), queue.redis.store_on_set_clock());
+    assert!(first.lease_key() != second.lease_key());
+    for store in [&first, &second] {
+        store.agree_on_lease_key().await.unwrap();
+    }
+    assert!(first.lease_key() == second.lease_key());
+}

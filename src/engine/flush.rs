@@ -515,7 +515,6 @@ impl Committer {
         let line = self.line(queue);
         line.fresh = line.fresh.saturating_sub(grants.len());
         let due_now = next_at.is_some_and(|at| at <= now);
-        let names = jobs.first().map_or(Vec::new(), |job| job.names.clone());
         let next_end = grants.iter().map(Grant::expires_at).min();
         let mut grants = grants.into_iter().peekable();
         let (mut satisfied, mut parked, mut retried) = (0, Vec::new(), Vec::new());
@@ -542,9 +541,10 @@ impl Committer {
         let line = self.line(queue);
         let moment = |at: Millis| Instant::now() + Duration::from_millis(at.since(now));
         let shut = shut.map(|shut| (shut.reason, shut.look_at.map(moment)));
-        if !parked.is_empty() {
+        // All jobs of a call have the same filter.
+        if let Some(job) = parked.first() {
             line.first_due = first_due.map(moment);
-            line.shut.told(&names, shut);
+            line.shut.told(&job.names, shut);
         }
         // Also for those who were not woken: who got a part of what it wanted took what there was.
         if let Some((_, Some(look_at))) = shut

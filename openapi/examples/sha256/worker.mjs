@@ -11,7 +11,7 @@ async function post(path, body) {
   const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
   for (;;) {
     // An answer may break off in its middle, too.
-    const read = async (answer) => [429, 503, 504].includes(answer.status) ? null : answer.json();
+    const read = async (answer) => [408, 429, 503, 504].includes(answer.status) ? null : answer.json();
     const answer = await fetch(url + path, request).then(read).catch(() => null);
     if (answer) return answer;
     await sleep(1000);

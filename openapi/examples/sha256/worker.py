@@ -13,7 +13,7 @@ def lease(body):
             with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60) as answer:
                 return json.load(answer)["tasks"]
         except urllib.error.HTTPError as error:
-            if error.code not in (429, 503, 504):
+            if error.code not in (408, 429, 503, 504):
                 raise
         except (OSError, http.client.HTTPException):
             pass

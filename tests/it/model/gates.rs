@@ -179,7 +179,8 @@ impl Queue {
         Some(self.gates.buckets.get(scope).cloned().unwrap_or(full))
     }
 
-    fn closed(&self, scope: &Scope) -> Option<Closed> {
+    /// Those that open last, together if need be.
+    fn closed(&self, scope: &Scope) -> Vec<Closed> {
         let mut closed: Vec<Closed> = Vec::new();
         if let Some(until) = self.gates.held.get(scope).filter(|until| **until > self.now) {
             closed.push((Reason::Held, Some(*until)));
@@ -198,11 +199,14 @@ impl Queue {
         if max_leased.is_some_and(|max| self.leased_in(scope) >= max) {
             closed.push((Reason::ConcurrencyLimited, None));
         }
-        closed.into_iter().max_by_key(|(_, at)| at.unwrap_or(Millis::MAX))
+        let opens = |(_, at): &Closed| at.unwrap_or(Millis::MAX);
+        let last = closed.iter().map(opens).max();
+        closed.retain(|gate| Some(opens(gate)) == last);
+        closed
     }
 
     pub(super) fn may_pass(&self, task: &Task) -> bool {
-        scopes(task).iter().all(|scope| self.closed(scope).is_none())
+        scopes(task).iter().all(|scope| self.closed(scope).is_empty())
     }
 
     pub(super) fn pass(&mut self, task: &Task) {
@@ -261,13 +265,7 @@ impl Queue {
             .filter(|task| !task.has_expired(self.now))
             .collect();
         let wanted = |task: &&&Task| names.is_empty() || names.contains(&task.name);
-        let closed = |task: &Task| {
-            scopes(task)
-                .map(|scope| self.closed(&scope))
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-        };
+        let closed = |task: &Task| scopes(task).map(|scope| self.closed(&scope)).concat();
         let opens = |task: &&Task| closed(task).iter().map(|(_, at)| at.unwrap_or(Millis::MAX)).max();
         let first = ready.iter().filter(wanted).filter_map(opens).min();
         match (first, told) {

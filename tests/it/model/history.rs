@@ -70,6 +70,8 @@ pub struct History {
     queue: Queue,
     /// All tasks go into one lane: the usual queue, for which the scripts have shorter ways.
     one_lane: bool,
+    /// Whether operators pause, hold and open breakers.
+    gates: bool,
     /// Ids of all tasks ever enqueued, in that order.
     ever: Vec<TaskId>,
     /// Every grant ever, the latest last.
@@ -90,6 +92,7 @@ impl History {
         Self {
             queue: Queue::new(Millis::new(T0), config),
             one_lane: false,
+            gates: true,
             ever: Vec::new(),
             granted: Vec::new(),
             deed: None,
@@ -370,16 +373,17 @@ impl ReferenceStateMachine for History {
     type Transition = Step;
 
     fn init_state() -> BoxedStrategy<Self> {
-        (step::config(), prop::bool::weighted(0.3))
-            .prop_map(|(config, one_lane)| Self {
+        (step::config(), prop::bool::weighted(0.3), any::<bool>())
+            .prop_map(|(config, one_lane, gates)| Self {
                 one_lane,
+                gates,
                 ..Self::new(config)
             })
             .boxed()
     }
 
     fn transitions(history: &Self) -> BoxedStrategy<Step> {
-        any_step(history.one_lane)
+        any_step(history.one_lane, history.gates)
     }
 
     fn apply(mut history: Self, step: &Step) -> Self {
@@ -491,11 +495,13 @@ pub fn replay(config: QueueConfig, steps: Vec<Step>) {
 /// It takes a dozen calls: not after every step.
 const LIVE_AUDIT_EVERY: usize = 4;
 
+const CASES: u32 = 200;
+
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok());
-    asked.unwrap_or(200)
+    asked.unwrap_or(CASES)
 }
 
 prop_state_machine! {
@@ -541,67 +547,88 @@ fn plain_scripts_and_semantics_agree_on_random_histories() {
 /// I1 to I19 and I25, as far as one client at a time can tell.
 #[test]
 fn scripts_and_semantics_agree_on_random_histories() {
-    let met = in_one_world(Redis::start(), random_histories);
+    let met = in_one_world(Redis::start(), || {
+        random_histories();
+        // Some of it is rare.
+        for _ in 0..50 {
+            if cases() < CASES
+                || WORLD.with_borrow(|world| missed(&world.as_ref().expect("set").met).is_empty())
+            {
+                break;
+            }
+            fewer_histories();
+        }
+    });
     println!("{met:#?}");
-    let expected = [
-        "granted",
-        "granted again",
-        "granted after an uncounted grant",
-        "recalled",
-        "recalled nothing",
-        "acked",
-        "acked late",
-        "acked already",
-        "nacked ready",
-        "nacked scheduled",
-        "nacked dead",
-        "nacked already",
-        "extended",
-        "released ready",
-        "released scheduled",
-        "released dead",
-        "released already",
-        "lost",
-        "refused for its dead letters",
-        "followed",
-        "ended before",
-        "gone before",
-        "replayed ready",
-        "replayed scheduled",
-        "purged dead",
-        "took back",
-        "expired",
-        "came due",
-        "made",
-        "duplicate",
-        "rejected",
-        "replaced",
-        "replayed",
-        "mismatched",
-        "cancelled",
-        "cancel requested",
-        "cancel refused",
-        "cancel of nothing",
-        "nacked cancelled",
-        "released cancelled",
-        "extended and told to end",
-        "changed, scheduled",
-        "changed, ready",
-        "change refused",
-        "refused while paused",
-        "refused by a full queue",
-        "resumed with tasks",
-        "not paused",
-        "purged",
-        "deleted",
-        "rate_limited",
-        "concurrency_limited",
-        "held",
-        "breaker_open",
-    ];
-    let missed: Vec<_> = expected.iter().filter(|word| !met.contains_key(*word)).collect();
+    let missed = missed(&met);
     assert!(
-        missed.is_empty() || cases() < 200,
+        missed.is_empty() || cases() < CASES,
         "no history ever met {missed:?}"
     );
 }
+
+fn missed(met: &BTreeMap<&'static str, usize>) -> Vec<&'static str> {
+    TO_MEET
+        .iter()
+        .filter(|word| !met.contains_key(*word))
+        .copied()
+        .collect()
+}
+
+/// What histories must have met, or they prove less than they seem to.
+const TO_MEET: &[&str] = &[
+    "granted",
+    "granted again",
+    "granted after an uncounted grant",
+    "recalled",
+    "recalled nothing",
+    "acked",
+    "acked late",
+    "acked already",
+    "nacked ready",
+    "nacked scheduled",
+    "nacked dead",
+    "nacked already",
+    "extended",
+    "released ready",
+    "released scheduled",
+    "released dead",
+    "released already",
+    "lost",
+    "refused for its dead letters",
+    "followed",
+    "ended before",
+    "gone before",
+    "replayed ready",
+    "replayed scheduled",
+    "purged dead",
+    "took back",
+    "expired",
+    "came due",
+    "made",
+    "duplicate",
+    "rejected",
+    "replaced",
+    "replayed",
+    "mismatched",
+    "cancelled",
+    "cancel requested",
+    "cancel refused",
+    "cancel of nothing",
+    "nacked cancelled",
+    "released cancelled",
+    "extended and told to end",
+    "changed, scheduled",
+    "changed, ready",
+    "change refused",
+    "refused while paused",
+    "refused by a full queue",
+    "resumed with tasks",
+    "not paused",
+    "purged",
+    "deleted",
+    "rate_limited",
+    "concurrency_limited",
+    "held",
+    "breaker_open",
+];

@@ -326,8 +326,27 @@ pub fn id(number: u32) -> TaskId {
     TaskId::from_slice(&bytes).expect("fourteen bytes")
 }
 
-/// Any step; those that move tasks on come more often.
-pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
+/// Any step; operators shut gates only where `gates` are: without them, more is leased.
+pub fn any_step(one_lane: bool, gates: bool) -> BoxedStrategy<Step> {
+    let step = step(one_lane);
+    if gates {
+        prop_oneof![7 => step, 1 => gate()].boxed()
+    } else {
+        step
+    }
+}
+
+fn gate() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => (select(NAMES.to_vec()), select(vec![Set::Closed, Set::Open { ms: None }, Set::Open { ms: Some(700) }, Set::Open { ms: Some(3_000) }]))
+            .prop_map(|(name, set)| Step::SetBreaker { name, set }),
+        2 => (scope(), prop_oneof![1 => Just(0), 2 => durations()]).prop_map(|(scope, ms)| Step::Hold { scope, ms }),
+        2 => option::weighted(0.5, (select(PauseMode::ALL.to_vec()), retry())).prop_map(Step::Pause),
+    ]
+}
+
+/// Those that move tasks on come more often.
+fn step(one_lane: bool) -> BoxedStrategy<Step> {
     prop_oneof![
         1 => config().prop_map(Step::Configure),
         6 => (vec(draft(one_lane), 1..6), prop::bool::weighted(0.2), request())
@@ -339,13 +358,10 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
         4 => (whose(), option::of(select(vec!["null", "{\"a\":[]}"]))).prop_map(|(whose, result)| Step::Ack { whose, result }),
         4 => (whose(), select(FAULTS.to_vec()), after(), chance())
             .prop_map(|(whose, fault, after, chance)| Step::Nack { whose, fault, after, chance }),
-        2 => (whose(), option::of(durations()), option::of(Just("{\"done\":1}")))
+        4 => (whose(), option::of(durations()), option::of(Just("{\"done\":1}")))
             .prop_map(|(whose, lease_ms, progress)| Step::Extend { whose, lease_ms, progress }),
         3 => (whose(), retry(), select(vec![Hold::None, Hold::None, Hold::Name, Hold::Group, Hold::Queue]), chance())
             .prop_map(|(whose, retry_after, hold, chance)| Step::Release { whose, retry_after, hold, chance }),
-        1 => (select(NAMES.to_vec()), select(vec![Set::Closed, Set::Open { ms: None }, Set::Open { ms: Some(700) }, Set::Open { ms: Some(3_000) }]))
-            .prop_map(|(name, set)| Step::SetBreaker { name, set }),
-        2 => (scope(), prop_oneof![1 => Just(0), 2 => durations()]).prop_map(|(scope, ms)| Step::Hold { scope, ms }),
         1 => whose().prop_map(|whose| Step::GiveBack { whose }),
         1 => (vec(0..12usize, 1..4), durations()).prop_map(|(latest, ms)| Step::Follow { latest, ms }),
         3 => replay(),
@@ -360,7 +376,6 @@ pub fn any_step(one_lane: bool) -> BoxedStrategy<Step> {
             .prop_map(|(whose, priority, when)| Step::Change { whose: whose[0], priority, when }),
         1 => (option::weighted(0.9, select(TaskState::ALL.to_vec())), select(vec![1, 3, 256]))
             .prop_map(|(state, page)| Step::Purge { state, page }),
-        2 => option::weighted(0.5, (select(PauseMode::ALL.to_vec()), retry())).prop_map(Step::Pause),
         1 => prop_oneof![2 => Just(Step::Flush), 1 => config().prop_map(Step::Delete)],
     ]
     .boxed()

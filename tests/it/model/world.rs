@@ -375,33 +375,12 @@ fn rest_of(wishes: &[ops::lease::Wish], grants: &[ops::lease::Grant]) -> Vec<ops
 }
 
 /// The answer of both calls together; all but the grants is as the later one says.
-fn joined(first: Granted, next: Granted) -> Granted {
-    match (first, next) {
-        (
-            Granted::Tasks { grants: mut all, .. },
-            Granted::Tasks {
-                now,
-                next_at,
-                first_due,
-                recalled,
-                shut,
-                again,
-                grants,
-            },
-        ) => {
-            all.extend(grants);
-            Granted::Tasks {
-                now,
-                next_at,
-                first_due,
-                recalled,
-                shut,
-                again,
-                grants: all,
-            }
-        }
-        (_, next) => next,
+fn joined(first: Granted, mut next: Granted) -> Granted {
+    if let (Granted::Tasks { grants: mut all, .. }, Granted::Tasks { grants, .. }) = (first, &mut next) {
+        all.append(grants);
+        *grants = all;
     }
+    next
 }
 
 fn settled<T>(outcome: Result<ops::Settles<T>, ops::Absent>, told: impl Fn(T) -> Told) -> Answer {

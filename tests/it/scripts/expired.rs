@@ -2,17 +2,15 @@
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Cancelled, Change, NotChanged, When};
-use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::task::DeadReason;
-use leaseq::domain::{Expiry, Millis, NewTask, Priority, RetryPolicy, Start, TaskId, TaskState};
+use leaseq::domain::{Expiry, Millis, NewTask, Priority, RetryPolicy, TaskId, TaskState};
 use leaseq::store::ops::Answer;
 use leaseq::store::ops::ack::Acked;
 use leaseq::store::ops::cancel::CancelOp;
-use leaseq::store::ops::dead::DeadOp;
 use leaseq::store::ops::explain::{ExplainOp, Explained};
 use leaseq::store::ops::patch::PatchOp;
 use leaseq::store::ops::purge::{PurgeOp, Purged};
-use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
+use leaseq::store::ops::replay::Moved;
 use leaseq::store::ops::verify_tasks::VerifyTasksOp;
 
 use crate::support::audit::assert_sound;
@@ -203,29 +201,8 @@ async fn a_replayed_task_does_not_expire_again_and_keeps_its_retry_policy() {
         .await;
     queue.at(1_000);
     queue.sweep().await;
-    let look = DeadOp {
-        filter: &DeadFilter::default(),
-        only: None,
-        newest_first: false,
-        look: 1,
-        limit: 1,
-        behind: None,
-        records: true,
-    };
-    let letter = queue
-        .call(&look)
-        .await
-        .expect("the queue exists")
-        .letters
-        .remove(0);
-    let (anew, id) = (Replay::default(), task().id);
-    let op = ReplayOp {
-        replica: REPLICA,
-        again: false,
-        replay: &anew,
-        items: &[Item::new(&letter, id, Start::Now, &anew).expect("a record")],
-    };
-    assert_eq!(queue.call(&op).await.unwrap().items, [Moved::Moved(None)]);
+    let (id, moved) = queue.replay(&queue.letters(None).await[0]).await;
+    assert_eq!(moved, Moved::Moved(None));
     queue.at(100_000);
     queue.sweep().await;
     let seen = queue.see(id).await;

@@ -1,20 +1,16 @@
 //! How much a queue takes: no more unfinished tasks, and no more bytes of them, than its config says.
 
 use leaseq::domain::change::Cancelled;
-use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::queue::{Full, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{Enqueued, Json, Made, NotEnqueued};
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};
-use leaseq::domain::{NewTask, Start, TaskId, TaskState};
+use leaseq::domain::{NewTask, TaskId, TaskState};
 use leaseq::store::ops::cancel::CancelOp;
-use leaseq::store::ops::dead::DeadOp;
 use leaseq::store::ops::purge::PurgeOp;
-use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
+use leaseq::store::ops::replay::Moved;
 
-use crate::support::queue::{
-    Queue, REPLICA, delayed, failure_after, grouped, or_else, rejection, task, unique,
-};
+use crate::support::queue::{Queue, delayed, failure_after, grouped, or_else, rejection, task, unique};
 
 fn tasks(max: u64) -> QueueConfig {
     QueueConfig {
@@ -51,30 +47,7 @@ async fn unfinished_bytes(queue: &Queue) -> u64 {
 const BESIDE: u64 = 7 + 2 + 2 + 8;
 
 async fn replay(queue: &Queue, id: TaskId) -> Moved {
-    let look = DeadOp {
-        filter: &DeadFilter::default(),
-        only: Some(id),
-        newest_first: true,
-        look: 1,
-        limit: 1,
-        behind: None,
-        records: true,
-    };
-    let letter = queue
-        .call(&look)
-        .await
-        .expect("the queue exists")
-        .letters
-        .remove(0);
-    let anew = Replay::default();
-    let item = Item::new(&letter, task().id, Start::Now, &anew).expect("a record");
-    let op = ReplayOp {
-        replica: REPLICA,
-        again: false,
-        replay: &anew,
-        items: &[item],
-    };
-    queue.call(&op).await.expect("the queue exists").items[0]
+    queue.replay(&queue.letters(Some(id)).await[0]).await.1
 }
 
 /// I28 I29: whatever state they are in, and each of a batch alone.

@@ -1,16 +1,14 @@
 //! How many names the tasks of a queue may have.
 
-use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::limits::NAMES_MAX;
 use leaseq::domain::queue::Full;
 use leaseq::domain::task::{Enqueued, NotEnqueued};
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};
 use leaseq::domain::{NewTask, Start};
-use leaseq::store::ops::dead::DeadOp;
 use leaseq::store::ops::enqueue::Accepted;
-use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
+use leaseq::store::ops::replay::Moved;
 
-use crate::support::queue::{Queue, REPLICA, named, or_else, rejection, task, task_name, unique};
+use crate::support::queue::{Queue, named, or_else, rejection, task, task_name, unique};
 
 const DAY: u64 = 86_400_000;
 const REFUSED: Result<Enqueued, NotEnqueued> = Err(NotEnqueued::Full(Full::Names));
@@ -154,30 +152,7 @@ async fn no_other_way_in_brings_another_name() {
     };
     assert_eq!(told(&queue, &[with]).await, [REFUSED]);
 
-    let look = DeadOp {
-        filter: &DeadFilter::default(),
-        only: Some(dead),
-        newest_first: true,
-        look: 1,
-        limit: 1,
-        behind: None,
-        records: true,
-    };
-    let letter = queue
-        .call(&look)
-        .await
-        .expect("the queue exists")
-        .letters
-        .remove(0);
-    let anew = Replay::default();
-    let item = Item::new(&letter, task().id, Start::Now, &anew).expect("a record");
-    let op = ReplayOp {
-        replica: REPLICA,
-        again: false,
-        replay: &anew,
-        items: &[item],
-    };
-    let moved = queue.call(&op).await.expect("the queue exists").items[0];
+    let (_, moved) = queue.replay(&queue.letters(Some(dead)).await[0]).await;
     assert_eq!(moved, Moved::Full(Full::Names));
     let renamed = NewTask {
         name: task_name("n5"),

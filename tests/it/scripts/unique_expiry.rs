@@ -5,17 +5,15 @@
 #![allow(clippy::unwrap_used)]
 
 use deadpool_redis::redis::cmd;
-use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{DeadReason, Made};
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};
 use leaseq::domain::{Expiry, Millis, NewTask, RetryPolicy, Start, TaskId, TaskState};
 use leaseq::store::ops::Answer;
-use leaseq::store::ops::dead::DeadOp;
-use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
+use leaseq::store::ops::replay::Moved;
 
 use crate::support::audit::assert_sound;
-use crate::support::queue::{Queue, REPLICA, T0, failure_after, or_else, rejection, task, task_name, unique};
+use crate::support::queue::{Queue, T0, failure_after, or_else, rejection, task, task_name, unique};
 
 const LEASED: UniqueScope = UniqueScope::UntilLeased;
 const FINISHED: UniqueScope = UniqueScope::UntilFinished;
@@ -136,30 +134,7 @@ async fn a_replay_takes_the_key_of_a_task_that_has_expired() {
     let held = queue.lease_one().await;
     queue.nack_with(&held.lease, rejection()).await;
     let waits = queue.put(expiring(1_000, unique("k", FINISHED))).await;
-    let replay = async || {
-        let look = DeadOp {
-            filter: &DeadFilter::default(),
-            only: Some(held.task.id),
-            newest_first: false,
-            look: 1,
-            limit: 1,
-            behind: None,
-            records: true,
-        };
-        let letters = queue.call(&look).await.expect("the queue exists").letters;
-        let anew = Replay::default();
-        let item = Item::new(&letters[0], task().id, Start::Now, &anew).expect("a record");
-        let op = ReplayOp {
-            replica: REPLICA,
-            again: false,
-            replay: &anew,
-            items: std::slice::from_ref(&item),
-        };
-        (
-            item.id(),
-            queue.call(&op).await.expect("the queue exists").items[0],
-        )
-    };
+    let replay = async || queue.replay(&queue.letters(Some(held.task.id)).await[0]).await;
     queue.at(999);
     assert_eq!(replay().await.1, Moved::Taken(waits));
     queue.at(1_000);

@@ -1,12 +1,11 @@
 //! Unique keys and what operators do: a cancel and a purge free them, a replay takes them along.
 
 use leaseq::domain::change::Cancelled;
-use leaseq::domain::dead::{DeadFilter, Replay};
+use leaseq::domain::dead::Replay;
 use leaseq::domain::task::Made;
 use leaseq::domain::unique::UniqueScope;
 use leaseq::domain::{Millis, NewTask, Start, TaskId};
 use leaseq::store::ops::cancel::CancelOp;
-use leaseq::store::ops::dead::DeadOp;
 use leaseq::store::ops::purge::PurgeOp;
 use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
 
@@ -35,16 +34,7 @@ async fn died(queue: &Queue, scope: UniqueScope) -> TaskId {
 
 /// All dead letters at once, oldest first: the ids of the new tasks, and what became of each.
 async fn replay(queue: &Queue) -> Vec<(TaskId, Moved)> {
-    let look = DeadOp {
-        filter: &DeadFilter::default(),
-        only: None,
-        newest_first: false,
-        look: 100,
-        limit: 100,
-        behind: None,
-        records: true,
-    };
-    let letters = queue.call(&look).await.expect("the queue exists").letters;
+    let letters = queue.letters(None).await;
     let anew = Replay::default();
     let item = |letter| {
         let id = TaskId::new(Millis::new(T0));

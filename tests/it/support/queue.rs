@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use deadpool_redis::redis::{Value, cmd, from_redis_value, pipe};
+use leaseq::domain::dead::{DeadFilter, Replay};
 use leaseq::domain::gate::Scope;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::{Ack, Extend, Hold, Nack, RetryAfter};
@@ -18,6 +19,7 @@ use leaseq::domain::{
 };
 use leaseq::store::ops::ack::{AckOp, Acked};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
+use leaseq::store::ops::dead::{DeadLetter, DeadOp};
 use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
 use leaseq::store::ops::extend::{ExtendOp, Extended};
 use leaseq::store::ops::hold::HoldOp;
@@ -27,6 +29,7 @@ use leaseq::store::ops::nack::{NackOp, Nacked};
 use leaseq::store::ops::overview::{Overview, OverviewOp};
 use leaseq::store::ops::release::{How, ReleaseOp, Released};
 use leaseq::store::ops::reorder::ReorderOp;
+use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
 use leaseq::store::ops::show::ShowOp;
 use leaseq::store::ops::sweep::{SweepOp, Swept};
 use leaseq::store::ops::{Answer, Op, Settles};
@@ -399,6 +402,34 @@ impl Queue {
     /// A task that must be there.
     pub async fn see(&self, id: TaskId) -> TaskView {
         self.show(id).await.expect("the task is kept")
+    }
+
+    /// Dead letters with their records, oldest first: the first hundred, or the one of this id.
+    pub async fn letters(&self, only: Option<TaskId>) -> Vec<DeadLetter> {
+        let op = DeadOp {
+            filter: &DeadFilter::default(),
+            only,
+            newest_first: false,
+            look: 100,
+            limit: 100,
+            behind: None,
+            records: true,
+        };
+        self.call(&op).await.expect("the queue exists").letters
+    }
+
+    /// Replays a dead letter as it was, at once: the id of the new task, and what became of it.
+    pub async fn replay(&self, letter: &DeadLetter) -> (TaskId, Moved) {
+        let anew = Replay::default();
+        let item = Item::new(letter, task().id, Start::Now, &anew).expect("a record");
+        let id = item.id();
+        let op = ReplayOp {
+            replica: REPLICA,
+            again: false,
+            replay: &anew,
+            items: &[item],
+        };
+        (id, self.call(&op).await.expect("the queue exists").items[0])
     }
 
     pub async fn overview(&self) -> Overview {

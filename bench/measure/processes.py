@@ -102,6 +102,8 @@ class RedisServer(Process):
             "appendfsync": self.FSYNC[level],
             "auto-aof-rewrite-percentage": "0",
             "maxmemory-policy": "noeviction",
+            "hash-max-ziplist-entries": "32",
+            "zset-max-ziplist-entries": "32",
             "slowlog-log-slower-than": "1000",
             "slowlog-max-len": "4096",
         }

@@ -20,7 +20,7 @@ pub use replay::{NotBegun, NotReplayed, Pace};
 
 /// Entries that one script call looks at, and that one moves or deletes: less than a millisecond of Redis's time.
 const LOOK: usize = 100;
-const MOVE: usize = 32;
+const MOVE: usize = 16;
 /// Tasks read at a time for a page, which ends early once it holds [`PAGE_BYTES_MAX`]: payloads may have 1 MiB each.
 const SHOW: usize = 32;
 const PAGE_BYTES_MAX: usize = 8 << 20;

@@ -523,7 +523,7 @@ mod tests {
             };
             assert_eq!(at("local function keys_of(declared)", 0), "prelude.lua:23");
             assert_eq!(at("local me, told, look", 0), "lease.lua:17");
-            assert_eq!(at("local function open_lane(", 1), "draw.lua:7");
+            assert_eq!(at("local function open_lane(", 1), "draw.lua:21");
         }
         assert_eq!(locate("lease", "ERR nobody knows where"), "lease");
     }

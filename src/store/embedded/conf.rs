@@ -14,6 +14,10 @@ use super::dir::DataDir;
 /// complain about the limit of open files.
 const CLIENTS_MAX: u16 = 1000;
 
+/// Entries of a hash or a sorted set that Redis searches from the beginning; larger ones it looks up. Its defaults of 512 and 128 cost
+/// a call of a hundred tasks a fifth more.
+const SEARCHED_MAX: u16 = 32;
+
 /// Writes the file, readable by this user only, and gives its path.
 pub(super) fn write(dir: &DataDir, sync: Sync) -> io::Result<PathBuf> {
     let path = dir.redis().join("redis.conf");
@@ -53,6 +57,8 @@ fn text(dir: &DataDir, sync: Sync) -> String {
          appendonly yes\n\
          appendfsync {fsync}\n\
          maxmemory-policy noeviction\n\
+         hash-max-ziplist-entries {SEARCHED_MAX}\n\
+         zset-max-ziplist-entries {SEARCHED_MAX}\n\
          rename-command DEBUG \"\"\n\
          rename-command MODULE \"\"\n",
         socket = quoted(dir.socket()),

@@ -21,7 +21,7 @@ do
   local function write_sums(scopes)
     local only = #scopes == 1 and scopes[1]
     if only and not known_counts[only] then
-      if call('HINCRBY', COUNTS, only, counted[only]) <= 0 then call('HDEL', COUNTS, only) end
+      if call('HINCRBY', COUNTS, only, numeral(counted[only])) <= 0 then call('HDEL', COUNTS, only) end
       return
     end
     local sums, gone = {}, {}

@@ -2,11 +2,33 @@
 -- Nothing is written until every choice is made, so that an error leaves the queue as it was.
 -- Uses   rotation gates
 
+-- Tables have all their fields from the beginning: Lua makes one anew each time that it outgrows its size, and there may be hundreds in a call.
+
+-- A lane's member of its group's heads, in its parts; a library remembers those that it met.
+local priorities, names_in, members_known = {}, {}, 0
+local function parts_of(member)
+  local priority = priorities[member]
+  if priority then return priority, names_in[member] end
+  if members_known >= 1000 then priorities, names_in, members_known = {}, {}, 0 end
+  local digits, name = string.match(member, '^(%d+)/(.*)$')
+  priority = tonumber(digits)
+  priorities[member], names_in[member], members_known = priority, name, members_known + 1
+  return priority, name
+end
+
 -- A lane's two streams, read in chunks as far as they are needed.
 local function open_lane(member, g, score)
-  local priority, name = string.match(member, '^(%d+)/(.*)$')
-  return { g = g, member = member, group = g.group, priority = tonumber(priority), name = name, lane = member .. '/' .. g.group,
-    score = score, fresh = {}, back = {}, f = 1, b = 1, more_fresh = true, more_back = true, chunk = 2 }
+  local priority, name = parts_of(member)
+  local lane = member .. '/' .. g.group
+  return { g = g, member = member, group = g.group, priority = priority, name = name, lane = lane, key = ROOT .. 'fresh:' .. lane,
+    score = score, fresh = NONE, back = NONE, f = 1, b = 1, more_fresh = true, more_back = true, chunk = 2,
+    place = false, entry = false, returned = false, gate = false, parked = false, stale = false, took = false, took_back = 0, gave = false, list = false }
+end
+
+-- A group, before it is known whether it has a turn.
+local function new_group(group, pass)
+  return { group = group, pass = pass, raw = false, start = false, stride = false, lanes = false, heads_read = 0, more = true, page = 0, beyond = 0,
+    turns = false, ended = false, gate = false }
 end
 
 -- Lanes and groups that a call meets and may not touch are parked, at most so many of them: then it ends, and another is due.
@@ -25,15 +47,19 @@ end
 local function peek(l)
   if l.more_fresh and l.f > #l.fresh then
     local from = #l.fresh
-    local page = call('LRANGE', ROOT .. 'fresh:' .. l.lane, from, from + l.chunk - 1)
-    for i = 1, #page do l.fresh[from + i] = page[i] end
+    local page = call('LRANGE', l.key, numeral(from), numeral(from + l.chunk - 1))
+    if from == 0 then l.fresh = page else
+      for i = 1, #page do l.fresh[from + i] = page[i] end
+    end
     l.more_fresh = #page == l.chunk
     l.chunk = min(l.chunk * 2, 256)
   end
   if l.more_back and l.b * 2 > #l.back then
     local from = #l.back / 2
-    local page = call('ZRANGE', ROOT .. 'back:' .. l.lane, from, from + l.chunk - 1, 'WITHSCORES')
-    for i = 1, #page do l.back[from * 2 + i] = page[i] end
+    local page = call('ZRANGE', ROOT .. 'back:' .. l.lane, numeral(from), numeral(from + l.chunk - 1), 'WITHSCORES')
+    if from == 0 then l.back = page else
+      for i = 1, #page do l.back[from * 2 + i] = page[i] end
+    end
     l.more_back = #page == l.chunk * 2
   end
   local fresh, back = l.fresh[l.f], l.back[l.b * 2 - 1]
@@ -102,37 +128,43 @@ local function ask_for_returned(lanes)
   for _, l in ipairs(lanes) do l.more_back = false end
 end
 
+-- Those of the lanes whose names let something pass, each in its group.
+local function let_through(g, lanes, scopes)
+  local let = {}
+  meet_gates(scopes)
+  for _, l in ipairs(lanes) do
+    l.gate = gate_of('n' .. l.name)
+    if passes(l) then
+      let[#let + 1] = l
+      join(g.lanes, l)
+    end
+  end
+  return let
+end
+
 -- Reads the next heads of the group. `alone`: no other group has a turn, so that what is opened is of these.
 local function more_heads(g, alone)
   local from = g.heads_read
-  local page = call('ZRANGE', heads_of(g.group), from, from + g.page - 1, 'WITHSCORES')
+  local page = call('ZRANGE', heads_of(g.group), numeral(from), numeral(from + g.page - 1), 'WITHSCORES')
   g.heads_read = from + #page / 2
   g.more = #page == g.page * 2
   g.page = 128
-  local opened, scopes = {}, g.gate and {}
+  local opened, scopes = (alone or g.gate) and {}, g.gate and {}
   for i = 1, #page, 2 do
     if page[i + 1] == 'inf' then -- from here on they are parked
       g.more = false
       break
     end
     g.beyond = tonumber(page[i + 1])
-    local name = g.names and string.match(page[i], '/(.*)$')
+    local _, name = parts_of(page[i])
     if not g.names or g.names[name] then
       local l = open_lane(page[i], g, g.beyond)
-      opened[#opened + 1] = l
-      if scopes then scopes[#scopes + 1] = 'n' .. l.name end
+      if opened then opened[#opened + 1] = l end
+      if scopes then scopes[#scopes + 1] = 'n' .. l.name else join(g.lanes, l) end
     end
   end
-  if scopes then meet_gates(scopes) end
-  local lanes = {}
-  for _, l in ipairs(opened) do
-    if scopes then l.gate = gate_of('n' .. l.name) end
-    if passes(l) then
-      lanes[#lanes + 1] = l
-      join(g.lanes, l)
-    end
-  end
-  if alone then ask_for_returned(lanes) end
+  if scopes then opened = let_through(g, opened, scopes) end
+  if alone then ask_for_returned(opened) end
 end
 
 -- The lane whose head is next in the group.
@@ -172,7 +204,7 @@ local function draw(g, want)
   if only and not only.place then
     only.chunk = min(want + 1, 257)
     refresh(only)
-    if not only.place then g.lanes = {} end
+    if not only.place then g.lanes[1] = nil end
   end
   local drawn, most = 0, want
   if only and only.gate then most = min(want, only.gate.left) end
@@ -183,7 +215,7 @@ local function draw(g, want)
     drawn = drawn + last - f
     only.f = last
     refresh(only)
-    if not only.place then g.lanes = {} end
+    if not only.place then g.lanes[1] = nil end
   end
   while drawn < want do
     local l = best_lane(g)

@@ -45,9 +45,9 @@ end
 
 -- When a sweep has something to do again, or 0: a task is due or expires, or a lease runs out. And when the first task is due, or nil.
 local function next_look()
-  local due = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
-  local at = min(tonumber(due) or math.huge, tonumber(call('ZRANGE', EXPIRY, 0, 0, 'WITHSCORES')[2]) or math.huge)
-  local lease_ends = call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')[2]
+  local due = call('ZRANGE', DUE, '0', '0', 'WITHSCORES')[2]
+  local at = min(tonumber(due) or math.huge, tonumber(call('ZRANGE', EXPIRY, '0', '0', 'WITHSCORES')[2]) or math.huge)
+  local lease_ends = call('ZRANGE', LEASED, '0', '0', 'WITHSCORES')[2]
   if lease_ends then at = min(at, (read_score(lease_ends))) end
   return at == math.huge and 0 or at, due
 end

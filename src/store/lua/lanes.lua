@@ -5,8 +5,8 @@ local function entry_of(tick, id) return pack('>I7', tick) .. id end
 
 -- The place of a lane's first entry, or nil for a lane without entries.
 local function head_place(lane)
-  local fresh = call('LINDEX', ROOT .. 'fresh:' .. lane, 0)
-  local back = call('ZRANGE', ROOT .. 'back:' .. lane, 0, 0, 'WITHSCORES')
+  local fresh = call('LINDEX', ROOT .. 'fresh:' .. lane, '0')
+  local back = call('ZRANGE', ROOT .. 'back:' .. lane, '0', '0', 'WITHSCORES')
   local place = fresh and unpack_bytes('>I7', fresh)
   local returned = back[2] and tonumber(back[2])
   if place and returned then return min(place, returned) end

@@ -12,7 +12,7 @@ local function meet_group(group, score)
   if groups_met == NONE then groups_met = {} end
   local g = groups_met[group]
   if g then return g end
-  g = { group = group }
+  g = new_group(group, false)
   groups_met[group] = g
   score = score or tonumber(call('ZSCORE', TURN, group) or nil)
   if not score then return g end
@@ -69,7 +69,7 @@ local turns_seen = 0 -- per call
 local function list_turns(want, list)
   local open, size = 0, turns_seen == 0 and want or 32
   while turns_seen and open < want and steps < PARKED_MAX do
-    local page, ended = call('ZRANGE', TURN, turns_seen, turns_seen + size - 1, 'WITHSCORES'), false
+    local page, ended = call('ZRANGE', TURN, numeral(turns_seen), numeral(turns_seen + size - 1), 'WITHSCORES'), false
     local scopes = {}
     for i = 1, #page, 2 do
       if tonumber(page[i + 1]) < PARKED then scopes[#scopes + 1] = 'g' .. page[i] end
@@ -207,9 +207,9 @@ end
 -- The groups that may have a turn, lowest pass first; `want` picks cannot touch more than `want` of them.
 local function open_line(want, names)
   if #names > 0 or gated() then return search_line(want, names) end
-  local line, page, groups = {}, call('ZRANGE', TURN, 0, want - 1, 'WITHSCORES'), {}
+  local line, page, groups = {}, call('ZRANGE', TURN, '0', numeral(want - 1), 'WITHSCORES'), {}
   for i = 1, #page, 2 do groups[#groups + 1] = page[i] end
   read_strides(groups)
-  for i = 1, #page, 2 do line[#line + 1] = open_group({ group = page[i], pass = tonumber(page[i + 1]) }, nil, want) end
+  for i = 1, #page, 2 do line[#line + 1] = open_group(new_group(page[i], tonumber(page[i + 1])), nil, want) end
   return line
 end

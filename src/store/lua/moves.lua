@@ -59,7 +59,7 @@ local function has_rivals(l) return l.parked or l.g.more or l.g.aside or l.g.hea
 
 local function group_moves(g, pass)
   begin_moves()
-  put(moved_turns.add, pass, g.group)
+  put(moved_turns.add, format('%d', pass), g.group)
 end
 
 -- Writes what is gathered of lanes. Groups that have none any more are `ended`; the others may have group_moves() from here on.

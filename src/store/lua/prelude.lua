@@ -10,7 +10,7 @@
 --   `-- per call`; they are run at the beginning of each call of an operation whose `Uses` reaches their file. Lines
 --   that end in `-- once` are run by the first call, because Redis lets nobody see anything while a library is loaded,
 --   and lines that end in `-- per queue` by a call on another queue than the one before.
---   Numbers go into commands as numbers (sent with 17 digits) or by format('%d'), which is quicker; `..` would cut them at 14.
+--   Numbers go into commands as numbers (sent with 17 digits) or by format('%d') or numeral(), which are quicker; `..` would cut them at 14.
 
 local function globals() return ipairs, tonumber, unpack end
 local ipairs, tonumber, unpack = globals() -- once
@@ -49,6 +49,17 @@ local function read_score(score)
   local exact = tonumber(score)
   local nonce = exact % PLACES
   return (exact - nonce) / PLACES, nonce
+end
+
+-- Small whole numbers as texts: Redis takes its time to write a number with 17 digits. A library remembers those that it met.
+local numerals = {}
+local function numeral(n)
+  local text = numerals[n]
+  if not text then
+    text = format('%d', n)
+    if n <= 1000 then numerals[n] = text end
+  end
+  return text
 end
 
 -- Sends `command key [flag] a1 a2 ...` in slices that unpack() can carry; says what the last one answered. `list` has pairs or single values.

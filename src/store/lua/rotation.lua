@@ -99,12 +99,13 @@ local function enter_rotation(lanes)
   local heads, turns, names = {}, {}, {}
   for _, a in ipairs(lanes) do
     if not a.parked then
-      gather(heads, a.group, order_score(a.priority, a.lowest))
+      gather(heads, a.group, format('%d', order_score(a.priority, a.lowest)))
       gather(heads, a.group, a.member)
       if a.new then
-        turns[#turns + 1] = a.pass
+        local pass = format('%d', a.pass)
+        turns[#turns + 1] = pass
         turns[#turns + 1] = a.group
-        gather(names, a.name, a.pass)
+        gather(names, a.name, pass)
         gather(names, a.name, format('%d/%s', a.priority, a.group))
       end
     end

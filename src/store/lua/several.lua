@@ -47,7 +47,7 @@ local function several(names, wanted, bytes_max)
   for i = 1, picked do
     local l = pick_lane[i]
     if not l.took then
-      l.took, l.took_back = 0, 0
+      l.took = 0
       lanes[#lanes + 1] = l
       if l.stale then call('HLEN', STALE) end
     end
@@ -81,11 +81,11 @@ local function several(names, wanted, bytes_max)
   return ids, records, muts, function()
     for _, l in ipairs(lanes) do
       -- A list of which nothing is left goes with those of other lanes.
-      local list = l.took > 0 and ROOT .. 'fresh:' .. l.lane
+      local list = l.took > 0 and l.key
       l.list = not l.place and more == 0 and list
-      if list and not l.list then call('LTRIM', list, l.took, -1) end
+      if list and not l.list then call('LTRIM', list, numeral(l.took), '-1') end
       if l.stale and call('HINCRBY', STALE, l.lane, -l.stale) <= 0 then call('HDEL', STALE, l.lane) end
-      if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, 0, l.took_back - 1) end
+      if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, '0', numeral(l.took_back - 1)) end
     end
     for name, late in pairs(lagging) do many('ZADD', names_of(name), late, 'XX') end
     for _, g in ipairs(groups) do

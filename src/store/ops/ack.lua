@@ -30,7 +30,7 @@ end
 -- Leases of these tasks end. Where all that are leased have one name and one group, the counts tell these; else the records do.
 local function count_out(items)
   if #items == 0 then return end
-  local counts = call('HRANDFIELD', COUNTS, 3, 'WITHVALUES')
+  local counts = call('HRANDFIELD', COUNTS, '3', 'WITHVALUES')
   local one, other = counts[1], counts[3]
   if #counts == 2 or (#counts == 4 and counts[2] == counts[4] and byte(one) ~= byte(other)) then
     known_counts = { [one] = counts[2] }

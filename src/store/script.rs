@@ -86,7 +86,7 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": tell paused intake rotation naming task unique breaker gates holds counts held lanes expiry waiting clear history requests grant plain draw line moves parked several
+files!(PARTS, "lua/": tell paused intake rotation naming task unique breaker gates holds counts held lanes expiry waiting clear history requests grant draw plain line moves parked several
     marks settle followed finish deaths bury retry overdue late repeats replace guard examine latency charts walk standing);
 files!(SOURCES, "ops/": enqueue lease pause recall ack nack release extend sweep cancel patch purge discard configure delete hold set_breaker reorder overview show
     list follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers names groups);

@@ -1,5 +1,18 @@
 -- plain: leases from the usual queue, as far as nothing asks for more thought.
--- Uses   rotation counts grant
+-- Uses   draw counts grant
+
+-- Records and mutable parts of entries that are nothing but fresh: neither stale nor large. Nil for any other, or where they have too many bytes.
+local function usual(ids, bytes_max)
+  local records, bytes = call('HMGET', REC, unpack(ids)), 0
+  local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
+  for i = 1, #ids do
+    local rec = records[i]
+    if not rec or muts[i] or byte(rec, 9) >= 32 then return nil end
+    bytes = bytes + #rec
+  end
+  if bytes > bytes_max then return nil end
+  return records, muts
+end
 
 -- The usual queue: one group, one lane, nothing returned, nothing stale, nothing large. For a single task it may have more groups: their
 -- turns are what is to be moved then. Nil for any other; else, as `several`, ids, records, mutable parts, and how to take them.
@@ -11,7 +24,7 @@ local function plain(names, bytes_max)
   if #heads ~= 1 then return nil end
   local lane = heads[1] .. '/' .. turn[1]
   if call('EXISTS', ROOT .. 'back:' .. lane) == 1 then return nil end
-  local priority, name = string.match(heads[1], '^(%d+)/(.*)$')
+  local priority, name = parts_of(heads[1])
   local most = want
   local passed = queue.limited > 0 and { 'q', 'n' .. name, 'g' .. turn[1] } or NONE
   meet_gates(passed)
@@ -21,14 +34,8 @@ local function plain(names, bytes_max)
   local ids, count = {}, min(most, #fresh)
   if count == 0 then return nil end
   for i = 1, count do ids[i] = sub(fresh[i], 8) end
-  local records, bytes = call('HMGET', REC, unpack(ids)), 0
-  local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
-  for i = 1, count do
-    local rec = records[i]
-    if not rec or muts[i] or byte(rec, 9) >= 32 then return nil end
-    bytes = bytes + #rec
-  end
-  if bytes > bytes_max then return nil end
+  local records, muts = usual(ids, bytes_max)
+  if not records then return nil end
   tally(name, turn[1], count)
   for _, scope in ipairs(passed) do pass_gate(gate_of(scope), count) end
   local after, pass, stride = fresh[count + 1], tonumber(turn[2]), stride_of(turn[1])
@@ -44,5 +51,63 @@ local function plain(names, bytes_max)
       call('ZREM', names_of(name), priority .. '/' .. turn[1])
       call('ZREM', TURN, turn[1])
     end
+  end
+end
+
+-- The heads of many tenants: one task from each group in turn, where there are as many groups as tasks are asked for, each has one lane, no
+-- gate is there, and nobody has a second turn before the last one has the first. Answers as `plain`.
+local function one_of_each(names, bytes_max)
+  if #names > 0 or want < 2 or want > 256 or gated() then return nil end
+  local turns = call('ZRANGE', TURN, '0', numeral(want - 1), 'WITHSCORES')
+  if #turns < 2 * want then return nil end
+  local groups, members, lanes, keys, ids, behind = {}, {}, {}, {}, {}, {}
+  for i = 1, want do groups[i] = turns[2 * i - 1] end
+  read_strides(groups)
+  local round, last = queue.round, max(tonumber(turns[2 * want]), queue.round)
+  for i, group in ipairs(groups) do
+    if max(tonumber(turns[2 * i]), round) + stride_of(group) < last then return nil end
+    local heads = call('ZRANGE', heads_of(group), '0', '1')
+    local member = heads[1]
+    if #heads ~= 1 then return nil end
+    local lane = member .. '/' .. group
+    members[i], lanes[i], keys[i] = member, ROOT .. 'fresh:' .. lane, ROOT .. 'back:' .. lane
+  end
+  if call('EXISTS', unpack(keys)) > 0 then return nil end
+  for i, lane in ipairs(lanes) do
+    local fresh = call('LRANGE', lane, '0', '1')
+    if #fresh == 0 then return nil end
+    ids[i], behind[i] = sub(fresh[1], 8), #fresh == 2
+  end
+  local records, muts = usual(ids, bytes_max)
+  if not records then return nil end
+  local looked = {}
+  for i, member in ipairs(members) do
+    local _, name = parts_of(member)
+    tally(name, groups[i], 1)
+    if not behind[i] and not looked[name] then
+      looked[name] = true
+      call('ZCARD', names_of(name))
+    end
+  end
+  return ids, records, muts, function()
+    local moved, gone, gone_keys, gone_lanes = {}, {}, {}, {}
+    for i, group in ipairs(groups) do
+      if behind[i] then
+        call('LTRIM', lanes[i], '1', '-1')
+        moved[#moved + 1] = format('%d', max(tonumber(turns[2 * i]), round) + stride_of(group))
+        moved[#moved + 1] = group
+      else
+        local priority, name = parts_of(members[i])
+        gone[#gone + 1] = group
+        gone_keys[#gone_keys + 1] = lanes[i]
+        gone_keys[#gone_keys + 1] = heads_of(group)
+        gather(gone_lanes, name, priority .. '/' .. group)
+      end
+    end
+    queue.round = last
+    many('ZADD', TURN, moved, 'XX')
+    many('ZREM', TURN, gone)
+    if #gone_keys > 0 then call('DEL', unpack(gone_keys)) end
+    for name, of in pairs(gone_lanes) do many('ZREM', names_of(name), of) end
   end
 end

@@ -26,6 +26,7 @@ local ids, records, muts, take, more = NONE, NONE, NONE, nil, 0
 local is_shut = is_paused(PAUSE_LEASE)
 if not is_shut then
   ids, records, muts, take = plain(names, bytes_max)
+  if not ids then ids, records, muts, take = one_of_each(names, bytes_max) end
   if not ids then ids, records, muts, take, more = several(names, want, bytes_max) end
 end
 

@@ -7,6 +7,7 @@ use leaseq::domain::gate::Positive;
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
 
+use crate::support::audit::assert_sound;
 use crate::support::queue::{Held, Queue, grouped, named};
 
 fn in_group(name: &str, group: &str) -> NewTask {
@@ -59,6 +60,61 @@ async fn groups_with_a_backlog_share_grants_evenly_however_much_each_has() {
         held.extend(queue.lease(tasks).await);
     }
     assert_fair(&groups(&held), &["a", "b", "c"]);
+}
+
+/// I18 I4: also where a call asks for as many tasks as there are groups, of which some give their last.
+#[tokio::test]
+async fn each_of_many_groups_gives_one_as_long_as_it_has_any() {
+    let queue = Queue::start().await;
+    for (group, tasks) in [("a", 3), ("b", 1), ("c", 2), ("d", 3)] {
+        backlog(&queue, group, tasks).await;
+    }
+    let mut rounds = Vec::new();
+    for groups in [4, 3, 2] {
+        let held = queue.lease(groups).await;
+        rounds.push(self::groups(&held).concat());
+        assert_sound(&queue.redis, "emails");
+    }
+    assert_eq!(rounds, ["abcd", "acd", "ad"]);
+    // Nothing is left of them, and they begin anew.
+    assert!(queue.lease(4).await.is_empty());
+    for group in ["b", "d"] {
+        backlog(&queue, group, 2).await;
+    }
+    assert_eq!(groups(&queue.lease(4).await).concat(), "bdbd");
+}
+
+/// I18: a call that asks for as many tasks as there are groups takes more of one that has the weight for a second turn.
+#[tokio::test]
+async fn a_group_of_weight_has_its_second_turn_before_others_have_the_first() {
+    let queue = weighted(&[("a", 3.0)]).await;
+    for group in ["a", "b", "c", "d"] {
+        backlog(&queue, group, 100).await;
+    }
+    let mut held = Vec::new();
+    for _ in 0..30 {
+        held.extend(queue.lease(4).await);
+    }
+    assert_weighted(&groups(&held), &[("a", 3.0), ("b", 1.0), ("c", 1.0), ("d", 1.0)]);
+}
+
+/// I6: a task that was released and one that was cancelled are not what stands first in their lanes.
+#[tokio::test]
+async fn each_of_many_groups_gives_what_is_next_whatever_became_of_its_tasks() {
+    let queue = Queue::start().await;
+    for group in ["a", "b", "c"] {
+        backlog(&queue, group, 2).await;
+    }
+    let held = queue.lease(3).await;
+    queue.release(&held[1].lease, RetryAfter::None).await;
+    let again = queue.lease(3).await;
+    assert_eq!(groups(&again).concat(), "abc");
+    assert_eq!(
+        again[1].task.id, held[1].task.id,
+        "it was accepted before the other"
+    );
+    assert_eq!(groups(&queue.lease(3).await).concat(), "b");
+    assert_sound(&queue.redis, "emails");
 }
 
 /// I18: the group of tasks without one is a group like others.

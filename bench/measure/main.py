@@ -64,7 +64,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="length of a sample (4; 1 with --quick)")
     name = "results go to bench/results/NAME.json; without it to a dated file that git ignores"
     parser.add_argument("--name", help=name)
-    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md")
+    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md, and what matters most of it into README.md")
     parser.add_argument("--leaseq", type=Path, help="measure this binary instead of building one")
     parser.add_argument("--scripts", type=Path, help="likewise the binary that calls the scripts")
     directory = "where Redis keeps its files meanwhile; its disk is what fsync measures"
@@ -102,4 +102,5 @@ def main() -> int:
         print(f"\nraw samples: {path.relative_to(build.ROOT)}")
         if options.write_docs:
             results.write_docs(machine, bench, lines)
+            results.write_readme(machine, lines)
     return 0

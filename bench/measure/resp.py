@@ -75,6 +75,12 @@ class Redis:
         return [(entry[2] / 1000, " ".join(entry[3][:4])) for entry in entries if entry[3][0].upper() in SCRIPT_COMMANDS]
 
 
+def operation_in(call: str) -> str:
+    """Which operation a script call of the slow log is: `FCALL lq_enqueue_0123456789ab ...`."""
+    words = call.split()
+    return words[1].split("_", 1)[1].rsplit("_", 1)[0] if words[1].startswith("lq_") else words[0].lower()
+
+
 SCRIPT_COMMANDS = {"EVALSHA", "EVAL", "FCALL"}
 
 

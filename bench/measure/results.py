@@ -16,6 +16,21 @@ from .table import Line, markdown
 
 DOCS = ROOT / "docs/benchmarks.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+README = ROOT / "README.md"
+README_BEGIN, README_END = "<!-- numbers: written from the results of `make bench` -->", "<!-- numbers end -->"
+# Row and line of what a newcomer asks first, in the words of the README.
+HEADLINES = (
+    ("enqueue", "  fsync, short", "enqueued, one task a request over 64 connections, each on disk before its answer"),
+    ("enqueue", "  memory, short", "the same at level `memory`"),
+    ("batch", "  100: fsync, short", "enqueued, leased and acked, 100 tasks a request, each step on disk before its answer"),
+    ("batch", "  100: memory, short", "the same at level `memory`"),
+    ("group-commit", "enqueue with group commit / without, 256 connections: fsync", "what requests that share a sync gain over those that do not"),
+    ("latency", "enqueue to delivery at 200/s, p50: memory", "from enqueue to the waiting worker, median at 200 tasks a second"),
+    ("latency", "enqueue to delivery at 200/s, p99: memory", "the same, 99th percentile"),
+    ("waiters", "memory per waiter - echo's parked handler", "memory of a waiting lease call, beyond what an idle HTTP connection takes"),
+    ("memory", "bytes per ready task - payload, 1 M tasks", "memory of Redis for a waiting task, beyond its payload"),
+    ("start", "cold start to the first enqueue answered, embedded Redis", "from the start to the first answer, Redis included"),
+)
 
 
 def said(*command: str) -> str:
@@ -69,3 +84,12 @@ def write_docs(machine_: dict, bench: Bench, lines: list[Line], docs: Path = DOC
         f"; load average at the start {machine_['load_average']:.2f}."
     )
     docs.write_text(f"{before}{BEGIN}\n{where}\n\n{markdown(lines)}\n{END}{after}")
+
+
+def write_readme(machine_: dict, lines: list[Line], readme: Path = README) -> None:
+    before, _, rest = readme.read_text().partition(README_BEGIN)
+    _, _, after = rest.partition(README_END)
+    found = {(line.row, line.what): line.measured for line in lines if line.number is not None}
+    rows = "\n".join(f"| {found[row, what]} | {words} |" for row, what, words in HEADLINES if (row, what) in found)
+    where = f"On {machine_['cores']} cores of {machine_['cpu']}, which service, Redis and load generator share ({machine_['at'][:10]}):"
+    readme.write_text(f"{before}{README_BEGIN}\n{where}\n\n| | |\n|---|---|\n{rows}\n\n{README_END}{after}")

@@ -3,7 +3,7 @@
 import unittest
 
 from measure.budgets import BUDGETS, judged
-from measure.resp import p99_in, scripts_in
+from measure.resp import operation_in, p99_in, scripts_in
 from measure.rounds import NotMeasured, of
 from measure.table import markdown, text
 
@@ -35,6 +35,8 @@ class Table(unittest.TestCase):
         self.assertEqual(scripts_in(stats), (3, 42.0))
         self.assertEqual(p99_in({"latency_percentiles_usec_evalsha": "p50=8.031,p99=41.087,p99.9=60.1"}), 41.087)
         self.assertIsNone(p99_in({}))
+        self.assertEqual(operation_in("FCALL lq_verify_index_0123456789ab 1 key"), "verify_index")
+        self.assertEqual(operation_in("EVALSHA 0123456789abcdef 1 key"), "evalsha")
 
 
 if __name__ == "__main__":

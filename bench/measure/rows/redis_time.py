@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from ..budgets import judged, known
+from ..resp import operation_in
 from ..rounds import NotMeasured, Number, Samples, median, of, ratio
 from ..stand import DEEP, Bench, RedisStand
 from ..table import Line
@@ -86,6 +87,13 @@ def script_time(bench: Bench) -> Iterator[Line]:
         samples = bench.interleave({"p99": p99_ms})
         yield judged("script-p99", lambda: median(samples, "p99"))
     yield judged("script-max", lambda: of([slowest_ms(bench)]))
+    # The slow log has the slowest twenty: which operations they are.
+    slowest: dict[str, float] = {}
+    for ms, call in bench.slow_scripts:
+        operation = operation_in(call)
+        slowest[operation] = max(ms, slowest.get(operation, 0.0))
+    for operation, ms in slowest.items():
+        yield known("script-time", f"the slowest {operation}", "ms", lambda ms=ms: of([ms]))
 
 
 def slowest_ms(bench: Bench) -> float:

@@ -1,6 +1,8 @@
 //! Two services on one Redis are one queue.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::cmd;
@@ -75,6 +77,36 @@ fn a_lease_that_waits_for_an_unknown_queue_is_woken_when_another_replica_makes_i
         wake(&a, &b, queue, &path, r#"{"wait_seconds":30}"#)
     });
     assert!(time < ONLY_NOTIFIED, "{time:?}");
+}
+
+/// I26: whichever replica takes a task, one of those who wait gets it, and of those at one replica the one who came first.
+#[test]
+fn those_who_wait_at_three_replicas_are_served_one_by_one() {
+    let redis = Redis::start();
+    let services = [(); 3].map(|()| Service::start(&["--redis-url", &redis.url()]));
+    let apis = services.each_ref().map(Api::of);
+    let mut waiting = apis.each_ref().map(|api| {
+        let wait = |nth| api.waiting("/v1/queues/q/lease", r#"{"wait_seconds":30}"#, nth);
+        VecDeque::from([1, 2].map(wait))
+    });
+    let mut times: Vec<Duration> = (0..6)
+        .map(|n| {
+            let start = Instant::now();
+            let id = apis[n % 3].enqueue("{}");
+            let (at, nth) = until("somebody was served", || {
+                let served = |(at, there): (usize, &VecDeque<JoinHandle<_>>)| {
+                    Some((at, there.iter().position(JoinHandle::is_finished)?))
+                };
+                waiting.iter().enumerate().find_map(served)
+            });
+            assert_eq!(nth, 0, "the first at its replica");
+            let first = waiting[at].pop_front().expect("it was found there");
+            assert_eq!(each(&tasks(&first.join().unwrap().expect(200)), "id"), [id]);
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    assert!(times[3] < ONLY_NOTIFIED, "{times:?}");
 }
 
 /// A Redis that lost all its data is an empty one, for all replicas alike: also for one that starts only then.

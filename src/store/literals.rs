@@ -28,6 +28,11 @@ pub(super) fn written_out<'a>(
     out
 }
 
+/// What the lines of a text say of names that only stand for something.
+pub(super) fn literals_in(text: &str) -> Literals {
+    text.lines().filter_map(literals).flatten().collect()
+}
+
 /// What a line at the left margin says of names that only stand for something.
 fn literals(line: &str) -> Option<Vec<(String, String)>> {
     let code = line.split(" -- ").next()?;

@@ -10,7 +10,7 @@ use std::sync::{LazyLock, OnceLock};
 use deadpool_redis::redis;
 
 use super::keys::{self, QueueKeys};
-use super::literals::{Literals, written_out};
+use super::literals::{Literals, literals_in, written_out};
 use super::state;
 use crate::domain::RetryPolicy;
 use crate::domain::limits;
@@ -104,16 +104,59 @@ fn named<'a>(source: &'a str, word: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The parts that a file uses, and those that these use.
-fn reach(source: &str) -> BTreeSet<&'static str> {
-    let mut reached = BTreeSet::new();
-    for &(part, text) in PARTS {
-        if named(source, "Uses").contains(&part) {
-            reached.insert(part);
-            reached.extend(reach(text));
-        }
+/// A part as it stands in every operation that reaches it.
+struct Part {
+    name: &'static str,
+    /// Itself, and what it uses.
+    reaches: BTreeSet<&'static str>,
+    literals: Literals,
+    /// What a call of an operation with this part begins with.
+    resets: String,
+    text: String,
+}
+
+/// In the order of [`PARTS`]. Each is written once, not once for every operation.
+static WRITTEN: LazyLock<Vec<Part>> = LazyLock::new(|| {
+    let mut written = Vec::new();
+    for &(name, source) in PARTS {
+        let reaches = reach(&written, source);
+        let declared = declared(source);
+        let mut known = known_to(&written, &reaches);
+        let text = written_out(&mut known, [(name, declared.clone())]).remove(0).1;
+        written.push(Part {
+            name,
+            reaches: reaches.into_iter().chain([name]).collect(),
+            literals: literals_in(&declared),
+            resets: assignments(source, PER_CALL),
+            text,
+        });
     }
-    reached
+    written
+});
+
+/// They are the same on both clocks.
+static FOUNDATION_LITERALS: LazyLock<Literals> = LazyLock::new(|| {
+    let foundation = foundation(Clock::Redis);
+    foundation
+        .iter()
+        .flat_map(|(_, text)| literals_in(text))
+        .collect()
+});
+
+/// The parts that a file uses, and those that these use.
+fn reach(parts: &[Part], source: &str) -> BTreeSet<&'static str> {
+    let uses = named(source, "Uses");
+    let used = parts.iter().filter(|part| uses.contains(&part.name));
+    used.flat_map(|part| part.reaches.iter().copied()).collect()
+}
+
+/// What names stand for behind the foundation and these parts.
+fn known_to(parts: &[Part], reached: &BTreeSet<&str>) -> Literals {
+    let mut known = FOUNDATION_LITERALS.clone();
+    for part in parts.iter().filter(|part| reached.contains(part.name)) {
+        known.extend(part.literals.clone());
+    }
+    known
 }
 
 /// The facts that Lua takes from Rust, so that each is written once.
@@ -227,19 +270,17 @@ fn beginning() -> String {
     )
 }
 
-/// The parts that an operation reaches, what each call of it begins with, and itself as `run()`.
+/// The parts that an operation reaches, what each call of it begins with, and itself as `run()`, as they stand in what is loaded.
 fn operation(name: &'static str, source: &str) -> Vec<(&'static str, String)> {
-    let reached = reach(source);
-    let parts = || PARTS.iter().filter(|(part, _)| reached.contains(part));
-    let resets: String = parts().map(|(_, text)| assignments(text, PER_CALL)).collect();
-    let mut pieces: Vec<_> = parts().map(|&(part, text)| (part, declared(text))).collect();
-    pieces.push((
-        "begin",
-        format!(
-            "local function begin(keys, argv) begin_call(keys, argv){resets} end\nlocal function run()\n"
-        ),
-    ));
-    pieces.push((name, format!("{source}end\n")));
+    let reached = reach(&WRITTEN, source);
+    let parts = || WRITTEN.iter().filter(|part| reached.contains(part.name));
+    let resets: String = parts().map(|part| part.resets.as_str()).collect();
+    let begin = format!(
+        "local function begin(keys, argv) begin_call(keys, argv){resets} end\nlocal function run()\n"
+    );
+    let own = [("begin", begin), (name, format!("{source}end\n"))];
+    let mut pieces: Vec<_> = parts().map(|part| (part.name, part.text.clone())).collect();
+    pieces.extend(written_out(&mut known_to(&WRITTEN, &reached), own));
     pieces
 }
 
@@ -247,10 +288,9 @@ fn operation(name: &'static str, source: &str) -> Vec<(&'static str, String)> {
 fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'static str, String)> {
     let &(name, source) = source;
     let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
-    let mut known = Literals::new();
-    pieces.extend(written_out(&mut known, foundation(clock)));
+    pieces.extend(written_out(&mut Literals::new(), foundation(clock)));
     pieces.push(("define", "local function define()\n".to_owned()));
-    pieces.extend(written_out(&mut known, operation(name, source)));
+    pieces.extend(operation(name, source));
     // A plain script may not say that it is wanted on a full store; one whose first write frees is let through.
     let frees = if named(source, "Flags").contains(&"allow-oom") {
         "call('HDEL', Q, '') "
@@ -268,15 +308,14 @@ fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'s
 /// function of its own, for one of Lua 5.1 has 200 local names at most; of the foundation it may know 60.
 fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
     let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
-    let mut known = Literals::new();
-    pieces.extend(written_out(&mut known, foundation(clock)));
+    pieces.extend(written_out(&mut Literals::new(), foundation(clock)));
     for &(name, source) in SOURCES {
         let flags: Vec<_> = named(source, "Flags")
             .iter()
             .map(|flag| format!("'{flag}'"))
             .collect();
         pieces.push(("define", "do local function define()\n".to_owned()));
-        pieces.extend(written_out(&mut known.clone(), operation(name, source)));
+        pieces.extend(operation(name, source));
         pieces.push((
             "register",
             format!(
@@ -489,7 +528,7 @@ mod tests {
     #[test]
     fn every_file_names_the_parts_it_uses() {
         for (file, source) in SOURCES.iter().chain(PARTS) {
-            let (reached, own) = (reach(source), declares(source));
+            let (reached, own) = (reach(&WRITTEN, source), declares(source));
             let said = words(source);
             for (part, text) in PARTS
                 .iter()

@@ -5,6 +5,7 @@ use leaseq::domain::settle::{Hold, RetryAfter};
 use leaseq::domain::{Millis, NewTask};
 use leaseq::store::ops::lease::{Granted, Wish};
 
+use crate::support::audit::assert_sound;
 use crate::support::queue::{Held, Queue, T0, grouped, named, task_name};
 
 fn task(name: &str, group: &str) -> NewTask {
@@ -116,6 +117,7 @@ async fn what_arrives_behind_a_hold_waits() {
     assert!(queue.lease_names(5, &["mail"]).await.is_empty());
     let first = queue.put(task("mail", "new")).await;
     queue.put(task("mail", "acme")).await;
+    assert_sound(&queue.redis, "emails");
     queue.release(&held[0].lease, RetryAfter::None).await;
     assert!(queue.lease_names(5, &["mail"]).await.is_empty());
     assert_eq!(queue.lease(100).await.len(), 20);

@@ -75,21 +75,24 @@ def save(path: Path, machine_: dict, bench: Bench, lines: list[Line], raw: dict[
 
 
 def write_docs(machine_: dict, bench: Bench, lines: list[Line], docs: Path = DOCS) -> None:
-    before, _, rest = docs.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
     gib = machine_["memory_bytes"] / 2**30
     where = (
         f"Commit {machine_['commit']}, {machine_['at'][:10]}: {machine_['cores']} cores of {machine_['cpu']}, "
         f"{gib:.0f} GiB, Linux {machine_['kernel']}, {machine_['file_system']}. {bench.rounds} rounds of {bench.seconds:g} s"
         f"; load average at the start {machine_['load_average']:.2f}."
     )
-    docs.write_text(f"{before}{BEGIN}\n{where}\n\n{markdown(lines)}\n{END}{after}")
+    write_between(docs, BEGIN, END, f"{where}\n\n{markdown(lines)}\n")
 
 
 def write_readme(machine_: dict, lines: list[Line], readme: Path = README) -> None:
-    before, _, rest = readme.read_text().partition(README_BEGIN)
-    _, _, after = rest.partition(README_END)
     found = {(line.row, line.what): line.measured for line in lines if line.number is not None}
     rows = "\n".join(f"| {found[row, what]} | {words} |" for row, what, words in HEADLINES if (row, what) in found)
     where = f"On {machine_['cores']} cores of {machine_['cpu']}, which service, Redis and load generator share ({machine_['at'][:10]}):"
-    readme.write_text(f"{before}{README_BEGIN}\n{where}\n\n| | |\n|---|---|\n{rows}\n\n{README_END}{after}")
+    write_between(readme, README_BEGIN, README_END, f"{where}\n\n| | |\n|---|---|\n{rows}\n\n")
+
+
+def write_between(path: Path, begin: str, end: str, block: str) -> None:
+    """Replaces what stands between two marks; all else stays."""
+    before, _, rest = path.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n{block}{end}{after}")

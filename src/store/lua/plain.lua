@@ -60,12 +60,13 @@ local function one_of_each(names, bytes_max)
   if #names > 0 or want < 2 or want > 256 or gated() then return nil end
   local turns = call('ZRANGE', TURN, '0', numeral(want - 1), 'WITHSCORES')
   if #turns < 2 * want then return nil end
-  local groups, members, lanes, keys, ids, behind = {}, {}, {}, {}, {}, {}
+  local groups, passes, members, lanes, keys, ids, behind = {}, {}, {}, {}, {}, {}, {}
   for i = 1, want do groups[i] = turns[2 * i - 1] end
   read_strides(groups)
-  local round, last = queue.round, max(tonumber(turns[2 * want]), queue.round)
+  local last = max(tonumber(turns[2 * want]), queue.round)
   for i, group in ipairs(groups) do
-    if max(tonumber(turns[2 * i]), round) + stride_of(group) < last then return nil end
+    passes[i] = max(tonumber(turns[2 * i]), queue.round) + stride_of(group)
+    if passes[i] < last then return nil end
     local heads = call('ZRANGE', heads_of(group), '0', '1')
     local member = heads[1]
     if #heads ~= 1 then return nil end
@@ -94,7 +95,7 @@ local function one_of_each(names, bytes_max)
     for i, group in ipairs(groups) do
       if behind[i] then
         call('LTRIM', lanes[i], '1', '-1')
-        moved[#moved + 1] = format('%d', max(tonumber(turns[2 * i]), round) + stride_of(group))
+        moved[#moved + 1] = format('%d', passes[i])
         moved[#moved + 1] = group
       else
         local priority, name = parts_of(members[i])

@@ -210,6 +210,25 @@ impl History {
         tasks
     }
 
+    /// Tasks that were ready as soon as they were accepted, with their very first grant: those of which somebody was handed it.
+    pub(super) fn first_grants(&self) -> Vec<(&Enqueue, &Grant)> {
+        let firsts: BTreeMap<&str, &Grant> = self
+            .grants
+            .iter()
+            .filter(|grant| grant.number == 1 && !grant.recalled)
+            .map(|grant| (grant.task.as_str(), grant))
+            .collect();
+        let first_of = |enqueue: &Enqueue| {
+            let accepted = enqueue.outcome.done()?;
+            let is_ready = accepted.run_at_ms.is_none();
+            firsts.get(accepted.task.as_str()).copied().filter(|_| is_ready)
+        };
+        let enqueues = self.enqueues.iter();
+        enqueues
+            .filter_map(|enqueue| Some((enqueue, first_of(enqueue)?)))
+            .collect()
+    }
+
     /// Lost ones, too: their holders know nothing of it.
     pub(super) fn by_lease(&self) -> BTreeMap<&str, &Grant> {
         let grants = self.grants.iter().chain(&self.lost_grants);

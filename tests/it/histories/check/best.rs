@@ -38,27 +38,15 @@ impl First<'_> {
 
 pub(super) fn best_of_its_group_first(history: &History) -> Vec<String> {
     let clocks = Clocks::of(history);
-    let firsts: BTreeMap<&str, &Grant> = history
-        .grants
-        .iter()
-        .filter(|grant| grant.number == 1 && !grant.recalled)
-        .map(|grant| (grant.task.as_str(), grant))
-        .collect();
     let mut groups: BTreeMap<&str, Vec<First<'_>>> = BTreeMap::new();
-    for enqueue in &history.enqueues {
-        let ready = enqueue
-            .outcome
-            .done()
-            .filter(|accepted| accepted.run_at_ms.is_none());
-        if let Some(&grant) = ready.and_then(|accepted| firsts.get(accepted.task.as_str())) {
-            let ready = clocks.effect(enqueue.span);
-            let first = First {
-                enqueue,
-                grant,
-                ready,
-            };
-            groups.entry(&enqueue.group).or_default().push(first);
-        }
+    for (enqueue, grant) in history.first_grants() {
+        let ready = clocks.effect(enqueue.span);
+        let first = First {
+            enqueue,
+            grant,
+            ready,
+        };
+        groups.entry(&enqueue.group).or_default().push(first);
     }
     let mut breaches = Vec::new();
     for firsts in groups.values() {

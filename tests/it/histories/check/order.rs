@@ -6,21 +6,9 @@ use crate::histories::history::{Enqueue, Grant, History};
 
 /// Compares tasks whose very first grant somebody was handed: a grant that nobody got may have come earlier.
 pub(super) fn first_come_first_served(history: &History) -> Vec<String> {
-    let firsts: BTreeMap<&str, &Grant> = history
-        .grants
-        .iter()
-        .filter(|grant| grant.number == 1 && !grant.recalled)
-        .map(|grant| (grant.task.as_str(), grant))
-        .collect();
     let mut lanes: BTreeMap<&str, Vec<(&Enqueue, &Grant)>> = BTreeMap::new();
-    for enqueue in &history.enqueues {
-        let ready = enqueue
-            .outcome
-            .done()
-            .filter(|accepted| accepted.run_at_ms.is_none());
-        if let Some(first) = ready.and_then(|accepted| firsts.get(accepted.task.as_str())) {
-            lanes.entry(&enqueue.lane).or_default().push((enqueue, first));
-        }
+    for (enqueue, first) in history.first_grants() {
+        lanes.entry(&enqueue.lane).or_default().push((enqueue, first));
     }
     let mut breaches = Vec::new();
     for lane in lanes.values() {

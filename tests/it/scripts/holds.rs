@@ -131,6 +131,28 @@ async fn what_arrives_behind_a_hold_waits() {
     assert!(granted.iter().any(|other| other.task.id == held[0].task.id));
 }
 
+/// So do those that arrive in a lane in which nothing but a returned task waits: the lane stays where it is kept back.
+#[tokio::test]
+async fn what_arrives_behind_a_returned_task_on_hold_waits() {
+    let queue = Queue::start().await;
+    let first = queue.put(task("mail", "acme")).await;
+    let held = queue.lease_one().await;
+    queue.release(&held.lease, RetryAfter::None).await;
+    queue.hold(&Scope::Name("mail".to_owned()), 1_000).await;
+    assert!(queue.lease(1).await.is_empty());
+    let second = queue.put(task("mail", "acme")).await;
+    assert_sound(&queue.redis, "emails");
+    assert!(queue.lease(2).await.is_empty());
+    queue.at(1_000);
+    let granted: Vec<_> = queue
+        .lease(2)
+        .await
+        .into_iter()
+        .map(|held| held.task.id)
+        .collect();
+    assert_eq!(granted, [first, second]);
+}
+
 /// Behind two holds a task waits for both.
 #[tokio::test]
 async fn a_task_behind_two_holds_waits_for_both() {

@@ -45,11 +45,19 @@ fn hundred_names(n: usize) -> NewTask {
 }
 
 fn many_groups(n: usize) -> NewTask {
-    grouped(&format!("tenant-{:05}", n % 10_000))
+    grouped(&format!("tenant-{:05}", n % 2_000))
 }
 
 fn hundred_groups(n: usize) -> NewTask {
     grouped(&format!("tenant-{:02}", n % 100))
+}
+
+/// Groups with two lanes each.
+fn hundred_pairs(n: usize) -> NewTask {
+    NewTask {
+        group: hundred_groups(n).group,
+        ..named(["sync", "mail"][n / 100 % 2])
+    }
 }
 
 fn held_group(n: usize) -> NewTask {
@@ -167,17 +175,25 @@ async fn a_call_costs_so_many_commands_and_no_more() {
             of_hundred: [205, 316, 17],
         },
         Shape {
-            what: "10,000 groups, a task each",
+            what: "100 groups of two names each",
+            make: hundred_pairs,
+            waiting: 1_000,
+            setting: Setting::Free,
+            of_one: [7, 21, 18],
+            of_hundred: [205, 418, 17],
+        },
+        Shape {
+            what: "2,000 groups, a task each",
             make: many_groups,
-            waiting: 9_000,
+            waiting: 1_800,
             setting: Setting::Free,
             of_one: [14, 21, 18],
             of_hundred: [408, 219, 17],
         },
         Shape {
-            what: "10,000 groups, two tasks each",
+            what: "2,000 groups, two tasks each",
             make: many_groups,
-            waiting: 20_000,
+            waiting: 4_000,
             setting: Setting::Free,
             of_one: [7, 18, 18],
             of_hundred: [205, 316, 17],
@@ -195,12 +211,12 @@ async fn a_call_costs_so_many_commands_and_no_more() {
             of_hundred: [7, 24, 17],
         },
         Shape {
-            what: "one lane beside 10,000 held lanes",
+            what: "one lane beside 2,000 held lanes",
             make: one_name,
             waiting: 300,
             setting: Setting::Held {
                 names: 1,
-                lanes: 10_000,
+                lanes: 2_000,
                 make: held_group,
             },
             of_one: [7, 23, 17],

@@ -92,6 +92,25 @@ async fn a_name_that_nobody_uses_makes_room_for_another() {
     assert!(told(&queue, &[nth(500)]).await[0].is_ok());
 }
 
+/// What is scheduled far ahead keeps its name though its sender did not ask for it.
+#[tokio::test]
+async fn a_known_name_of_a_task_far_ahead_makes_no_room() {
+    let queue = full(nth).await;
+    let (epoch, _) = trusting(&queue, 0, nth(7)).await;
+    finish(&queue, "n7").await;
+    let later = NewTask {
+        start: Start::After(3 * DAY),
+        ..nth(7)
+    };
+    assert!(trusting(&queue, epoch, later).await.1.is_ok());
+    queue.at(DAY);
+    assert_eq!(told(&queue, &[named("other")]).await, [REFUSED]);
+    queue.at(4 * DAY);
+    queue.sweep().await;
+    finish(&queue, "n7").await;
+    assert!(told(&queue, &[named("other")]).await[0].is_ok());
+}
+
 /// A sender need not ask for names that it knows, until one of them may have left.
 #[tokio::test]
 async fn what_a_sender_knows_of_names_holds_until_one_leaves() {

@@ -335,6 +335,42 @@ async fn a_changed_limit_keeps_the_share_that_is_left() {
     }
 }
 
+/// So it does where there are too many buckets for one call: each is worked out when it is looked at, as of the time of the change.
+#[tokio::test]
+async fn a_changed_limit_keeps_the_shares_of_thousands_of_buckets() {
+    let [.., before] = everywhere(rate(1.0, 4.0));
+    let [.., after] = everywhere(rate(1.0, 8.0));
+    let mut queue = Queue::with(before).await;
+    let mut tasks: Vec<_> = (0..1_100).map(|n| grouped(&format!("tenant-{n}"))).collect();
+    tasks.extend((0..8).map(|n| grouped(["acme", "zeta"][n % 2])));
+    for batch in tasks.chunks(250) {
+        queue.enqueue(batch).await;
+    }
+    let mut leased = 0;
+    for _ in 0..6 {
+        leased += queue.lease(250).await.len();
+    }
+    assert_eq!(leased, 1_108);
+    let of = |held: &[Held], name: &str| {
+        let name = grouped(name).group;
+        held.iter().filter(|held| held.task.group == name).count()
+    };
+    let ten = |name: &str| (0..10).map(|_| grouped(name)).collect::<Vec<_>>();
+    queue.at(1_000); // one of four is left
+    queue.configure(after).await;
+    queue.enqueue(&ten("acme")).await;
+    assert_eq!(of(&queue.lease(20).await, "acme"), 2, "two of eight");
+    queue.at(2_000);
+    queue.enqueue(&ten("zeta")).await;
+    let granted = queue.lease(40).await;
+    assert_eq!(of(&granted, "acme"), 1, "at the new rate");
+    assert_eq!(
+        of(&granted, "zeta"),
+        3,
+        "as of the change, and at the new rate since"
+    );
+}
+
 /// A limit that goes or is raised holds from the next call on, also for what was kept back.
 #[tokio::test]
 async fn a_limit_that_is_lifted_keeps_nothing_back() {

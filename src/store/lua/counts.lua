@@ -33,7 +33,7 @@ do
         local sum = tonumber(known and known[i - from + 1] or known_counts[scope] or 0) + counted[scope]
         if sum > 0 then
           sums[#sums + 1] = scope
-          sums[#sums + 1] = format('%d', sum)
+          sums[#sums + 1] = numeral(sum)
         else
           gone[#gone + 1] = scope
         end

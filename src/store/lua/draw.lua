@@ -76,6 +76,11 @@ local function peek(l)
   return returned, back, true
 end
 
+-- Takes so many from the beginning of a list. LPOP of one is cheaper, of many it would send them all.
+local function take_first(list, count)
+  if count == 1 then call('LPOP', list) else call('LTRIM', list, numeral(count), '-1') end
+end
+
 -- Better: lower score, then earlier acceptance. Heads are lower bounds, so a lane is opened before it wins.
 local function beats(l, other)
   if l.score ~= other.score then return l.score < other.score end

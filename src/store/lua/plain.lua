@@ -41,7 +41,7 @@ local function plain(names, bytes_max)
   local after, pass, stride = fresh[count + 1], tonumber(turn[2]), stride_of(turn[1])
   if not after then call('ZCARD', names_of(name)) end
   return ids, records, muts, function()
-    call('LTRIM', ROOT .. 'fresh:' .. lane, numeral(count), '-1')
+    take_first(ROOT .. 'fresh:' .. lane, count)
     -- Nobody is there to take turns with, and heads are lower bounds: both may stay while the lane has entries. Who joins
     -- finds a group that has just had its turn.
     queue.round = alone and pass - stride or max(pass, queue.round)
@@ -64,20 +64,26 @@ local function one_of_each(names, bytes_max)
   for i = 1, want do groups[i] = turns[2 * i - 1] end
   read_strides(groups)
   local last = max(tonumber(turns[2 * want]), queue.round)
+  local heads_at, fresh_at, back_at = ROOT .. 'heads:', ROOT .. 'fresh:', ROOT .. 'back:'
+  local text, pass
   for i, group in ipairs(groups) do
-    passes[i] = max(tonumber(turns[2 * i]), queue.round) + stride_of(group)
+    -- Most of those that had their turn in the same round have the same pass.
+    if turns[2 * i] ~= text then
+      text = turns[2 * i]
+      pass = max(tonumber(text), queue.round)
+    end
+    passes[i] = pass + stride_of(group)
     if passes[i] < last then return nil end
-    local heads = call('ZRANGE', heads_of(group), '0', '1')
+    local heads = call('ZRANGE', heads_at .. group, '0', '1')
     local member = heads[1]
     if #heads ~= 1 then return nil end
-    local lane = member .. '/' .. group
-    members[i], lanes[i], keys[i] = member, ROOT .. 'fresh:' .. lane, ROOT .. 'back:' .. lane
+    members[i], lanes[i], keys[i] = member, fresh_at .. member .. '/' .. group, back_at .. member .. '/' .. group
   end
   if call('EXISTS', unpack(keys)) > 0 then return nil end
   for i, lane in ipairs(lanes) do
     local fresh = call('LRANGE', lane, '0', '1')
     if #fresh == 0 then return nil end
-    ids[i], behind[i] = sub(fresh[1], 8), #fresh == 2
+    ids[i], behind[i] = sub(fresh[1], 8), fresh[2]
   end
   local records, muts = usual(ids, bytes_max)
   if not records then return nil end
@@ -92,11 +98,16 @@ local function one_of_each(names, bytes_max)
   end
   return ids, records, muts, function()
     local moved, gone, gone_keys, gone_lanes = {}, {}, {}, {}
+    local m, before = 0, nil
     for i, group in ipairs(groups) do
       if behind[i] then
-        call('LTRIM', lanes[i], '1', '-1')
-        moved[#moved + 1] = format('%d', passes[i])
-        moved[#moved + 1] = group
+        call('LPOP', lanes[i])
+        if passes[i] ~= before then
+          before = passes[i]
+          text = format('%d', before)
+        end
+        moved[m + 1], moved[m + 2] = text, group
+        m = m + 2
       else
         local priority, name = parts_of(members[i])
         gone[#gone + 1] = group

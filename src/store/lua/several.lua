@@ -83,7 +83,7 @@ local function several(names, wanted, bytes_max)
       -- A list of which nothing is left goes with those of other lanes.
       local list = l.took > 0 and l.key
       l.list = not l.place and more == 0 and list
-      if list and not l.list then call('LTRIM', list, numeral(l.took), '-1') end
+      if list and not l.list then take_first(list, l.took) end
       if l.stale and call('HINCRBY', STALE, l.lane, -l.stale) <= 0 then call('HDEL', STALE, l.lane) end
       if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, '0', numeral(l.took_back - 1)) end
     end

@@ -14,6 +14,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 CRATES := Cargo.toml $(wildcard bench/*/Cargo.toml)
 # What `make run` and `make bench` hand on: make run ARGS='--listen 127.0.0.1:9000'
 ARGS ?=
+# How many tests run side by side: many of them wait for time to pass.
+TESTS_AT_ONCE ?= $(shell expr 2 '*' $$(nproc))
 # How many mutants `make check` tries; `make mutants` tries all.
 MUTANTS_IN_CHECK ?= 3
 # How long things break in each history of `make test-slow`; in `make test` it is three seconds.
@@ -40,7 +42,7 @@ run: ## Start the service on 127.0.0.1:8080, data in ./leaseq-data
 test: ## Run every test but the slow ones
 	@deploy/dev-setup --tools $(TOOLS) run test
 	@if cargo nextest --version >/dev/null 2>&1; \
-		then cargo nextest run --locked && cargo test --locked --doc; \
+		then cargo nextest run --locked --test-threads $(TESTS_AT_ONCE) && cargo test --locked --doc; \
 		else cargo test --locked; fi
 	@python3 -m unittest discover --quiet --start-directory bench/measure --top-level-directory bench
 	@python3 tests/mutants_test.py

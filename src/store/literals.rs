@@ -6,8 +6,8 @@ use std::collections::HashMap;
 /// What a name stands for.
 pub(super) type Literals = HashMap<String, String>;
 
-/// The texts without comments that have a line of their own and without lines of the form `local NAME, OTHER = 1, 'word'`, and with what these
-/// say in place of the names. Lines stay where they are. `known` grows by what is met.
+/// The texts without indentation, comments that have a line of their own, and lines of the form `local NAME, OTHER = 1, 'word'`; with what
+/// these say in place of the names. Lines stay where they are. `known` grows by what is met.
 pub(super) fn written_out<'a>(
     known: &mut Literals,
     pieces: impl IntoIterator<Item = (&'a str, String)>,
@@ -18,8 +18,8 @@ pub(super) fn written_out<'a>(
         for line in text.lines() {
             if let Some(literals) = literals(line) {
                 known.extend(literals);
-            } else if !line.trim_start().starts_with("--") {
-                write_line(line, known, &mut written);
+            } else {
+                write_line(line.trim_start(), known, &mut written);
             }
             written.push('\n');
         }
@@ -54,9 +54,10 @@ fn literals(line: &str) -> Option<Vec<(String, String)>> {
 
 /// Writes a line with literals in place of their names, but not within texts, comments, and where a name gets another meaning.
 fn write_line(line: &str, known: &mut Literals, out: &mut String) {
-    let mut rest = line;
+    if line.starts_with("--") {
+        return;
+    }
     if let Some((names, _)) = line
-        .trim_start()
         .strip_prefix("local ")
         .and_then(|code| code.split_once(" = "))
         && !names.contains('(')
@@ -65,33 +66,43 @@ fn write_line(line: &str, known: &mut Literals, out: &mut String) {
             known.remove(name);
         }
     }
-    while let Some(c) = rest.chars().next() {
-        let taken = if rest.starts_with("--") {
-            rest.len()
-        } else if c == '\'' {
-            // To the end of the text, over quotes that are escaped.
-            let mut escaped = false;
-            let end = rest[1..].find(|c: char| {
-                let ends = c == '\'' && !escaped;
-                escaped = c == '\\' && !escaped;
-                ends
-            });
-            end.map_or(rest.len(), |end| end + 2)
-        } else if c.is_ascii_alphanumeric() || c == '_' {
-            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            let word = &rest[..end.unwrap_or(rest.len())];
-            if let Some(literal) = known.get(word) {
+    let bytes = line.as_bytes();
+    let (mut at, mut copied) = (0, 0);
+    while let Some(&byte) = bytes.get(at) {
+        if byte == b'\'' {
+            at = behind_text(bytes, at);
+        } else if is_of_word(byte) {
+            let end = at + bytes[at..].iter().take_while(|byte| is_of_word(**byte)).count();
+            if let Some(literal) = byte
+                .is_ascii_uppercase()
+                .then(|| known.get(&line[at..end]))
+                .flatten()
+            {
+                out.push_str(&line[copied..at]);
                 out.push_str(literal);
-                rest = &rest[word.len()..];
-                continue;
+                copied = end;
             }
-            word.len()
+            at = end;
+        } else if bytes[at..].starts_with(b"--") {
+            break;
         } else {
-            c.len_utf8()
-        };
-        out.push_str(&rest[..taken]);
-        rest = &rest[taken..];
+            at += 1;
+        }
     }
+    out.push_str(&line[copied..]);
+}
+
+const fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Where the text that begins `at` a quote has ended, over quotes that are escaped.
+fn behind_text(bytes: &[u8], at: usize) -> usize {
+    let mut end = at + 1;
+    while end < bytes.len() && bytes[end] != b'\'' {
+        end += if bytes[end] == b'\\' { 2 } else { 1 };
+    }
+    bytes.len().min(end + 1)
 }
 
 #[cfg(test)]
@@ -123,10 +134,13 @@ mod tests {
             "local NOW = clock()\nreturn NOW\n",
             "local NONE = {}\nreturn NONE\n",
             "local a = 1\nreturn a\n",
-            "  local MS = 5\n  return MS\n",
         ] {
             assert_eq!(written(text), text);
         }
+        assert_eq!(
+            written("  local MS = 5\n  return MS\n"),
+            "local MS = 5\nreturn MS\n"
+        );
         assert_eq!(
             written("local MS = 5\nlocal x, MS = MS, 7\nreturn MS\n"),
             "\nlocal x, MS = MS, 7\nreturn MS\n"

@@ -17,7 +17,7 @@ use crate::histories::proxy::{Proxy, Rule};
 use crate::support::audit::assert_sound;
 use crate::support::redis::Redis;
 
-const COUNT: usize = 250;
+const COUNT: usize = 80;
 
 async fn die(engine: &Engine, count: usize) {
     let tasks = (0..count).map(|_| task("1")).collect();
@@ -42,13 +42,16 @@ async fn kill(engine: &Engine, count: usize) {
             .map(|task| engine.open_lease(&task.lease_id).expect("its own lease"))
             .collect();
         granted.delivered();
-        for lease in leases {
-            let nack = Nack {
-                error: TaskError::default(),
-                retry: false,
-                delay_ms: None,
-            };
-            let settled = engine.settle(Settle::Nack(lease, nack)).await;
+        let nack = Nack {
+            error: TaskError::default(),
+            retry: false,
+            delay_ms: None,
+        };
+        let nacks = leases
+            .into_iter()
+            .map(|lease| Settle::Nack(lease, nack.clone()))
+            .collect();
+        for settled in engine.settle_many(nacks).await {
             settled.expect("Redis answers").expect("the lease is held");
             killed += 1;
         }

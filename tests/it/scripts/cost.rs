@@ -47,7 +47,7 @@ async fn cost_of_lease(queue: &Queue, tasks: usize, names: &[&str]) -> u64 {
 
 /// I18 I28: turns are looked up, not searched for.
 #[tokio::test]
-async fn a_lease_among_ten_thousand_groups_costs_what_it_costs_among_two() {
+async fn a_lease_among_thousands_of_groups_costs_what_it_costs_among_two() {
     let queue = Queue::start().await;
     for group in 0..2 {
         put_all(&queue, &vec_of(600, || grouped(&format!("g{group}")))).await;
@@ -57,7 +57,7 @@ async fn a_lease_among_ten_thousand_groups_costs_what_it_costs_among_two() {
         cost_of_lease(&queue, 100, &[]).await,
     );
     let mut many = Vec::new();
-    for group in 0..10_000 {
+    for group in 0..3_000 {
         many.push(grouped(&format!("tenant-{group:05}")));
         many.push(grouped(&format!("tenant-{group:05}")));
     }
@@ -210,7 +210,7 @@ async fn lanes_behind_a_shut_gate_cost_nothing() {
         group: grouped(&format!("tenant-{n:05}")).group,
         ..named(name)
     };
-    let held: Vec<_> = (0..10_000).map(|n| in_group(n, "held")).collect();
+    let held: Vec<_> = (0..3_000).map(|n| in_group(n, "held")).collect();
     put_all(&queue, &held).await;
     queue.hold(&Scope::Name("held".to_owned()), 60_000).await;
     put_all(&queue, &vec_of(60, || in_group(20_000, "free"))).await;
@@ -229,8 +229,8 @@ async fn lanes_behind_a_shut_gate_cost_nothing() {
         assert!(again || granted == 1, "never empty while steps are left");
     }
     assert!(
-        (100..=110).contains(&calls),
-        "{calls} calls park ten thousand lanes"
+        (30..=33).contains(&calls),
+        "{calls} calls park three thousand lanes"
     );
     for names in [vec![], vec!["free"], vec!["free", "held"]] {
         for tasks in [1, 10] {
@@ -238,7 +238,7 @@ async fn lanes_behind_a_shut_gate_cost_nothing() {
             assert!(cost <= 60, "{cost} commands for {tasks} tasks of {names:?}");
         }
     }
-    // One token for ten thousand lanes: by the index of the name, and without bringing them all back.
+    // One token for thousands of lanes: by the index of the name, and without bringing them all back.
     let limits = Limits {
         rate_per_second: Positive::new(1.0),
         burst: Positive::new(2.0),

@@ -118,10 +118,7 @@ pub async fn serve(
                     metrics: Arc::clone(&metrics),
                     watcher: graceful.watcher(),
                 };
-                connections.spawn(async move {
-                    connection.run(stream).await;
-                    drop(place);
-                });
+                connections.spawn(connection.run(stream, place));
             }
         }
     }

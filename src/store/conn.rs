@@ -349,7 +349,9 @@ impl Conn {
 
     async fn connection(&mut self) -> Result<&mut deadpool_redis::Connection, StoreError> {
         if self.open.is_none() {
-            self.open = Some(self.store.pool.get().await.map_err(|error| unsent(&error))?);
+            // Making a connection is large, and all that may have to would be as large as it.
+            let open = Box::pin(self.store.pool.get()).await;
+            self.open = Some(open.map_err(|error| unsent(&error))?);
         }
         Ok(self.open.as_mut().expect("opened above"))
     }

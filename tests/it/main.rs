@@ -2,6 +2,8 @@
 
 // In a test binary `pub` means: for the other files of the suite.
 #![allow(unreachable_pub)]
+// How much a test keeps while it waits is nobody's concern.
+#![expect(clippy::large_futures)]
 
 mod auditor;
 mod engine;

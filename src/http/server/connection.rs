@@ -10,9 +10,12 @@ use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::Settings;
+#[cfg(feature = "tls")]
+use super::Tls;
 use super::stall::StallGuard;
 use crate::metrics::Metrics;
 
@@ -38,34 +41,40 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn run(self, stream: TcpStream) {
+    /// Until it is closed. Its place among the open connections is free again afterwards.
+    pub(super) async fn run(self, stream: TcpStream, _place: OwnedSemaphorePermit) {
         self.metrics.http.connections_total.inc();
         let _open = Open::count(&self.metrics);
         // Answers are small and complete: waiting for more to send only adds latency.
         let _ = stream.set_nodelay(true);
 
         #[cfg(feature = "tls")]
-        if let Some(tls) = &self.settings.tls {
-            let shake_hands = timeout(self.settings.silence_deadline, tls.accept(stream));
-            match shake_hands.await {
-                Ok(Ok((stream, is_http2))) => {
-                    let protocol = if is_http2 {
-                        Protocol::Http2
-                    } else {
-                        Protocol::Http1
-                    };
-                    self.serve(stream, protocol).await;
-                }
-                // Scanners and clients without our certificate: theirs to mend, not worth a line each.
-                Ok(Err(_)) | Err(_) => self.refuse("tls"),
-            }
-            return;
+        if let Some(tls) = self.settings.tls.clone() {
+            // Apart: connections in the clear would be as large as those with TLS.
+            return Box::pin(self.run_tls(tls, stream)).await;
         }
 
         match timeout(self.settings.silence_deadline, protocol(&stream)).await {
             Ok(Some(protocol)) => self.serve(stream, protocol).await,
             Ok(None) => {}
             Err(_) => self.refuse("silent"),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    async fn run_tls(self, tls: Tls, stream: TcpStream) {
+        let shake_hands = timeout(self.settings.silence_deadline, tls.accept(stream));
+        match shake_hands.await {
+            Ok(Ok((stream, is_http2))) => {
+                let protocol = if is_http2 {
+                    Protocol::Http2
+                } else {
+                    Protocol::Http1
+                };
+                self.serve(stream, protocol).await;
+            }
+            // Scanners and clients without our certificate: theirs to mend, not worth a line each.
+            Ok(Err(_)) | Err(_) => self.refuse("tls"),
         }
     }
 

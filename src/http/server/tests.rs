@@ -249,9 +249,8 @@ mod over_tls {
             .unwrap();
         let status = if protocol == b"h2" {
             let executor = hyper_util::rt::TokioExecutor::new();
-            let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, stream)
-                .await
-                .unwrap();
+            let shake_hands = Box::pin(hyper::client::conn::http2::handshake(executor, stream));
+            let (mut sender, connection) = shake_hands.await.unwrap();
             tokio::spawn(connection);
             sender.send_request(request).await.unwrap().status()
         } else {

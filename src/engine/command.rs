@@ -20,8 +20,8 @@ pub(super) enum Command {
     Lease(QueueName, LeaseJob),
     /// Wake me when the queue may have something; several queues share one watch.
     Watch(QueueName, Watch),
-    /// Grants whose callers never got them.
-    GiveBack(QueueName, Vec<Lease>),
+    /// Grants whose callers never got them, of one call; with its owner and `request_id`, if any.
+    GiveBack(QueueName, Vec<Lease>, Option<String>),
     /// Tasks became ready, here or elsewhere.
     Hint(QueueName, usize),
     /// Something of the queue is due.
@@ -81,6 +81,8 @@ pub(super) struct Grants {
     /// When Redis was asked, which is before its `now`: time that passed since may be time of the leases.
     pub(super) asked_at: Instant,
     pub(super) grants: Vec<Grant>,
+    /// Owner and `request_id` of the call, if any.
+    pub(super) call: Option<String>,
     /// Of an earlier call with the same `request_id`, whose caller may hold them: they are never given back.
     pub(super) recalled: bool,
     /// Of an empty answer.
@@ -101,14 +103,19 @@ impl Drop for Grants {
     fn drop(&mut self) {
         if !self.grants.is_empty() && !self.recalled {
             let leases = self.grants.iter().map(|grant| grant.lease(&self.queue)).collect();
-            give_back(&self.home, self.queue.clone(), leases);
+            give_back(&self.home, self.queue.clone(), leases, self.call.take());
         }
     }
 }
 
 /// From a destructor, so it cannot wait: when the committer's line is full, the leases run out by themselves.
-pub(super) fn give_back(home: &mpsc::Sender<Command>, queue: QueueName, leases: Vec<Lease>) {
-    if home.try_send(Command::GiveBack(queue, leases)).is_err() {
+pub(super) fn give_back(
+    home: &mpsc::Sender<Command>,
+    queue: QueueName,
+    leases: Vec<Lease>,
+    call: Option<String>,
+) {
+    if home.try_send(Command::GiveBack(queue, leases, call)).is_err() {
         tracing::warn!("a give-back found no room; the leases will run out instead");
     }
 }

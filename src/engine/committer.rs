@@ -150,12 +150,12 @@ impl Committer {
                     self.look_at(&queue, Instant::now() + FALLBACK, false);
                 }
             }
-            Command::GiveBack(queue, leases) => {
+            Command::GiveBack(queue, leases, call) => {
                 let line = self.line(&queue);
                 let give_back = |lease| Item {
                     home: None,
                     again: false,
-                    op: Ending::GiveBack(lease),
+                    op: Ending::GiveBack(lease, call.clone()),
                 };
                 line.endings.extend(leases.into_iter().map(give_back));
                 self.soil(&queue);
@@ -362,11 +362,26 @@ impl Committer {
             now,
             asked_at,
             grants,
+            call: None,
             recalled: false,
             reason: EmptyReason::Empty,
             retry_after: None,
             home: self.me.clone(),
         }
+    }
+
+    /// Grants that the caller of a job is to have; dropped, they are given back as those of its call.
+    pub(super) fn grants_to(
+        &self,
+        job: &LeaseJob,
+        queue: &QueueName,
+        now: Millis,
+        asked_at: Instant,
+        grants: Vec<crate::store::ops::lease::Grant>,
+    ) -> Grants {
+        let mut grants = self.grants(queue, now, asked_at, grants);
+        grants.call.clone_from(&job.wish.request_key);
+        grants
     }
 
     pub(super) fn settle_answered(&mut self, home: Option<(u64, usize)>, answer: SettleOutcome) {

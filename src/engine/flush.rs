@@ -253,9 +253,12 @@ impl Committer {
             };
         };
         match lease_outcome(jobs, *seed, Ok(reply.clone())) {
-            Ok(Granted::Tasks { now, grants, .. }) if !grants.is_empty() => {
+            Ok(Granted::Tasks { now, mut grants, .. }) if !grants.is_empty() => {
                 // Dropped, they are given back: their callers will not know that they have them.
-                drop(self.grants(queue, now, Instant::now(), grants));
+                for (index, job) in jobs.iter().enumerate() {
+                    let mine = grants.extract_if(.., |grant| grant.wish == index).collect();
+                    drop(self.grants_to(job, queue, now, Instant::now(), mine));
+                }
                 Err(error.clone())
             }
             _ => Ok(reply),
@@ -388,7 +391,7 @@ impl Committer {
                     reason: None,
                 },
             ),
-            How::GiveBack => Settle::Release(lease, Release::default()),
+            How::GiveBack(_) => Settle::Release(lease, Release::default()),
         };
         self.settles_answered(queue, items, outcome, back, |id, done| Settled::Released {
             id,
@@ -529,7 +532,8 @@ impl Committer {
             } else if !mine.is_empty() {
                 satisfied += usize::from(mine.len() == job.wish.tasks);
                 // A caller who left drops the answer, and with it the guard gives the tasks back.
-                let _ = job.reply.send(Ok(self.grants(queue, now, asked_at, mine)));
+                let mine = self.grants_to(&job, queue, now, asked_at, mine);
+                let _ = job.reply.send(Ok(mine));
             } else if again || due_now {
                 retried.push(job);
             } else {

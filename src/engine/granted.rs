@@ -15,6 +15,8 @@ pub struct Granted {
     tasks: Vec<LeasedTask>,
     bytes: usize,
     queue: QueueName,
+    /// Owner and `request_id` of the call, if any.
+    call: Option<String>,
     /// Beside the tasks; none once delivered.
     holds: Vec<Hold>,
     home: mpsc::Sender<Command>,
@@ -95,7 +97,7 @@ impl Granted {
             .map(|hold| hold.lease)
             .collect();
         if !leases.is_empty() {
-            give_back(&self.home, self.queue.clone(), leases);
+            give_back(&self.home, self.queue.clone(), leases, self.call.clone());
         }
     }
 
@@ -106,6 +108,7 @@ impl Granted {
             tasks: Vec::new(),
             bytes: 0,
             queue,
+            call: None,
             holds: Vec::new(),
             home: mpsc::channel(1).0,
         }
@@ -130,11 +133,12 @@ impl Engine {
     /// its lease and its attempts: giving it back would hand it out again at once, for ever.
     pub(super) fn open(&self, grants: Grants) -> Option<Granted> {
         let (queue, now, home) = (grants.queue.clone(), grants.now, grants.home.clone());
-        let (asked_at, recalled) = (grants.asked_at, grants.recalled);
+        let (asked_at, recalled, call) = (grants.asked_at, grants.recalled, grants.call.clone());
         let mut granted = Granted {
             tasks: Vec::new(),
             bytes: 0,
             queue: queue.clone(),
+            call,
             holds: Vec::new(),
             home,
         };
@@ -187,6 +191,7 @@ mod tests {
             tasks: Vec::new(),
             bytes: 0,
             queue,
+            call: None,
             holds: vec![hold],
             home,
         };
@@ -204,7 +209,7 @@ mod tests {
     fn a_lease_that_is_nearly_over_is_given_back() {
         let (granted, mut told) = granted(9, false);
         assert!(granted.is_over() && granted.in_time().is_none());
-        assert!(matches!(told.try_recv(), Ok(Command::GiveBack(_, leases)) if leases.len() == 1));
+        assert!(matches!(told.try_recv(), Ok(Command::GiveBack(_, leases, None)) if leases.len() == 1));
     }
 
     /// I6: what the first caller may hold is not taken away by one who repeats its call.

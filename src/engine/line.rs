@@ -39,14 +39,15 @@ impl<T> Item<T> {
 #[derive(Debug)]
 pub(super) enum Ending {
     Worker(Settle),
-    GiveBack(Lease),
+    /// With owner and `request_id` of the call that it was granted to, if any.
+    GiveBack(Lease, Option<String>),
 }
 
 impl Ending {
     fn task(&self) -> TaskId {
         match self {
             Self::Worker(settle) => settle.lease().task,
-            Self::GiveBack(lease) => lease.task,
+            Self::GiveBack(lease, _) => lease.task,
         }
     }
 }
@@ -179,7 +180,9 @@ impl Line {
                         .releases
                         .push(item.map(|()| (lease, How::Release(release.retry_after, release.hold))));
                 }
-                Ending::GiveBack(lease) => taken.releases.push(item.map(|()| (lease, How::GiveBack))),
+                Ending::GiveBack(lease, call) => {
+                    taken.releases.push(item.map(|()| (lease, How::GiveBack(call))))
+                }
             }
         }
         later.append(&mut self.endings);

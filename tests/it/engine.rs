@@ -148,6 +148,37 @@ async fn grants_of_a_caller_who_left_are_given_back_at_once_and_uncounted() {
     engine.stop().await;
 }
 
+/// I6: the repeat of a call gets its grants through another replica, where they stay though the first caller is found to have left.
+#[tokio::test]
+async fn grants_that_a_repeat_got_elsewhere_are_not_given_back() {
+    let redis = Redis::start();
+    let (first, second) = (engine(&redis).await, engine(&redis).await);
+    first.enqueue(&queue("q"), task("1")).await.unwrap().unwrap();
+    let call = || LeaseRequest {
+        request_id: Some("r".to_owned()),
+        ..lease("q", 1, Duration::ZERO)
+    };
+    let Leased::Tasks(never_delivered) = first.lease(call()).await.unwrap() else {
+        panic!("empty")
+    };
+    let Leased::Tasks(granted) = second.lease(call()).await.unwrap() else {
+        panic!("empty")
+    };
+    assert_eq!(granted.tasks()[0].lease_id, never_delivered.tasks()[0].lease_id);
+    let held = second.open_lease(&granted.tasks()[0].lease_id).unwrap();
+    granted.delivered();
+    drop(never_delivered);
+    let empty = first
+        .lease(lease("q", 1, Duration::from_millis(50)))
+        .await
+        .unwrap();
+    assert!(matches!(empty, Leased::Empty { .. }));
+    let settled = second.settle(Settle::Ack(held, Ack::default())).await.unwrap();
+    assert!(matches!(settled, Ok(Settled::Acked { already: false, .. })));
+    first.stop().await;
+    second.stop().await;
+}
+
 #[tokio::test]
 async fn a_scheduled_task_is_delivered_when_it_is_due_and_not_before() {
     let redis = Redis::start();

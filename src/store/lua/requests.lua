@@ -1,6 +1,6 @@
 -- requests: a lease call that names itself (request_id) and is repeated gets the same grants.
 --
---   REQ     hash  key -> (grant 4 | id 14) ...
+--   REQ     hash  key -> "0", or "1" once they were handed out again 1 | (grant 4 | id 14) ...
 --   REQ_AT  zset  when the last of its leases ends -> key
 
 local REQUESTS_MAX = 100000
@@ -11,12 +11,18 @@ local function is_repeated(key)
   return call('HEXISTS', REQ, key) == 1 and ends and tonumber(ends) > NOW
 end
 
+-- Whether its grants were handed out a second time: who got them then may work on them, whatever became of the first caller.
+local function was_recalled(key)
+  local said = key ~= '' and call('HGET', REQ, key)
+  return said and byte(said) == 49
+end
+
 local function remember_request(r)
   for _, key in ipairs(call('ZRANGEBYSCORE', REQ_AT, '-inf', NOW, 'LIMIT', 0, 16)) do
     call('ZREM', REQ_AT, key)
     call('HDEL', REQ, key)
   end
   if call('ZCARD', REQ_AT) >= REQUESTS_MAX then call('HDEL', REQ, call('ZPOPMIN', REQ_AT)[1]) end
-  call('HSET', REQ, r.key, table.concat(r.grants))
+  call('HSET', REQ, r.key, '0' .. table.concat(r.grants))
   call('ZADD', REQ_AT, r.until_ms, r.key)
 end

@@ -34,17 +34,18 @@ for i = live, #ARGV, 2 do queue[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
 -- Breakers that are configured no more, but for open ones: these end as it was said, and are looked at until then though nothing else is
 -- limited any more.
-local gone, open = {}, {}
+local gone, open, closed = {}, {}, {}
 local states = changed and call('HGETALL', BREAKER) or NONE
 for i = 1, #states, 2 do
   local settings = by_scope['n' .. states[i]] or by_scope['n*']
-  local state, _, at = unpack_bytes('<ddd', states[i + 1])
+  local state, _, at, _, _, _, told = unpack_bytes('<ddddddd', states[i + 1])
   if not settings or unpack_bytes('<d', settings, 25) == 0 then
-    if state ~= OPEN then
-      gone[#gone + 1] = states[i]
-    elseif at > NOW then
+    if state == OPEN and at > NOW then
       open[#open + 1] = at
       open[#open + 1] = 'n' .. states[i]
+    else
+      gone[#gone + 1] = states[i]
+      if told ~= CLOSED then closed[#closed + 1] = states[i] end
     end
   end
 end
@@ -77,6 +78,7 @@ many('HSET', GATE, kept)
 many('HDEL', GATE, emptied)
 if not present then call('HSET', Q, 'created_at', NOW) end
 wake('', queue.shut)
+for _, name in ipairs(closed) do tell('breaker', '"name":"%s","state":"closed"', name) end
 write_queue()
 local moved = present and (queue.order ~= order or queue.aging_ms ~= aging_ms)
 return { 'configured', queue.version, present and 0 or 1, moved and 1 or 0 }

@@ -5,12 +5,12 @@
 --        "absent" when the queue does not exist
 -- Keeps  I6 I7
 -- Uses   task history
--- Flags  no-writes
+-- Flags  allow-oom
 
 if call('EXISTS', STATE) == 0 then return { 'absent' } end
 local reply = { 'recalled', NOW }
 local grants = call('HGET', REQ, ARGV[1]) or ''
-for at = 1, #grants, 18 do
+for at = 2, #grants, 18 do
   local grant, id = unpack_bytes('>I4', grants, at), sub(grants, at + 4, at + 17)
   local score, bytes = call('ZSCORE', LEASED, id), call('HGET', MUT, id)
   local m = bytes and read_mut(bytes)
@@ -23,4 +23,6 @@ for at = 1, #grants, 18 do
     reply[n + 6], reply[n + 7] = expires, nonce
   end
 end
+-- From here on they are not taken back for the first caller, who may have left.
+if #reply > 2 and byte(grants) == 48 then call('HSET', REQ, ARGV[1], '1' .. sub(grants, 2)) end
 return reply

@@ -2,14 +2,15 @@
 -- callers that left before they got their answer (give-back).
 --
 -- ARGV   1 replica  2 #items  then per item: id, grant, nonce, how ('' old place | 'g' give-back | '+' ms | '@' ms),
---          chance in millionths for the jitter of an exhausted deferral, what is held until then, too ('' | 'q' | 'n' | 'g')
+--          chance in millionths for the jitter of an exhausted deferral, what is held until then, too ('' | 'q' | 'n' | 'g'), or of a give-back
+--          the request_id key of the call or ''
 -- Reply  "settled", now, how many gates may let tasks through again, then per item
 --          {"released" | "already", state, run_at or 0[, expires_at of one that waits again]} | {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
 -- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled when that was asked for; dead when it has expired
 -- Keeps  I3 I4 I6 I7 I9 I12 I19 I20 I21 I22
--- Uses   settle retry holds
+-- Uses   settle retry holds requests
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
@@ -28,7 +29,8 @@ for i = 1, count do
   local at = 3 + (i - 1) * 6
   local id, grant, nonce, how = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
   local expires, m = held(i, grant, nonce)
-  if expires and (expires > NOW or how == 'g') then
+  local stays = how == 'g' and was_recalled(ARGV[at + 5])
+  if expires and (expires > NOW or how == 'g') and not stays then
     local rec = call('HGET', REC, id)
     local task = read_record(rec)
     m = m or first_mut(task, expires - task.lease_ms)

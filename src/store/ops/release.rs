@@ -8,12 +8,13 @@ use crate::domain::settle::{Hold, RetryAfter};
 use crate::domain::{Lease, Millis, TaskState};
 use crate::store::reply::{BadReply, Reply};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
     /// By the worker.
     Release(RetryAfter, Hold),
-    /// By the service: the caller never got the grant.
-    GiveBack,
+    /// By the service: the caller never got the grant. With owner and `request_id` of the call, if it had one: once that was repeated and
+    /// answered, its grants are not taken back.
+    GiveBack(Option<String>),
 }
 
 /// Of distinct tasks. `chances` has one number below a million per item, for the jitter.
@@ -41,13 +42,14 @@ impl Op for ReleaseOp<'_> {
         for ((lease, how), chance) in self.items.iter().zip(self.chances) {
             lease_args(cmd, lease);
             match how {
-                How::GiveBack => cmd.arg("g"),
+                How::GiveBack(_) => cmd.arg("g"),
                 How::Release(RetryAfter::None, _) => cmd.arg(""),
                 How::Release(RetryAfter::Ms(ms), _) => cmd.arg(format!("+{ms}")),
                 How::Release(RetryAfter::At(at), _) => cmd.arg(format!("@{}", at.get())),
             };
             cmd.arg(*chance).arg(match how {
-                How::GiveBack | How::Release(_, Hold::None) => "",
+                How::GiveBack(call) => call.as_deref().unwrap_or_default(),
+                How::Release(_, Hold::None) => "",
                 How::Release(_, Hold::Queue) => "q",
                 How::Release(_, Hold::Name) => "n",
                 How::Release(_, Hold::Group) => "g",

@@ -317,7 +317,7 @@ impl World {
     }
 
     pub fn give_back(&mut self, proofs: &[Proof]) -> Answer {
-        self.end(proofs, How::GiveBack, 0)
+        self.end(proofs, How::GiveBack(None), 0)
     }
 
     fn end(&mut self, proofs: &[Proof], how: How, chance: u32) -> Answer {

@@ -1,6 +1,7 @@
 //! A lease call that names itself and is repeated gets the same grants.
 
 use leaseq::domain::TaskId;
+use leaseq::store::ops::Answer;
 use leaseq::store::ops::lease::{Granted, Wish};
 use leaseq::store::ops::recall::RecallOp;
 
@@ -61,6 +62,27 @@ async fn a_recall_leaves_out_what_is_no_longer_leased() {
     assert_eq!(ids(&recall(&queue, "k/r1").await), ids(&held[2..]));
     queue.at(30_000);
     assert_eq!(ids(&recall(&queue, "k/r1").await), []);
+}
+
+/// I6 I7: what a repeat was answered with is its caller's, whatever becomes of the first one, even where that is found out late.
+#[tokio::test]
+async fn what_was_handed_out_again_is_not_given_back_for_the_first_caller() {
+    let queue = Queue::start().await;
+    queue.enqueue(&[task(), task()]).await;
+    let held = queue.lease_as(request("k/r1", 1), &[]).await;
+    let other = queue.lease_as(request("k/r2", 1), &[]).await;
+    for _ in 0..2 {
+        assert_eq!(ids(&recall(&queue, "k/r1").await), ids(&held));
+        assert_eq!(queue.give_back_of(&held[0].lease, "k/r1").await, Answer::Lost);
+    }
+    assert!(queue.lease(1).await.is_empty());
+    assert!(matches!(
+        queue.give_back_of(&other[0].lease, "k/r2").await,
+        Answer::Done(_)
+    ));
+    assert_eq!(queue.lease_one().await.task.id, other[0].task.id);
+    assert!(matches!(queue.ack(&held[0].lease).await, Answer::Done(_)));
+    assert!(recall(&queue, "k/r1").await.is_empty());
 }
 
 /// I28: a request is remembered for its lease time and no longer.

@@ -8,6 +8,7 @@ use leaseq::domain::pause::{Pause, PauseMode};
 use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::{Millis, TaskName};
 use leaseq::store::keys;
+use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::pause::{PauseChanged, PauseOp};
 use leaseq::store::ops::set_breaker::SetBreakerOp;
 
@@ -135,6 +136,45 @@ async fn a_breaker_that_nobody_tries_is_told_once() {
         })
         .await;
     assert_eq!(told, [r#"breaker emails {"name":"mail","state":"half_open"}"#]);
+}
+
+#[tokio::test]
+async fn a_half_open_breaker_that_is_configured_no_more_is_told_as_closed() {
+    let breaker = Breaker {
+        failure_threshold: Some(1),
+        reset_ms: Some(1_000),
+        ..Breaker::default()
+    };
+    let queue = Queue::with(QueueConfig {
+        breaker: Some(breaker),
+        ..QueueConfig::default()
+    })
+    .await;
+    let mut ear = Ear::on(&queue);
+    queue
+        .enqueue(&[named("mail"), named("mail"), named("sync"), named("sync")])
+        .await;
+    for name in ["mail", "sync"] {
+        let held = queue.lease_names(1, &[name]).await.remove(0);
+        queue.nack_with(&held.lease, failure_after(60_000)).await;
+    }
+    queue.at(1_000);
+    let told = ear
+        .hears(&queue, async |queue| {
+            assert_eq!(queue.lease_names(1, &["mail"]).await.len(), 1);
+            let op = ConfigureOp {
+                expected: None,
+                create: false,
+                config: &QueueConfig::default(),
+            };
+            assert!(matches!(queue.call(&op).await, Configured::Done { .. }));
+        })
+        .await;
+    let said = |name: &str, state: &str| format!(r#"breaker emails {{"name":"{name}","state":"{state}"}}"#);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told[0], said("mail", "half_open"));
+    assert!(told.contains(&said("mail", "closed")));
+    assert!(told.contains(&said("sync", "closed")), "its time was over, too");
 }
 
 #[tokio::test]

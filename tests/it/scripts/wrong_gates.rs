@@ -99,7 +99,7 @@ async fn make(call: Call, queue: &Queue, lease: &Lease) -> Result<(), StoreError
             let later = RetryAfter::Ms(5_000);
             release(How::Release(later, Hold::Name)).await
         }
-        Call::GiveBack => release(How::GiveBack).await,
+        Call::GiveBack => release(How::GiveBack(None)).await,
         Call::Hold => {
             let scope = Scope::Name("a".to_owned());
             queue

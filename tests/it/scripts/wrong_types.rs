@@ -30,6 +30,7 @@ use leaseq::store::ops::patch::PatchOp;
 use leaseq::store::ops::pause::PauseOp;
 use leaseq::store::ops::purge::PurgeOp;
 use leaseq::store::ops::purge_dead::PurgeDeadOp;
+use leaseq::store::ops::recall::RecallOp;
 use leaseq::store::ops::release::{How, ReleaseOp};
 use leaseq::store::ops::reorder::ReorderOp;
 use leaseq::store::ops::replay::{Item, ReplayOp};
@@ -59,6 +60,7 @@ enum Call {
     Lease,
     LeaseByName,
     LeaseForRequest,
+    Recall,
     Ack,
     AckLate,
     NackForLater,
@@ -161,6 +163,9 @@ async fn scene(queue: &mut Queue, keep: Keep) -> Scene {
     }
 }
 
+/// The request of the task that is leased.
+const LEASED_FOR: &str = "k/1/60000";
+
 fn wish(tasks: usize, lease_ms: u64) -> Wish {
     Wish {
         tasks,
@@ -254,6 +259,7 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         Call::Lease => lease(any(9), &[]).await,
         Call::LeaseByName => lease(any(1), &["default"]).await,
         Call::LeaseForRequest => lease(wish(1, 5_000), &[]).await,
+        Call::Recall => queue.try_call(&RecallOp(LEASED_FOR)).await.map(drop),
         Call::Ack | Call::AckFollowed => ack(&scene.leased).await,
         Call::AckLate => ack(&scene.swept).await,
         Call::NackForLater => nack(failure()).await,
@@ -261,7 +267,7 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         Call::NackForGood | Call::NackFollowedForGood => nack(rejection()).await,
         Call::Release => release(How::Release(RetryAfter::None, Hold::None)).await,
         Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500), Hold::Name)).await,
-        Call::GiveBack => release(How::GiveBack).await,
+        Call::GiveBack => release(How::GiveBack(Some(LEASED_FOR.to_owned()))).await,
         Call::Extend => {
             let op = ExtendOp(&[(scene.leased.clone(), Extend::default())]);
             queue.try_call(&op).await.map(drop)
@@ -453,6 +459,7 @@ const NEEDED: &[(Call, &str)] = &[
         Call::LeaseForRequest,
         "state rec mut due leased expiry turn req req_at counts fresh back heads",
     ),
+    (Call::Recall, "rec pay mut leased req"),
     (
         Call::Ack,
         "state rec pay mut hist leased done res mark uniq counts",
@@ -483,7 +490,7 @@ const NEEDED: &[(Call, &str)] = &[
     ),
     (
         Call::GiveBack,
-        "state q rec pay mut hist due leased dead expiry done res turn mark counts back heads",
+        "state q rec pay mut hist due leased dead expiry done res turn mark req counts back heads",
     ),
     (Call::Extend, "state mut leased"),
     (

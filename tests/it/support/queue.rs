@@ -364,7 +364,12 @@ impl Queue {
     }
 
     pub async fn give_back(&self, lease: &Lease) -> Answer<Released> {
-        self.end(lease, How::GiveBack).await
+        self.end(lease, How::GiveBack(None)).await
+    }
+
+    /// Of a call that had a `request_id`.
+    pub async fn give_back_of(&self, lease: &Lease, request: &str) -> Answer<Released> {
+        self.end(lease, How::GiveBack(Some(request.to_owned()))).await
     }
 
     async fn end(&self, lease: &Lease, how: How) -> Answer<Released> {

@@ -65,12 +65,12 @@ local function one_of_each(names, bytes_max)
   read_strides(groups)
   local last = max(tonumber(turns[2 * want]), queue.round)
   local heads_at, fresh_at, back_at = ROOT .. 'heads:', ROOT .. 'fresh:', ROOT .. 'back:'
-  local text, pass
+  local score, pass
   for i, group in ipairs(groups) do
     -- Most of those that had their turn in the same round have the same pass.
-    if turns[2 * i] ~= text then
-      text = turns[2 * i]
-      pass = max(tonumber(text), queue.round)
+    if turns[2 * i] ~= score then
+      score = turns[2 * i]
+      pass = max(tonumber(score), queue.round)
     end
     passes[i] = pass + stride_of(group)
     if passes[i] < last then return nil end
@@ -98,7 +98,7 @@ local function one_of_each(names, bytes_max)
   end
   return ids, records, muts, function()
     local moved, gone, gone_keys, gone_lanes = {}, {}, {}, {}
-    local m, before = 0, nil
+    local m, before, text = 0, nil, nil
     for i, group in ipairs(groups) do
       if behind[i] then
         call('LPOP', lanes[i])

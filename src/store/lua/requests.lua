@@ -11,10 +11,14 @@ local function is_repeated(key)
   return call('HEXISTS', REQ, key) == 1 and ends and tonumber(ends) > NOW
 end
 
--- Whether its grants were handed out a second time: who got them then may work on them, whatever became of the first caller.
+-- Whether its grants were handed out a second time: who got them then may work on them, whatever became of the first caller. Asked of
+-- each grant of a call, and looked up once.
+local recalled_calls = NONE -- per call
 local function was_recalled(key)
-  local said = key ~= '' and call('HGET', REQ, key)
-  return said and byte(said) == 49
+  if key == '' then return false end
+  if recalled_calls == NONE then recalled_calls = {} end
+  if recalled_calls[key] == nil then recalled_calls[key] = byte(call('HGET', REQ, key) or '') == 49 end
+  return recalled_calls[key]
 end
 
 local function remember_request(r)

@@ -53,6 +53,20 @@ async fn lease(queue: &Queue, tasks: usize) -> usize {
     queue.lease(tasks).await.len()
 }
 
+/// A queue whose breakers open for a second with the first failure.
+async fn fragile() -> Queue {
+    let breaker = Breaker {
+        failure_threshold: Some(1),
+        reset_ms: Some(1_000),
+        ..Breaker::default()
+    };
+    Queue::with(QueueConfig {
+        breaker: Some(breaker),
+        ..QueueConfig::default()
+    })
+    .await
+}
+
 #[tokio::test]
 async fn each_change_of_a_breaker_is_told_once() {
     let breaker = Breaker {
@@ -110,16 +124,7 @@ async fn each_change_of_a_breaker_is_told_once() {
 /// Many calls may find it half-open before the first probe.
 #[tokio::test]
 async fn a_breaker_that_nobody_tries_is_told_once() {
-    let breaker = Breaker {
-        failure_threshold: Some(1),
-        reset_ms: Some(1_000),
-        ..Breaker::default()
-    };
-    let queue = Queue::with(QueueConfig {
-        breaker: Some(breaker),
-        ..QueueConfig::default()
-    })
-    .await;
+    let queue = fragile().await;
     let mut ear = Ear::on(&queue);
     queue
         .enqueue(&[named("mail"), named("mail"), named("mail")])
@@ -140,16 +145,7 @@ async fn a_breaker_that_nobody_tries_is_told_once() {
 
 #[tokio::test]
 async fn a_half_open_breaker_that_is_configured_no_more_is_told_as_closed() {
-    let breaker = Breaker {
-        failure_threshold: Some(1),
-        reset_ms: Some(1_000),
-        ..Breaker::default()
-    };
-    let queue = Queue::with(QueueConfig {
-        breaker: Some(breaker),
-        ..QueueConfig::default()
-    })
-    .await;
+    let queue = fragile().await;
     let mut ear = Ear::on(&queue);
     queue
         .enqueue(&[named("mail"), named("mail"), named("sync"), named("sync")])

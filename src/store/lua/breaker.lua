@@ -7,6 +7,7 @@
 -- Watchers hear of each state once: of one that only time made by the first grant, or end of one, that looks.
 -- Uses   rotation tell
 
+local BREAKERS = 8 -- in queue.limited: names have breakers
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 local breakers_met = NONE -- per call
 local breaker_of, read_breakers, become, judge_grant, write_breakers
@@ -35,6 +36,7 @@ do
 
   -- Of those gates that are of names with a breaker, or may have one that was opened by hand.
   function read_breakers(gates)
+    if queue.limited < BREAKERS and queue.shut == 0 then return end
     local names, asking = {}, {}
     for _, gate in ipairs(gates) do
       if byte(gate.scope) == 110 and ((gate.numbers and gate.numbers[1] > 0) or queue.shut > 0) then

@@ -37,7 +37,8 @@ local steps, kept_back = 0, NONE -- per call
 
 -- Whether its name lets a task of the lane through.
 local function passes(l)
-  if not l.gate or l.gate.left >= 1 then return true end
+  local gate = l.gate
+  if not gate or gate.left >= 1 then return true end
   if kept_back == NONE then kept_back = {} end
   kept_back[#kept_back + 1] = l
   if not l.parked then steps = steps + 1 end
@@ -90,13 +91,19 @@ end
 
 -- A group's lanes lie in a heap, the best of them first.
 local function sink(heap, at)
-  local l, size = heap[at], #heap
-  while at * 2 <= size do
-    local child = at * 2
-    if child < size and beats(heap[child + 1], heap[child]) then child = child + 1 end
-    if not beats(heap[child], l) then break end
-    heap[at] = heap[child]
-    at = child
+  local l, size, child = heap[at], #heap, at * 2
+  local score = l.score
+  while child <= size do
+    local best = heap[child]
+    local lowest = best.score
+    if child < size then
+      local other = heap[child + 1]
+      local its = other.score
+      if its < lowest or (its == lowest and beats(other, best)) then child, best, lowest = child + 1, other, its end
+    end
+    if score < lowest or (score == lowest and not beats(best, l)) then break end
+    heap[at] = best
+    at, child = child, child * 2
   end
   heap[at] = l
 end
@@ -135,12 +142,14 @@ end
 
 -- Those of the lanes whose names let something pass, each in its group.
 local function let_through(g, lanes, scopes)
-  local let = {}
+  local let, n = {}, 0
   meet_gates(scopes)
-  for _, l in ipairs(lanes) do
-    l.gate = gate_of('n' .. l.name)
+  for i = 1, #lanes do
+    local l = lanes[i]
+    l.gate = gates_met[scopes[i]]
     if passes(l) then
-      let[#let + 1] = l
+      n = n + 1
+      let[n] = l
       join(g.lanes, l)
     end
   end
@@ -198,7 +207,11 @@ local function pick(l, entry, returned)
   if picked == 0 then pick_entry, pick_lane, pick_returned = {}, {}, {} end
   picked = picked + 1
   pick_entry[picked], pick_lane[picked], pick_returned[picked] = entry, l, returned
-  if l.gate then l.gate.left, l.g.gate.left = l.gate.left - 1, l.g.gate.left - 1 end
+  local gate = l.gate
+  if gate then
+    local of_group = l.g.gate
+    gate.left, of_group.left = gate.left - 1, of_group.left - 1
+  end
 end
 
 -- Takes up to `want` entries of the group, best first; says how many it had.

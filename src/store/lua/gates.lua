@@ -11,14 +11,14 @@
 -- group have no limits as a group, but may be held together as "g".
 -- Uses   rotation breaker
 
-local BREAKERS = 8 -- in queue.limited: names have breakers
 local FAR = 4503599627370496 -- 2^52, the time of what waits for an event
 
-local gates_met = NONE -- per call
+local gates_met, some_shut, some_changed = NONE, false, false -- per call
 local gated, limited, evaluate, recall_gate, meet_gates, gate_of, pass_gate, judge_of, check_gates, write_gates
 
 do
   local ROUNDING = 0.000001 -- of ms: a sum of fractions may be a trace less than what it means
+  local BUCKET = 40 -- bytes of what a gate remembers before the peaks
   local LIMITED = { [113] = 1, [110] = 2, [103] = 4 } -- bits of queue.limited, by the first byte of a scope
 
   function gated() return queue.limited + queue.shut > 0 end
@@ -28,22 +28,26 @@ do
   end
 
   local function shut(gate, reason, at)
-    gate.left = 0
+    gate.left, some_shut = 0, true
     if at >= gate.at then gate.reason, gate.at = reason, at end
   end
 
-  -- How many tasks may pass now, and if none why and until when.
+  -- How many tasks may pass now; `reason` and `at`, why and until when, only say something where none may.
   function evaluate(gate)
-    gate.left, gate.at, gate.reason = math.huge, 0, nil
+    local left = math.huge
     if gate.rate > 0 then
-      if gate.tokens >= 1 then gate.left = floor(gate.tokens)
-      else shut(gate, 'rate_limited', NOW + math.ceil((1 - gate.tokens) * 1000 / gate.rate - ROUNDING)) end
+      left = gate.tokens
+      left = left - left % 1
     end
-    if gate.most > 0 then
-      gate.left = min(gate.left, gate.most - gate.leased)
-      if gate.left < 1 and gate.leased >= gate.most then shut(gate, 'concurrency_limited', FAR) end
-    end
+    if gate.most > 0 then left = min(left, gate.most - gate.leased) end
+    gate.left = left
     local b = gate.breaker
+    if left >= 1 and not b and gate.held <= NOW then return end
+    gate.at = 0
+    if gate.rate > 0 and gate.tokens < 1 then
+      shut(gate, 'rate_limited', NOW + math.ceil((1 - gate.tokens) * 1000 / gate.rate - ROUNDING))
+    end
+    if gate.most > 0 and gate.leased >= gate.most then shut(gate, 'concurrency_limited', FAR) end
     if b and b.state == HALF_OPEN then
       gate.left = min(gate.left, b.probes_max - b.probes)
       if b.probes >= b.probes_max then shut(gate, 'breaker_open', FAR) end
@@ -56,34 +60,49 @@ do
   -- Tokens as they are now. Those that were counted by other settings grew by these until the config changed, and are then the same
   -- share of the new bucket. Elapsed time below zero counts as zero.
   local function refill(gate, tokens, at, rate, burst)
-    if rate == 0 then return gate.burst end
-    if rate ~= gate.rate or burst ~= gate.burst then
+    local most = gate.burst
+    if rate == 0 then return most end
+    if rate ~= gate.rate or burst ~= most then
       local changed = min(NOW, max(at, queue.limited_at))
-      tokens = min(burst, tokens + max(0, changed - at) * rate / 1000) / burst * gate.burst
+      tokens = min(burst, tokens + max(0, changed - at) * rate / 1000) / burst * most
       at = changed
     end
-    return min(gate.burst, tokens + max(0, NOW - at) * gate.rate / 1000)
+    if at < NOW then tokens = tokens + (NOW - at) * gate.rate / 1000 end
+    return tokens < most and tokens or most
+  end
+
+  -- What those have that are not named, of a name or a group.
+  local function others(settings, n, scope)
+    local kind = byte(scope)
+    return kind == 110 and settings[n + 1] or kind == 103 and settings[n + 2]
   end
 
   -- What the config says of the scopes, of all in one go.
   local function read_settings(gates)
-    local fields, asking = {}, {}
-    for _, gate in ipairs(gates) do
-      if limited(gate.scope) then
-        fields[#fields + 1] = gate.scope
-        asking[#asking + 1] = gate
+    local fields, asking, n = {}, {}, 0
+    local has_limits = { [113] = limited('q'), [110] = limited('n'), [103] = limited('g*') }
+    for i = 1, #gates do
+      local gate = gates[i]
+      local scope = gate.scope
+      if has_limits[byte(scope)] and scope ~= 'g' then
+        n = n + 1
+        fields[n], asking[n] = scope, gate
       end
     end
-    local n = #asking
     if n == 0 then return end
     fields[n + 1], fields[n + 2] = 'n*', 'g*'
-    local settings = call('HMGET', GATES, unpack(fields))
-    for i, gate in ipairs(asking) do
-      local kind = byte(gate.scope)
-      local own = settings[i] or (kind == 110 and settings[n + 1]) or (kind == 103 and settings[n + 2])
+    local settings, breakers = call('HMGET', GATES, unpack(fields)), queue.limited >= BREAKERS
+    local before, rate, burst, most -- many have the same
+    for i = 1, n do
+      local gate = asking[i]
+      local own = settings[i] or others(settings, n, gate.scope)
       if own then
-        gate.rate, gate.burst, gate.most = unpack_bytes('<ddd', own)
-        if kind == 110 then gate.numbers = { unpack_bytes('<dddd', own, 25) } end
+        if own ~= before then
+          before = own
+          rate, burst, most = unpack_bytes('<ddd', own)
+        end
+        gate.rate, gate.burst, gate.most = rate, burst, most
+        if breakers and byte(gate.scope) == 110 then gate.numbers = { unpack_bytes('<dddd', own, 25) } end
       end
     end
   end
@@ -92,9 +111,35 @@ do
   -- levels that were taken from, as far as they fall. Of too many the oldest two become one, the higher at the later time: so less may
   -- come back, never more.
   local PEAKS_MAX = 8
+
+  local FORMATS = {}
+  local function doubles(n)
+    local text = FORMATS[n]
+    if not text then
+      text = '<' .. string.rep('d', n)
+      FORMATS[n] = text
+    end
+    return text
+  end
+
+  -- What was kept of them is read only by those who need it.
+  local function peaks_of(gate)
+    if not gate.peaks then
+      local numbers = (#gate.kept - BUCKET) / 8
+      gate.peaks = { unpack_bytes(doubles(numbers), gate.kept, BUCKET + 1) }
+      gate.peaks[numbers + 1] = nil
+    elseif gate.peaks == NONE then
+      gate.peaks = {}
+    end
+    return gate.peaks
+  end
+
   local function note_peak(gate)
-    if gate.peaks == NONE then gate.peaks = {} end
-    local peaks = gate.peaks
+    if gate.tokens >= gate.burst then -- of a full bucket, as of most, nothing else is higher
+      gate.peaks = { NOW, gate.tokens }
+      return
+    end
+    local peaks = peaks_of(gate)
     while #peaks > 0 and peaks[#peaks] <= gate.tokens do
       peaks[#peaks] = nil
       peaks[#peaks] = nil
@@ -111,7 +156,7 @@ do
 
   -- How many of the tokens that were taken at `at` fit in.
   local function fitting(gate, tokens, at)
-    local peaks, room = gate.peaks, gate.burst - gate.tokens
+    local peaks, room = peaks_of(gate), gate.burst - gate.tokens
     for i = 1, #peaks, 2 do
       if peaks[i] > at then room = min(room, gate.burst - peaks[i + 1]) end
     end
@@ -124,66 +169,73 @@ do
 
   -- What the gates remember. Where nothing is held only a rate has to.
   local function recall(gates, every)
-    local fields, asking = {}, {}
-    for _, gate in ipairs(gates) do
-      if not gate.known and (every or gate.rate > 0 or queue.shut > 0) then
-        fields[#fields + 1] = gate.scope
-        asking[#asking + 1] = gate
+    local fields, asking, n = {}, {}, 0
+    for i = 1, #gates do
+      local gate = gates[i]
+      if gate.kept == NONE and (every or gate.rate > 0 or queue.shut > 0) then
+        n = n + 1
+        fields[n], asking[n] = gate.scope, gate
       end
     end
-    local memories = #fields > 0 and call('HMGET', GATE, unpack(fields)) or NONE
-    for i, gate in ipairs(asking) do
-      local kept, tokens, at, rate, burst = memories[i], 0, 0, 0, 0
+    local memories = n > 0 and call('HMGET', GATE, unpack(fields))
+    for i = 1, n do
+      local gate, kept, tokens, at, rate, burst = asking[i], memories[i], 0, 0, 0, 0
+      gate.kept = kept
       if kept then
         tokens, at, rate, burst, gate.held = unpack_bytes('<ddddd', kept)
-        gate.changed = at > NOW or (gate.held > 0 and gate.held <= NOW)
-        gate.kept = { tokens, min(at, NOW), rate, burst }
-        local peaks = rate == gate.rate and burst == gate.burst and (#kept - 40) / 8 or 0
-        if peaks > 0 then
-          gate.peaks = { unpack_bytes('<' .. string.rep('d', peaks), kept, 41) }
-          gate.peaks[peaks + 1] = nil
-        end
+        if at > NOW or (gate.held > 0 and gate.held <= NOW) then gate.changed, some_changed = true, true end
+        if #kept > BUCKET and rate == gate.rate and burst == gate.burst then gate.peaks = false end
       end
       if gate.rate > 0 then gate.tokens = refill(gate, tokens, at, rate, burst) end
-      gate.known = true
     end
   end
 
   -- A gate whose memory nobody had to ask for is about to change.
   function recall_gate(gate) recall({ gate }, true) end
 
-  local function unread(scope) return { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, peaks = NONE, held = 0, taken = 0 } end
+  -- All fields from the beginning, as in `draw`. `kept` is what was remembered as bytes, false for nothing, and NONE before anybody
+  -- asked; `peaks` is false as long as they stand there only.
+  local function unread(scope)
+    return { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, peaks = NONE, held = 0, taken = 0,
+      left = math.huge, at = 0, reason = false, kept = NONE, changed = false, numbers = false, breaker = false }
+  end
 
   local function read_leased(gates)
-    local fields, asking = {}, {}
-    for _, gate in ipairs(gates) do
-      if gate.most > 0 and gate.scope == 'q' then
+    local fields, asking = NONE, NONE
+    for i = 1, #gates do
+      local gate = gates[i]
+      if gate.most == 0 then
+        -- Nobody asks.
+      elseif gate.scope == 'q' then
         gate.leased = call('ZCARD', LEASED)
-      elseif gate.most > 0 then
+      else
+        if fields == NONE then fields, asking = {}, {} end
         fields[#fields + 1] = gate.scope
         asking[#asking + 1] = gate
       end
     end
-    local leased = #fields > 0 and call('HMGET', COUNTS, unpack(fields)) or NONE
+    local leased = fields ~= NONE and call('HMGET', COUNTS, unpack(fields))
     for i, gate in ipairs(asking) do gate.leased = tonumber(leased[i] or 0) end
   end
 
   -- Looks at those that were not looked at yet: 300 at most, in a few commands for all.
   function meet_gates(scopes)
-    local met = {}
-    for _, scope in ipairs(scopes) do
+    local met, n = {}, 0
+    for i = 1, #scopes do
+      local scope = scopes[i]
       if not gates_met[scope] then
         if gates_met == NONE then gates_met = {} end
         local gate = unread(scope)
-        gates_met[scope], met[#met + 1] = gate, gate
+        n = n + 1
+        gates_met[scope], met[n] = gate, gate
       end
     end
-    if #met == 0 then return end
+    if n == 0 then return end
     read_settings(met)
     read_leased(met)
     recall(met)
     read_breakers(met)
-    for _, gate in ipairs(met) do evaluate(gate) end
+    for i = 1, n do evaluate(met[i]) end
   end
 
   function gate_of(scope)
@@ -193,16 +245,17 @@ do
 
   -- Tasks passed; fewer than none when they are given back, which were granted at `at`.
   function pass_gate(gate, tasks, at)
-    gate.taken = gate.taken + tasks
-    gate.leased = gate.leased + tasks
-    if gate.rate > 0 and tasks > 0 then
+    gate.taken, gate.leased = gate.taken + tasks, gate.leased + tasks
+    if gate.rate == 0 or tasks == 0 then
+      -- Nothing is counted.
+    elseif tasks > 0 then
       note_peak(gate)
       gate.tokens = gate.tokens - tasks
-    elseif gate.rate > 0 and tasks < 0 then
+    else
       gate.tokens = min(gate.burst, gate.tokens + fitting(gate, -tasks, at))
     end
     local b = gate.breaker
-    if tasks > 0 and b and b.state == HALF_OPEN then b.probes, b.changed = b.probes + tasks, true end
+    if b and tasks > 0 and b.state == HALF_OPEN then b.probes, b.changed = b.probes + tasks, true end
     evaluate(gate)
   end
 
@@ -218,28 +271,32 @@ do
   -- What was met was read. What else is looked at behind the first write is looked at here: by a call that will say why it fell
   -- short, and by one that makes a gate remember something.
   function check_gates(short)
-    local shuts, all = queue.shut > 0, short and gated()
-    for _, gate in pairs(gates_met) do shuts, all = shuts or gate.left < 1, all or gate.changed end
-    if shuts or all then call('ZCARD', SHUT) end
+    local all = some_changed or (short and gated())
+    if queue.shut > 0 or some_shut or all then call('ZCARD', SHUT) end
     for _, key in ipairs(all and { GATES, GATE, BREAKER, COUNTS } or NONE) do call('HLEN', key) end
   end
 
-  -- What a gate remembers of its bucket. Where there is no rate now, it is that of an earlier limit, which goes on as it was should
-  -- that come back.
-  local function bucket_of(gate)
-    if gate.rate > 0 then return gate.tokens, NOW, gate.rate, gate.burst end
-    return unpack(gate.kept or { 0, 0, 0, 0 })
+  -- The bucket of an earlier limit, which goes on as it was should that come back.
+  local function former_bucket(gate)
+    if not gate.kept then return 0, 0, 0, 0, true end
+    local tokens, at, rate, burst = unpack_bytes('<dddd', gate.kept)
+    at = min(at, NOW)
+    return tokens, at, rate, burst, tokens + (NOW - at) * rate / 1000 >= burst
   end
 
-  local function peaks_of(gate)
-    if gate.rate == 0 or #gate.peaks == 0 then return '' end
-    return pack('<' .. string.rep('d', #gate.peaks), unpack(gate.peaks))
-  end
-
-  -- A bucket that is full and a hold that is over say nothing.
-  local function says_nothing(gate)
-    local tokens, at, rate, burst = bucket_of(gate)
-    return gate.held <= NOW and tokens + max(0, NOW - at) * rate / 1000 >= burst
+  -- What a gate has to remember, or nil: a bucket that is full and a hold that is over say nothing.
+  local function memory_of(gate)
+    local held = gate.held
+    if gate.rate == 0 then
+      local tokens, at, rate, burst, full = former_bucket(gate)
+      return (held > NOW or not full) and pack('<ddddd', tokens, at, rate, burst, held) or nil
+    end
+    local tokens = gate.tokens
+    if tokens >= gate.burst and held <= NOW then return nil end
+    local peaks = peaks_of(gate)
+    local n = #peaks
+    if n == 2 then return pack('<ddddddd', tokens, NOW, gate.rate, gate.burst, held, peaks[1], peaks[2]) end
+    return pack('<ddddd', tokens, NOW, gate.rate, gate.burst, held) .. (n > 0 and pack(doubles(n), unpack(peaks)) or '')
   end
 
   -- Buckets that nobody touches fill up unnoticed: with each new entry some others are looked at, so that there are never many.
@@ -252,19 +309,19 @@ do
     read_settings(sample)
     recall(sample, true)
     for _, gate in ipairs(sample) do
-      if says_nothing(gate) then over[#over + 1] = gate.scope end
+      if not memory_of(gate) then over[#over + 1] = gate.scope end
     end
     many('HDEL', GATE, over)
   end
 
   function write_gates()
-    local kept, over = {}, {}
+    local kept, over, n = {}, {}, 0
     for scope, gate in pairs(gates_met) do
       if gate.changed or (gate.taken ~= 0 and gate.rate > 0) then
-        if not says_nothing(gate) then
-          local tokens, at, rate, burst = bucket_of(gate)
-          kept[#kept + 1] = scope
-          kept[#kept + 1] = pack('<ddddd', tokens, at, rate, burst, gate.held) .. peaks_of(gate)
+        local memory = memory_of(gate)
+        if memory then
+          kept[n + 1], kept[n + 2] = scope, memory
+          n = n + 2
         elseif gate.kept then
           over[#over + 1] = scope
         end

@@ -7,7 +7,7 @@ local holds = NONE -- per call
 local function hold(scope, at)
   local gate = gate_of(scope)
   recall_gate(gate)
-  gate.held, gate.changed = at, true
+  gate.held, gate.changed, some_changed = at, true, true
   evaluate(gate)
   if holds == NONE then holds = {} end
   holds[#holds + 1] = gate

@@ -23,6 +23,7 @@ end
 -- the gates to look at again.
 local function place_line(lanes)
   local placed, looks, over = {}, {}, {}
+  local watched = #kept_back + #returning_lanes > 0
 
   local function look_at(gate)
     looks[#looks + 1] = gate.at
@@ -33,7 +34,8 @@ local function place_line(lanes)
 
   -- `place` is that of its first entry, or nil when it has none.
   local function place_lane(l, place)
-    placed[l.lane], l.g.touched = true, true
+    l.g.touched = true
+    if watched then placed[l.lane] = true end
     if not place then return lane_ends(l, l.list) end
     if l.gate.left < 1 then
       lane_moves(l, 'inf')

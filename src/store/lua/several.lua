@@ -64,13 +64,13 @@ local function several(names, wanted, bytes_max)
   for _, l in ipairs(lanes) do
     if l.gave then
       tally(l.name, l.group, l.gave)
-      if l.gate then
-        pass_gate(l.gate, l.gave)
-        pass_gate(l.g.gate, l.gave)
-      end
+      if gate then pass_gate(l.gate, l.gave) end
     end
   end
   if gate then
+    for _, g in ipairs(groups) do
+      if g.turns > 0 then pass_gate(g.gate, g.turns) end
+    end
     pass_gate(gate, #ids)
     plan_returns()
   end

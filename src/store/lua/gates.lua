@@ -71,6 +71,18 @@ do
     return tokens < most and tokens or most
   end
 
+  -- Which kinds of scopes the config says something of, by their first byte.
+  local kinds = {}
+  local function kinds_limited()
+    local bits = queue.limited % BREAKERS
+    local known = kinds[bits]
+    if not known then
+      known = { [113] = limited('q'), [110] = limited('n'), [103] = limited('g*') }
+      kinds[bits] = known
+    end
+    return known
+  end
+
   -- What those have that are not named, of a name or a group.
   local function others(settings, n, scope)
     local kind = byte(scope)
@@ -80,7 +92,7 @@ do
   -- What the config says of the scopes, of all in one go.
   local function read_settings(gates)
     local fields, asking, n = {}, {}, 0
-    local has_limits = { [113] = limited('q'), [110] = limited('n'), [103] = limited('g*') }
+    local has_limits = kinds_limited()
     for i = 1, #gates do
       local gate = gates[i]
       local scope = gate.scope
@@ -218,16 +230,20 @@ do
     for i, gate in ipairs(asking) do gate.leased = tonumber(leased[i] or 0) end
   end
 
-  -- Looks at those that were not looked at yet: 300 at most, in a few commands for all.
+  -- Looks at those that were not looked at yet: 300 at most, in a few commands for all. Of a kind without limits there is nothing to
+  -- read while nothing is shut.
   function meet_gates(scopes)
-    local met, n = {}, 0
+    local met, n, has_limits, every = {}, 0, kinds_limited(), queue.shut > 0
     for i = 1, #scopes do
       local scope = scopes[i]
       if not gates_met[scope] then
         if gates_met == NONE then gates_met = {} end
         local gate = unread(scope)
-        n = n + 1
-        gates_met[scope], met[n] = gate, gate
+        gates_met[scope] = gate
+        if every or has_limits[byte(scope)] then
+          n = n + 1
+          met[n] = gate
+        end
       end
     end
     if n == 0 then return end
@@ -299,9 +315,11 @@ do
     return pack('<ddddd', tokens, NOW, gate.rate, gate.burst, held) .. (n > 0 and pack(doubles(n), unpack(peaks)) or '')
   end
 
-  -- Buckets that nobody touches fill up unnoticed: with each new entry some others are looked at, so that there are never many.
-  local SAMPLE = 4
+  -- Buckets that nobody touches fill up unnoticed: where there are more than a few, with each new one some others are looked at, so
+  -- that there are never many.
+  local FEW, SAMPLE = 100, 4
   local function forget_some()
+    if call('HLEN', GATE) <= FEW then return end
     local sample, over = {}, {}
     for _, scope in ipairs(call('HRANDFIELD', GATE, SAMPLE)) do
       if not gates_met[scope] then sample[#sample + 1] = unread(scope) end

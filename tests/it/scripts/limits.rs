@@ -395,7 +395,7 @@ async fn a_bucket_from_the_future_fills_from_now_on() {
     assert_eq!(queue.lease(5).await.len(), 1);
 }
 
-/// Full buckets leave no trace, though nobody comes back to them.
+/// Full buckets are not kept though nobody comes back to them, beyond the hundred that always may be.
 #[tokio::test]
 async fn buckets_of_groups_that_went_away_are_forgotten() {
     let queue = Queue::with(everywhere(rate(10.0, 2.0))[4].clone()).await;
@@ -409,5 +409,5 @@ async fn buckets_of_groups_that_went_away_are_forgotten() {
     let kept: u64 = queue
         .redis
         .command(deadpool_redis::redis::cmd("HLEN").arg(queue.key("gate")));
-    assert!(kept < 40, "{kept} of 400 buckets are kept");
+    assert!(kept < 140, "{kept} of 400 buckets are kept");
 }

@@ -1,5 +1,5 @@
 -- sweep: takes back leases that ran out, makes due tasks ready, buries those past their expiry, drops what retention and the
--- bounds of dead letters no longer cover, and notes the end of a pause.
+-- bounds of dead letters no longer cover and what full buckets left, and notes the end of a pause.
 --
 -- ARGV   1 replica  2 how many of each at most
 -- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back, tasks made ready by coming due,
@@ -15,6 +15,7 @@ if not read_queue() then
   return { 'absent' }
 end
 local me, limit = ARGV[1], tonumber(ARGV[2])
+local BUCKETS = 32 -- looked at for what is full
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
 local over = call('ZRANGEBYSCORE', LEASED, '-inf', format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
@@ -58,6 +59,7 @@ for i = 1, #over, 2 do
 end
 check_writes(limit)
 check_departures()
+local full, full_at = full_buckets(BUCKETS)
 local more, dead_before = #gone >= limit or #seen >= limit, call('ZCARD', DEAD)
 local keys_over, repeats_over = plan_old_keys(limit), plan_old_repeats(limit, math.huge)
 
@@ -74,10 +76,14 @@ many('ZREM', LINGER, seen)
 forget(seen)
 more = age_dead() or more
 more = evict_dead() or more -- bounds may have been lowered
+many('HDEL', GATE, full)
 write_keys()
 write_repeats()
 if pause_over then tell('resumed', '') end
 
 local moved = #came_due + #ran_out + departed > 0 or call('ZCARD', DEAD) ~= dead_before
-return { 'swept', NOW, more and NOW or or_lease_reopens((next_look())), #ran_out, #came_due,
+more = more or #full == BUCKETS
+local next_at = or_lease_reopens((next_look()))
+if full_at < FAR and (next_at == 0 or full_at < next_at) then next_at = full_at end
+return { 'swept', NOW, more and NOW or next_at, #ran_out, #came_due,
   (keys_over == limit or repeats_over == limit) and 1 or 0, moved and 1 or 0, freed }

@@ -1,5 +1,6 @@
 //! Limits: token buckets and the number of leased tasks, of a queue, of names and of groups (I20, I21).
 
+use deadpool_redis::redis::cmd;
 use leaseq::domain::gate::{Limits, Positive, Reason, Shut};
 use leaseq::domain::queue::{NameConfig, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
@@ -184,7 +185,7 @@ async fn what_is_given_back_to_a_bucket_in_use_comes_back_whole() {
     queue.give_back(&held[held.len() - 8].lease).await;
     assert_eq!(queue.lease(5).await.len(), 2);
     let kept: Vec<u8> = queue.redis.command(
-        deadpool_redis::redis::cmd("HGET")
+        cmd("HGET")
             .arg(queue.key("gate"))
             .arg("nmail"),
     );
@@ -395,6 +396,10 @@ async fn a_bucket_from_the_future_fills_from_now_on() {
     assert_eq!(queue.lease(5).await.len(), 1);
 }
 
+fn buckets(queue: &Queue) -> u64 {
+    queue.redis.command(cmd("HLEN").arg(queue.key("gate")))
+}
+
 /// Full buckets are not kept though nobody comes back to them, beyond the hundred that always may be.
 #[tokio::test]
 async fn buckets_of_groups_that_went_away_are_forgotten() {
@@ -406,8 +411,30 @@ async fn buckets_of_groups_that_went_away_are_forgotten() {
         assert_eq!(held.task.id, id);
         queue.ack(&held.lease).await;
     }
-    let kept: u64 = queue
-        .redis
-        .command(deadpool_redis::redis::cmd("HLEN").arg(queue.key("gate")));
+    let kept = buckets(&queue);
     assert!(kept < 140, "{kept} of 400 buckets are kept");
+}
+
+/// ... nor at all, once a sweep has looked; and that says when there is more to look at.
+#[tokio::test]
+async fn a_sweep_forgets_what_is_full_and_says_when_the_next_one_will_be() {
+    let queue = Queue::with(everywhere(rate(1.0, 4.0))[4].clone()).await;
+    for (group, tasks) in [("first", 1), ("second", 3)] {
+        let tasks: Vec<_> = (0..tasks).map(|_| grouped(group)).collect();
+        queue.enqueue(&tasks).await;
+        for held in queue.lease(4).await {
+            queue.ack(&held.lease).await;
+        }
+    }
+    assert_eq!(buckets(&queue), 2);
+    assert_eq!(queue.sweep().await.next_at, Some(Millis::new(T0 + 1_000)));
+    queue.at(999);
+    queue.sweep().await;
+    assert_eq!(buckets(&queue), 2);
+    queue.at(1_000);
+    assert_eq!(queue.sweep().await.next_at, Some(Millis::new(T0 + 3_000)));
+    assert_eq!(buckets(&queue), 1);
+    queue.at(3_000);
+    assert_eq!(queue.sweep().await.next_at, None);
+    assert_eq!(buckets(&queue), 0);
 }

@@ -495,7 +495,7 @@ const NEEDED: &[(Call, &str)] = &[
     (Call::Extend, "state mut leased"),
     (
         Call::Sweep,
-        "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale letter alike print linger counts fresh back heads names",
+        "state q rec pay mut hist due leased dead expiry done res turn uniq_at idem_at stale letter alike print linger gate counts fresh back heads names",
     ),
     (Call::Follow, "state rec due leased dead expiry res followed"),
     (

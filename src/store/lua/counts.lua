@@ -4,12 +4,15 @@
 
 local counted, known_counts = NONE, NONE -- per call
 
+-- `name` is nil, and `group` is '', where they were told before.
 local function tally(name, group, tasks)
   if counted == NONE then counted = {} end
-  local scope = 'n' .. name
-  counted[scope] = (counted[scope] or 0) + tasks
+  if name then
+    local scope = 'n' .. name
+    counted[scope] = (counted[scope] or 0) + tasks
+  end
   if group ~= '' then
-    scope = 'g' .. group
+    local scope = 'g' .. group
     counted[scope] = (counted[scope] or 0) + tasks
   end
 end
@@ -30,7 +33,8 @@ do
       local known = known_counts == NONE and call('HMGET', COUNTS, unpack(scopes, from, to))
       for i = from, to do
         local scope = scopes[i]
-        local sum = tonumber(known and known[i - from + 1] or known_counts[scope] or 0) + counted[scope]
+        local before, sum = known and known[i - from + 1] or known_counts[scope], counted[scope]
+        if before then sum = sum + tonumber(before) end
         if sum > 0 then
           sums[#sums + 1] = scope
           sums[#sums + 1] = numeral(sum)

@@ -315,37 +315,25 @@ do
     return pack('<ddddd', tokens, NOW, gate.rate, gate.burst, held) .. (n > 0 and pack(doubles(n), unpack(peaks)) or '')
   end
 
-  -- When a gate will have nothing to remember.
-  local function forgotten_at(gate)
-    local full_at = NOW
-    if gate.rate > 0 then
-      full_at = NOW + math.ceil((gate.burst - gate.tokens) * 1000 / gate.rate)
-    else
-      local tokens, at, rate, burst, full = former_bucket(gate)
-      if not full then full_at = at + math.ceil((burst - tokens) * 1000 / rate) end
-    end
-    return max(full_at, gate.held)
-  end
-
-  -- Buckets that nobody touches fill up unnoticed. Of `count` gates that remember something and were not met those that have nothing to
-  -- any more, and when the next of the others will not.
+  -- Buckets that nobody touches fill up unnoticed. Of `count` gates that remember something and were not met, those that have nothing to
+  -- any more.
   function full_buckets(count)
-    local sample, full, next_at = {}, {}, FAR
+    local sample, full = {}, {}
     for _, scope in ipairs(call('HRANDFIELD', GATE, count)) do
       if not gates_met[scope] then sample[#sample + 1] = unread(scope) end
     end
     read_settings(sample)
     recall(sample, true)
     for _, gate in ipairs(sample) do
-      if memory_of(gate) then next_at = min(next_at, forgotten_at(gate)) else full[#full + 1] = gate.scope end
+      if not memory_of(gate) then full[#full + 1] = gate.scope end
     end
-    return full, next_at
+    return full
   end
 
   -- Where there are more than a few, with each new one some others are looked at, so that there are never many.
   local FEW, SAMPLE = 100, 4
   local function forget_some()
-    if call('HLEN', GATE) > FEW then many('HDEL', GATE, (full_buckets(SAMPLE))) end
+    if call('HLEN', GATE) > FEW then many('HDEL', GATE, full_buckets(SAMPLE)) end
   end
 
   function write_gates()

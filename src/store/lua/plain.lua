@@ -62,8 +62,9 @@ do
   -- The first so many groups and the pass of each as text. Mostly those of the first and of the last are the same, and no other is asked
   -- for: Redis takes its time to write a score. Nil where there are fewer.
   local function first_turns(count)
-    local first, last = call('ZRANGE', TURN, '0', '0', 'WITHSCORES'), call('ZRANGE', TURN, numeral(count - 1), numeral(count - 1), 'WITHSCORES')
+    local last = call('ZRANGE', TURN, numeral(count - 1), numeral(count - 1), 'WITHSCORES')
     if #last == 0 then return nil end
+    local first = call('ZRANGE', TURN, '0', '0', 'WITHSCORES')
     if first[2] == last[2] then return call('ZRANGE', TURN, '0', numeral(count - 1)), NONE, last[2] end
     local turns, groups, scores = call('ZRANGE', TURN, '0', numeral(count - 1), 'WITHSCORES'), {}, {}
     for i = 1, count do groups[i], scores[i] = turns[2 * i - 1], turns[2 * i] end

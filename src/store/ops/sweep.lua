@@ -59,7 +59,7 @@ for i = 1, #over, 2 do
 end
 check_writes(limit)
 check_departures()
-local full, full_at = full_buckets(BUCKETS)
+local full = full_buckets(BUCKETS)
 local more, dead_before = #gone >= limit or #seen >= limit, call('ZCARD', DEAD)
 local keys_over, repeats_over = plan_old_keys(limit), plan_old_repeats(limit, math.huge)
 
@@ -83,7 +83,5 @@ if pause_over then tell('resumed', '') end
 
 local moved = #came_due + #ran_out + departed > 0 or call('ZCARD', DEAD) ~= dead_before
 more = more or #full == BUCKETS
-local next_at = or_lease_reopens((next_look()))
-if full_at < FAR and (next_at == 0 or full_at < next_at) then next_at = full_at end
-return { 'swept', NOW, more and NOW or next_at, #ran_out, #came_due,
+return { 'swept', NOW, more and NOW or or_lease_reopens((next_look())), #ran_out, #came_due,
   (keys_over == limit or repeats_over == limit) and 1 or 0, moved and 1 or 0, freed }

@@ -22,7 +22,7 @@ use facts::Facts;
 use names::Names;
 use queues::Queues;
 
-pub use facts::QueueFacts;
+pub use facts::{NameFacts, QueueFacts};
 pub use names::NameCounters;
 pub use queues::{QueueCounters, seconds};
 
@@ -157,9 +157,19 @@ impl Metrics {
         self.facts.are_due().then_some(self.queues.max)
     }
 
-    /// What Redis says of queues. None when it does not answer: no value is better than an old one.
-    pub fn set_facts(&self, queues: Vec<QueueFacts>) {
-        self.facts.set(queues);
+    /// What Redis says of queues and of those names that have labels. None when it does not answer: no value is better than an old one.
+    pub fn set_facts(&self, queues: Vec<QueueFacts>, names: Vec<NameFacts>) {
+        self.facts.set(queues, names);
+    }
+
+    /// Whether names are counted at all.
+    pub fn counts_names(&self) -> bool {
+        self.names.max > 0
+    }
+
+    /// Whether the name has labels of its own, which it gets while there are fewer than may be.
+    pub fn shows_name(&self, queue: &QueueName, name: &TaskName) -> bool {
+        self.names.has_labels(queue, name)
     }
 
     /// The text format of Prometheus, version 0.0.4.
@@ -322,23 +332,33 @@ mod tests {
     fn what_redis_no_longer_says_is_no_longer_shown() {
         let metrics = Metrics::default();
         assert_eq!((metrics.facts_due(), metrics.facts_due()), (Some(200), None));
-        metrics.set_facts(vec![QueueFacts {
-            queue: QueueName::parse("q").unwrap(),
-            ready: 3,
-            scheduled: 0,
-            leased: 1,
-            dead: 0,
-            oldest_ready_age_seconds: 1.5,
-            workers_waiting: 2,
-            paused: false,
-            held: 2,
-            breakers_open: 1,
-            breakers_half_open: 0,
-            completed_total: 9,
-            dead_evicted_total: 0,
-            dead_aged_total: 0,
-            leases_expired_total: 0,
-        }]);
+        metrics.set_facts(
+            vec![QueueFacts {
+                queue: QueueName::parse("q").unwrap(),
+                ready: 3,
+                scheduled: 0,
+                leased: 1,
+                dead: 0,
+                oldest_ready_age_seconds: 1.5,
+                workers_waiting: 2,
+                paused: false,
+                held: 2,
+                breakers_open: 1,
+                breakers_half_open: 0,
+                completed_total: 9,
+                dead_evicted_total: 0,
+                dead_aged_total: 0,
+                leases_expired_total: 0,
+            }],
+            vec![NameFacts {
+                queue: QueueName::parse("q").unwrap(),
+                name: TaskName::parse("n").unwrap(),
+                ready: 2,
+                leased: 1,
+                held: true,
+                breaker: Some("open"),
+            }],
+        );
         for _ in 0..2 {
             let text = metrics.text();
             assert!(
@@ -354,8 +374,17 @@ mod tests {
                 text.contains("leaseq_queue_completed_total{queue=\"q\"} 9\n"),
                 "{text}"
             );
+            for line in [
+                "leaseq_name_tasks{name=\"n\",queue=\"q\",state=\"ready\"} 2\n",
+                "leaseq_name_tasks{name=\"n\",queue=\"q\",state=\"leased\"} 1\n",
+                "leaseq_name_held{name=\"n\",queue=\"q\"} 1\n",
+                "leaseq_name_breaker{name=\"n\",queue=\"q\",state=\"open\"} 1\n",
+                "leaseq_name_breaker{name=\"n\",queue=\"q\",state=\"closed\"} 0\n",
+            ] {
+                assert!(text.contains(line), "{text}");
+            }
         }
-        metrics.set_facts(Vec::new());
+        metrics.set_facts(Vec::new(), Vec::new());
         assert!(!metrics.text().contains("queue=\"q\""));
     }
 

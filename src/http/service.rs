@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::Api;
@@ -17,7 +18,7 @@ use super::problem::{Code, Problem};
 use super::wire::{self, Seconds};
 use crate::domain::limits;
 use crate::engine::Engine;
-use crate::metrics::QueueFacts;
+use crate::metrics::{Metrics, NameFacts, QueueFacts};
 
 macro_rules! limits_answer {
     ($($(#[doc = $about:literal])+ $name:ident: $kind:ty = $value:expr;)+) => {
@@ -210,7 +211,10 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<HealthAnswer>,
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
     if let Ok(engine) = api.engine() {
         if let Some(max) = api.metrics().facts_due() {
-            api.metrics().set_facts(facts(engine, max).await);
+            let until = Instant::now() + FACTS_WITHIN;
+            let queues = facts(engine, max, until).await;
+            let names = name_facts(engine, api.metrics(), &queues, until).await;
+            api.metrics().set_facts(queues, names);
         }
         api.metrics()
             .lease_waiters
@@ -224,8 +228,8 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
 }
 
 /// What metrics show of queues; none when Redis does not say so in time, for a scrape must not hang.
-async fn facts(engine: &Engine, max: usize) -> Vec<QueueFacts> {
-    let read = tokio::time::timeout(FACTS_WITHIN, engine.some_queues(max)).await;
+async fn facts(engine: &Engine, max: usize, until: Instant) -> Vec<QueueFacts> {
+    let read = tokio::time::timeout_at(until, engine.some_queues(max)).await;
     let queues = read.ok().and_then(Result::ok).unwrap_or_default();
     let facts = queues.into_iter().map(|(queue, stats)| QueueFacts {
         queue,
@@ -247,6 +251,47 @@ async fn facts(engine: &Engine, max: usize) -> Vec<QueueFacts> {
         leases_expired_total: stats.leases_expired_total,
     });
     facts.collect()
+}
+
+/// Of those names that have labels, where anybody wants them: what Redis says in time.
+async fn name_facts(
+    engine: &Engine,
+    metrics: &Metrics,
+    queues: &[QueueFacts],
+    until: Instant,
+) -> Vec<NameFacts> {
+    let mut facts = Vec::new();
+    if metrics.counts_names() {
+        let read = read_name_facts(engine, metrics, queues, &mut facts);
+        // What was read until then is as fresh as the rest.
+        let _ = tokio::time::timeout_at(until, read).await;
+    }
+    facts
+}
+
+async fn read_name_facts(
+    engine: &Engine,
+    metrics: &Metrics,
+    queues: &[QueueFacts],
+    facts: &mut Vec<NameFacts>,
+) {
+    for QueueFacts { queue, .. } in queues {
+        let mut cursor = None;
+        loop {
+            let Ok(Ok(Some(page))) = engine.names(queue, limits::PAGE_MAX, cursor.as_deref()).await else {
+                break;
+            };
+            let shown = page
+                .items
+                .iter()
+                .filter(|standing| metrics.shows_name(queue, &standing.name));
+            facts.extend(shown.map(|standing| NameFacts::of(queue.clone(), standing)));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
 }
 
 /// Which service this is.

@@ -8,10 +8,13 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use crate::domain::QueueName;
+use crate::domain::standing::NameStanding;
+use crate::domain::{QueueName, TaskName};
 
 /// Scrapers that come at once share what one of them had read.
 const FRESH: Duration = Duration::from_secs(1);
+
+const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
 
 /// One queue, as it is in Redis.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,32 @@ pub struct QueueFacts {
     pub leases_expired_total: u64,
 }
 
+/// One name of a queue, as it is in Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameFacts {
+    pub queue: QueueName,
+    pub name: TaskName,
+    pub ready: u64,
+    pub leased: u64,
+    /// A hold keeps it back.
+    pub held: bool,
+    /// The state of its breaker, as the API says it; `None` where it has none.
+    pub breaker: Option<&'static str>,
+}
+
+impl NameFacts {
+    pub fn of(queue: QueueName, standing: &NameStanding) -> Self {
+        Self {
+            queue,
+            name: standing.name.clone(),
+            ready: standing.ready.tasks,
+            leased: standing.leased,
+            held: standing.gate.held_until.is_some(),
+            breaker: standing.breaker.map(|breaker| breaker.state.word()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts(Arc<Mutex<Known>>);
 
@@ -42,6 +71,7 @@ pub(super) struct Facts(Arc<Mutex<Known>>);
 struct Known {
     read_at: Option<Instant>,
     queues: Vec<QueueFacts>,
+    names: Vec<NameFacts>,
 }
 
 impl Facts {
@@ -68,8 +98,9 @@ impl Facts {
     }
 
     /// Better none than old ones, which look like present ones.
-    pub(super) fn set(&self, queues: Vec<QueueFacts>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).queues = queues;
+    pub(super) fn set(&self, queues: Vec<QueueFacts>, names: Vec<NameFacts>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (known.queues, known.names) = (queues, names);
     }
 }
 
@@ -83,6 +114,9 @@ struct Families {
     completed: IntCounterVec,
     dropped: IntCounterVec,
     expired: IntCounterVec,
+    name_tasks: IntGaugeVec,
+    name_held: IntGaugeVec,
+    name_breakers: IntGaugeVec,
 }
 
 impl Families {
@@ -162,10 +196,34 @@ impl Families {
                 &["queue"],
             )
             .expect(valid),
+            name_tasks: IntGaugeVec::new(
+                options(
+                    "leaseq_name_tasks",
+                    "Tasks by name and state: ready, leased; only with metrics_names; the same at every replica",
+                ),
+                &["queue", "name", "state"],
+            )
+            .expect(valid),
+            name_held: IntGaugeVec::new(
+                options(
+                    "leaseq_name_held",
+                    "1 while a hold keeps the name back; only with metrics_names; the same at every replica",
+                ),
+                &["queue", "name"],
+            )
+            .expect(valid),
+            name_breakers: IntGaugeVec::new(
+                options(
+                    "leaseq_name_breaker",
+                    "1 for the state that the name's circuit breaker has: closed, open, half_open; only with metrics_names; the same at every replica",
+                ),
+                &["queue", "name", "state"],
+            )
+            .expect(valid),
         }
     }
 
-    fn parts(&self) -> [&dyn Collector; 9] {
+    fn parts(&self) -> [&dyn Collector; 12] {
         [
             &self.tasks,
             &self.age,
@@ -176,6 +234,9 @@ impl Families {
             &self.completed,
             &self.dropped,
             &self.expired,
+            &self.name_tasks,
+            &self.name_held,
+            &self.name_breakers,
         ]
     }
 
@@ -219,6 +280,24 @@ impl Families {
             .with_label_values(&[queue])
             .inc_by(facts.leases_expired_total);
     }
+
+    fn show_name(&self, facts: &NameFacts) {
+        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let (queue, name) = (facts.queue.as_str(), facts.name.as_str());
+        for (state, count) in [("ready", facts.ready), ("leased", facts.leased)] {
+            self.name_tasks
+                .with_label_values(&[queue, name, state])
+                .set(gauge(count));
+        }
+        self.name_held
+            .with_label_values(&[queue, name])
+            .set(i64::from(facts.held));
+        for state in facts.breaker.map_or([].as_slice(), |_| &BREAKER_STATES) {
+            self.name_breakers
+                .with_label_values(&[queue, name, state])
+                .set(i64::from(facts.breaker == Some(state)));
+        }
+    }
 }
 
 /// Made anew for each scrape, so that a queue that is gone leaves nothing behind.
@@ -240,6 +319,7 @@ impl Collector for Shown {
         let families = Families::new();
         let known = self.facts.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.queues.iter().for_each(|facts| families.show(facts));
+        known.names.iter().for_each(|facts| families.show_name(facts));
         families
             .parts()
             .into_iter()

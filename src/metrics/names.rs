@@ -18,7 +18,7 @@ pub struct NameCounters {
 #[derive(Debug)]
 pub(super) struct Names {
     /// Pairs of queue and name with labels of their own; 0: none is counted.
-    max: usize,
+    pub(super) max: usize,
     enqueued: IntCounterVec,
     leased: IntCounterVec,
     known: RwLock<HashMap<(QueueName, TaskName), NameCounters>>,
@@ -48,6 +48,18 @@ impl Names {
         if self.max == 0 {
             return None;
         }
+        Some(
+            self.own(queue, name)
+                .unwrap_or_else(|| self.counters(OTHER, OTHER)),
+        )
+    }
+
+    pub(super) fn has_labels(&self, queue: &QueueName, name: &TaskName) -> bool {
+        self.own(queue, name).is_some()
+    }
+
+    /// `None` beyond the bound.
+    fn own(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
         let key = (queue.clone(), name.clone());
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counters) = known.get(&key) {
@@ -56,7 +68,7 @@ impl Names {
         drop(known);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= self.max && !known.contains_key(&key) {
-            return Some(self.counters(OTHER, OTHER));
+            return None;
         }
         let counters = self.counters(queue.as_str(), name.as_str());
         Some(known.entry(key).or_insert(counters).clone())

@@ -371,5 +371,29 @@ fn metrics_of_queues_are_the_same_at_each_replica_and_names_are_counted_on_reque
         b,
         r#"leaseq_name_tasks_enqueued_total{name="_other",queue="_other"} 1"#
     ));
+    // How names stand: of those with labels, and of a breaker only where there is one.
+    for line in [
+        r#"leaseq_name_tasks{name="x",queue="q",state="ready"} 1"#,
+        r#"leaseq_name_tasks{name="x",queue="q",state="leased"} 0"#,
+        r#"leaseq_name_held{name="x",queue="q"} 0"#,
+    ] {
+        until(line, || has(b, line).then_some(()));
+    }
+    let shown = b.get("/metrics").body;
+    assert!(
+        !shown.contains("name=\"y\"") && !shown.contains("leaseq_name_breaker{"),
+        "{shown}"
+    );
+    a.post("/v1/queues/q/names/x/hold", r#"{"for_seconds":60}"#)
+        .expect(200);
+    a.post("/v1/queues/q/names/x/breaker", r#"{"state":"open"}"#)
+        .expect(200);
+    for line in [
+        r#"leaseq_name_held{name="x",queue="q"} 1"#,
+        r#"leaseq_name_breaker{name="x",queue="q",state="open"} 1"#,
+        r#"leaseq_name_breaker{name="x",queue="q",state="closed"} 0"#,
+    ] {
+        until(line, || has(b, line).then_some(()));
+    }
     assert!(!a.get("/metrics").body.contains("leaseq_name_"));
 }

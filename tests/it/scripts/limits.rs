@@ -184,11 +184,9 @@ async fn what_is_given_back_to_a_bucket_in_use_comes_back_whole() {
     queue.give_back(&held[held.len() - 9].lease).await;
     queue.give_back(&held[held.len() - 8].lease).await;
     assert_eq!(queue.lease(5).await.len(), 2);
-    let kept: Vec<u8> = queue.redis.command(
-        cmd("HGET")
-            .arg(queue.key("gate"))
-            .arg("nmail"),
-    );
+    let kept: Vec<u8> = queue
+        .redis
+        .command(cmd("HGET").arg(queue.key("gate")).arg("nmail"));
     assert!(kept.len() <= 40 + 8 * 16, "{} bytes", kept.len());
 }
 

@@ -27,6 +27,12 @@ do
       if call('HINCRBY', COUNTS, only, numeral(counted[only])) <= 0 then call('HDEL', COUNTS, only) end
       return
     end
+    -- A name and its group: as many commands, but nothing to add up.
+    if #scopes == 2 and known_counts == NONE and counted[scopes[1]] > 0 and counted[scopes[2]] > 0 then
+      call('HINCRBY', COUNTS, scopes[1], numeral(counted[scopes[1]]))
+      call('HINCRBY', COUNTS, scopes[2], numeral(counted[scopes[2]]))
+      return
+    end
     local sums, gone = {}, {}
     for from = 1, #scopes, 400 do
       local to = min(from + 399, #scopes)

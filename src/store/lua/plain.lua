@@ -14,14 +14,17 @@ local function usual(ids, bytes_max)
   return records, muts
 end
 
--- The usual queue: one group, one lane, nothing returned, nothing stale, nothing large. For a single task it may have more groups: their
--- turns are what is to be moved then. Nil for any other; else, as `several`, ids, records, mutable parts, and how to take them.
+-- The usual queue: one group, one lane, nothing returned, nothing stale, nothing large. For a single task it may have more groups, whose
+-- turns are what is to be moved then, and more lanes, when the task is better than any in the others can be. Nil for any other; else, as
+-- `several`, ids, records, mutable parts, and how to take them.
 local function plain(names, bytes_max)
   local turn = #names == 0 and want > 0 and want <= 256 and queue.shut == 0 and call('ZRANGE', TURN, '0', '1', 'WITHSCORES')
   local alone = turn and #turn == 2
   if not alone and (want ~= 1 or not turn or #turn == 0) then return nil end
-  local heads = call('ZRANGE', heads_of(turn[1]), '0', '1')
-  if #heads ~= 1 then return nil end
+  local heads_at = heads_of(turn[1])
+  local heads = call('ZRANGE', heads_at, '0', '1')
+  local rival = heads[2]
+  if #heads == 0 or (rival and want ~= 1) then return nil end
   local lane = heads[1] .. '/' .. turn[1]
   if call('EXISTS', ROOT .. 'back:' .. lane) == 1 then return nil end
   local priority, name = parts_of(heads[1])
@@ -33,6 +36,8 @@ local function plain(names, bytes_max)
   local fresh = call('LRANGE', ROOT .. 'fresh:' .. lane, '0', numeral(most))
   local ids, count = {}, min(most, #fresh)
   if count == 0 then return nil end
+  -- Heads are lower bounds.
+  if rival and order_score(priority, unpack_bytes('>I7', fresh[1])) >= tonumber(call('ZSCORE', heads_at, rival)) then return nil end
   for i = 1, count do ids[i] = sub(fresh[i], 8) end
   local records, muts = usual(ids, bytes_max)
   if not records then return nil end
@@ -45,11 +50,13 @@ local function plain(names, bytes_max)
     -- Nobody is there to take turns with, and heads are lower bounds: both may stay while the lane has entries. Who joins
     -- finds a group that has just had its turn.
     queue.round = alone and pass - stride or max(pass, queue.round)
-    if not alone and after then call('ZADD', TURN, 'XX', format('%d', queue.round + stride), turn[1]) end
+    if not alone and (after or rival) then call('ZADD', TURN, 'XX', format('%d', queue.round + stride), turn[1]) end
     if not after then
-      call('DEL', heads_of(turn[1]))
+      if rival then call('ZREM', heads_at, heads[1]) else call('DEL', heads_at) end
       call('ZREM', names_of(name), priority .. '/' .. turn[1])
-      call('ZREM', TURN, turn[1])
+      if not rival then call('ZREM', TURN, turn[1]) end
+    elseif rival then
+      call('ZADD', heads_at, order_score(priority, unpack_bytes('>I7', after)), heads[1])
     end
   end
 end

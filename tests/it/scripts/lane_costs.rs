@@ -163,7 +163,7 @@ async fn a_call_costs_so_many_commands_and_no_more() {
             make: hundred_names,
             waiting: 1_000,
             setting: Setting::Free,
-            of_one: [7, 20, 18],
+            of_one: [7, 18, 18],
             of_hundred: [205, 222, 17],
         },
         Shape {
@@ -179,7 +179,7 @@ async fn a_call_costs_so_many_commands_and_no_more() {
             make: hundred_pairs,
             waiting: 1_000,
             setting: Setting::Free,
-            of_one: [7, 21, 18],
+            of_one: [7, 20, 18],
             of_hundred: [205, 420, 17],
         },
         Shape {
@@ -235,7 +235,7 @@ async fn a_call_costs_so_many_commands_and_no_more() {
             make: hundred_names,
             waiting: 1_000,
             setting: Setting::Limited,
-            of_one: [7, 23, 15],
+            of_one: [7, 21, 15],
             of_hundred: [205, 226, 17],
         },
     ];

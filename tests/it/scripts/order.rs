@@ -104,6 +104,59 @@ async fn aged_order_lets_a_task_be_overtaken_only_within_the_gap_times_aging() {
     );
 }
 
+/// I17: whatever is noted of the lanes, which may be older than they are; in one group and beside another.
+#[tokio::test]
+async fn one_task_of_many_lanes_is_the_best_of_all() {
+    for (order, expected) in [
+        (Order::Aged, [2, 1, 4, 3, 5, 6]),
+        (Order::Strict, [2, 4, 1, 3, 5, 6]),
+        (Order::Fifo, [1, 2, 3, 4, 5, 6]),
+    ] {
+        for beside in [false, true] {
+            let queue = ordered(order).await; // aging 6 s
+            if beside {
+                let others: Vec<_> = (0..9).map(|_| grouped("other")).collect();
+                queue.enqueue(&others).await;
+            }
+            let late = |priority| with_priority("b", priority);
+            let tasks = [
+                with_priority("a", 1),
+                with_priority("a", 1),
+                late(2),
+                with_priority("a", 1),
+                late(2),
+                with_priority("c", 1),
+                with_priority("a", 0),
+            ];
+            let mut granted = Vec::new();
+            for (n, at) in [0, 5_000, 10_000, 14_500, 20_000, 20_001, 20_002]
+                .into_iter()
+                .enumerate()
+            {
+                queue.at(at);
+                queue.put(tasks[n].clone()).await;
+                // The lane is alone, and nobody notes what is first in it.
+                if n == 1 {
+                    while !granted.contains(&tasks[0].id) {
+                        granted.extend(ids(&queue.lease(1).await));
+                    }
+                }
+            }
+            while granted.len() < if beside { 16 } else { 7 } {
+                let one = ids(&queue.lease(1).await);
+                assert_eq!(one.len(), 1, "{order:?}: after {}", granted.len());
+                granted.extend(one);
+            }
+            let granted: Vec<_> = granted
+                .iter()
+                .filter_map(|id| tasks.iter().position(|task| task.id == *id))
+                .collect();
+            assert_eq!(granted[1..], expected, "{order:?} beside: {beside}");
+            assert_eq!(queue.lease(1).await.len(), 0);
+        }
+    }
+}
+
 /// I17: what came back to some of many lanes is at its old place in each of them.
 #[tokio::test]
 async fn returned_and_fresh_tasks_of_many_lanes_merge_by_ready_at() {

@@ -27,7 +27,7 @@ HEADLINES = (
     ("group-commit", "enqueue with group commit / without, 256 connections: fsync", "what requests that share a sync gain over those that do not"),
     ("latency", "enqueue to delivery at 200/s, p50: memory", "from enqueue to the waiting worker, median at 200 tasks a second"),
     ("latency", "enqueue to delivery at 200/s, p99: memory", "the same, 99th percentile"),
-    ("waiters", "memory per waiter: leaseq", "memory of a waiting lease call, its connection included"),
+    ("waiters", "  memory per waiter: leaseq", "memory of a waiting lease call, its connection included"),
     ("memory", "bytes per ready task - payload, 1 M tasks", "memory of Redis for a waiting task, beyond its payload"),
     ("start", "cold start to the first enqueue answered, embedded Redis", "from the start to the first answer, Redis included"),
 )

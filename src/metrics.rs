@@ -162,9 +162,9 @@ impl Metrics {
         self.facts.set(queues, names);
     }
 
-    /// Whether names are counted at all.
-    pub fn counts_names(&self) -> bool {
-        self.names.max > 0
+    /// How many names may have labels of their own, over all queues; 0: names are not counted.
+    pub fn names_max(&self) -> usize {
+        self.names.max
     }
 
     /// Whether the name has labels of its own, which it gets while there are fewer than may be.

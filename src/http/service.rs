@@ -261,11 +261,9 @@ async fn name_facts(
     until: Instant,
 ) -> Vec<NameFacts> {
     let mut facts = Vec::new();
-    if metrics.counts_names() {
-        let read = read_name_facts(engine, metrics, queues, &mut facts);
-        // What was read until then is as fresh as the rest.
-        let _ = tokio::time::timeout_at(until, read).await;
-    }
+    let read = read_name_facts(engine, metrics, queues, &mut facts);
+    // What was read until then is as fresh as the rest.
+    let _ = tokio::time::timeout_at(until, read).await;
     facts
 }
 
@@ -277,7 +275,8 @@ async fn read_name_facts(
 ) {
     for QueueFacts { queue, .. } in queues {
         let mut cursor = None;
-        loop {
+        // No more can have labels.
+        while facts.len() < metrics.names_max() {
             let Ok(Ok(Some(page))) = engine.names(queue, limits::PAGE_MAX, cursor.as_deref()).await else {
                 break;
             };

@@ -20,18 +20,17 @@ end
 local write_counts
 
 do
-  -- One command less where there is but one, as mostly.
+  local function add(scope)
+    if call('HINCRBY', COUNTS, scope, numeral(counted[scope])) <= 0 then call('HDEL', COUNTS, scope) end
+  end
+
   local function write_sums(scopes)
-    local only = #scopes == 1 and scopes[1]
-    if only and not known_counts[only] then
-      if call('HINCRBY', COUNTS, only, numeral(counted[only])) <= 0 then call('HDEL', COUNTS, only) end
-      return
-    end
-    -- A name and its group: as many commands, but nothing to add up.
-    if #scopes == 2 and known_counts == NONE and counted[scopes[1]] > 0 and counted[scopes[2]] > 0 then
-      call('HINCRBY', COUNTS, scopes[1], numeral(counted[scopes[1]]))
-      call('HINCRBY', COUNTS, scopes[2], numeral(counted[scopes[2]]))
-      return
+    local one, other = scopes[1], scopes[2]
+    -- One command less where there is but one, as mostly; as many for a name and its group, but nothing to add up.
+    if #scopes == 1 and not known_counts[one] then return add(one) end
+    if #scopes == 2 and known_counts == NONE and counted[one] > 0 and counted[other] > 0 then
+      add(one)
+      return add(other)
     end
     local sums, gone = {}, {}
     for from = 1, #scopes, 400 do

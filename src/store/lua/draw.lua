@@ -90,6 +90,7 @@ local function beats(l, other)
 end
 
 -- A group's lanes lie in a heap, the best of them first.
+-- Scores are compared in place: a call costs more than they do.
 local function sink(heap, at)
   local l, size, child = heap[at], #heap, at * 2
   local score = l.score

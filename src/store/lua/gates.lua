@@ -19,13 +19,18 @@ local gated, limited, evaluate, recall_gate, meet_gates, gate_of, pass_gate, jud
 do
   local ROUNDING = 0.000001 -- of ms: a sum of fractions may be a trace less than what it means
   local BUCKET = 40 -- bytes of what a gate remembers before the peaks
-  local LIMITED = { [113] = 1, [110] = 2, [103] = 4 } -- bits of queue.limited, by the first byte of a scope
 
   function gated() return queue.limited + queue.shut > 0 end
-  function limited(scope)
-    local bit = LIMITED[byte(scope)]
-    return queue.limited % (2 * bit) >= bit and scope ~= 'g'
+
+  -- Which kinds of scopes the config says something of, by their first byte.
+  local kinds = {}
+  local function kinds_limited()
+    local bits = queue.limited % BREAKERS
+    if not kinds[bits] then kinds[bits] = { [113] = bits % 2 >= 1, [110] = bits % 4 >= 2, [103] = bits >= 4 } end
+    return kinds[bits]
   end
+
+  function limited(scope) return kinds_limited()[byte(scope)] and scope ~= 'g' end
 
   local function shut(gate, reason, at)
     gate.left, some_shut = 0, true
@@ -69,18 +74,6 @@ do
     end
     if at < NOW then tokens = tokens + (NOW - at) * gate.rate / 1000 end
     return tokens < most and tokens or most
-  end
-
-  -- Which kinds of scopes the config says something of, by their first byte.
-  local kinds = {}
-  local function kinds_limited()
-    local bits = queue.limited % BREAKERS
-    local known = kinds[bits]
-    if not known then
-      known = { [113] = limited('q'), [110] = limited('n'), [103] = limited('g*') }
-      kinds[bits] = known
-    end
-    return known
   end
 
   -- What those have that are not named, of a name or a group.
@@ -331,7 +324,7 @@ do
   end
 
   -- Where there are more than a few, with each new one some others are looked at, so that there are never many.
-  local FEW, SAMPLE = 100, 4
+  local FEW, SAMPLE = 32, 8
   local function forget_some()
     if call('HLEN', GATE) > FEW then many('HDEL', GATE, full_buckets(SAMPLE)) end
   end

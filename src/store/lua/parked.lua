@@ -23,7 +23,6 @@ end
 -- the gates to look at again.
 local function place_line(lanes)
   local placed, looks, over = {}, {}, {}
-  local watched = #kept_back + #returning_lanes > 0
 
   local function look_at(gate)
     looks[#looks + 1] = gate.at
@@ -34,8 +33,7 @@ local function place_line(lanes)
 
   -- `place` is that of its first entry, or nil when it has none.
   local function place_lane(l, place)
-    l.g.touched = true
-    if watched then placed[l.lane] = true end
+    placed[l.lane], l.g.touched = true, true
     if not place then return lane_ends(l, l.list) end
     if l.gate.left < 1 then
       lane_moves(l, 'inf')

@@ -63,92 +63,80 @@ end
 
 -- The heads of many tenants: one task from each group in turn, where there are as many groups as tasks are asked for, each has one lane, no
 -- gate is there, and nobody has a second turn before the last one has the first. Answers as `plain`.
-local one_of_each
-
-do
-  -- The first so many groups and the pass of each as text. Mostly those of the first and of the last are the same, and no other is asked
-  -- for: Redis takes its time to write a score. Nil where there are fewer.
-  local function first_turns(count)
-    local last = call('ZRANGE', TURN, numeral(count - 1), numeral(count - 1), 'WITHSCORES')
-    if #last == 0 then return nil end
-    local first = call('ZRANGE', TURN, '0', '0', 'WITHSCORES')
-    if first[2] == last[2] then return call('ZRANGE', TURN, '0', numeral(count - 1)), NONE, last[2] end
-    local turns, groups, scores = call('ZRANGE', TURN, '0', numeral(count - 1), 'WITHSCORES'), {}, {}
-    for i = 1, count do groups[i], scores[i] = turns[2 * i - 1], turns[2 * i] end
-    return groups, scores, last[2]
+local function one_of_each(names, bytes_max)
+  if #names > 0 or want < 2 or want > 256 or gated() then return nil end
+  local groups = call('ZRANGE', TURN, '0', numeral(want - 1))
+  if #groups < want then return nil end
+  -- Redis takes its time to write a score. Mostly those of the first and of the last are the same, and no other is asked for.
+  local ends, scores = call('ZMSCORE', TURN, groups[1], groups[want]), NONE
+  if ends[1] ~= ends[2] then scores = call('ZMSCORE', TURN, unpack(groups)) end
+  local passes, members, lanes, keys, ids, behind = {}, {}, {}, {}, {}, {}
+  read_strides(groups)
+  local score = ends[2]
+  local pass = max(tonumber(score), queue.round)
+  local last, stride = pass, queue.weighted ~= 1 and queue.stride
+  local heads_at, fresh_at, back_at = ROOT .. 'heads:', ROOT .. 'fresh:', ROOT .. 'back:'
+  for i, group in ipairs(groups) do
+    -- Most of those that had their turn in the same round have the same pass.
+    local its = scores[i]
+    if its and its ~= score then
+      score = its
+      pass = max(tonumber(score), queue.round)
+    end
+    passes[i] = pass + (stride or stride_of(group))
+    if passes[i] < last then return nil end
+    local heads = call('ZRANGE', heads_at .. group, '0', '1')
+    local member = heads[1]
+    if #heads ~= 1 then return nil end
+    members[i], lanes[i], keys[i] = member, fresh_at .. member .. '/' .. group, back_at .. member .. '/' .. group
   end
-
-  function one_of_each(names, bytes_max)
-    if #names > 0 or want < 2 or want > 256 or gated() then return nil end
-    local groups, scores, score = first_turns(want)
-    if not groups then return nil end
-    local passes, members, lanes, keys, ids, behind = {}, {}, {}, {}, {}, {}
-    read_strides(groups)
-    local pass = max(tonumber(score), queue.round)
-    local last, stride = pass, queue.weighted ~= 1 and queue.stride
-    local heads_at, fresh_at, back_at = ROOT .. 'heads:', ROOT .. 'fresh:', ROOT .. 'back:'
+  if call('EXISTS', unpack(keys)) > 0 then return nil end
+  for i, lane in ipairs(lanes) do
+    local fresh = call('LRANGE', lane, '0', '1')
+    if #fresh == 0 then return nil end
+    ids[i], behind[i] = sub(fresh[1], 8), fresh[2]
+  end
+  local records, muts = usual(ids, bytes_max)
+  if not records then return nil end
+  local looked, before, name, alike = {}, nil, nil, 0
+  for i, member in ipairs(members) do
+    if member ~= before then
+      if alike > 0 then tally(name, '', alike) end
+      before, alike = member, 0
+      name = select(2, parts_of(member))
+    end
+    alike = alike + 1
+    tally(nil, groups[i], 1)
+    if not behind[i] and not looked[name] then
+      looked[name] = true
+      call('ZCARD', names_of(name))
+    end
+  end
+  tally(name, '', alike)
+  return ids, records, muts, function()
+    local moved, gone, gone_keys, gone_lanes = {}, {}, {}, {}
+    local m, before, text = 0, nil, nil
     for i, group in ipairs(groups) do
-      -- Most of those that had their turn in the same round have the same pass.
-      local its = scores[i]
-      if its and its ~= score then
-        score = its
-        pass = max(tonumber(score), queue.round)
-      end
-      passes[i] = pass + (stride or stride_of(group))
-      if passes[i] < last then return nil end
-      local heads = call('ZRANGE', heads_at .. group, '0', '1')
-      local member = heads[1]
-      if #heads ~= 1 then return nil end
-      members[i], lanes[i], keys[i] = member, fresh_at .. member .. '/' .. group, back_at .. member .. '/' .. group
-    end
-    if call('EXISTS', unpack(keys)) > 0 then return nil end
-    for i, lane in ipairs(lanes) do
-      local fresh = call('LRANGE', lane, '0', '1')
-      if #fresh == 0 then return nil end
-      ids[i], behind[i] = sub(fresh[1], 8), fresh[2]
-    end
-    local records, muts = usual(ids, bytes_max)
-    if not records then return nil end
-    local looked, before, name, alike = {}, nil, nil, 0
-    for i, member in ipairs(members) do
-      if member ~= before then
-        if alike > 0 then tally(name, '', alike) end
-        before, alike = member, 0
-        name = select(2, parts_of(member))
-      end
-      alike = alike + 1
-      tally(nil, groups[i], 1)
-      if not behind[i] and not looked[name] then
-        looked[name] = true
-        call('ZCARD', names_of(name))
-      end
-    end
-    tally(name, '', alike)
-    return ids, records, muts, function()
-      local moved, gone, gone_keys, gone_lanes = {}, {}, {}, {}
-      local m, before, text = 0, nil, nil
-      for i, group in ipairs(groups) do
-        if behind[i] then
-          call('LPOP', lanes[i])
-          if passes[i] ~= before then
-            before = passes[i]
-            text = format('%d', before)
-          end
-          moved[m + 1], moved[m + 2] = text, group
-          m = m + 2
-        else
-          local priority, name = parts_of(members[i])
-          gone[#gone + 1] = group
-          gone_keys[#gone_keys + 1] = lanes[i]
-          gone_keys[#gone_keys + 1] = heads_of(group)
-          gather(gone_lanes, name, priority .. '/' .. group)
+      if behind[i] then
+        call('LPOP', lanes[i])
+        if passes[i] ~= before then
+          before = passes[i]
+          text = format('%d', before)
         end
+        moved[m + 1], moved[m + 2] = text, group
+        m = m + 2
+      else
+        local priority, name = parts_of(members[i])
+        gone[#gone + 1] = group
+        gone_keys[#gone_keys + 1] = lanes[i]
+        gone_keys[#gone_keys + 1] = heads_of(group)
+        gather(gone_lanes, name, priority .. '/' .. group)
       end
-      queue.round = last
-      many('ZADD', TURN, moved, 'XX')
-      many('ZREM', TURN, gone)
-      if #gone_keys > 0 then call('DEL', unpack(gone_keys)) end
-      for name, of in pairs(gone_lanes) do many('ZREM', names_of(name), of) end
     end
+    queue.round = last
+    many('ZADD', TURN, moved, 'XX')
+    many('ZREM', TURN, gone)
+    if #gone_keys > 0 then call('DEL', unpack(gone_keys)) end
+    for name, of in pairs(gone_lanes) do many('ZREM', names_of(name), of) end
   end
 end

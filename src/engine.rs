@@ -4,121 +4,71 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rand::RngCore;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod beat;
 mod bulk;
 mod change;
-mod command;
-mod committer;
+mod commit;
+mod create;
 mod cursor;
 mod dead;
 mod dead_groups;
 mod delete;
 mod durability;
 mod enqueue;
-mod events;
 mod explain;
 mod failure;
-mod flush;
-mod follow;
-mod followers;
+mod finished;
 mod granted;
 mod hold;
 mod housekeeper;
 mod lease;
-mod line;
-mod looks;
-mod names;
-mod outcomes;
+mod listen;
 mod pause;
 mod pauses;
 mod pulse;
 mod queues;
-mod redis_clock;
-mod routes;
-mod sent;
+mod settings;
 mod settle;
-mod shut_gates;
 mod standing;
 mod verify;
-mod waiting;
-mod waitlist;
-mod wake;
+mod watch;
 
 pub use bulk::{CancelFilter, Progress};
+pub use commit::SettleOutcome;
 pub use dead::{Bulk, DeadOrder, Handled, NotBegun, NotReplayed, Pace};
 pub use enqueue::EnqueueOutcome;
-pub use events::{Heard, Watcher};
 pub use failure::Failure;
 pub use granted::Granted;
-pub use lease::{EmptyReason, LeaseFrom, LeaseRequest, Leased};
+pub use lease::{LeaseFrom, LeaseRequest, Leased};
+pub use listen::{Heard, Watcher};
 pub use pause::NotPaused;
 pub use pulse::{History, Totals, Worker};
-pub use settle::SettleOutcome;
+pub use settings::EngineSettings;
 pub use verify::Verified;
 
 pub use crate::store::ops::delete::Deleted;
 
-use self::command::Command;
-use self::committer::Committer;
+use self::commit::{Command, Committer, Routes, WaitingCalls};
 use self::durability::Durability;
-use self::events::Hub;
-use self::follow::{Attendant, Follow};
+use self::listen::{Attendant, Follow, Hub};
 use self::pulse::{LastBeat, Pulse};
-use self::routes::Routes;
-use self::waiting::Waiting;
 use crate::domain::checkup::Check;
 use crate::domain::durability::Level;
 use crate::domain::pause::Paused;
 use crate::domain::pulse::Rates;
 use crate::domain::queue::QueueConfig;
-use crate::domain::{Millis, QueueName, TaskName, TaskState, limits};
-use crate::metrics::Metrics;
+use crate::domain::{Millis, QueueName, TaskName, TaskState};
 use crate::store::Store;
 
 /// For the first subscription to wake-ups. Without it waiting leases are served by their own look each second.
 const HEARS_WITHIN: Duration = Duration::from_secs(1);
 /// Commands that wait for one committer; more is refused as overload.
 const COMMANDS_MAX: usize = 16_384;
-
-/// How the engine works; the defaults are right for almost everybody.
-#[derive(Debug, Clone)]
-pub struct EngineSettings {
-    /// This process among its replicas: eight characters and a comma.
-    pub replica: String,
-    /// Committers, each with a connection; queues are spread over them.
-    pub committers: usize,
-    /// Items of one script call.
-    pub script_items: usize,
-    pub auto_create: bool,
-    pub max_queues: usize,
-    /// What write answers wait for.
-    pub durability: Level,
-    /// Others may change Redis's settings: `fsync` is in force only while it can be seen to hold. It is believed at the start.
-    pub durability_is_watched: bool,
-    /// Where store calls are counted.
-    pub metrics: Arc<Metrics>,
-}
-
-impl Default for EngineSettings {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self {
-            replica: format!("{:08x},", rand::rng().next_u32()),
-            committers: cores.clamp(1, 8),
-            script_items: limits::SCRIPT_ITEMS_MAX,
-            auto_create: true,
-            max_queues: limits::QUEUES_MAX_DEFAULT,
-            durability: Level::Memory,
-            durability_is_watched: false,
-            metrics: Arc::default(),
-        }
-    }
-}
 
 /// The product's verbs. Cheap to clone.
 #[derive(Clone)]
@@ -130,9 +80,9 @@ struct Inner {
     store: Store,
     settings: Arc<EngineSettings>,
     routes: Routes,
-    waiting: Waiting,
+    waiting: WaitingCalls,
     follow: mpsc::Sender<Follow>,
-    following: Waiting,
+    following: WaitingCalls,
     durability: Arc<Durability>,
     /// Queues that are being audited through this process.
     verifying: Mutex<HashSet<QueueName>>,
@@ -244,7 +194,7 @@ impl Engine {
         store.agree_on_lease_key().await?;
         let settings = Arc::new(settings);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let waiting = Waiting::default();
+        let waiting = WaitingCalls::default();
         let (hints, hinted) = mpsc::channel(COMMANDS_MAX);
         let mut homes = Vec::new();
         for _ in 0..settings.committers.max(1) {
@@ -283,7 +233,7 @@ impl Engine {
         };
         tasks.spawn(attendant.run());
         let (hears, heard) = oneshot::channel();
-        tasks.spawn(wake::listen(
+        tasks.spawn(listen::listen_for_wakes(
             store.clone(),
             settings.replica.clone(),
             routes.clone(),
@@ -304,7 +254,7 @@ impl Engine {
                 routes,
                 waiting,
                 follow,
-                following: Waiting::default(),
+                following: WaitingCalls::default(),
                 durability,
                 verifying: Mutex::default(),
                 last_beat,
@@ -326,7 +276,7 @@ impl Engine {
 
     /// Something of the queue changed that no committer did: its charts are to go on.
     fn changed(&self, queue: &QueueName) {
-        self.inner.routes.tell(queue, Command::Changed(queue.clone()));
+        self.inner.routes.hint(queue, Command::Changed(queue.clone()));
     }
 
     pub async fn health(&self) -> Health {

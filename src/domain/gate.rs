@@ -165,7 +165,24 @@ impl Reason {
     }
 }
 
-/// Ready tasks are kept back: why, and when to look again. `None`: when something happens, as a lease that ends.
+/// Why a lease call got no task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmptyReason {
+    Empty,
+    /// Leases are paused, or a gate blocks the ready tasks.
+    Shut(Reason),
+}
+
+impl EmptyReason {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Shut(reason) => reason.word(),
+        }
+    }
+}
+
+/// Why a gate blocks ready tasks, and when to look again; `None`: when an event opens it, such as the end of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shut {
     pub reason: Reason,

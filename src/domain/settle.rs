@@ -1,25 +1,22 @@
-//! What a worker can say of a lease, and what it is told.
+//! The operations of workers on their leases, and their outcomes.
 
 use super::task::{Json, TaskError};
 use super::{Lease, Millis, TaskId, TaskState};
 
 /// One operation on one genuine lease.
 #[derive(Debug, Clone)]
-pub enum Settle {
-    Ack(Lease, Ack),
-    Nack(Lease, Nack),
-    Extend(Lease, Extend),
-    Release(Lease, Release),
+pub struct Settle {
+    pub lease: Lease,
+    pub op: SettleOp,
 }
 
-impl Settle {
-    pub fn lease(&self) -> &Lease {
-        match self {
-            Self::Ack(lease, _) | Self::Nack(lease, _) | Self::Extend(lease, _) | Self::Release(lease, _) => {
-                lease
-            }
-        }
-    }
+/// The operations that end or prolong a lease.
+#[derive(Debug, Clone)]
+pub enum SettleOp {
+    Ack(Ack),
+    Nack(Nack),
+    Extend(Extend),
+    Release(Release),
 }
 
 #[derive(Debug, Clone, Default)]

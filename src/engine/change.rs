@@ -1,6 +1,6 @@
 //! What operators do to one task: cancel it, change when or how urgently it runs.
 
-use super::command::Command;
+use super::commit::Command;
 use super::{Engine, Failure};
 use crate::domain::change::{Cancelled, Change, Changed, NotChanged};
 use crate::domain::{QueueName, TaskId, TaskState};
@@ -50,10 +50,10 @@ impl Engine {
         // Only hints: who waits here looks each second, and the slow sweep finds what is due.
         match &changed {
             Ok(changed) if changed.state == TaskState::Ready => {
-                self.inner.routes.tell(queue, Command::Hint(queue.clone(), 1));
+                self.inner.routes.hint(queue, Command::Hint(queue.clone(), 1));
             }
             // A sweep tells when the next task is due.
-            Ok(_) => self.inner.routes.tell(queue, Command::Sweep(queue.clone())),
+            Ok(_) => self.inner.routes.hint(queue, Command::Sweep(queue.clone())),
             Err(_) => {}
         }
         Ok(changed)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::command::Command;
+use super::commit::Command;
 use super::{Engine, Failure};
 use crate::domain::QueueName;
 use crate::domain::event::EventKind;
@@ -28,7 +28,7 @@ impl Engine {
             .spawn(async move { delete(&store, &mine, filled).await });
         let deleted = deletion.await.map_err(|_| Failure::Broken)??;
         // Other replicas are told by the next enqueue: no version of the old queue's config is one of a new one's.
-        self.inner.routes.tell(queue, Command::Forget(queue.clone()));
+        self.inner.routes.hint(queue, Command::Forget(queue.clone()));
         if let Deleted::Done { tasks } = deleted {
             self.tell(EventKind::QueueDeleted, queue, json!({ "tasks": tasks }))
                 .await;

@@ -8,8 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::command::Command;
-use super::routes::Routes;
+use super::commit::{Command, Routes};
 use crate::domain::{Millis, QueueName};
 use crate::store::{Conn, Store};
 
@@ -75,7 +74,7 @@ impl Housekeeper {
             }
         };
         for queue in due.unwrap_or_default().into_iter().chain(slow) {
-            self.routes.tell(&queue, Command::Sweep(queue.clone()));
+            self.routes.hint(&queue, Command::Sweep(queue.clone()));
         }
         next
     }

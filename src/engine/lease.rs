@@ -1,21 +1,21 @@
-//! Lease calls: of one queue or several, waiting or not.
+//! Lease calls: on one queue or several, waiting or not.
 
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::command::{Command, LeaseJob, Watch};
-use super::{Engine, Failure, Granted, SettleOutcome};
-use crate::domain::gate::Reason;
+use super::commit::{self, Command, LeaseCaller, LeaseJob, RawGrants, SettleOutcome, Watch};
+use super::{Engine, Failure, Granted};
+use crate::domain::gate::{EmptyReason, Reason};
 use crate::domain::settle::Settle;
 use crate::domain::{QueueName, TaskName, limits};
 use crate::store::ops::lease::Wish;
 
-/// Tasks were granted, and given back because their leases were over when Redis's answer came.
+/// Redis granted tasks, and they were given back because its reply came when their leases were over.
 const LATE: Failure = Failure::NotApplied("Redis answered when the leases were over");
 
-/// What a lease call asks for.
+/// A lease call.
 #[derive(Debug, Clone)]
 pub struct LeaseRequest {
     pub queues: LeaseFrom,
@@ -27,7 +27,7 @@ pub struct LeaseRequest {
     pub worker: Option<String>,
     /// Empty: all names.
     pub names: Vec<TaskName>,
-    /// Repeating a call with the same one within the lease time gives the same grants.
+    /// A repeat with the same one within the lease time gets the same grants.
     pub request_id: Option<String>,
 }
 
@@ -36,55 +36,34 @@ pub enum LeaseFrom {
     One(QueueName),
     /// Asked in this order.
     Strict(Vec<QueueName>),
-    /// Asked in an order drawn by weight, per call.
+    /// Asked in an order drawn by weight for each call.
     Weighted(Vec<(QueueName, f64)>),
 }
 
-/// Why a lease answer is empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EmptyReason {
-    Empty,
-    /// Leases are paused, or ready tasks are kept back.
-    Shut(Reason),
-}
+/// The outcome of a lease call.
+pub type Leased = commit::Leased<Granted>;
 
-impl EmptyReason {
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::Shut(reason) => reason.word(),
-        }
-    }
-}
-
-/// Answer to a lease call.
-#[derive(Debug)]
-pub enum Leased {
-    Tasks(Granted),
-    Empty {
-        reason: EmptyReason,
-        retry_after: Option<Duration>,
-    },
-}
+/// Sends the outcome of one script call's part of a lease call.
+type Replied = oneshot::Receiver<Result<commit::Leased<RawGrants>, Failure>>;
 
 impl Engine {
-    /// Leases tasks, waiting for the first as long as the request says.
+    /// Leases tasks, and waits for the first as long as the request says.
     ///
     /// # Errors
-    /// As [`Failure`] says. After [`Failure::Unknown`] tasks may be leased to nobody until their leases run out.
+    /// As [`Failure`] lists. After [`Failure::Unknown`] tasks may be leased to nobody until their leases expire.
     pub async fn lease(&self, request: LeaseRequest) -> Result<Leased, Failure> {
         let deadline = (!request.wait.is_zero()).then(|| Instant::now() + request.wait);
         self.lease_until(&request, deadline).await
     }
 
-    /// Settles first, then leases; does not wait if one of the operations failed.
+    /// Settles first, then leases. Does not wait for tasks if a settle failed.
     pub async fn settle_and_lease(
         &self,
         settle: Vec<Settle>,
         request: LeaseRequest,
     ) -> (Vec<SettleOutcome>, Result<Leased, Failure>) {
         let deadline = (!request.wait.is_zero()).then(|| Instant::now() + request.wait);
-        // Sent together, settles before the lease, so that a worker's turn is one flush.
+        // Both go into one flush, settles before the lease, so that one request is one round trip to Redis.
         let (settled, leased) = tokio::join!(self.settle_many(settle), self.lease_until(&request, None));
         let failed = settled.iter().any(|outcome| !matches!(outcome, Ok(Ok(_))));
         match leased {
@@ -102,96 +81,123 @@ impl Engine {
         deadline: Option<Instant>,
     ) -> Result<Leased, Failure> {
         match &request.queues {
-            LeaseFrom::One(queue) => self.lease_one(queue, request, deadline).await,
-            LeaseFrom::Strict(queues) => self.lease_first(queues, request, deadline).await,
-            LeaseFrom::Weighted(queues) => self.lease_first(&drawn(queues), request, deadline).await,
+            LeaseFrom::One(queue) => self.lease_from_one(queue, request, deadline).await,
+            LeaseFrom::Strict(queues) => self.lease_from_many(queues, request, deadline).await,
+            LeaseFrom::Weighted(queues) => self.lease_from_many(&drawn(queues), request, deadline).await,
         }
     }
 
-    /// Leases of one queue that are not over when they come; asks again while the wait lasts.
-    async fn lease_one(
+    /// Leases tasks of one queue whose leases have time left when the reply comes. Calls again while the wait lasts.
+    async fn lease_from_one(
         &self,
         queue: &QueueName,
         request: &LeaseRequest,
         deadline: Option<Instant>,
     ) -> Result<Leased, Failure> {
         loop {
-            let granted = match self.lease_parts(queue, request, deadline).await? {
+            let granted = match self.lease_in_parts(queue, request, deadline).await? {
                 Leased::Tasks(granted) => granted,
                 empty @ Leased::Empty { .. } => return Ok(empty),
             };
             if let Some(granted) = granted.in_time() {
                 return Ok(Leased::Tasks(granted));
             }
-            // Redis remembers what a named request was granted, and would recall it as nothing.
+            // Redis remembers the grants of a call with a `request_id`, so a second call would get none.
             if request.request_id.is_some() || deadline.is_none_or(|deadline| deadline <= Instant::now()) {
                 return Err(LATE);
             }
         }
     }
 
-    /// As many script calls as it takes, one after the other, whatever time they take.
-    async fn lease_parts(
+    /// Sends as many script calls as the request needs, one after the other.
+    async fn lease_in_parts(
         &self,
         queue: &QueueName,
         request: &LeaseRequest,
         deadline: Option<Instant>,
     ) -> Result<Leased, Failure> {
-        let items_max = self.settings().script_items;
-        let mut granted: Option<Granted> = None;
-        let (mut reason, mut retry_after) = (EmptyReason::Empty, None);
-        loop {
-            let (tasks, bytes) = granted
-                .as_ref()
-                .map_or((0, 0), |granted| (granted.tasks().len(), granted.bytes()));
-            let want = (request.max_tasks - tasks).min(items_max);
-            let room = limits::LEASE_BYTES_MAX.saturating_sub(bytes);
-            let (reply, answer) = oneshot::channel();
-            let job = LeaseJob {
-                wish: Wish {
-                    tasks: want,
-                    lease_ms: request.lease_ms,
-                    worker: request.worker.clone(),
-                    request_key: request.request_id.clone().filter(|_| granted.is_none()),
-                },
-                bytes_max: room,
-                names: request.names.clone(),
-                // Only the first part waits.
-                deadline: deadline.filter(|_| granted.is_none()),
-                recall: false,
-                reply,
-            };
-            self.inner.routes.ask(queue, Command::Lease(queue.clone(), job))?;
-            let answered = answer.await.unwrap_or(Err(Failure::Draining));
-            let more = match (answered, &mut granted) {
-                (Ok(grants), _) => {
-                    (reason, retry_after) = (grants.reason, grants.retry_after);
-                    self.open(grants)
-                }
-                // What was granted before must reach the caller.
-                (Err(_), Some(_)) => None,
-                (Err(failure), None) => return Err(failure),
-            };
-            let full = more.as_ref().is_some_and(|more| more.tasks().len() == want);
-            match (&mut granted, more) {
-                (Some(granted), Some(more)) => granted.append(more),
-                (none @ None, more) => *none = more,
-                (Some(_), None) => {}
+        let mut granted = match self.send_lease(queue, request, deadline, (0, 0))?.await {
+            Ok(Ok(commit::Leased::Tasks(grants))) => match self.open(grants) {
+                Some(granted) => granted,
+                None => return Ok(Leased::EMPTY),
+            },
+            Ok(Ok(commit::Leased::Empty { reason, retry_after })) => {
+                return Ok(Leased::Empty { reason, retry_after });
             }
-            let enough = granted.as_ref().is_none_or(|granted| {
-                granted.tasks().len() >= request.max_tasks
-                    // A script gives at least one task, whatever its size: that one must fit, too.
-                    || granted.bytes() + limits::PAYLOAD_BYTES_MAX > limits::LEASE_BYTES_MAX
-            });
-            // A named request remembers one script call's grants, so it is one.
-            if !full || enough || request.request_id.is_some() {
+            Ok(Err(failure)) => return Err(failure),
+            Err(_) => return Err(Failure::Draining),
+        };
+        let mut last_part = granted.tasks().len();
+        while self.wants_more(&granted, last_part, request) {
+            let got = (granted.tasks().len(), granted.bytes());
+            // The earlier parts must reach the caller, whatever becomes of this one.
+            let Ok(replied) = self.send_lease(queue, request, None, got) else {
                 break;
-            }
+            };
+            let Ok(Ok(commit::Leased::Tasks(grants))) = replied.await else {
+                break;
+            };
+            let Some(more) = self.open(grants) else { break };
+            last_part = more.tasks().len();
+            granted.append(more);
         }
-        Ok(granted.map_or(Leased::Empty { reason, retry_after }, Leased::Tasks))
+        Ok(Leased::Tasks(granted))
     }
 
-    /// What a named call was granted before, by whichever of its queues: a repeat must not get tasks of another.
+    /// Returns whether another script call may add tasks to a response whose last call granted `last_part`.
+    fn wants_more(&self, granted: &Granted, last_part: usize, request: &LeaseRequest) -> bool {
+        let (tasks, items_max) = (granted.tasks().len(), self.settings().script_items);
+        let wanted = (request.max_tasks - (tasks - last_part)).min(items_max);
+        last_part == wanted
+            && tasks < request.max_tasks
+            // A script grants at least one task, whatever its size: that one must fit, too.
+            && granted.bytes() + limits::PAYLOAD_BYTES_MAX <= limits::LEASE_BYTES_MAX
+            // Redis remembers the grants of one script call per `request_id`.
+            && request.request_id.is_none()
+    }
+
+    /// Sends one part of a lease call, of which `got` tasks and bytes are granted already.
+    fn send_lease(
+        &self,
+        queue: &QueueName,
+        request: &LeaseRequest,
+        deadline: Option<Instant>,
+        (got_tasks, got_bytes): (usize, usize),
+    ) -> Result<Replied, Failure> {
+        let wish = Wish {
+            tasks: (request.max_tasks - got_tasks).min(self.settings().script_items),
+            lease_ms: request.lease_ms,
+            worker: request.worker.clone(),
+            request_key: request.request_id.clone(),
+        };
+        let bytes_max = limits::LEASE_BYTES_MAX.saturating_sub(got_bytes);
+        self.send_wish(queue, wish, bytes_max, &request.names, deadline, false)
+    }
+
+    fn send_wish(
+        &self,
+        queue: &QueueName,
+        wish: Wish,
+        bytes_max: usize,
+        names: &[TaskName],
+        deadline: Option<Instant>,
+        recall: bool,
+    ) -> Result<Replied, Failure> {
+        let (reply, replied) = oneshot::channel();
+        let caller = LeaseCaller {
+            bytes_max,
+            names: names.to_vec(),
+            deadline,
+            recall,
+            reply,
+        };
+        let job = LeaseJob { wish, caller };
+        self.inner.routes.ask(queue, Command::Lease(queue.clone(), job))?;
+        Ok(replied)
+    }
+
+    /// Returns what an earlier call with the same `request_id` was granted, by any of its queues: a repeat must not get
+    /// tasks of another queue.
     async fn recalled(
         &self,
         queues: &[QueueName],
@@ -200,33 +206,25 @@ impl Engine {
         if request.request_id.is_none() {
             return Ok(None);
         }
-        let mut answers = Vec::new();
+        let mut sent = Vec::new();
         for queue in queues {
-            let (reply, answer) = oneshot::channel();
-            let job = LeaseJob {
-                wish: Wish {
-                    request_key: request.request_id.clone(),
-                    ..Wish::default()
-                },
-                bytes_max: limits::LEASE_BYTES_MAX,
-                names: Vec::new(),
-                deadline: None,
-                recall: true,
-                reply,
+            let wish = Wish {
+                request_key: request.request_id.clone(),
+                ..Wish::default()
             };
-            self.inner.routes.ask(queue, Command::Lease(queue.clone(), job))?;
-            answers.push(answer);
+            sent.push(self.send_wish(queue, wish, limits::LEASE_BYTES_MAX, &[], None, true)?);
         }
         let mut recalled = None;
-        for answer in answers {
-            let grants = answer.await.unwrap_or(Err(Failure::Draining))?;
-            recalled = recalled.or(self.open(grants).and_then(Granted::in_time));
+        for replied in sent {
+            if let commit::Leased::Tasks(grants) = replied.await.unwrap_or(Err(Failure::Draining))? {
+                recalled = recalled.or(self.open(grants).and_then(Granted::in_time));
+            }
         }
         Ok(recalled)
     }
 
-    /// Asks the queues in order; waits until one of them may have something, and asks again.
-    async fn lease_first(
+    /// Asks the queues in order. Waits until one of them may have a task, and asks again.
+    async fn lease_from_many(
         &self,
         queues: &[QueueName],
         request: &LeaseRequest,
@@ -237,7 +235,7 @@ impl Engine {
         }
         let mut woken_by: Option<QueueName> = None;
         loop {
-            // Watch before asking, so that nothing slips between.
+            // Watch before asking, so that no wake is missed in between.
             let (wake, mut woken) = mpsc::channel(1);
             if let Some(deadline) = deadline {
                 for queue in queues {
@@ -254,16 +252,16 @@ impl Engine {
             drop(wake);
             let mut soonest: Option<(EmptyReason, Option<Duration>)> = None;
             for queue in queues {
-                let leased = match self.lease_one(queue, request, None).await {
-                    // What was given back wakes whoever watches.
+                let leased = match self.lease_from_one(queue, request, None).await {
+                    // The give-back wakes the watches.
                     Err(late) if late == LATE && deadline.is_some() => continue,
                     leased => leased?,
                 };
                 match leased {
                     Leased::Tasks(_) => {
                         if let Some(by) = woken_by.filter(|by| by != queue) {
-                            // This wake was for a task that somebody else may take.
-                            self.inner.routes.tell(&by, Command::Hint(by.clone(), 1));
+                            // This call used up a wake of another queue, whose task a second waiter may take.
+                            self.inner.routes.hint(&by, Command::Hint(by.clone(), 1));
                         }
                         return Ok(leased);
                     }
@@ -282,18 +280,18 @@ impl Engine {
             let Some(deadline) = deadline else {
                 return Ok(empty());
             };
-            let _waits = self.inner.waiting.begin();
+            let _counted = self.inner.waiting.begin();
             match tokio::time::timeout_at(deadline, woken.recv()).await {
                 Ok(Some(queue)) => woken_by = Some(queue),
-                // All watches gone: shutting down. Or the wait is over.
+                // The committers dropped all watches at shutdown, or the wait is over.
                 Ok(None) | Err(_) => return Ok(empty()),
             }
         }
     }
 }
 
-/// Of two empty queues the one that may have something first. Where nobody can tell: one that keeps tasks back may let them through with the
-/// next lease that ends, an empty one may get a task, and one that is paused waits for an operator.
+/// Returns the empty queue that may have a task first. If neither time is known: a gate may open with the next lease
+/// that ends, an empty queue may get a task, and a paused one waits for an operator.
 fn sooner(
     one: (EmptyReason, Option<Duration>),
     other: (EmptyReason, Option<Duration>),
@@ -309,8 +307,8 @@ fn sooner(
     if rank(other) < rank(one) { other } else { one }
 }
 
-/// An order of the queues in which each comes first as often as its weight says (Efraimidis and Spirakis, 2006:
-/// sort by `u^(1/weight)`), so that no tier starves another.
+/// Draws an order of the queues in which each comes first in proportion to its weight, so that no tier starves another
+/// (Efraimidis and Spirakis, 2006: sort by `u^(1/weight)`).
 fn drawn(queues: &[(QueueName, f64)]) -> Vec<QueueName> {
     let mut keyed: Vec<(f64, &QueueName)> = queues
         .iter()
@@ -325,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_queues_the_one_that_frees_soonest_gives_the_reason() {
+    fn the_queue_that_frees_soonest_gives_the_reason_of_an_empty_response() {
         let after = |seconds| Some(Duration::from_secs(seconds));
         let (empty, paused) = (EmptyReason::Empty, EmptyReason::Shut(Reason::Paused));
         let held = EmptyReason::Shut(Reason::ConcurrencyLimited);

@@ -1,6 +1,6 @@
 //! Pausing a queue, and letting it go on.
 
-use super::command::Command;
+use super::commit::Command;
 use super::{Engine, Failure};
 use crate::domain::QueueName;
 use crate::domain::pause::{Pause, Paused};
@@ -63,7 +63,7 @@ impl Engine {
         } = changed
         {
             let tasks = usize::try_from(tasks).unwrap_or(usize::MAX);
-            self.inner.routes.tell(queue, Command::Hint(queue.clone(), tasks));
+            self.inner.routes.hint(queue, Command::Hint(queue.clone(), tasks));
         }
         Ok(Some(changed))
     }

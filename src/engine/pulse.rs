@@ -10,21 +10,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::command::Command;
-use super::routes::Routes;
+use super::beat::Beat;
+use super::commit::{Command, Routes};
 use crate::domain::QueueName;
 use crate::store::ops::beat::BeatOp;
 use crate::store::{Conn, QueueKeys, Store};
 
-mod beat;
-mod gather;
 mod history;
-mod observe;
 mod survey;
 mod workers;
 
-pub(super) use beat::Beat;
-pub(super) use gather::Gathering;
 pub use history::History;
 pub use survey::Totals;
 pub use workers::Worker;

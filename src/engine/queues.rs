@@ -3,65 +3,29 @@
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::command::Command;
+use super::commit::Command;
+use super::create::configure;
 use super::{
-    BadCursor, ConfigWrite, Engine, EngineSettings, Failure, Page, QueueInfo, QueueStats, Snapshot,
-    TaskFilter, cursor,
+    BadCursor, ConfigWrite, Engine, Failure, Page, QueueInfo, QueueStats, Snapshot, TaskFilter, cursor,
 };
-use crate::domain::event::{Event, EventKind};
+use crate::domain::event::EventKind;
 use crate::domain::pulse::{Chart, MINUTE_MS};
 use crate::domain::queue::QueueConfig;
 use crate::domain::task::TaskView;
 use crate::domain::{QueueName, TaskId, TaskName, limits};
+use crate::store::QueueKeys;
 use crate::store::ops::configure::{ConfigureOp, Configured};
 use crate::store::ops::overview::{Overview, OverviewOp};
 use crate::store::ops::pulse::PulseOp;
 use crate::store::ops::reorder::ReorderOp;
 use crate::store::ops::select::{SelectOp, States};
 use crate::store::ops::show::ShowOp;
-use crate::store::{QueueKeys, Store};
 
 /// Tasks read at a time for a page, which ends early once it holds [`PAGE_BYTES_MAX`]: payloads may have 1 MiB each.
 const LIST_CHUNK: usize = 32;
 const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Groups whose heads are put in order by one call.
 const REORDER_GROUPS: usize = 16;
-
-/// Makes a queue with the default config, unless it is there already.
-pub(super) async fn make(store: &Store, settings: &EngineSettings, queue: &QueueName) -> Result<(), Failure> {
-    if !store.register(queue, settings.max_queues).await? {
-        return Err(Failure::QueuesFull);
-    }
-    let config = QueueConfig::default();
-    let op = ConfigureOp {
-        expected: Some(0),
-        create: true,
-        config: &config,
-    };
-    // A mismatch means that somebody else made it just now.
-    if let Configured::Done { created: true, .. } = configure(store, queue, &op).await? {
-        store.note(queue).await?;
-        store.tell_made(queue, &settings.replica).await;
-        let made = Event {
-            kind: EventKind::QueueCreated,
-            queue: queue.clone(),
-            said: "{}".into(),
-        };
-        store.tell(&made).await;
-    }
-    Ok(())
-}
-
-/// Clears what a deleted queue of this name left over first; bounded by its lanes.
-async fn configure(store: &Store, queue: &QueueName, op: &ConfigureOp<'_>) -> Result<Configured, Failure> {
-    let keys = QueueKeys::new(queue);
-    loop {
-        match store.call(&keys, op).await? {
-            Configured::Clearing => {}
-            configured => return Ok(configured),
-        }
-    }
-}
 
 impl Engine {
     /// Replaces the config; `if_match` is the version that must be the present one, 0 for "must not exist".

@@ -77,13 +77,13 @@ pub(super) async fn release(api: State<Api>, lease: InLease, body: JsonBody) -> 
 }
 
 async fn settle(verb: Verb, api: &Api, lease: &InLease, body: &JsonBody) -> Result<Response, Problem> {
-    let said = operation::read_one(verb, &body.0)?;
+    let op = operation::read_one(verb, &body.0)?;
     let engine = api.engine()?;
     let lease = engine
         .open_lease(&lease.0)
         .ok_or_else(|| Code::LeaseUnknown.problem())?;
     let counters = api.metrics().queue(&lease.queue);
-    let settled = outcome(&counters, engine.settle(said.of(lease)).await)?;
+    let settled = outcome(&counters, engine.settle(Settle { lease, op }).await)?;
     Ok(Json(SettleAnswer::from(settled)).into_response())
 }
 
@@ -199,10 +199,10 @@ impl Batch {
         let mut ops = Vec::with_capacity(items.count);
         let at = At::Field(&At::Root, list);
         let places = items.kept.into_iter().enumerate().map(|(index, fields)| {
-            let (said, lease_id) = operation::read(fields, body, At::Item(&at, index))?;
+            let (op, lease_id) = operation::read(fields, body, At::Item(&at, index))?;
             let lease = open(&lease_id).ok_or_else(|| Code::LeaseUnknown.problem())?;
             let counters = api.metrics().queue(&lease.queue);
-            ops.push(said.of(lease));
+            ops.push(Settle { lease, op });
             Ok(counters)
         });
         let batch = Self {
@@ -281,7 +281,10 @@ mod tests {
 
         let (batch, ops) = Batch::read(items, "operations", &body, &api, |id| key.open(id).ok());
         assert!(batch.has_refused());
-        assert_eq!(ops.iter().map(Settle::lease).collect::<Vec<_>>(), [&first, &last]);
+        assert_eq!(
+            ops.iter().map(|settle| &settle.lease).collect::<Vec<_>>(),
+            [&first, &last]
+        );
 
         let results = batch.results(vec![acked(first.task), Ok(Err(NotSettled::Lost))]);
         let codes: Vec<_> = results

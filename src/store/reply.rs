@@ -111,3 +111,38 @@ impl Reply {
         }
     }
 }
+
+/// A value of a made-up reply.
+#[cfg(test)]
+#[derive(Debug, Clone)]
+pub(crate) enum Part {
+    Number(u64),
+    Bytes(Vec<u8>),
+    List(Vec<Part>),
+}
+
+#[cfg(test)]
+impl From<&str> for Part {
+    fn from(word: &str) -> Self {
+        Self::Bytes(word.as_bytes().to_vec())
+    }
+}
+
+#[cfg(test)]
+impl From<Part> for Value {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Number(number) => Self::Int(i64::try_from(number).expect("a small number")),
+            Part::Bytes(bytes) => Self::BulkString(bytes),
+            Part::List(parts) => Self::Array(parts.into_iter().map(Self::from).collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Reply {
+    /// Makes up a reply, for tests of its readers without Redis.
+    pub(crate) fn of(parts: Vec<Part>) -> Self {
+        Self(parts.into_iter().map(Value::from).collect::<Vec<_>>().into_iter())
+    }
+}

@@ -4,8 +4,8 @@ use super::bulk::{Bulk, Handled, Walk};
 use crate::domain::dead::{DeadFilter, Replay};
 use crate::domain::queue::Full;
 use crate::domain::{Millis, QueueName, Start, TaskId, limits};
-use crate::engine::command::Command;
-use crate::engine::routes::Routes;
+use crate::engine::commit::Command;
+use crate::engine::commit::Routes;
 use crate::engine::{Engine, Failure};
 use crate::store::ops::dead::{DeadLetter, DeadOp};
 use crate::store::ops::replay::{Item, Moved, ReplayOp};
@@ -240,8 +240,8 @@ struct News<'a> {
 impl Drop for News<'_> {
     fn drop(&mut self) {
         self.routes
-            .tell(self.queue, Command::Hint(self.queue.clone(), self.tasks));
-        self.routes.tell(self.queue, Command::Sweep(self.queue.clone()));
-        self.routes.tell(self.queue, Command::Changed(self.queue.clone()));
+            .hint(self.queue, Command::Hint(self.queue.clone(), self.tasks));
+        self.routes.hint(self.queue, Command::Sweep(self.queue.clone()));
+        self.routes.hint(self.queue, Command::Changed(self.queue.clone()));
     }
 }

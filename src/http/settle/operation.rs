@@ -6,8 +6,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::error;
-use crate::domain::Lease;
-use crate::domain::settle::{Ack, Extend, Hold, Nack, Release, Settle};
+use crate::domain::settle::{Ack, Extend, Hold, Nack, Release, SettleOp};
 use crate::domain::task::Json;
 use crate::http::field::{At, Kind, Object, Wrong};
 use crate::http::json::{self, Fields};
@@ -40,28 +39,8 @@ pub(in crate::http) const OPERATIONS: &[&str] = &[
     "ReleaseOperation",
 ];
 
-/// What a verb says beside the lease, before the lease is known to be genuine.
-#[derive(Debug)]
-pub(in crate::http) enum Said {
-    Ack(Ack),
-    Nack(Nack),
-    Extend(Extend),
-    Release(Release),
-}
-
-impl Said {
-    pub(in crate::http) fn of(self, lease: Lease) -> Settle {
-        match self {
-            Self::Ack(ack) => Settle::Ack(lease, ack),
-            Self::Nack(nack) => Settle::Nack(lease, nack),
-            Self::Extend(extend) => Settle::Extend(lease, extend),
-            Self::Release(release) => Settle::Release(lease, release),
-        }
-    }
-}
-
 /// Reads the body of `POST /v1/leases/{lease_id}/{verb}`.
-pub(in crate::http) fn read_one(verb: Verb, body: &Bytes) -> Result<Said, Problem> {
+pub(in crate::http) fn read_one(verb: Verb, body: &Bytes) -> Result<SettleOp, Problem> {
     let shape = match verb {
         Verb::Ack => AckRequest::SHAPE,
         Verb::Nack => NackRequest::SHAPE,
@@ -71,8 +50,8 @@ pub(in crate::http) fn read_one(verb: Verb, body: &Bytes) -> Result<Said, Proble
     let mut wrong = Wrong::default();
     let fields = json::open(json::text(body)?, None)?;
     let mut object = Object::new(fields, shape, At::Root, &mut wrong);
-    let said = read_said(verb, &mut object, body, &mut wrong);
-    wrong.into_result().map(|()| said)
+    let op = read_op(verb, &mut object, body, &mut wrong);
+    wrong.into_result().map(|()| op)
 }
 
 /// Reads one operation of a list: what it says, and the `lease_id` it says it of.
@@ -80,7 +59,7 @@ pub(in crate::http) fn read<'a>(
     fields: Option<Fields<'a>>,
     body: &Bytes,
     at: At<'_>,
-) -> Result<(Said, Cow<'a, str>), Problem> {
+) -> Result<(SettleOp, Cow<'a, str>), Problem> {
     let mut wrong = Wrong::default();
     let Some(fields) = fields else {
         wrong.add(at, "must be an object");
@@ -96,18 +75,18 @@ pub(in crate::http) fn read<'a>(
     };
     let mut object = Object::new(fields, shape, at, &mut wrong);
     let (verb, lease_id) = (object.take(&OP, &mut wrong), object.take(&LEASE_ID, &mut wrong));
-    let said = verb.map(|verb| read_said(verb, &mut object, body, &mut wrong));
+    let op = verb.map(|verb| read_op(verb, &mut object, body, &mut wrong));
     wrong.into_result()?;
     Ok((
-        said.expect("op is required"),
+        op.expect("op is required"),
         lease_id.expect("lease_id is required"),
     ))
 }
 
-fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Said {
+fn read_op(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> SettleOp {
     let kept = |text: &RawValue| Json::from_checked(body.slice_ref(text.get().as_bytes()));
     match verb {
-        Verb::Ack => Said::Ack(Ack {
+        Verb::Ack => SettleOp::Ack(Ack {
             result: object.take(&RESULT, wrong).map(kept),
         }),
         Verb::Nack => {
@@ -121,13 +100,13 @@ fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut 
             if !retry && delay_ms.is_some() {
                 wrong.add(At::Field(&object.at(), DELAY.name), "contradicts `retry: false`");
             }
-            Said::Nack(Nack {
+            SettleOp::Nack(Nack {
                 error,
                 retry,
                 delay_ms,
             })
         }
-        Verb::Extend => Said::Extend(Extend {
+        Verb::Extend => SettleOp::Extend(Extend {
             lease_ms: object.take(&LEASE, wrong),
             progress: object.take(&PROGRESS, wrong).map(kept),
         }),
@@ -140,7 +119,7 @@ fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut 
                     "says nothing without retry_after",
                 );
             }
-            Said::Release(Release {
+            SettleOp::Release(Release {
                 retry_after: retry_after.unwrap_or_default(),
                 hold,
                 reason: object.take(&REASON, wrong).map(Cow::into_owned),
@@ -157,7 +136,7 @@ mod tests {
     use crate::domain::settle::RetryAfter;
     use crate::http::problem::Code;
 
-    fn one(verb: Verb, body: &str) -> Result<Said, Problem> {
+    fn one(verb: Verb, body: &str) -> Result<SettleOp, Problem> {
         read_one(verb, &Bytes::copy_from_slice(body.as_bytes()))
     }
 
@@ -168,14 +147,14 @@ mod tests {
 
     fn nack(body: &str) -> Nack {
         match one(Verb::Nack, body).unwrap() {
-            Said::Nack(nack) => nack,
+            SettleOp::Nack(nack) => nack,
             other => panic!("{other:?}"),
         }
     }
 
     fn retry_after(value: &str) -> Option<RetryAfter> {
         match one(Verb::Release, &format!("{{\"retry_after\":{value}}}")) {
-            Ok(Said::Release(release)) => Some(release.retry_after),
+            Ok(SettleOp::Release(release)) => Some(release.retry_after),
             _ => None,
         }
     }
@@ -198,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_result_is_kept_byte_for_byte_and_bounded() {
-        let Said::Ack(ack) = one(Verb::Ack, r#"{"result": [ 1.0,9007199254740993] }"#).unwrap() else {
+        let SettleOp::Ack(ack) = one(Verb::Ack, r#"{"result": [ 1.0,9007199254740993] }"#).unwrap() else {
             panic!("an ack")
         };
         assert_eq!(ack.result.unwrap().as_str(), "[ 1.0,9007199254740993]");
@@ -274,7 +253,7 @@ mod tests {
     #[test]
     fn siblings_are_held_until_a_time_that_is_said() {
         let hold = |body: &str| match one(Verb::Release, body) {
-            Ok(Said::Release(release)) => Some(release.hold),
+            Ok(SettleOp::Release(release)) => Some(release.hold),
             _ => None,
         };
         assert_eq!(hold(r#"{"retry_after":1,"hold":"name"}"#), Some(Hold::Name));
@@ -307,7 +286,7 @@ mod tests {
         assert!(matches!(
             read(r#"{"op":"extend","lease_id":"L","lease_seconds":60}"#),
             Ok((
-                Said::Extend(Extend {
+                SettleOp::Extend(Extend {
                     lease_ms: Some(60_000),
                     ..
                 }),

@@ -1,4 +1,4 @@
-//! Holders of leases finish their tasks.
+//! Completes tasks for the holders of their leases.
 
 use deadpool_redis::redis::Cmd;
 
@@ -7,8 +7,8 @@ use crate::domain::Lease;
 use crate::domain::settle::Ack;
 use crate::store::reply::{BadReply, Reply};
 
-/// Of distinct tasks.
-pub struct AckOp<'a>(pub &'a [(Lease, Ack)]);
+/// Acks of distinct tasks.
+pub struct AckOp(pub Vec<(Lease, Ack)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acked {
@@ -17,20 +17,20 @@ pub enum Acked {
     Already,
 }
 
-impl Op for AckOp<'_> {
+impl Op for AckOp {
     const SCRIPT: &'static str = "ack";
     type Outcome = Result<Settles<Acked>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.0.len());
-        for (lease, ack) in self.0 {
-            // One argument for all that the script only compares and copies.
+        for (lease, ack) in &self.0 {
+            // The script only compares and copies these fields, so they travel as one argument.
             let mut item = [0; 25];
             item[..4].copy_from_slice(&lease.size.to_be_bytes());
             item[4..18].copy_from_slice(lease.task.as_bytes());
             item[18..22].copy_from_slice(&lease.grant.to_be_bytes());
             item[22..24].copy_from_slice(&lease.nonce.to_be_bytes());
-            // Longer by a byte where the ack frees a unique key: only then does the script look for one.
+            // The last byte is present only if the task holds a unique key: the script then frees it.
             cmd.arg(&item[..24 + usize::from(lease.holds_key)]);
             cmd.arg(ack.result.as_ref().map_or(&[][..], |result| result.bytes()));
         }

@@ -1,5 +1,7 @@
 //! Accepts tasks, in order.
 
+use std::sync::Arc;
+
 use deadpool_redis::redis::Cmd;
 
 use super::{Op, full_of, state};
@@ -11,34 +13,35 @@ use crate::store::record;
 use crate::store::reply::{BadReply, Reply};
 
 /// At most `SCRIPT_ITEMS_MAX` tasks.
-pub struct EnqueueOp<'a, T> {
+pub struct EnqueueOp {
+    /// Version of `config`. The script refuses the call if the queue has another one by now.
     pub version: u64,
-    /// What policies are resolved with; the script refuses if it is not `version` any more.
-    pub config: &'a QueueConfig,
-    pub replica: &'a str,
-    /// An earlier try had an unknown outcome: tasks that are there already are not made twice.
+    /// The config that resolves the policies of the tasks.
+    pub config: Arc<QueueConfig>,
+    pub replica: Arc<str>,
+    /// An earlier try had an unknown outcome: the script does not create a task twice.
     pub again: bool,
-    /// Where one is refused, none is accepted.
+    /// Accept no task if one is refused.
     pub all_or_none: bool,
-    /// As of which the sender knows the names of these tasks; 0: none of them.
+    /// Epoch as of which the sender knows the names that it does not ask for; 0: it knows none.
     pub names_epoch: u64,
-    /// Those that it does not know.
-    pub asked_names: &'a [TaskName],
-    pub tasks: &'a [T],
+    /// Names of these tasks that the sender does not know.
+    pub asked_names: Vec<TaskName>,
+    pub tasks: Vec<NewTask>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     Tasks {
         now: Millis,
-        /// How many became ready at once.
+        /// Tasks that became ready at once.
         ready: u64,
-        /// As of which the names of accepted tasks are known.
+        /// Epoch as of which Redis knows the names of the accepted tasks.
         names_epoch: u64,
-        /// Per task.
+        /// One per task, in order.
         outcomes: Vec<Result<Enqueued, NotEnqueued>>,
     },
-    /// The config changed: resolve again.
+    /// The config changed: resolve the policies again.
     Config {
         version: u64,
         document: String,
@@ -46,27 +49,24 @@ pub enum Accepted {
     Absent,
 }
 
-impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
+impl Op for EnqueueOp {
     const SCRIPT: &'static str = "enqueue";
     type Outcome = Accepted;
 
     fn args(&self, cmd: &mut Cmd) {
-        cmd.arg(self.version).arg(self.replica);
+        cmd.arg(self.version).arg(&*self.replica);
         cmd.arg(u8::from(self.again)).arg(u8::from(self.all_or_none));
         cmd.arg(self.names_epoch).arg(self.asked_names.len());
-        for name in self.asked_names {
+        for name in &self.asked_names {
             cmd.arg(name.as_str());
         }
         self.guard_args(cmd);
-        // Neighbours that go the same way share one head.
-        let runs: Vec<&[T]> = self
-            .tasks
-            .chunk_by(|a, b| way(a.as_ref()) == way(b.as_ref()))
-            .collect();
+        // Neighbours with the same lane and times share one head.
+        let runs: Vec<&[NewTask]> = self.tasks.chunk_by(|a, b| head(a) == head(b)).collect();
         cmd.arg(runs.len());
         let mut apart = Vec::new();
         for run in runs {
-            let (priority, name, group, start, expiry) = way(run[0].as_ref());
+            let (priority, name, group, start, expiry) = head(&run[0]);
             cmd.arg(priority).arg(name).arg(group);
             match start {
                 Start::Now => cmd.arg(""),
@@ -80,7 +80,6 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
             };
             cmd.arg(run.len());
             for task in run {
-                let task = task.as_ref();
                 let (body, payload) = record::write(task, self.config.policy(task));
                 cmd.arg(task.id.as_bytes()).arg(body);
                 if let Some(payload) = payload {
@@ -98,8 +97,7 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
         Ok(match reply.text()?.as_str() {
             "accepted" => {
                 let (now, ready, names_epoch) = (reply.millis()?, reply.number()?, reply.number()?);
-                let tasks = self.tasks.iter().map(AsRef::as_ref);
-                let outcomes = tasks.map(|task| enqueued(task, now, &mut reply));
+                let outcomes = self.tasks.iter().map(|task| enqueued(task, now, &mut reply));
                 Accepted::Tasks {
                     now,
                     ready,
@@ -117,11 +115,12 @@ impl<T: AsRef<NewTask>> Op for EnqueueOp<'_, T> {
     }
 }
 
-impl<T: AsRef<NewTask>> EnqueueOp<'_, T> {
-    /// What must not be made twice: tasks with a unique key, or of a request that may be a repeat.
+impl EnqueueOp {
+    /// Writes the guards of tasks that must not be created twice: those with a unique key, and those of a request
+    /// that may be a repeat.
     fn guard_args(&self, cmd: &mut Cmd) {
         let guarded = || {
-            let tasks = self.tasks.iter().map(AsRef::as_ref);
+            let tasks = self.tasks.iter();
             tasks.filter(|task| task.unique.is_some() || task.repeat_mark.is_some())
         };
         let count = guarded().count();
@@ -159,24 +158,24 @@ impl<T: AsRef<NewTask>> EnqueueOp<'_, T> {
     }
 }
 
-/// A task that was made is told by when it is due; anything else in a list of its own.
+/// Reads the outcome of one task. A created task is a bare due time; every other outcome is a list.
 fn enqueued(
     task: &NewTask,
     now: Millis,
     reply: &mut Reply,
 ) -> Result<Result<Enqueued, NotEnqueued>, BadReply> {
-    let Some(mut told) = reply.array_if_any() else {
+    let Some(mut fields) = reply.array_if_any() else {
         return Ok(Ok(Enqueued::new(task.id, reply.some_millis()?)));
     };
-    let made = match told.text()?.as_str() {
-        "full" => return Ok(Err(NotEnqueued::Full(full_of(&told.text()?)?))),
+    let made = match fields.text()?.as_str() {
+        "full" => return Ok(Err(NotEnqueued::Full(full_of(&fields.text()?)?))),
         "mismatch" => return Ok(Err(NotEnqueued::Mismatch)),
         "paused" => {
-            let ends_in_ms = told.some_millis()?.map(|until| until.since(now));
+            let ends_in_ms = fields.some_millis()?.map(|until| until.since(now));
             return Ok(Err(NotEnqueued::Paused { ends_in_ms }));
         }
         "rejected" => {
-            let (holder, state) = (told.id()?, kept_state(&told.text()?)?);
+            let (holder, state) = (fields.id()?, kept_state(&fields.text()?)?);
             return Ok(Err(NotEnqueued::Duplicate { holder, state }));
         }
         "made" => Made::Task,
@@ -185,11 +184,11 @@ fn enqueued(
         _ => return Err(BadReply("what became of an enqueue")),
     };
     Ok(Ok(Enqueued {
-        id: told.id()?,
-        state: kept_state(&told.text()?)?,
-        run_at: told.some_millis()?,
+        id: fields.id()?,
+        state: kept_state(&fields.text()?)?,
+        run_at: fields.some_millis()?,
         made,
-        replayed: told.flag()?,
+        replayed: fields.flag()?,
         result: None,
     }))
 }
@@ -201,8 +200,8 @@ fn kept_state(letter: &str) -> Result<Option<TaskState>, BadReply> {
     }
 }
 
-/// The lane of a task, and its times.
-fn way(task: &NewTask) -> (u16, &str, &str, Start, Option<Expiry>) {
+/// Returns the lane of a task and its times.
+fn head(task: &NewTask) -> (u16, &str, &str, Start, Option<Expiry>) {
     let group = task.group.as_ref().map_or("", |group| group.as_str());
     (
         task.priority.get(),

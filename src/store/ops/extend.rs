@@ -1,4 +1,4 @@
-//! Holders of leases prolong them.
+//! Prolongs leases for their holders.
 
 use deadpool_redis::redis::Cmd;
 
@@ -7,8 +7,8 @@ use crate::domain::settle::Extend;
 use crate::domain::{Lease, Millis};
 use crate::store::reply::{BadReply, Reply};
 
-/// Of distinct tasks.
-pub struct ExtendOp<'a>(pub &'a [(Lease, Extend)]);
+/// Extends of distinct tasks.
+pub struct ExtendOp(pub Vec<(Lease, Extend)>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extended {
@@ -16,13 +16,13 @@ pub struct Extended {
     pub cancel_requested: bool,
 }
 
-impl Op for ExtendOp<'_> {
+impl Op for ExtendOp {
     const SCRIPT: &'static str = "extend";
     type Outcome = Result<Settles<Extended>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
         cmd.arg(self.0.len());
-        for (lease, extend) in self.0 {
+        for (lease, extend) in &self.0 {
             lease_args(cmd, lease);
             match extend.lease_ms {
                 Some(ms) => cmd.arg(ms),

@@ -1,5 +1,7 @@
 //! Hands out tasks.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use deadpool_redis::redis::Cmd;
 
@@ -10,36 +12,37 @@ use crate::domain::{Lease, LeaseKey, LeasedTask, Millis, QueueName, TaskId, Task
 use crate::store::record;
 use crate::store::reply::{BadReply, Reply};
 
-/// One caller's wish within a call; wishes of one call share their `names` filter.
+/// The part of a lease call that one caller asked for. All wishes of a call share their `names` filter.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
     pub tasks: usize,
-    /// `None`: the length frozen into each task.
+    /// `None`: the length that was frozen into each task.
     pub lease_ms: Option<u64>,
     pub worker: Option<String>,
-    /// Owner and `request_id`.
+    /// Owner and `request_id`, if the caller may repeat the call.
     pub request_key: Option<String>,
 }
 
-pub struct LeaseOp<'a> {
-    pub replica: &'a str,
-    /// Be told when tasks become ready, should this fall short.
+pub struct LeaseOp {
+    pub replica: Arc<str>,
+    /// Ask for a message when tasks become ready, should this call fall short.
     pub tell_me: bool,
-    /// Say when something is due also when this does not fall short.
+    /// Report the next due time even if the call does not fall short.
     pub look: bool,
+    /// Bytes of payloads in the reply at most; one task is always allowed.
     pub bytes_max: usize,
-    /// Below 2048.
+    /// Seed of the nonces, below 2048.
     pub seed: u16,
-    pub names: &'a [TaskName],
-    pub wishes: &'a [Wish],
-    /// Of Redis's clock: from then on nobody waits for the answer, so that nothing is to be granted. `None`: that cannot be told.
+    pub names: Vec<TaskName>,
+    pub wishes: Vec<Wish>,
+    /// Time of Redis's clock after which nobody waits for the reply, so the script grants nothing. `None`: unknown.
     pub not_after: Option<Millis>,
 }
 
-/// A grant as it came from Redis, not yet decoded.
+/// A grant as Redis replied it, not yet decoded.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    /// Which wish of the call, from 0.
+    /// Index of its wish in the call.
     pub wish: usize,
     pub id: TaskId,
     record: Bytes,
@@ -50,43 +53,50 @@ pub struct Grant {
     last_attempt: Bytes,
 }
 
+/// What Redis replied to a lease call.
 #[derive(Debug, Clone)]
-pub enum Granted {
-    Tasks {
-        now: Millis,
-        /// When something is due or a lease of an earlier call runs out, if the call looked.
-        next_at: Option<Millis>,
-        /// When the first scheduled task becomes ready, if the call looked.
-        first_due: Option<Millis>,
-        /// Wishes, from 0, whose `request_id` was granted before.
-        recalled: Vec<usize>,
-        /// Why not more came, where gates keep ready tasks back; if the call fell short.
-        shut: Option<Shut>,
-        /// Stale entries, the byte limit or many kept back ended the call, not the end of the queue: ask again at once.
-        again: bool,
-        grants: Vec<Grant>,
-    },
+pub enum LeaseReply {
+    Tasks(Grants),
+    /// The queue does not exist.
     Absent,
-    /// Past [`LeaseOp::not_after`].
+    /// The script ran after [`LeaseOp::not_after`] and granted nothing.
     Late,
 }
 
-impl Op for LeaseOp<'_> {
+/// The grants of one lease call, and when to look again.
+#[derive(Debug, Clone, Default)]
+pub struct Grants {
+    pub now: Millis,
+    /// When the next task is due or the next lease of an earlier call expires, if the call looked.
+    pub next_at: Option<Millis>,
+    /// When the first scheduled task becomes ready, if the call looked.
+    pub first_due: Option<Millis>,
+    /// Indexes of wishes whose `request_id` was granted before.
+    pub recalled: Vec<usize>,
+    /// Why the call fell short although tasks are ready: a gate blocks them.
+    pub shut: Option<Shut>,
+    /// Stale entries, the byte limit or many blocked lanes ended the call before the queue was empty: call again at once.
+    pub again: bool,
+    /// Ordered by wish.
+    pub grants: Vec<Grant>,
+}
+
+impl Op for LeaseOp {
     const SCRIPT: &'static str = "lease";
-    type Outcome = Granted;
+    type Outcome = LeaseReply;
 
     fn args(&self, cmd: &mut Cmd) {
-        cmd.arg(self.replica)
+        cmd.arg(&*self.replica)
             .arg(u8::from(self.tell_me))
             .arg(u8::from(self.look))
             .arg(self.bytes_max)
             .arg(self.seed);
         cmd.arg(self.names.len());
-        for name in self.names {
+        for name in &self.names {
             cmd.arg(name.as_str());
         }
         cmd.arg(self.wishes.len());
-        for wish in self.wishes {
+        for wish in &self.wishes {
             cmd.arg(wish.tasks).arg(wish.lease_ms.unwrap_or(0));
             cmd.arg(wish.worker.as_deref().unwrap_or_default());
             cmd.arg(wish.request_key.as_deref().unwrap_or_default());
@@ -94,11 +104,11 @@ impl Op for LeaseOp<'_> {
         cmd.arg(self.not_after.map_or(0, Millis::get));
     }
 
-    fn outcome(&self, mut reply: Reply) -> Result<Granted, BadReply> {
+    fn outcome(&self, mut reply: Reply) -> Result<LeaseReply, BadReply> {
         match reply.text()?.as_str() {
             "leased" => {}
-            "absent" => return Ok(Granted::Absent),
-            "late" => return Ok(Granted::Late),
+            "absent" => return Ok(LeaseReply::Absent),
+            "late" => return Ok(LeaseReply::Late),
             _ => return Err(BadReply("a lease's word")),
         }
         let (now, next_at, first_due) = (reply.millis()?, reply.some_millis()?, reply.some_millis()?);
@@ -128,7 +138,7 @@ impl Op for LeaseOp<'_> {
             (grant.payload, grant.mutable, grant.last_attempt) =
                 (extra.bytes()?, extra.bytes()?, extra.bytes()?);
         }
-        Ok(Granted::Tasks {
+        Ok(LeaseReply::Tasks(Grants {
             now,
             next_at,
             first_due,
@@ -136,11 +146,11 @@ impl Op for LeaseOp<'_> {
             shut,
             again,
             grants,
-        })
+        }))
     }
 }
 
-/// A word or none, and when to look again.
+/// Reads why a gate is shut, if one is, and when to look again.
 fn shut(why: &mut Reply) -> Result<Option<Shut>, BadReply> {
     let (word, look_at) = (why.text()?, why.some_millis()?);
     if word.is_empty() {
@@ -150,8 +160,8 @@ fn shut(why: &mut Reply) -> Result<Option<Shut>, BadReply> {
     Ok(Some(Shut { reason, look_at }))
 }
 
-impl LeaseOp<'_> {
-    /// The n-th grant of the call, counted from one as the script's nonces are.
+impl LeaseOp {
+    /// Reads the n-th grant of the call; `nth` counts from one, as the nonces of the script do.
     fn grant(
         &self,
         nth: usize,
@@ -179,10 +189,10 @@ impl LeaseOp<'_> {
 }
 
 /// Reads the reply of a repeated call.
-pub(super) fn recalled(mut reply: Reply) -> Result<Granted, BadReply> {
+pub(super) fn recalled(mut reply: Reply) -> Result<LeaseReply, BadReply> {
     match reply.text()?.as_str() {
         "recalled" => {}
-        "absent" => return Ok(Granted::Absent),
+        "absent" => return Ok(LeaseReply::Absent),
         _ => return Err(BadReply("a recall's word")),
     }
     let now = reply.millis()?;
@@ -199,18 +209,14 @@ pub(super) fn recalled(mut reply: Reply) -> Result<Granted, BadReply> {
             nonce: reply.small()?,
         });
     }
-    Ok(Granted::Tasks {
+    Ok(LeaseReply::Tasks(Grants {
         now,
-        next_at: None,
-        first_due: None,
-        recalled: Vec::new(),
-        shut: None,
-        again: false,
         grants,
-    })
+        ..Grants::default()
+    }))
 }
 
-/// Lua counts from one.
+/// Turns an index of Lua, which counts from one, into one of Rust.
 fn from_one(index: u64) -> Result<usize, BadReply> {
     usize::try_from(index)
         .ok()
@@ -219,12 +225,12 @@ fn from_one(index: u64) -> Result<usize, BadReply> {
 }
 
 impl Grant {
-    /// When the lease runs out.
+    /// Returns when the lease expires.
     pub fn expires_at(&self) -> Millis {
         self.expires_at
     }
 
-    /// Since when the task was ready; `None` for a damaged record. Cheaper than [`Self::open`].
+    /// Returns since when the task was ready; `None` for a damaged record. Cheaper than [`Self::open`].
     pub fn ready_at(&self) -> Option<Millis> {
         record::ready_at(&self.record, &self.mutable)
     }
@@ -232,7 +238,7 @@ impl Grant {
     /// Decodes the task and seals its lease.
     ///
     /// # Errors
-    /// When what Redis holds is no task.
+    /// [`BadReply`] if the record is damaged.
     pub fn open(
         self,
         queue: &QueueName,
@@ -241,7 +247,7 @@ impl Grant {
     ) -> Result<(LeasedTask, Lease), BadReply> {
         let record = record::read(self.record, self.payload)?;
         let mutable = record::read_mutable(self.mutable)?;
-        // A task without a mutable part holds its first lease, of its own length.
+        // A task without a mutable part has its first lease, with the length frozen into its record.
         let granted_at = mutable.as_ref().map_or(
             Millis::new(self.expires_at.get().saturating_sub(record.lease_ms)),
             |m| m.granted_at,
@@ -294,21 +300,13 @@ impl Grant {
         Ok((task, lease))
     }
 
-    /// What gives this grant back, should nobody want it. Cheaper than [`Self::open`], and cannot fail on a damaged record.
-    pub fn lease(&self, queue: &QueueName) -> Lease {
+    /// Returns the number of the grant and its nonce, which identify the lease beside the task's id. Cheaper than
+    /// [`Self::open`], and cannot fail on a damaged record.
+    pub fn identity(&self) -> (u32, u16) {
         let grant = self
             .mutable
             .first_chunk::<4>()
             .map_or(1, |bytes| u32::from_be_bytes(*bytes));
-        Lease {
-            queue: queue.clone(),
-            task: self.id,
-            grant,
-            granted_at: Millis::default(),
-            nonce: self.nonce,
-            age_ms: 0,
-            size: 0,
-            holds_key: false,
-        }
+        (grant, self.nonce)
     }
 }

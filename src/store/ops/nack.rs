@@ -1,4 +1,6 @@
-//! Holders of leases report failure.
+//! Records failed attempts for the holders of the leases.
+
+use std::sync::Arc;
 
 use deadpool_redis::redis::Cmd;
 
@@ -8,11 +10,12 @@ use crate::domain::settle::Nack;
 use crate::domain::{Lease, Millis, TaskState};
 use crate::store::reply::{BadReply, Reply};
 
-/// Of distinct tasks. `chances` has one number below a million per item, for the jitter.
-pub struct NackOp<'a> {
-    pub replica: &'a str,
-    pub items: &'a [(Lease, Nack)],
-    pub chances: &'a [u32],
+/// Nacks of distinct tasks.
+pub struct NackOp {
+    pub replica: Arc<str>,
+    pub items: Vec<(Lease, Nack)>,
+    /// One random number below a million per item, for the jitter.
+    pub chances: Vec<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,17 +25,17 @@ pub struct Nacked {
     pub attempt: u16,
     pub attempts_left: u16,
     pub next_at: Option<Millis>,
-    /// Of a task that waits again.
+    /// The end of a task that waits again, if it has one.
     pub expires_at: Option<Millis>,
 }
 
-impl Op for NackOp<'_> {
+impl Op for NackOp {
     const SCRIPT: &'static str = "nack";
     type Outcome = Result<Settles<Nacked>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
-        cmd.arg(self.replica).arg(self.items.len());
-        for ((lease, nack), chance) in self.items.iter().zip(self.chances) {
+        cmd.arg(&*self.replica).arg(self.items.len());
+        for ((lease, nack), chance) in self.items.iter().zip(&self.chances) {
             lease_args(cmd, lease);
             cmd.arg(u8::from(nack.retry));
             match nack.delay_ms {

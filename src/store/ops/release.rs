@@ -1,4 +1,6 @@
-//! Holders of leases give tasks back unspent; the service does so for callers that left.
+//! Returns tasks without spending the attempt: for a worker that releases, and for a caller that left.
+
+use std::sync::Arc;
 
 use deadpool_redis::redis::Cmd;
 
@@ -8,20 +10,22 @@ use crate::domain::settle::{Hold, RetryAfter};
 use crate::domain::{Lease, Millis, TaskState};
 use crate::store::reply::{BadReply, Reply};
 
+/// Why a task comes back with its attempt unspent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum How {
-    /// By the worker.
+pub enum Returned {
+    /// The worker released it.
     Release(RetryAfter, Hold),
-    /// By the service: the caller never got the grant. With owner and `request_id` of the call, if it had one: once that was repeated and
-    /// answered, its grants are not taken back.
+    /// The service gives it back: the caller never got the grant. Names owner and `request_id` of the lease call, if
+    /// it had one: once a repeat of that call got the grants, the script does not take them back.
     GiveBack(Option<String>),
 }
 
-/// Of distinct tasks. `chances` has one number below a million per item, for the jitter.
-pub struct ReleaseOp<'a> {
-    pub replica: &'a str,
-    pub items: &'a [(Lease, How)],
-    pub chances: &'a [u32],
+/// Returns of distinct tasks.
+pub struct ReleaseOp {
+    pub replica: Arc<str>,
+    pub items: Vec<(Lease, Returned)>,
+    /// One random number below a million per item, for the jitter.
+    pub chances: Vec<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,30 +33,30 @@ pub struct Released {
     pub already: bool,
     pub state: TaskState,
     pub run_at: Option<Millis>,
-    /// Of a task that waits again.
+    /// The end of a task that waits again, if it has one.
     pub expires_at: Option<Millis>,
 }
 
-impl Op for ReleaseOp<'_> {
+impl Op for ReleaseOp {
     const SCRIPT: &'static str = "release";
     type Outcome = Result<Settles<Released>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
-        cmd.arg(self.replica).arg(self.items.len());
-        for ((lease, how), chance) in self.items.iter().zip(self.chances) {
+        cmd.arg(&*self.replica).arg(self.items.len());
+        for ((lease, returned), chance) in self.items.iter().zip(&self.chances) {
             lease_args(cmd, lease);
-            match how {
-                How::GiveBack(_) => cmd.arg("g"),
-                How::Release(RetryAfter::None, _) => cmd.arg(""),
-                How::Release(RetryAfter::Ms(ms), _) => cmd.arg(format!("+{ms}")),
-                How::Release(RetryAfter::At(at), _) => cmd.arg(format!("@{}", at.get())),
+            match returned {
+                Returned::GiveBack(_) => cmd.arg("g"),
+                Returned::Release(RetryAfter::None, _) => cmd.arg(""),
+                Returned::Release(RetryAfter::Ms(ms), _) => cmd.arg(format!("+{ms}")),
+                Returned::Release(RetryAfter::At(at), _) => cmd.arg(format!("@{}", at.get())),
             };
-            cmd.arg(*chance).arg(match how {
-                How::GiveBack(call) => call.as_deref().unwrap_or_default(),
-                How::Release(_, Hold::None) => "",
-                How::Release(_, Hold::Queue) => "q",
-                How::Release(_, Hold::Name) => "n",
-                How::Release(_, Hold::Group) => "g",
+            cmd.arg(*chance).arg(match returned {
+                Returned::GiveBack(call) => call.as_deref().unwrap_or_default(),
+                Returned::Release(_, Hold::None) => "",
+                Returned::Release(_, Hold::Queue) => "q",
+                Returned::Release(_, Hold::Name) => "n",
+                Returned::Release(_, Hold::Group) => "g",
             });
         }
     }

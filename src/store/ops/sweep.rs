@@ -1,4 +1,6 @@
-//! Takes back leases that ran out, makes due tasks ready, drops what retention and bounds no longer cover.
+//! Moves due tasks and expired leases, and drops records that retention and bounds no longer cover.
+
+use std::sync::Arc;
 
 use deadpool_redis::redis::Cmd;
 
@@ -6,33 +8,33 @@ use super::{Absent, Op};
 use crate::domain::Millis;
 use crate::store::reply::{BadReply, Reply};
 
-pub struct SweepOp<'a> {
-    pub replica: &'a str,
-    /// Of each kind.
+pub struct SweepOp {
+    pub replica: Arc<str>,
+    /// Entries of each kind that one call moves at most.
     pub limit: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swept {
     pub now: Millis,
-    /// When the next is due; not in the future when there was more than `limit`.
+    /// When the next entry is due; not in the future if more than `limit` were due.
     pub next_at: Option<Millis>,
     pub expired: u64,
     pub came_due: u64,
-    /// More unique keys or marks of requests than `limit` have had their time.
+    /// More than `limit` unique keys or request marks have lapsed.
     pub more_lapsed: bool,
-    /// Tasks moved, or dead letters went.
+    /// A task changed its state, or dead letters were dropped.
     pub moved: bool,
-    /// As in [`super::Settles`].
+    /// Gates that reopened; see [`super::Settles`].
     pub freed: u64,
 }
 
-impl Op for SweepOp<'_> {
+impl Op for SweepOp {
     const SCRIPT: &'static str = "sweep";
     type Outcome = Result<Swept, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
-        cmd.arg(self.replica).arg(self.limit);
+        cmd.arg(&*self.replica).arg(self.limit);
     }
 
     fn outcome(&self, mut reply: Reply) -> Result<Self::Outcome, BadReply> {

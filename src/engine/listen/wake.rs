@@ -8,15 +8,15 @@ use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::command::Command;
 use super::follow::Follow;
-use super::routes::Routes;
 use crate::domain::{QueueName, TaskId};
+use crate::engine::commit::Command;
+use crate::engine::commit::Routes;
 use crate::store::{Store, keys};
 
 /// Listens until stopped, reconnecting after a pause; says when it hears for the first time. A connection of its own:
 /// subscriptions survive the return to a pool.
-pub(super) async fn listen(
+pub(in crate::engine) async fn listen(
     store: Store,
     replica: String,
     routes: Routes,
@@ -71,7 +71,7 @@ fn hint(message: &[u8], replica: &str, routes: &Routes) {
         return;
     }
     if let (Ok(queue), Ok(ready)) = (QueueName::parse(queue), ready.parse()) {
-        routes.tell(&queue, Command::Hint(queue.clone(), ready));
+        routes.hint(&queue, Command::Hint(queue.clone(), ready));
     }
 }
 

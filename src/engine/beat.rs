@@ -1,4 +1,4 @@
-//! What was seen of one queue since its last beat.
+//! The observations of one queue since its last beat.
 
 use std::collections::HashSet;
 
@@ -7,19 +7,19 @@ use crate::domain::pulse::WORKERS_MAX;
 
 /// Bounded: 255 buckets per kind of latency, [`WORKERS_MAX`] names.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Beat {
-    /// Tasks moved: watchers are told.
-    pub(in crate::engine) moved: bool,
-    pub(in crate::engine) latencies: Latencies,
-    /// Named workers that called.
-    pub(in crate::engine) workers: HashSet<String>,
-    /// Lease calls that wait now.
-    pub(in crate::engine) waiting: u32,
+pub(super) struct Beat {
+    /// Tasks moved: watchers hear of it.
+    pub(super) moved: bool,
+    pub(super) latencies: Latencies,
+    /// Named workers that sent a lease call.
+    pub(super) workers: HashSet<String>,
+    /// Lease calls that wait when the beat is sent.
+    pub(super) waiting: u32,
 }
 
 impl Beat {
-    /// A worker called; allocates once a second for each.
-    pub(in crate::engine) fn called(&mut self, worker: &str) {
+    /// Notes that a worker called. Allocates once a second for each worker.
+    pub(super) fn called(&mut self, worker: &str) {
         if self.workers.len() < WORKERS_MAX && !self.workers.contains(worker) {
             self.workers.insert(worker.to_owned());
         }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_that_calls_often_is_noted_once_and_a_crowd_up_to_a_bound() {
+    fn a_worker_is_noted_once_and_no_more_workers_than_the_bound() {
         let mut beat = Beat::default();
         for n in 0..3 * WORKERS_MAX {
             beat.called(&format!("w{}", n % (2 * WORKERS_MAX)));

@@ -1,14 +1,14 @@
-//! Who waits for which queue, in order. Pure: time comes in, nobody is woken here.
+//! Waiters by queue, in order. Pure: time is passed in, and waking is left to the caller.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Waiters by queue and class. Waiters of one class (one `names` filter) are served first come, first served;
-/// classes of a queue do not know which of them a new task is for, so a wake goes to the first of each.
+/// Waiters by queue and class. One class has one `names` filter and is served first come, first served. A new task may
+/// be for any class of its queue, so a wake goes to the first waiters of each.
 pub(super) struct WaitList<Q, C, I, T> {
     next: u64,
     live: HashMap<u64, Waiter<Q, I, T>>,
-    lines: HashMap<Q, Vec<(C, VecDeque<u64>)>>,
+    classes: HashMap<Q, Vec<(C, VecDeque<u64>)>>,
     deadlines: BTreeSet<(I, u64)>,
 }
 
@@ -23,12 +23,12 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         Self {
             next: 0,
             live: HashMap::new(),
-            lines: HashMap::new(),
+            classes: HashMap::new(),
             deadlines: BTreeSet::new(),
         }
     }
 
-    /// Who waits for the queue in one of some classes and is still there.
+    /// Counts the waiters of some classes of a queue that are still there.
     pub(super) fn count(
         &self,
         queue: &Q,
@@ -36,56 +36,56 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         alive: impl Fn(&T) -> bool,
     ) -> usize {
         let classes = self
-            .lines
+            .classes
             .get(queue)
             .into_iter()
             .flatten()
             .filter(|(class, _)| in_class(class));
         let waiters = classes
-            .flat_map(|(_, line)| line)
+            .flat_map(|(_, ids)| ids)
             .filter_map(|id| self.live.get(id));
         waiters.filter(|waiter| alive(&waiter.item)).count()
     }
 
-    /// Queues that anybody waits for.
+    /// Returns the queues that have waiters.
     pub(super) fn queues(&self) -> impl Iterator<Item = &Q> {
-        self.lines.keys()
+        self.classes.keys()
     }
 
-    /// Whether anybody waits for the queue. May still count waiters whose callers left.
+    /// Returns whether the queue has waiters. Waiters whose callers left may still count.
     pub(super) fn waits(&self, queue: &Q) -> bool {
-        self.lines.contains_key(queue)
+        self.classes.contains_key(queue)
     }
 
     pub(super) fn waits_in_class(&self, queue: &Q, class: &C) -> bool {
-        self.lines
+        self.classes
             .get(queue)
-            .is_some_and(|classes| classes.iter().any(|(c, line)| c == class && !line.is_empty()))
+            .is_some_and(|classes| classes.iter().any(|(c, ids)| c == class && !ids.is_empty()))
     }
 
     pub(super) fn park(&mut self, queue: Q, class: C, deadline: I, item: T) {
         let id = self.add(queue.clone(), deadline, item);
-        self.line(queue, class).push_back(id);
+        self.class(queue, class).push_back(id);
     }
 
-    /// Back to the front: woken in vain, and still the first.
+    /// Parks a waiter that was woken and got nothing in front of the others.
     pub(super) fn park_again(&mut self, queue: Q, class: C, deadline: I, item: T) {
         let id = self.add(queue.clone(), deadline, item);
-        self.line(queue, class).push_front(id);
+        self.class(queue, class).push_front(id);
     }
 
-    /// The first `count` of each class whose callers are still there, in order.
+    /// Takes the first `count` waiters of each class whose callers are still there, in order.
     pub(super) fn wake(&mut self, queue: &Q, count: usize, alive: impl Fn(&T) -> bool) -> Vec<(I, T)> {
         let mut woken = Vec::new();
-        let Some(classes) = self.lines.get_mut(queue) else {
+        let Some(classes) = self.classes.get_mut(queue) else {
             return woken;
         };
-        for (_, line) in classes.iter_mut() {
+        for (_, ids) in classes.iter_mut() {
             let mut left = count;
             while left > 0
-                && let Some(id) = line.pop_front()
+                && let Some(id) = ids.pop_front()
             {
-                // Gone before by its deadline.
+                // Its deadline removed it before.
                 let Some(waiter) = self.live.remove(&id) else {
                     continue;
                 };
@@ -100,7 +100,7 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         woken
     }
 
-    /// Those whose wait is over.
+    /// Takes the waiters whose deadline has passed.
     pub(super) fn expire(&mut self, now: I) -> Vec<(Q, T)> {
         let mut over = Vec::new();
         while let Some(&(deadline, id)) = self.deadlines.first()
@@ -108,20 +108,20 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         {
             self.deadlines.pop_first();
             if let Some(waiter) = self.live.remove(&id) {
-                self.sweep_line(&waiter.queue);
+                self.drop_expired(&waiter.queue);
                 over.push((waiter.queue, waiter.item));
             }
         }
         over
     }
 
-    /// Forgets waiters of the queue whose callers left.
+    /// Drops waiters of the queue whose callers left.
     pub(super) fn prune(&mut self, queue: &Q, alive: impl Fn(&T) -> bool) {
-        let Some(classes) = self.lines.get_mut(queue) else {
+        let Some(classes) = self.classes.get_mut(queue) else {
             return;
         };
-        for (_, line) in classes.iter_mut() {
-            line.retain(|id| match self.live.get(id) {
+        for (_, ids) in classes.iter_mut() {
+            ids.retain(|id| match self.live.get(id) {
                 Some(waiter) if alive(&waiter.item) => true,
                 Some(waiter) => {
                     self.deadlines.remove(&(waiter.deadline, *id));
@@ -138,9 +138,9 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Everybody, in no order.
+    /// Takes all waiters, in no order.
     pub(super) fn drain(&mut self) -> Vec<(Q, T)> {
-        self.lines.clear();
+        self.classes.clear();
         self.deadlines.clear();
         self.live
             .drain()
@@ -162,8 +162,8 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         self.next
     }
 
-    fn line(&mut self, queue: Q, class: C) -> &mut VecDeque<u64> {
-        let classes = self.lines.entry(queue).or_default();
+    fn class(&mut self, queue: Q, class: C) -> &mut VecDeque<u64> {
+        let classes = self.classes.entry(queue).or_default();
         let at = classes.iter().position(|(c, _)| *c == class).unwrap_or_else(|| {
             classes.push((class, VecDeque::new()));
             classes.len() - 1
@@ -171,24 +171,25 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         &mut classes[at].1
     }
 
-    /// Drops what expired from the front, where first-come order puts it; the rest goes when it is met.
-    fn sweep_line(&mut self, queue: &Q) {
-        let Some(classes) = self.lines.get_mut(queue) else {
+    /// Drops expired ids from the front of each class, where the order of arrival puts them. Others are dropped when a
+    /// wake reaches them.
+    fn drop_expired(&mut self, queue: &Q) {
+        let Some(classes) = self.classes.get_mut(queue) else {
             return;
         };
-        for (_, line) in classes.iter_mut() {
-            while line.front().is_some_and(|id| !self.live.contains_key(id)) {
-                line.pop_front();
+        for (_, ids) in classes.iter_mut() {
+            while ids.front().is_some_and(|id| !self.live.contains_key(id)) {
+                ids.pop_front();
             }
         }
         self.tidy(queue);
     }
 
     fn tidy(&mut self, queue: &Q) {
-        if let Some(classes) = self.lines.get_mut(queue) {
-            classes.retain(|(_, line)| !line.is_empty());
+        if let Some(classes) = self.classes.get_mut(queue) {
+            classes.retain(|(_, ids)| !ids.is_empty());
             if classes.is_empty() {
-                self.lines.remove(queue);
+                self.classes.remove(queue);
             }
         }
     }
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_who_left_passes_its_wake_on() {
+    fn a_caller_that_left_passes_its_wake_on() {
         let mut list = list();
         for item in ['a', 'b'] {
             list.park("q", "", 10, item);
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_woken_in_vain_stays_the_first() {
+    fn a_waiter_that_was_woken_and_got_nothing_stays_the_first() {
         let mut list = list();
         for item in ['a', 'b'] {
             list.park("q", "", 10, item);
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn each_filter_gets_a_wake_of_its_own() {
+    fn a_wake_goes_to_the_first_waiter_of_each_filter() {
         let mut list = list();
         list.park("q", "x", 10, 'a');
         list.park("q", "x", 10, 'b');
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_end_at_their_deadline_and_not_before() {
+    fn a_wait_ends_at_its_deadline_and_not_before() {
         let mut list = list();
         list.park("q", "", 20, 'a');
         list.park("q", "", 10, 'b');
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn pruning_forgets_only_who_left() {
+    fn pruning_drops_only_callers_that_left() {
         let mut list = list();
         for item in ['a', 'b', 'c'] {
             list.park("q", "", 10, item);

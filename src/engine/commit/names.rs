@@ -1,4 +1,4 @@
-//! Names that a queue is known to have, so that most enqueues need not ask Redis for theirs.
+//! Task names that Redis is known to have for a queue, so that most enqueues need not ask for theirs.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use crate::domain::{NewTask, TaskName, limits};
 
-/// Also of a name that is known Redis is asked this often, which tells it that the name is in use. Far below the time for which Redis
-/// keeps one that nobody asks for.
+/// Known names are sent again this often, so that Redis does not drop them as unused. Far below the time for which
+/// Redis keeps an unused name.
 const ASK_EVERY: Duration = Duration::from_secs(3600);
 
-/// Of one queue; at most as many as a queue may have.
+/// The known names of one queue; at most as many as a queue may have.
 pub(super) struct KnownNames {
-    /// As of which these hold: Redis raises it when a name leaves. 0 is never one.
+    /// Redis raises the epoch when it drops a name, so names of an older epoch are not known. Never 0 at Redis.
     epoch: u64,
     names: HashSet<TaskName>,
     since: Instant,
@@ -28,8 +28,12 @@ impl KnownNames {
         }
     }
 
-    /// The epoch, and the names of these tasks that are to be asked for, each once.
-    pub(super) fn unknown(&mut self, tasks: &[&NewTask], now: Instant) -> (u64, Vec<TaskName>) {
+    /// Returns the epoch, and the names of these tasks that the enqueue must ask for, each once.
+    pub(super) fn unknown<'a>(
+        &mut self,
+        tasks: impl IntoIterator<Item = &'a NewTask>,
+        now: Instant,
+    ) -> (u64, Vec<TaskName>) {
         if now.saturating_duration_since(self.since) >= ASK_EVERY {
             *self = Self::none();
         }
@@ -42,7 +46,7 @@ impl KnownNames {
         (self.epoch, ask)
     }
 
-    /// A task of this name was accepted; Redis knows the name as of this epoch.
+    /// Redis accepted a task of this name, and knows the name as of this epoch.
     pub(super) fn learn(&mut self, epoch: u64, name: &TaskName) {
         if self.epoch != epoch {
             (self.epoch, self.names) = (epoch, HashSet::new());
@@ -67,7 +71,7 @@ mod tests {
 
     fn asked_at(known: &mut KnownNames, now: Instant, names: &[&str]) -> (u64, Vec<String>) {
         let tasks: Vec<_> = names.iter().map(|name| task(name)).collect();
-        let (epoch, ask) = known.unknown(&tasks.iter().collect::<Vec<_>>(), now);
+        let (epoch, ask) = known.unknown(&tasks, now);
         (epoch, ask.iter().map(ToString::to_string).collect())
     }
 
@@ -76,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_asked_for_until_it_is_known_and_again_after_a_while() {
+    fn an_enqueue_asks_for_a_name_until_it_is_known_and_again_after_an_hour() {
         let mut known = KnownNames::none();
         assert_eq!(
             asked(&mut known, &["a", "b", "a"]),
@@ -90,7 +94,7 @@ mod tests {
         assert_eq!(
             asked(&mut known, &["a", "b"]),
             (8, vec!["a".into()]),
-            "a name has left"
+            "Redis dropped a name"
         );
         let later = Instant::now() + ASK_EVERY;
         assert_eq!(asked_at(&mut known, later, &["b"]), (0, vec!["b".into()]));

@@ -1,19 +1,19 @@
-//! Why leases come back empty though tasks are ready: what the latest one with the same `names` filter was told.
+//! Why leases come back empty although tasks are ready, as replied to the latest call with the same `names` filter.
 
 use tokio::time::Instant;
 
 use crate::domain::TaskName;
 use crate::domain::gate::Reason;
 
-/// Filters remembered; of more, the oldest is forgotten, and its leases are told that the queue is empty.
+/// Filters that are remembered. Past them the oldest is dropped, and its leases report an empty queue.
 const FILTERS_MAX: usize = 32;
 
 #[derive(Default)]
 pub(super) struct ShutGates(Vec<(Vec<TaskName>, Reason, Option<Instant>)>);
 
 impl ShutGates {
-    /// `None`: nothing is kept back from such leases.
-    pub(super) fn told(&mut self, names: &[TaskName], shut: Option<(Reason, Option<Instant>)>) {
+    /// Remembers why calls with this filter fall short; `None`: no gate blocks them.
+    pub(super) fn remember(&mut self, names: &[TaskName], shut: Option<(Reason, Option<Instant>)>) {
         self.0.retain(|(filter, ..)| filter != names);
         if let Some((reason, look_at)) = shut {
             if self.0.len() == FILTERS_MAX {
@@ -24,8 +24,8 @@ impl ShutGates {
     }
 
     pub(super) fn of(&self, names: &[TaskName]) -> Option<(Reason, Option<Instant>)> {
-        let told = self.0.iter().find(|(filter, ..)| filter == names);
-        told.map(|(_, reason, look_at)| (*reason, *look_at))
+        let shut = self.0.iter().find(|(filter, ..)| filter == names);
+        shut.map(|(_, reason, look_at)| (*reason, *look_at))
     }
 }
 
@@ -34,17 +34,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_filter_has_a_reason_of_its_own_and_few_are_remembered() {
+    fn each_filter_has_its_own_reason_and_the_oldest_filter_is_dropped_at_the_bound() {
         let name = |n: usize| vec![TaskName::parse(&format!("n{n}")).unwrap()];
         let mut gates = ShutGates::default();
-        gates.told(&[], Some((Reason::Held, None)));
+        gates.remember(&[], Some((Reason::Held, None)));
         for n in 0..FILTERS_MAX - 1 {
-            gates.told(&name(n), Some((Reason::RateLimited, None)));
+            gates.remember(&name(n), Some((Reason::RateLimited, None)));
         }
         assert_eq!(gates.of(&[]), Some((Reason::Held, None)));
-        gates.told(&name(99), Some((Reason::RateLimited, None)));
-        assert_eq!(gates.of(&[]), None, "the oldest is forgotten");
-        gates.told(&name(99), None);
+        gates.remember(&name(99), Some((Reason::RateLimited, None)));
+        assert_eq!(gates.of(&[]), None, "the oldest filter was dropped");
+        gates.remember(&name(99), None);
         assert_eq!(gates.of(&name(99)), None);
         assert_eq!(gates.of(&name(0)), Some((Reason::RateLimited, None)));
     }

@@ -5,17 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::command::Command;
 use super::followers::{Follower, Followers};
-use super::routes::Routes;
-use super::{Engine, Failure};
-use crate::domain::limits::{FOLLOWERS_MAX, SCRIPT_ITEMS_MAX};
-use crate::domain::task::TaskView;
-use crate::domain::{QueueName, TaskId, TaskState};
+use crate::domain::limits::SCRIPT_ITEMS_MAX;
+use crate::domain::{QueueName, TaskId};
+use crate::engine::commit::Command;
+use crate::engine::commit::Routes;
 use crate::metrics::Metrics;
 use crate::store::ops::Op;
 use crate::store::ops::follow::{FollowOp, Followed};
@@ -28,7 +26,7 @@ const CALLS_MAX: usize = 64;
 /// Commands taken between two calls.
 const TAKE_MAX: usize = 8192;
 
-pub(super) enum Follow {
+pub(in crate::engine) enum Follow {
     Begin(QueueName, TaskId, Follower),
     /// Tasks ended, here or elsewhere.
     Ended(QueueName, Vec<TaskId>),
@@ -38,18 +36,18 @@ pub(super) enum Follow {
 type Asked = HashMap<QueueName, Vec<(TaskId, u64)>>;
 
 /// Owns the calls that wait. Lost with the process, its callers are, too.
-pub(super) struct Attendant {
-    pub(super) store: Store,
+pub(in crate::engine) struct Attendant {
+    pub(in crate::engine) store: Store,
     /// Kept: a pool would ping at every turn.
-    pub(super) conn: Conn,
-    pub(super) commands: mpsc::Receiver<Follow>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) routes: Routes,
-    pub(super) stop: CancellationToken,
+    pub(in crate::engine) conn: Conn,
+    pub(in crate::engine) commands: mpsc::Receiver<Follow>,
+    pub(in crate::engine) metrics: Arc<Metrics>,
+    pub(in crate::engine) routes: Routes,
+    pub(in crate::engine) stop: CancellationToken,
 }
 
 impl Attendant {
-    pub(super) async fn run(mut self) {
+    pub(in crate::engine) async fn run(mut self) {
         let mut followers = Followers::default();
         let mut ticks = interval(FALLBACK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,7 +98,7 @@ impl Attendant {
                     Ok(Ok(Ok(told))) => {
                         // Else a lease that ran out, would wait for the housekeeper.
                         if told.sweep_is_due {
-                            self.routes.tell(queue, Command::Sweep((*queue).clone()));
+                            self.routes.hint(queue, Command::Sweep((*queue).clone()));
                         }
                         told.tasks
                     }
@@ -131,56 +129,5 @@ fn take(command: Follow, followers: &mut Followers, begun: &mut Asked) {
             begun.entry(queue).or_default().push((id, left));
         }
         Follow::Ended(queue, ids) => followers.tell(&queue, ids),
-    }
-}
-
-impl Engine {
-    /// The task once it has finished (completed, cancelled or dead), or as it is after `wait` or at shutdown.
-    /// `None`: no such queue, or no such task in it.
-    ///
-    /// # Errors
-    /// As [`Failure`] says.
-    pub async fn task_when_finished(
-        &self,
-        queue: &QueueName,
-        id: TaskId,
-        wait: Duration,
-    ) -> Result<Option<TaskView>, Failure> {
-        let until = Instant::now() + wait;
-        loop {
-            let task = self.task(queue, id).await?;
-            let is_over = task.as_ref().is_none_or(|task| is_finished(task.state));
-            if is_over || wait.is_zero() || self.is_draining() || Instant::now() >= until {
-                return Ok(task);
-            }
-            if self.following() >= FOLLOWERS_MAX {
-                return Err(Failure::Overloaded);
-            }
-            let (look, told) = oneshot::channel();
-            let begin = Follow::Begin(queue.clone(), id, Follower { until, look });
-            self.inner.follow.try_send(begin).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Failure::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => Failure::Draining,
-            })?;
-            let _waits = self.inner.following.begin();
-            // Whatever ends the wait, what Redis says then counts.
-            tokio::select! {
-                _ = told => {}
-                () = sleep_until(until) => {}
-                () = self.inner.draining.cancelled() => {}
-            }
-        }
-    }
-
-    /// Reads that wait for the end of a task in this process.
-    pub fn following(&self) -> usize {
-        self.inner.following.calls()
-    }
-}
-
-const fn is_finished(state: TaskState) -> bool {
-    match state {
-        TaskState::Completed | TaskState::Cancelled | TaskState::Dead => true,
-        TaskState::Scheduled | TaskState::Ready | TaskState::Leased => false,
     }
 }

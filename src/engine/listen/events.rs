@@ -13,9 +13,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, Failure};
 use crate::domain::QueueName;
-use crate::domain::event::{Event, EventKind};
+use crate::domain::event::Event;
 use crate::domain::limits::WATCHERS_MAX;
 use crate::store::{Store, keys};
 
@@ -34,7 +33,7 @@ pub enum Heard {
 }
 
 /// What watchers and the listener share.
-pub(super) struct Hub {
+pub(in crate::engine) struct Hub {
     sender: broadcast::Sender<Heard>,
     places: Arc<Semaphore>,
     wanted: Notify,
@@ -44,7 +43,7 @@ pub(super) struct Hub {
 
 impl Hub {
     /// Nobody watches any more when `over` is cancelled.
-    pub(super) fn new(over: CancellationToken) -> Self {
+    pub(in crate::engine) fn new(over: CancellationToken) -> Self {
         Self {
             sender: broadcast::channel(BEHIND_MAX).0,
             places: Arc::new(Semaphore::new(WATCHERS_MAX)),
@@ -89,7 +88,7 @@ impl Watcher {
 }
 
 impl Hub {
-    fn watch(&self, only: Option<QueueName>) -> Option<Watcher> {
+    pub(in crate::engine) fn watch(&self, only: Option<QueueName>) -> Option<Watcher> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let receiver = self.sender.subscribe();
         self.wanted.notify_one();
@@ -114,7 +113,7 @@ impl Hub {
     }
 
     /// Listens whenever somebody watches, until stopped. A connection of its own: subscriptions survive the return to a pool.
-    pub(super) async fn listen(self: Arc<Self>, store: Store, stop: CancellationToken) {
+    pub(in crate::engine) async fn listen(self: Arc<Self>, store: Store, stop: CancellationToken) {
         let mut pause = PAUSE_FIRST;
         loop {
             while !self.is_watched() {
@@ -166,32 +165,10 @@ impl Hub {
     }
 }
 
-impl Engine {
-    /// Begins to watch all queues, or one.
-    ///
-    /// # Errors
-    /// [`Failure::Draining`], and [`Failure::Overloaded`] when [`WATCHERS_MAX`] watch already.
-    pub fn watch(&self, only: Option<QueueName>) -> Result<Watcher, Failure> {
-        if self.is_draining() {
-            return Err(Failure::Draining);
-        }
-        self.inner.events.watch(only).ok_or(Failure::Overloaded)
-    }
-
-    /// Tells watchers at all replicas, if it reaches Redis. `said` is a JSON object.
-    pub(super) async fn tell(&self, kind: EventKind, queue: &QueueName, said: serde_json::Value) {
-        let event = Event {
-            kind,
-            queue: queue.clone(),
-            said: said.to_string().into(),
-        };
-        self.store().tell(&event).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::EventKind;
 
     fn event(queue: &str) -> Heard {
         Heard::Event(Arc::new(Event {

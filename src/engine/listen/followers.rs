@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use crate::domain::{QueueName, TaskId};
 
 /// One call that waits for the end of a task. Dropped, it says: look now.
-pub(super) struct Follower {
-    pub(super) until: Instant,
-    pub(super) look: oneshot::Sender<()>,
+pub(in crate::engine) struct Follower {
+    pub(in crate::engine) until: Instant,
+    pub(in crate::engine) look: oneshot::Sender<()>,
 }
 
 impl Follower {
@@ -21,17 +21,17 @@ impl Follower {
 
 /// Followers by queue and task.
 #[derive(Default)]
-pub(super) struct Followers {
+pub(in crate::engine) struct Followers {
     by_queue: HashMap<QueueName, HashMap<TaskId, Vec<Follower>>>,
     count: usize,
 }
 
 impl Followers {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::engine) fn len(&self) -> usize {
         self.count
     }
 
-    pub(super) fn add(&mut self, queue: &QueueName, id: TaskId, follower: Follower) {
+    pub(in crate::engine) fn add(&mut self, queue: &QueueName, id: TaskId, follower: Follower) {
         let tasks = match self.by_queue.get_mut(queue) {
             Some(tasks) => tasks,
             None => self.by_queue.entry(queue.clone()).or_default(),
@@ -41,7 +41,7 @@ impl Followers {
     }
 
     /// These tasks may have ended: their followers leave, to look.
-    pub(super) fn tell(&mut self, queue: &QueueName, ids: impl IntoIterator<Item = TaskId>) {
+    pub(in crate::engine) fn tell(&mut self, queue: &QueueName, ids: impl IntoIterator<Item = TaskId>) {
         let Some(tasks) = self.by_queue.get_mut(queue) else {
             return;
         };
@@ -54,7 +54,7 @@ impl Followers {
     }
 
     /// What is still waited for, with how long yet in ms; forgets whose callers left or whose time is over.
-    pub(super) fn asked_for(&mut self, now: Instant) -> Vec<(QueueName, Vec<(TaskId, u64)>)> {
+    pub(in crate::engine) fn asked_for(&mut self, now: Instant) -> Vec<(QueueName, Vec<(TaskId, u64)>)> {
         let mut asked = Vec::new();
         self.count = 0;
         self.by_queue.retain(|queue, tasks| {

@@ -1,0 +1,82 @@
+//! Observations of a queue, from replies that carry the times of Redis. No call is made for them.
+
+use super::command::TaskOutcome;
+use super::flight::Kind;
+use super::shard::Shard;
+use crate::domain::task::Enqueued;
+use crate::domain::{Lease, Millis, NewTask, QueueName};
+use crate::engine::beat::Beat;
+use crate::metrics::seconds;
+use crate::store::ops::lease::Grant;
+use crate::store::ops::{Answer, Settles};
+
+impl Shard {
+    /// Returns the observations of the queue since its last beat.
+    pub(super) fn beat(&mut self, queue: &QueueName) -> &mut Beat {
+        if self.pending(queue).beat.is_none() {
+            self.gathering.seen.push(queue.clone());
+        }
+        self.pending(queue).beat.get_or_insert_default()
+    }
+
+    /// As [`Self::beat`], for a queue whose tasks moved.
+    pub(super) fn moved(&mut self, queue: &QueueName) -> &mut Beat {
+        let beat = self.beat(queue);
+        beat.moved = true;
+        beat
+    }
+
+    pub(super) fn observe_accepted(
+        &mut self,
+        queue: &QueueName,
+        tasks: &[NewTask],
+        outcomes: &[TaskOutcome],
+    ) {
+        self.moved(queue);
+        let is_new = |outcome: &TaskOutcome| outcome.as_ref().is_ok_and(Enqueued::is_new);
+        let new = tasks.iter().zip(outcomes).filter(|(_, outcome)| is_new(outcome));
+        let names = new.map(|(task, _)| self.metrics().name(queue, &task.name));
+        // Counters per name exist only if an operator asked for them.
+        names.map_while(|name| name).for_each(|name| name.enqueued.inc());
+    }
+
+    pub(super) fn observe_grants(&mut self, queue: &QueueName, now: Millis, grants: &[Grant]) {
+        if grants.is_empty() {
+            return;
+        }
+        let counters = self.metrics().queue(queue);
+        let wait = &mut self.moved(queue).latencies.wait;
+        for ready_at in grants.iter().filter_map(Grant::ready_at) {
+            wait.add(now.since(ready_at));
+            counters.waited(seconds(ready_at, now));
+        }
+    }
+
+    /// Measures how long the ended attempts ran, and how long completed tasks took since their acceptance.
+    pub(super) fn observe_settles<K: Kind>(
+        &mut self,
+        queue: &QueueName,
+        items: &[(Lease, K)],
+        settles: &Settles<K::Done>,
+    ) {
+        if !K::ENDS {
+            return;
+        }
+        let now = settles.now;
+        let counters = self.metrics().queue(queue);
+        let latencies = &mut self.moved(queue).latencies;
+        for ((lease, _), answer) in items.iter().zip(&settles.answers) {
+            let Answer::Done(done) = answer else { continue };
+            let Some(completed) = K::ended(done) else {
+                continue;
+            };
+            latencies.run.add(now.since(lease.granted_at));
+            counters.ran(seconds(lease.granted_at, now));
+            if completed {
+                let accepted_at = Millis::new(lease.granted_at.get().saturating_sub(lease.age_ms));
+                latencies.end_to_end.add(now.since(accepted_at));
+                counters.took(seconds(accepted_at, now));
+            }
+        }
+    }
+}

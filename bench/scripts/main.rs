@@ -13,7 +13,7 @@ use leaseq::store::ops::ack::{AckOp, Acked};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
 use leaseq::store::ops::hold::HoldOp;
-use leaseq::store::ops::lease::{Granted, LeaseOp, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseOp, LeaseReply, Wish};
 use leaseq::store::ops::{Answer, Op};
 use leaseq::store::{Conn, QueueKeys, Store, StoreError, StoreSettings};
 use rand::Rng;
@@ -279,13 +279,13 @@ impl Hand {
         let (version, config) = self.bench.config.clone();
         let op = EnqueueOp {
             version,
-            config: &config,
-            replica: REPLICA,
+            config,
+            replica: REPLICA.into(),
             again: false,
             all_or_none: false,
             names_epoch: if knows_all { self.names_epoch } else { 0 },
-            asked_names: &[],
-            tasks: &tasks,
+            asked_names: Vec::new(),
+            tasks,
         };
         match self.call(&op).await? {
             Accepted::Tasks { names_epoch, .. } => {
@@ -316,19 +316,19 @@ impl Hand {
         let args = &self.bench.args;
         let names: Vec<_> = args.filter.then(|| parsed_name(&args.name)).into_iter().collect();
         let op = LeaseOp {
-            replica: REPLICA,
+            replica: REPLICA.into(),
             tell_me: false,
             // The service looks each half second.
             look: false,
             bytes_max: PAYLOAD_BYTES_OF_A_LEASE_MAX,
             seed: rand::rng().random_range(0..SEEDS),
-            names: &names,
-            wishes: &[wish],
+            names,
+            wishes: vec![wish],
             not_after: None,
         };
-        let Granted::Tasks {
+        let LeaseReply::Tasks(Grants {
             now, grants, again, ..
-        } = self.call(&op).await?
+        }) = self.call(&op).await?
         else {
             return Err("the queue is gone".into());
         };
@@ -347,8 +347,9 @@ impl Hand {
         if leases.is_empty() {
             return Ok(0);
         }
+        let count = leases.len();
         let settles = self
-            .call(&AckOp(&leases))
+            .call(&AckOp(leases))
             .await?
             .map_err(|_| "the queue is gone")?;
         let done = settles
@@ -356,8 +357,8 @@ impl Hand {
             .iter()
             .filter(|answer| matches!(answer, Answer::Done(Acked::Done)))
             .count();
-        if done < leases.len() {
-            return Err(format!("{} of {} acks were refused", leases.len() - done, leases.len()).into());
+        if done < count {
+            return Err(format!("{} of {count} acks were refused", count - done).into());
         }
         Ok(done as u64)
     }

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use deadpool_redis::redis::cmd;
 use leaseq::domain::limits::LEASE_BYTES_MAX;
 use leaseq::domain::pause::Pause;
-use leaseq::domain::settle::{Ack, Settle, Settled};
+use leaseq::domain::settle::{Ack, Settle, SettleOp, Settled};
 use leaseq::domain::task::Json;
-use leaseq::domain::{NewTask, QueueName, TaskState};
+use leaseq::domain::{Lease, NewTask, QueueName, TaskState};
 use leaseq::engine::{Engine, EngineSettings, LeaseFrom, LeaseRequest, Leased};
 use leaseq::store::keys::WAKE;
 
@@ -22,6 +22,13 @@ fn queue(name: &str) -> QueueName {
 
 fn task(payload: &'static str) -> NewTask {
     NewTask::new(Json::from_checked(Bytes::from_static(payload.as_bytes())))
+}
+
+fn ack(lease: Lease) -> Settle {
+    Settle {
+        lease,
+        op: SettleOp::Ack(Ack::default()),
+    }
 }
 
 fn lease(name: &str, max_tasks: usize, wait: Duration) -> LeaseRequest {
@@ -73,11 +80,7 @@ async fn a_waiting_lease_gets_the_task_that_is_enqueued() {
     assert_eq!(granted.tasks()[0].id, enqueued.id);
     let lease = engine.open_lease(&granted.tasks()[0].lease_id).unwrap();
     granted.delivered();
-    let settled = engine
-        .settle(Settle::Ack(lease, Ack::default()))
-        .await
-        .unwrap()
-        .unwrap();
+    let settled = engine.settle(ack(lease)).await.unwrap().unwrap();
     assert_eq!(
         settled,
         Settled::Acked {
@@ -173,7 +176,7 @@ async fn grants_that_a_repeat_got_elsewhere_are_not_given_back() {
         .await
         .unwrap();
     assert!(matches!(empty, Leased::Empty { .. }));
-    let settled = second.settle(Settle::Ack(held, Ack::default())).await.unwrap();
+    let settled = second.settle(ack(held)).await.unwrap();
     assert!(matches!(settled, Ok(Settled::Acked { already: false, .. })));
     first.stop().await;
     second.stop().await;
@@ -262,7 +265,7 @@ async fn each_of_many_reads_that_wait_hears_of_its_task() {
     };
     let acks = granted.tasks().iter().map(|task| {
         let lease = engine.open_lease(&task.lease_id).unwrap();
-        Settle::Ack(lease, Ack::default())
+        ack(lease)
     });
     engine.settle_many(acks.collect()).await;
     granted.delivered();

@@ -53,7 +53,7 @@ use leaseq::store::ops::Answer;
 use leaseq::store::ops::ack::{AckOp, Acked};
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
-use leaseq::store::ops::lease::{Granted, LeaseOp, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseOp, LeaseReply, Wish};
 use leaseq::store::ops::overview::OverviewOp;
 use leaseq::store::ops::show::ShowOp;
 
@@ -92,13 +92,13 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
         .collect();
     let op = EnqueueOp {
         version: 1_800_000_000_000,
-        config: &config,
-        replica: "aaaaaaaa,",
+        config: config.into(),
+        replica: "aaaaaaaa,".into(),
         again: false,
         all_or_none: false,
         names_epoch: 0,
-        asked_names: &[],
-        tasks: &tasks,
+        asked_names: Vec::new(),
+        tasks: tasks.clone(),
     };
     let accepted = store.call(&keys, &op).await.unwrap();
     assert!(
@@ -106,21 +106,21 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
         "{accepted:?}"
     );
 
-    let wishes = [Wish {
+    let wishes = vec![Wish {
         tasks: 2,
         ..Wish::default()
     }];
     let op = LeaseOp {
-        replica: "aaaaaaaa,",
+        replica: "aaaaaaaa,".into(),
         tell_me: true,
         look: true,
         bytes_max: 1 << 20,
         seed: 7,
-        names: &[],
-        wishes: &wishes,
+        names: Vec::new(),
+        wishes,
         not_after: None,
     };
-    let Granted::Tasks { grants, now, .. } = store.call(&keys, &op).await.unwrap() else {
+    let LeaseReply::Tasks(Grants { grants, now, .. }) = store.call(&keys, &op).await.unwrap() else {
         panic!("absent")
     };
     let key = LeaseKey::new(&[1; 32]);
@@ -135,13 +135,18 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
     let result = Ack {
         result: Some(Json::from_checked(Bytes::from_static(b"42"))),
     };
-    let items = [(opened[0].1.clone(), result)];
+    let items = vec![(opened[0].1.clone(), result)];
     assert_eq!(
-        store.call(&keys, &AckOp(&items)).await.unwrap().unwrap().answers,
+        store
+            .call(&keys, &AckOp(items.clone()))
+            .await
+            .unwrap()
+            .unwrap()
+            .answers,
         [Answer::Done(Acked::Done)]
     );
     assert_eq!(
-        store.call(&keys, &AckOp(&items)).await.unwrap().unwrap().answers,
+        store.call(&keys, &AckOp(items)).await.unwrap().unwrap().answers,
         [Answer::Done(Acked::Already)]
     );
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use leaseq::domain::dead::Replay;
-use leaseq::domain::settle::{Nack, Settle};
+use leaseq::domain::settle::{Nack, Settle, SettleOp};
 use leaseq::domain::task::TaskError;
 use leaseq::engine::{Bulk, Engine, EngineSettings, Failure, Handled, Leased};
 use leaseq::store::Store;
@@ -49,7 +49,10 @@ async fn kill(engine: &Engine, count: usize) {
         };
         let nacks = leases
             .into_iter()
-            .map(|lease| Settle::Nack(lease, nack.clone()))
+            .map(|lease| Settle {
+                lease,
+                op: SettleOp::Nack(nack.clone()),
+            })
             .collect();
         for settled in engine.settle_many(nacks).await {
             settled.expect("Redis answers").expect("the lease is held");

@@ -1,6 +1,7 @@
 //! The real thing beside the model: scripts on a private Redis, made to take the same steps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use deadpool_redis::redis::cmd;
@@ -15,10 +16,10 @@ use leaseq::store::ops::enqueue::{self, EnqueueOp};
 use leaseq::store::ops::extend::ExtendOp;
 use leaseq::store::ops::follow::FollowOp;
 use leaseq::store::ops::hold::HoldOp;
-use leaseq::store::ops::lease::{Granted, LeaseOp};
+use leaseq::store::ops::lease::{Grants, LeaseOp, LeaseReply};
 use leaseq::store::ops::nack::NackOp;
 use leaseq::store::ops::recall::RecallOp;
-use leaseq::store::ops::release::{How, ReleaseOp};
+use leaseq::store::ops::release::{ReleaseOp, Returned};
 use leaseq::store::ops::reorder::ReorderOp;
 use leaseq::store::ops::set_breaker::SetBreakerOp;
 use leaseq::store::ops::sweep::SweepOp;
@@ -130,13 +131,13 @@ impl World {
         let (version, config) = (self.version, self.config.clone());
         let op = EnqueueOp {
             version,
-            config: &config,
-            replica: REPLICA,
+            config: Arc::new(config),
+            replica: REPLICA.into(),
             again,
             all_or_none: false,
             names_epoch: 0,
-            asked_names: &[],
-            tasks,
+            asked_names: Vec::new(),
+            tasks: tasks.to_vec(),
         };
         match self.call(&op) {
             enqueue::Accepted::Tasks { ready, outcomes, .. } => Accepted { ready, outcomes },
@@ -147,20 +148,20 @@ impl World {
     pub fn lease(&mut self, names: &[TaskName], wishes: &[Wish], seed: u16) -> Answer {
         let asked: Vec<_> = wishes.iter().map(real_wish).collect();
         let op = LeaseOp {
-            replica: REPLICA,
+            replica: REPLICA.into(),
             tell_me: false,
             look: true,
             bytes_max: BYTES_MAX,
             seed,
-            names,
-            wishes: &asked,
+            names: names.to_vec(),
+            wishes: asked.clone(),
             not_after: None,
         };
         let mut granted = self.call(&op);
         // Who got nothing but has more to look at asks again, as the service does; and here, who got a part of it.
-        while let Granted::Tasks {
+        while let LeaseReply::Tasks(Grants {
             again: true, grants, ..
-        } = &granted
+        }) = &granted
         {
             let got = grants.len();
             if got > 0 && asked.iter().any(|wish| wish.request_key.is_some()) {
@@ -172,18 +173,20 @@ impl World {
             let next = self.call(&LeaseOp {
                 // As if all were of one call.
                 seed: ((usize::from(seed) + got * 797) % 2048) as u16,
-                wishes: &rest,
+                wishes: rest,
+                replica: op.replica.clone(),
+                names: op.names.clone(),
                 ..op
             });
             granted = joined(granted, next);
         }
-        let Granted::Tasks {
+        let LeaseReply::Tasks(Grants {
             next_at,
             recalled,
             shut,
             grants,
             ..
-        } = &granted
+        }) = &granted
         else {
             panic!("{granted:?}")
         };
@@ -199,7 +202,7 @@ impl World {
                 .request_key
                 .clone()
                 .expect("only named wishes are recalled");
-            let granted = world.call(&RecallOp(&key));
+            let granted = world.call(&RecallOp(key.clone()));
             let grants = world
                 .open(granted)
                 .into_iter()
@@ -213,8 +216,8 @@ impl World {
         }
     }
 
-    fn open(&mut self, granted: Granted) -> Vec<Grant> {
-        let Granted::Tasks { grants, now, .. } = granted else {
+    fn open(&mut self, granted: LeaseReply) -> Vec<Grant> {
+        let LeaseReply::Tasks(Grants { grants, now, .. }) = granted else {
             panic!("the queue exists")
         };
         let key = leaseq::domain::LeaseKey::new(&[1; 32]);
@@ -261,7 +264,7 @@ impl World {
     pub fn ack(&mut self, proofs: &[Proof], result: Option<&Bytes>) -> Answer {
         let result = result.cloned().map(Json::from_checked);
         let items = self.items(proofs, Ack { result });
-        settled(self.call(&AckOp(&items)), |acked| Told::Acked {
+        settled(self.call(&AckOp(items)), |acked| Told::Acked {
             late: acked == ack::Acked::Late,
             already: acked == ack::Acked::Already,
         })
@@ -282,9 +285,9 @@ impl World {
         };
         let items = self.items(proofs, nack);
         let op = NackOp {
-            replica: REPLICA,
-            items: &items,
-            chances: &vec![chance; items.len()],
+            replica: REPLICA.into(),
+            chances: vec![chance; items.len()],
+            items,
         };
         settled(self.call(&op), |nacked| Told::Nacked {
             state: nacked.state,
@@ -298,14 +301,14 @@ impl World {
     pub fn extend(&mut self, proofs: &[Proof], lease_ms: Option<u64>, progress: Option<&Bytes>) -> Answer {
         let progress = progress.cloned().map(Json::from_checked);
         let items = self.items(proofs, Extend { lease_ms, progress });
-        settled(self.call(&ExtendOp(&items)), |extended| Told::Extended {
+        settled(self.call(&ExtendOp(items)), |extended| Told::Extended {
             until: extended.lease_expires_at,
             cancel_requested: extended.cancel_requested,
         })
     }
 
     pub fn release(&mut self, proofs: &[Proof], retry_after: RetryAfter, hold: Hold, chance: u32) -> Answer {
-        self.end(proofs, How::Release(retry_after, hold), chance)
+        self.end(proofs, Returned::Release(retry_after, hold), chance)
     }
 
     pub fn hold(&mut self, scope: &Scope, ms: u64) -> Answer {
@@ -317,15 +320,15 @@ impl World {
     }
 
     pub fn give_back(&mut self, proofs: &[Proof]) -> Answer {
-        self.end(proofs, How::GiveBack(None), 0)
+        self.end(proofs, Returned::GiveBack(None), 0)
     }
 
-    fn end(&mut self, proofs: &[Proof], how: How, chance: u32) -> Answer {
+    fn end(&mut self, proofs: &[Proof], how: Returned, chance: u32) -> Answer {
         let items = self.items(proofs, how);
         let op = ReleaseOp {
-            replica: REPLICA,
-            items: &items,
-            chances: &vec![chance; items.len()],
+            replica: REPLICA.into(),
+            chances: vec![chance; items.len()],
+            items,
         };
         settled(self.call(&op), |released| Told::Released {
             state: released.state,
@@ -341,7 +344,7 @@ impl World {
 
     pub fn sweep(&mut self, limit: usize) -> Answer {
         let op = SweepOp {
-            replica: REPLICA,
+            replica: REPLICA.into(),
             limit,
         };
         let swept = self.call(&op).expect("the queue exists");
@@ -375,8 +378,10 @@ fn rest_of(wishes: &[ops::lease::Wish], grants: &[ops::lease::Grant]) -> Vec<ops
 }
 
 /// The answer of both calls together; all but the grants is as the later one says.
-fn joined(first: Granted, mut next: Granted) -> Granted {
-    if let (Granted::Tasks { grants: mut all, .. }, Granted::Tasks { grants, .. }) = (first, &mut next) {
+fn joined(first: LeaseReply, mut next: LeaseReply) -> LeaseReply {
+    if let (LeaseReply::Tasks(Grants { grants: mut all, .. }), LeaseReply::Tasks(Grants { grants, .. })) =
+        (first, &mut next)
+    {
         all.append(grants);
         *grants = all;
     }

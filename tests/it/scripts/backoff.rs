@@ -20,9 +20,9 @@ const CHANCES: u32 = 1_000_000;
 /// Nacks with a chance in millionths; the delay in ms, 0 for a task that is ready at once.
 async fn delay_of(queue: &Queue, held: &Held, now: u64, chance: u32) -> u64 {
     let op = NackOp {
-        replica: REPLICA,
-        items: &[(held.lease.clone(), failure())],
-        chances: &[chance],
+        replica: REPLICA.into(),
+        items: vec![(held.lease.clone(), failure())],
+        chances: vec![chance],
     };
     match one(queue.call(&op).await) {
         Answer::Done(Nacked { state, next_at, .. }) => {

@@ -6,7 +6,7 @@ use leaseq::domain::queue::{NameConfig, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::{Lease, Millis};
 use leaseq::store::ops::cancel::CancelOp;
-use leaseq::store::ops::lease::{Granted, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseReply, Wish};
 use leaseq::store::ops::set_breaker::SetBreakerOp;
 
 use crate::support::queue::{Held, Queue, T0, failure_after, named, task_name};
@@ -61,7 +61,7 @@ async fn told(queue: &Queue) -> Option<Shut> {
         ..Wish::default()
     }];
     match queue.call(&queue.lease_op(&[], &wishes)).await {
-        Granted::Tasks { grants, shut, .. } if grants.is_empty() => shut,
+        LeaseReply::Tasks(Grants { grants, shut, .. }) if grants.is_empty() => shut,
         other => panic!("{other:?}"),
     }
 }

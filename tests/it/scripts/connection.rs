@@ -25,7 +25,7 @@ async fn what_one_replica_wrote_another_reads_and_settles() {
     let overview = other.call(&queue.keys, &OverviewOp).await.unwrap().unwrap();
     assert_eq!(overview.ready, 1);
     let held = queue.lease_one().await;
-    let acks = AckOp(&[(held.lease, Ack::default())]);
+    let acks = AckOp(vec![(held.lease, Ack::default())]);
     let told = other.call(&queue.keys, &acks).await.unwrap().unwrap().answers;
     assert_eq!(told, [Answer::Done(Acked::Done)]);
     assert_eq!(queue.see(id).await.state, TaskState::Completed);
@@ -114,11 +114,11 @@ async fn a_batch_keeps_its_order_when_redis_forgot_the_scripts() {
         tasks: 9,
         ..Wish::default()
     }];
-    let acks = [(held.lease, Ack::default())];
+    let acks = vec![(held.lease, Ack::default())];
     let (enqueue, lease, ack) = (
         queue.enqueue_op(&tasks, false),
         queue.lease_op(&[], &wishes),
-        AckOp(&acks),
+        AckOp(acks),
     );
     let mut batch = queue.store.batch();
     batch.push(&queue.keys, &enqueue);

@@ -6,7 +6,7 @@ use deadpool_redis::redis::cmd;
 use leaseq::domain::NewTask;
 use leaseq::domain::gate::{Limits, Positive, Scope};
 use leaseq::domain::queue::{NameConfig, QueueConfig};
-use leaseq::store::ops::lease::{Granted, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseReply, Wish};
 
 use crate::support::queue::{BYTES_MAX, Queue, grouped, named, task};
 
@@ -121,7 +121,7 @@ async fn batches_are_variadic_inside() {
         .map(|held| (held.lease.clone(), leaseq::domain::settle::Ack::default()))
         .collect();
     reset(&queue);
-    queue.call(&leaseq::store::ops::ack::AckOp(&items)).await.unwrap();
+    queue.call(&leaseq::store::ops::ack::AckOp(items)).await.unwrap();
     let cost = commands(&queue);
     assert!(cost <= 28, "{cost} commands for 256 acks");
 }
@@ -161,7 +161,7 @@ async fn a_lease_answer_is_bounded_by_bytes_and_never_empty_for_them() {
         ] {
             let mut op = queue.lease_op(&[], &wishes);
             op.bytes_max = bytes_max;
-            let Granted::Tasks { grants, again, .. } = queue.call(&op).await else {
+            let LeaseReply::Tasks(Grants { grants, again, .. }) = queue.call(&op).await else {
                 panic!("absent")
             };
             assert_eq!((grants.len(), again), (expected, cut), "within {bytes_max} bytes");
@@ -222,7 +222,8 @@ async fn lanes_behind_a_shut_gate_cost_nothing() {
     let mut granted = 0;
     while granted == 0 {
         calls += 1;
-        let Granted::Tasks { grants, again, .. } = queue.call(&queue.lease_op(&[], &wishes)).await else {
+        let LeaseReply::Tasks(Grants { grants, again, .. }) = queue.call(&queue.lease_op(&[], &wishes)).await
+        else {
             panic!("absent")
         };
         granted = grants.len();

@@ -138,9 +138,9 @@ async fn sweeps_follow_each_other_while_a_bound_is_exceeded() {
         let held = queue.lease(200).await;
         let items: Vec<_> = held.into_iter().map(|held| (held.lease, rejection())).collect();
         let op = leaseq::store::ops::nack::NackOp {
-            replica: REPLICA,
-            items: &items,
-            chances: &vec![HALF; items.len()],
+            replica: REPLICA.into(),
+            chances: vec![HALF; items.len()],
+            items,
         };
         queue.call(&op).await.expect("the queue exists");
     }
@@ -345,9 +345,9 @@ async fn beyond_a_thousand_groups_failures_are_counted_as_other() {
             .map(|(held, n)| (held.lease, error("E", &word(*n))))
             .collect();
         let op = leaseq::store::ops::nack::NackOp {
-            replica: REPLICA,
-            items: &items,
-            chances: &vec![HALF; items.len()],
+            replica: REPLICA.into(),
+            chances: vec![HALF; items.len()],
+            items,
         };
         queue.call(&op).await.expect("the queue exists");
     }

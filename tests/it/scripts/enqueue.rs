@@ -139,13 +139,13 @@ async fn an_enqueue_resolved_with_another_config_is_told_the_present_one() {
     queue.configure(config.clone()).await;
     let op = EnqueueOp {
         version: T0,
-        config: &stale,
-        replica: REPLICA,
+        config: stale.into(),
+        replica: REPLICA.into(),
         again: false,
         all_or_none: false,
         names_epoch: 0,
-        asked_names: &[],
-        tasks: &[task()],
+        asked_names: Vec::new(),
+        tasks: vec![task()],
     };
     let before = queue.snapshot();
     let told = queue.call(&op).await;
@@ -214,7 +214,7 @@ async fn waiting_replicas_are_told_once_of_tasks_that_became_ready() {
     let hungry = || queue.redis.state("emails").unwrap().1;
     for replica in ["bbbbbbbb,", "cccccccc,", "bbbbbbbb,", REPLICA] {
         let mut op = queue.lease_op(&[], &wishes);
-        (op.tell_me, op.replica) = (true, replica);
+        (op.tell_me, op.replica) = (true, replica.into());
         queue.call(&op).await;
     }
     assert_eq!(hungry(), "bbbbbbbb,cccccccc,aaaaaaaa,");

@@ -7,7 +7,7 @@ use leaseq::domain::task::{AttemptOutcome, DeadReason};
 use leaseq::domain::{Expiry, Lease, Millis, NewTask, Start, TaskId, TaskState};
 use leaseq::store::ops::Answer;
 use leaseq::store::ops::ack::Acked;
-use leaseq::store::ops::lease::{Granted, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseReply, Wish};
 use leaseq::store::ops::sweep::SweepOp;
 
 use crate::support::queue::{
@@ -125,7 +125,7 @@ async fn a_sweep_makes_nothing_ready_that_has_expired_already() {
     queue.enqueue(&[expiring(1_500), scheduled]).await;
     queue.at(2_000);
     let op = SweepOp {
-        replica: REPLICA,
+        replica: REPLICA.into(),
         limit: 1,
     };
     assert_eq!(queue.call(&op).await.unwrap().came_due, 0);
@@ -179,7 +179,7 @@ async fn a_lease_that_meets_too_many_expired_tasks_asks_for_another_call() {
     let granted = loop {
         calls += 1;
         let granted = queue.call(&queue.lease_op(&[], &wishes)).await;
-        let Granted::Tasks { again, grants, .. } = &granted else {
+        let LeaseReply::Tasks(Grants { again, grants, .. }) = &granted else {
             panic!("{granted:?}")
         };
         if !grants.is_empty() {
@@ -202,14 +202,14 @@ async fn a_sweep_buries_a_bounded_number_and_says_when_to_look_again() {
     queue.enqueue(&tasks).await;
     assert_eq!(queue.sweep().await.next_at, at(1_000));
     let wishes = [Wish::default()];
-    let Granted::Tasks { next_at, .. } = queue.call(&queue.lease_op(&[], &wishes)).await else {
+    let LeaseReply::Tasks(Grants { next_at, .. }) = queue.call(&queue.lease_op(&[], &wishes)).await else {
         panic!("absent")
     };
     assert_eq!(next_at, at(1_000));
 
     queue.at(2_500);
     let op = SweepOp {
-        replica: REPLICA,
+        replica: REPLICA.into(),
         limit: 1,
     };
     for (next_at, buried) in [(at(2_000), 1), (at(3_000), 2), (at(3_000), 0)] {

@@ -146,7 +146,7 @@ async fn progress_is_readable_and_stays_with_the_task() {
         progress: progress.map(|text| Json::from_checked(Bytes::from_static(text))),
     };
     for progress in [Some(&br#"{"done":[]}"#[..]), None] {
-        let op = ExtendOp(&[(held.lease.clone(), extend(progress))]);
+        let op = ExtendOp(vec![(held.lease.clone(), extend(progress))]);
         assert_eq!(one(queue.call(&op).await), until(30_000));
     }
     assert_eq!(queue.see(id).await.progress.unwrap().as_str(), r#"{"done":[]}"#);

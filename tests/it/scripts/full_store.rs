@@ -172,7 +172,7 @@ async fn a_full_store_still_notes_who_waits() {
     op.tell_me = true;
     queue.call(&op).await;
     let (_, hungry) = queue.redis.state("emails").unwrap();
-    assert_eq!(hungry, op.replica);
+    assert_eq!(hungry, *op.replica);
 }
 
 /// I1: scripts that Redis forgot can be loaded again while it is full.

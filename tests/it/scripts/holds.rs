@@ -3,7 +3,7 @@
 use leaseq::domain::gate::{Reason, Scope, Shut};
 use leaseq::domain::settle::{Hold, RetryAfter};
 use leaseq::domain::{Millis, NewTask};
-use leaseq::store::ops::lease::{Granted, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseReply, Wish};
 
 use crate::support::audit::assert_sound;
 use crate::support::queue::{Held, Queue, T0, grouped, named, task_name};
@@ -180,7 +180,9 @@ async fn a_lease_hears_when_the_first_hold_ends() {
         ..Wish::default()
     }];
     for (names, ms) in [(vec![], 3_000), (vec![task_name("mail")], 7_000)] {
-        let Granted::Tasks { shut, grants, .. } = queue.call(&queue.lease_op(&names, &wishes)).await else {
+        let LeaseReply::Tasks(Grants { shut, grants, .. }) =
+            queue.call(&queue.lease_op(&names, &wishes)).await
+        else {
             panic!("absent")
         };
         let expected = Shut {

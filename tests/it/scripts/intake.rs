@@ -97,7 +97,7 @@ async fn a_batch_of_all_or_none_fits_as_a_whole_or_not_at_all() {
     op.all_or_none = true;
     assert_eq!(queue.told(&op).await[1], FULL);
     assert_eq!(queue.snapshot(), before);
-    op.tasks = &batch[..1];
+    op.tasks = batch[..1].to_vec();
     assert!(queue.told(&op).await[0].is_ok());
 }
 

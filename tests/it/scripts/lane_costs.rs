@@ -83,7 +83,7 @@ async fn settle_in(queue: &Queue, calls: usize) {
             .map(|held| (held.lease, Ack::default()))
             .collect();
         if !items.is_empty() {
-            queue.call(&AckOp(&items)).await.expect("the queue exists");
+            queue.call(&AckOp(items)).await.expect("the queue exists");
         }
     }
 }
@@ -141,7 +141,7 @@ async fn measure(shape: &Shape) -> ([u64; 3], [u64; 3]) {
             .map(|held| (held.lease, Ack::default()))
             .collect();
         reset(&queue);
-        queue.call(&AckOp(&items)).await.expect("the queue exists");
+        queue.call(&AckOp(items)).await.expect("the queue exists");
         costs[2] = commands(&queue);
     }
     (costs[0], costs[1])

@@ -5,7 +5,7 @@ use leaseq::domain::gate::{Limits, Positive, Reason, Shut};
 use leaseq::domain::queue::{NameConfig, QueueConfig};
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::{Millis, NewTask};
-use leaseq::store::ops::lease::{Granted, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseReply, Wish};
 
 use crate::support::queue::{Held, Queue, T0, failure_after, grouped, named, task_name};
 
@@ -71,9 +71,9 @@ async fn ask(queue: &Queue, tasks: usize, names: &[&str]) -> (usize, Option<Shut
     }];
     let names: Vec<_> = names.iter().map(|name| task_name(name)).collect();
     match queue.call(&queue.lease_op(&names, &wishes)).await {
-        Granted::Tasks {
+        LeaseReply::Tasks(Grants {
             grants, shut, again, ..
-        } => {
+        }) => {
             assert!(!again);
             (grants.len(), shut)
         }

@@ -8,7 +8,7 @@ use leaseq::store::ops::cancel::CancelOp;
 use leaseq::store::ops::configure::{ConfigureOp, Configured};
 use leaseq::store::ops::delete::{DeleteOp, DeleteStep, Deleted, What};
 use leaseq::store::ops::discard::DiscardOp;
-use leaseq::store::ops::lease::Granted;
+use leaseq::store::ops::lease::{Grants, LeaseReply};
 use leaseq::store::ops::patch::PatchOp;
 use leaseq::store::ops::purge::{PurgeOp, Purged};
 use leaseq::store::ops::select::{SelectOp, States};
@@ -64,7 +64,7 @@ async fn drain(queue: &Queue) -> Vec<TaskId> {
             ..Default::default()
         }];
         let granted = queue.call(&queue.lease_op(&[], &wishes)).await;
-        let Granted::Tasks { again, .. } = &granted else {
+        let LeaseReply::Tasks(Grants { again, .. }) = &granted else {
             panic!("absent")
         };
         let again = *again;
@@ -499,7 +499,7 @@ async fn a_sweep_clears_what_an_interrupted_deletion_left() {
     }
     assert!(delete(&queue, What::Filled, 1).await.again);
     let op = leaseq::store::ops::sweep::SweepOp {
-        replica: REPLICA,
+        replica: REPLICA.into(),
         limit: 10,
     };
     assert_eq!(queue.call(&op).await, Err(Absent));

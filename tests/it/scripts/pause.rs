@@ -9,7 +9,7 @@ use leaseq::domain::unique::UniqueScope;
 use leaseq::domain::{Millis, TaskState};
 use leaseq::store::ops::Answer;
 use leaseq::store::ops::ack::Acked;
-use leaseq::store::ops::lease::{Granted, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseReply, Wish};
 use leaseq::store::ops::pause::{PauseChanged, PauseOp};
 
 use crate::support::queue::{
@@ -44,13 +44,13 @@ async fn look(queue: &Queue, names: &[&str]) -> (Option<u64>, Option<Reason>, Op
         ..Wish::default()
     }];
     let granted = queue.call(&queue.lease_op(&names, &wishes)).await;
-    let Granted::Tasks {
+    let LeaseReply::Tasks(Grants {
         next_at,
         first_due,
         shut,
         ref grants,
         ..
-    } = granted
+    }) = granted
     else {
         panic!("absent")
     };
@@ -275,7 +275,8 @@ async fn a_repeated_lease_call_is_told_of_its_grants_while_paused() {
     queue.lease_as(wish(), &[]).await;
     pause(&queue, PauseMode::Lease, None).await;
     let wishes = [wish()];
-    let Granted::Tasks { recalled, grants, .. } = queue.call(&queue.lease_op(&[], &wishes)).await else {
+    let LeaseReply::Tasks(Grants { recalled, grants, .. }) = queue.call(&queue.lease_op(&[], &wishes)).await
+    else {
         panic!("absent")
     };
     assert_eq!((recalled, grants.len()), (vec![0], 0));
@@ -293,7 +294,7 @@ async fn waiting_replicas_are_told_when_leases_go_on() {
     let hungry = || queue.redis.state("emails").unwrap().1;
     let wait = async || {
         let mut op = queue.lease_op(&[], &wishes);
-        (op.tell_me, op.replica) = (true, "bbbbbbbb,");
+        (op.tell_me, op.replica) = (true, "bbbbbbbb,".into());
         queue.call(&op).await;
         assert_eq!(hungry(), "bbbbbbbb,");
     };

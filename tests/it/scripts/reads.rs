@@ -20,7 +20,7 @@ async fn ack_all(queue: &Queue, held: &[Held]) {
         .iter()
         .map(|held| (held.lease.clone(), Ack::default()))
         .collect();
-    queue.call(&AckOp(&items)).await.expect("the queue exists");
+    queue.call(&AckOp(items)).await.expect("the queue exists");
 }
 
 async fn put_many(queue: &Queue, tasks: usize) {

@@ -254,7 +254,7 @@ async fn old_marks_go_with_new_ones_and_with_sweeps() {
     let (kept, _) = marks(&queue);
     assert!(kept < 804 - 200, "{kept}");
     let sweep = SweepOp {
-        replica: REPLICA,
+        replica: REPLICA.into(),
         limit: 100,
     };
     while queue.call(&sweep).await.unwrap().more_lapsed {}

@@ -2,7 +2,7 @@
 
 use leaseq::domain::TaskId;
 use leaseq::store::ops::Answer;
-use leaseq::store::ops::lease::{Granted, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseReply, Wish};
 use leaseq::store::ops::recall::RecallOp;
 
 use crate::support::queue::{Held, Queue, task};
@@ -22,7 +22,7 @@ fn ids(held: &[Held]) -> Vec<(TaskId, String)> {
 }
 
 async fn recall(queue: &Queue, key: &str) -> Vec<Held> {
-    let granted = queue.call(&RecallOp(key)).await;
+    let granted = queue.call(&RecallOp(key.to_owned())).await;
     queue.open(granted)
 }
 
@@ -36,7 +36,7 @@ async fn a_repeated_request_gets_the_same_grants_and_no_others() {
     let wishes = [request("k/r1", 2), request("k/r2", 1)];
     let op = queue.lease_op(&[], &wishes);
     let granted = queue.call(&op).await;
-    let Granted::Tasks { recalled, .. } = &granted else {
+    let LeaseReply::Tasks(Grants { recalled, .. }) = &granted else {
         panic!("absent")
     };
     assert_eq!(*recalled, [0]);

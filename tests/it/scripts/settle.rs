@@ -212,7 +212,7 @@ async fn a_lease_of_nothing_is_unknown() {
     assert_eq!(queue.extend(&stranger, None).await, Answer::Unknown);
     assert_eq!(queue.release(&stranger, RetryAfter::None).await, Answer::Unknown);
     let (_, nowhere) = other_queue("nobody");
-    let op = AckOp(&[(held.lease.clone(), Ack::default())]);
+    let op = AckOp(vec![(held.lease.clone(), Ack::default())]);
     assert_eq!(queue.store.call(&nowhere, &op).await.unwrap(), Err(Absent));
 }
 
@@ -232,7 +232,7 @@ async fn a_bad_item_of_a_batch_fails_alone() {
         .map(|lease| (lease.clone(), Ack::default()))
         .collect();
     assert_eq!(
-        queue.call(&AckOp(&items)).await.unwrap().answers,
+        queue.call(&AckOp(items)).await.unwrap().answers,
         [
             Answer::Done(Acked::Done),
             Answer::Lost,
@@ -325,9 +325,9 @@ async fn backoff_doubles_up_to_its_bound_and_the_jitter_stays_within() {
         let bound = bound.min(300_000);
         let chance = [0, 1, HALF, 999_999][attempt as usize % 4];
         let op = NackOp {
-            replica: REPLICA,
-            items: &[(held.lease.clone(), failure())],
-            chances: &[chance],
+            replica: REPLICA.into(),
+            items: vec![(held.lease.clone(), failure())],
+            chances: vec![chance],
         };
         let Answer::Done(told) = one(queue.call(&op).await) else {
             panic!("attempt {attempt}")
@@ -466,7 +466,7 @@ async fn a_sweep_moves_no_more_than_its_limit_and_says_that_more_is_due() {
     queue.at(60_000);
     for left in [3, 1] {
         let op = leaseq::store::ops::sweep::SweepOp {
-            replica: REPLICA,
+            replica: REPLICA.into(),
             limit: 2,
         };
         let swept = queue.call(&op).await.unwrap();

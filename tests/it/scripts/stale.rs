@@ -6,7 +6,7 @@ use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::{Millis, NewTask, TaskId, TaskState};
 use leaseq::store::ops::Answer;
 use leaseq::store::ops::ack::Acked;
-use leaseq::store::ops::lease::{Granted, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseReply, Wish};
 use leaseq::store::ops::nack::Nacked;
 use leaseq::store::ops::release::Released;
 
@@ -113,7 +113,8 @@ async fn a_call_that_meets_only_stale_entries_asks_for_another() {
         ..Wish::default()
     }];
     for calls in 1.. {
-        let Granted::Tasks { grants, again, .. } = queue.call(&queue.lease_op(&[], &wishes)).await else {
+        let LeaseReply::Tasks(Grants { grants, again, .. }) = queue.call(&queue.lease_op(&[], &wishes)).await
+        else {
             panic!("absent")
         };
         assert_eq!(again, grants.is_empty());
@@ -222,10 +223,10 @@ async fn a_lease_call_that_comes_too_late_is_granted_nothing() {
     }];
     let mut op = queue.lease_op(&[], &wishes);
     op.not_after = Some(Millis::new(T0 - 1));
-    assert!(matches!(queue.call(&op).await, Granted::Late));
+    assert!(matches!(queue.call(&op).await, LeaseReply::Late));
     assert_eq!(queue.snapshot(), before);
     op.not_after = Some(Millis::new(T0));
-    let Granted::Tasks { grants, .. } = queue.call(&op).await else {
+    let LeaseReply::Tasks(Grants { grants, .. }) = queue.call(&op).await else {
         panic!("a lease's reply")
     };
     assert_eq!(grants.len(), 1);

@@ -342,7 +342,7 @@ async fn a_batch_of_all_or_none_with_a_held_key_changes_nothing() {
     let refused: Vec<_> = queue.told(&op).await.iter().map(Result::is_err).collect();
     assert_eq!(refused, [false, false, false, true, false]);
     assert_eq!(queue.snapshot(), before);
-    op.tasks = &batch[..3];
+    op.tasks = batch[..3].to_vec();
     assert!(queue.told(&op).await.iter().all(Result::is_ok));
 }
 
@@ -385,7 +385,7 @@ async fn lapsed_keys_do_not_pile_up() {
     let left = count(&queue, "uniq", "HLEN");
     assert!(left <= 1_200 - 400, "{left} keys, of which 200 are held");
     let sweep = SweepOp {
-        replica: REPLICA,
+        replica: REPLICA.into(),
         limit: 100,
     };
     let mut sweeps = 1;

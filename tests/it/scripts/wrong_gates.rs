@@ -10,7 +10,7 @@ use leaseq::store::ops::ack::AckOp;
 use leaseq::store::ops::hold::HoldOp;
 use leaseq::store::ops::lease::Wish;
 use leaseq::store::ops::nack::NackOp;
-use leaseq::store::ops::release::{How, ReleaseOp};
+use leaseq::store::ops::release::{ReleaseOp, Returned};
 
 use crate::support::queue::{HALF, Queue, REPLICA, failure, named};
 
@@ -71,11 +71,11 @@ async fn make(call: Call, queue: &Queue, lease: &Lease) -> Result<(), StoreError
         }];
         queue.try_call(&queue.lease_op(&names, &wishes)).await.map(drop)
     };
-    let release = async |how: How| {
+    let release = async |how: Returned| {
         let op = ReleaseOp {
-            replica: REPLICA,
-            items: &[(lease.clone(), how)],
-            chances: &[HALF],
+            replica: REPLICA.into(),
+            items: vec![(lease.clone(), how)],
+            chances: vec![HALF],
         };
         queue.try_call(&op).await.map(drop)
     };
@@ -84,22 +84,22 @@ async fn make(call: Call, queue: &Queue, lease: &Lease) -> Result<(), StoreError
         Call::LeaseAll => lease_of(50, &[]).await,
         Call::LeaseByName => lease_of(50, &["a", "held"]).await,
         Call::Ack => queue
-            .try_call(&AckOp(&[(lease.clone(), Ack::default())]))
+            .try_call(&AckOp(vec![(lease.clone(), Ack::default())]))
             .await
             .map(drop),
         Call::Nack => {
             let op = NackOp {
-                replica: REPLICA,
-                items: &[(lease.clone(), failure())],
-                chances: &[HALF],
+                replica: REPLICA.into(),
+                items: vec![(lease.clone(), failure())],
+                chances: vec![HALF],
             };
             queue.try_call(&op).await.map(drop)
         }
         Call::ReleaseAndHold => {
             let later = RetryAfter::Ms(5_000);
-            release(How::Release(later, Hold::Name)).await
+            release(Returned::Release(later, Hold::Name)).await
         }
-        Call::GiveBack => release(How::GiveBack(None)).await,
+        Call::GiveBack => release(Returned::GiveBack(None)).await,
         Call::Hold => {
             let scope = Scope::Name("a".to_owned());
             queue

@@ -31,7 +31,7 @@ use leaseq::store::ops::pause::PauseOp;
 use leaseq::store::ops::purge::PurgeOp;
 use leaseq::store::ops::purge_dead::PurgeDeadOp;
 use leaseq::store::ops::recall::RecallOp;
-use leaseq::store::ops::release::{How, ReleaseOp};
+use leaseq::store::ops::release::{ReleaseOp, Returned};
 use leaseq::store::ops::reorder::ReorderOp;
 use leaseq::store::ops::replay::{Item, ReplayOp};
 use leaseq::store::ops::set_breaker::SetBreakerOp;
@@ -195,23 +195,23 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
     };
     let ack = async |lease: &Lease| {
         queue
-            .try_call(&AckOp(&[(lease.clone(), Ack::default())]))
+            .try_call(&AckOp(vec![(lease.clone(), Ack::default())]))
             .await
             .map(drop)
     };
     let nack = async |nack: Nack| {
         let op = NackOp {
-            replica: REPLICA,
-            items: &[(scene.leased.clone(), nack)],
-            chances: &[HALF],
+            replica: REPLICA.into(),
+            items: vec![(scene.leased.clone(), nack)],
+            chances: vec![HALF],
         };
         queue.try_call(&op).await.map(drop)
     };
-    let release = async |how: How| {
+    let release = async |how: Returned| {
         let op = ReleaseOp {
-            replica: REPLICA,
-            items: &[(scene.leased.clone(), how)],
-            chances: &[HALF],
+            replica: REPLICA.into(),
+            items: vec![(scene.leased.clone(), how)],
+            chances: vec![HALF],
         };
         queue.try_call(&op).await.map(drop)
     };
@@ -259,22 +259,22 @@ async fn make(call: Call, queue: &Queue, scene: &Scene) -> Result<(), StoreError
         Call::Lease => lease(any(9), &[]).await,
         Call::LeaseByName => lease(any(1), &["default"]).await,
         Call::LeaseForRequest => lease(wish(1, 5_000), &[]).await,
-        Call::Recall => queue.try_call(&RecallOp(LEASED_FOR)).await.map(drop),
+        Call::Recall => queue.try_call(&RecallOp(LEASED_FOR.to_owned())).await.map(drop),
         Call::Ack | Call::AckFollowed => ack(&scene.leased).await,
         Call::AckLate => ack(&scene.swept).await,
         Call::NackForLater => nack(failure()).await,
         Call::NackForNow => nack(failure_after(0)).await,
         Call::NackForGood | Call::NackFollowedForGood => nack(rejection()).await,
-        Call::Release => release(How::Release(RetryAfter::None, Hold::None)).await,
-        Call::ReleaseForLater => release(How::Release(RetryAfter::Ms(500), Hold::Name)).await,
-        Call::GiveBack => release(How::GiveBack(Some(LEASED_FOR.to_owned()))).await,
+        Call::Release => release(Returned::Release(RetryAfter::None, Hold::None)).await,
+        Call::ReleaseForLater => release(Returned::Release(RetryAfter::Ms(500), Hold::Name)).await,
+        Call::GiveBack => release(Returned::GiveBack(Some(LEASED_FOR.to_owned()))).await,
         Call::Extend => {
-            let op = ExtendOp(&[(scene.leased.clone(), Extend::default())]);
+            let op = ExtendOp(vec![(scene.leased.clone(), Extend::default())]);
             queue.try_call(&op).await.map(drop)
         }
         Call::Sweep => {
             let op = SweepOp {
-                replica: REPLICA,
+                replica: REPLICA.into(),
                 limit: 10,
             };
             queue.try_call(&op).await.map(drop)

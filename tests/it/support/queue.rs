@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use deadpool_redis::redis::{Value, cmd, from_redis_value, pipe};
@@ -23,11 +24,11 @@ use leaseq::store::ops::dead::{DeadLetter, DeadOp};
 use leaseq::store::ops::enqueue::{Accepted, EnqueueOp};
 use leaseq::store::ops::extend::{ExtendOp, Extended};
 use leaseq::store::ops::hold::HoldOp;
-use leaseq::store::ops::lease::{Granted, LeaseOp, Wish};
+use leaseq::store::ops::lease::{Grants, LeaseOp, LeaseReply, Wish};
 use leaseq::store::ops::list::ListOp;
 use leaseq::store::ops::nack::{NackOp, Nacked};
 use leaseq::store::ops::overview::{Overview, OverviewOp};
-use leaseq::store::ops::release::{How, ReleaseOp, Released};
+use leaseq::store::ops::release::{ReleaseOp, Released, Returned};
 use leaseq::store::ops::reorder::ReorderOp;
 use leaseq::store::ops::replay::{Item, Moved, ReplayOp};
 use leaseq::store::ops::show::ShowOp;
@@ -214,16 +215,16 @@ impl Queue {
         }
     }
 
-    pub fn enqueue_op<'a>(&'a self, tasks: &'a [NewTask], again: bool) -> EnqueueOp<'a, NewTask> {
+    pub fn enqueue_op(&self, tasks: &[NewTask], again: bool) -> EnqueueOp {
         EnqueueOp {
             version: self.version,
-            config: &self.config,
-            replica: REPLICA,
+            config: Arc::new(self.config.clone()),
+            replica: REPLICA.into(),
             again,
             all_or_none: false,
             names_epoch: 0,
-            asked_names: &[],
-            tasks,
+            asked_names: Vec::new(),
+            tasks: tasks.to_vec(),
         }
     }
 
@@ -233,7 +234,7 @@ impl Queue {
     }
 
     /// What each task of an enqueue was told.
-    pub async fn told(&self, op: &EnqueueOp<'_, NewTask>) -> Vec<Result<Enqueued, NotEnqueued>> {
+    pub async fn told(&self, op: &EnqueueOp) -> Vec<Result<Enqueued, NotEnqueued>> {
         let Accepted::Tasks { outcomes, .. } = self.call(op).await else {
             panic!("not accepted")
         };
@@ -254,17 +255,17 @@ impl Queue {
         told.remove(0).expect_err("it is refused")
     }
 
-    pub fn lease_op<'a>(&self, names: &'a [TaskName], wishes: &'a [Wish]) -> LeaseOp<'a> {
+    pub fn lease_op(&self, names: &[TaskName], wishes: &[Wish]) -> LeaseOp {
         // Any but the last: a nonce that repeats would hide a lost comparison.
         self.seed.set((self.seed.get() + 331) % 2048);
         LeaseOp {
-            replica: REPLICA,
+            replica: REPLICA.into(),
             tell_me: false,
             look: true,
             bytes_max: BYTES_MAX,
             seed: self.seed.get(),
-            names,
-            wishes,
+            names: names.to_vec(),
+            wishes: wishes.to_vec(),
             not_after: None,
         }
     }
@@ -302,8 +303,8 @@ impl Queue {
         self.open(granted)
     }
 
-    pub fn open(&self, granted: Granted) -> Vec<Held> {
-        let Granted::Tasks { grants, now, .. } = granted else {
+    pub fn open(&self, granted: LeaseReply) -> Vec<Held> {
+        let LeaseReply::Tasks(Grants { grants, now, .. }) = granted else {
             panic!("absent")
         };
         let key = LeaseKey::new(&[1; 32]);
@@ -329,7 +330,7 @@ impl Queue {
 
     pub async fn ack_with(&self, lease: &Lease, result: Option<&'static str>) -> Answer<Acked> {
         let result = result.map(|text| Json::from_checked(Bytes::from_static(text.as_bytes())));
-        one(self.call(&AckOp(&[(lease.clone(), Ack { result })])).await)
+        one(self.call(&AckOp(vec![(lease.clone(), Ack { result })])).await)
     }
 
     pub async fn nack(&self, lease: &Lease) -> Answer<Nacked> {
@@ -338,15 +339,15 @@ impl Queue {
 
     pub async fn nack_with(&self, lease: &Lease, nack: Nack) -> Answer<Nacked> {
         let op = NackOp {
-            replica: REPLICA,
-            items: &[(lease.clone(), nack)],
-            chances: &[HALF],
+            replica: REPLICA.into(),
+            items: vec![(lease.clone(), nack)],
+            chances: vec![HALF],
         };
         one(self.call(&op).await)
     }
 
     pub async fn release(&self, lease: &Lease, retry_after: RetryAfter) -> Answer<Released> {
-        self.end(lease, How::Release(retry_after, Hold::None)).await
+        self.end(lease, Returned::Release(retry_after, Hold::None)).await
     }
 
     pub async fn release_and_hold(
@@ -355,7 +356,7 @@ impl Queue {
         retry_after: RetryAfter,
         hold: Hold,
     ) -> Answer<Released> {
-        self.end(lease, How::Release(retry_after, hold)).await
+        self.end(lease, Returned::Release(retry_after, hold)).await
     }
 
     /// For so many ms; 0 ends a hold.
@@ -364,19 +365,20 @@ impl Queue {
     }
 
     pub async fn give_back(&self, lease: &Lease) -> Answer<Released> {
-        self.end(lease, How::GiveBack(None)).await
+        self.end(lease, Returned::GiveBack(None)).await
     }
 
     /// Of a call that had a `request_id`.
     pub async fn give_back_of(&self, lease: &Lease, request: &str) -> Answer<Released> {
-        self.end(lease, How::GiveBack(Some(request.to_owned()))).await
+        self.end(lease, Returned::GiveBack(Some(request.to_owned())))
+            .await
     }
 
-    async fn end(&self, lease: &Lease, how: How) -> Answer<Released> {
+    async fn end(&self, lease: &Lease, how: Returned) -> Answer<Released> {
         let op = ReleaseOp {
-            replica: REPLICA,
-            items: &[(lease.clone(), how)],
-            chances: &[HALF],
+            replica: REPLICA.into(),
+            items: vec![(lease.clone(), how)],
+            chances: vec![HALF],
         };
         one(self.call(&op).await)
     }
@@ -386,12 +388,12 @@ impl Queue {
             lease_ms,
             progress: None,
         };
-        one(self.call(&ExtendOp(&[(lease.clone(), extend)])).await)
+        one(self.call(&ExtendOp(vec![(lease.clone(), extend)])).await)
     }
 
     pub async fn sweep(&self) -> Swept {
         let op = SweepOp {
-            replica: REPLICA,
+            replica: REPLICA.into(),
             limit: 256,
         };
         self.call(&op).await.expect("the queue exists")

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leaseq::domain::queue::{Order, QueueConfig};
-use leaseq::domain::settle::{Ack, Nack, Release, RetryAfter, Settle};
+use leaseq::domain::settle::{Ack, Nack, Release, RetryAfter, Settle, SettleOp};
 use leaseq::domain::task::{Json, TaskError};
 use leaseq::domain::{Group, Lease, NewTask, Priority, QueueName, Start};
 use leaseq::engine::{Engine, EngineSettings, LeaseFrom, LeaseRequest, Leased};
@@ -78,25 +78,20 @@ async fn work(engine: Engine, stop: Arc<AtomicBool>) {
             continue;
         }
         granted.delivered();
-        let settle = |(n, lease): (usize, Lease)| match n % 8 {
-            0 => Settle::Nack(
-                lease,
-                Nack {
-                    error: TaskError::default(),
-                    retry: n.is_multiple_of(16),
-                    delay_ms: Some(5),
-                },
-            ),
-            1 => Settle::Release(lease, Release::default()),
-            2 => Settle::Release(
-                lease,
-                Release {
-                    retry_after: RetryAfter::Ms(5),
-                    ..Release::default()
-                },
-            ),
-            _ => Settle::Ack(lease, Ack::default()),
+        let op = |n: usize| match n % 8 {
+            0 => SettleOp::Nack(Nack {
+                error: TaskError::default(),
+                retry: n.is_multiple_of(16),
+                delay_ms: Some(5),
+            }),
+            1 => SettleOp::Release(Release::default()),
+            2 => SettleOp::Release(Release {
+                retry_after: RetryAfter::Ms(5),
+                ..Release::default()
+            }),
+            _ => SettleOp::Ack(Ack::default()),
         };
+        let settle = |(n, lease): (usize, Lease)| Settle { lease, op: op(n) };
         engine
             .settle_many(leases.into_iter().enumerate().map(settle).collect())
             .await;

@@ -1,4 +1,5 @@
-//! What this process remembers: requests on their way, waiting leases, timers. Nothing that a crash may not lose.
+//! The memory of this process: requests under way, waiting leases, timers. It holds nothing that a crash must
+//! not lose.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -65,9 +66,10 @@ use crate::domain::queue::QueueConfig;
 use crate::domain::{Millis, QueueName, TaskName, TaskState};
 use crate::store::Store;
 
-/// For the first subscription to wake-ups. Without it waiting leases are served by their own look each second.
+/// Limit for the first subscription to wake-ups. Without it waiting leases are served by their look each
+/// second.
 const HEARS_WITHIN: Duration = Duration::from_secs(1);
-/// Commands that wait for one committer; more is refused as overload.
+/// Commands that may wait for one committer. More are refused as overload.
 const COMMANDS_MAX: usize = 16_384;
 
 /// The product's verbs. Cheap to clone.
@@ -84,7 +86,7 @@ struct Inner {
     follow: mpsc::Sender<Follow>,
     following: WaitingCalls,
     durability: Arc<Durability>,
-    /// Queues that are being audited through this process.
+    /// Queues that this process audits now.
     verifying: Mutex<HashSet<QueueName>>,
     last_beat: LastBeat,
     events: Arc<Hub>,
@@ -93,7 +95,7 @@ struct Inner {
     tasks: TaskTracker,
 }
 
-/// State counts and totals of one queue, on one atomic snapshot.
+/// State counts and totals of one queue, from one atomic snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueStats {
     pub ready: u64,
@@ -126,7 +128,7 @@ pub struct QueueStats {
     pub idempotency_dropped_total: u64,
 }
 
-/// What a queue is like and what it does; the rates are as of the last second.
+/// Counts and rates of a queue; the rates are as of the last second.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
     pub stats: QueueStats,
@@ -137,32 +139,32 @@ pub struct Snapshot {
 pub struct QueueInfo {
     pub queue: QueueName,
     pub config: QueueConfig,
-    /// Rises with every change of the config; the `ETag`.
+    /// The `ETag`; every change of the config raises it.
     pub version: u64,
     pub created_at: Millis,
     pub stats: QueueStats,
 }
 
-/// What a config write was answered.
+/// The outcome of a config write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigWrite {
     Created(QueueInfo),
     Updated(QueueInfo),
-    /// `If-Match` named another version than the present one; 0: the queue does not exist.
+    /// `If-Match` named another version than the queue has; 0: the queue does not exist.
     Mismatch {
         version: u64,
     },
 }
 
-/// A page of anything.
+/// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// Opaque; `None` when there is no more.
+    /// Opaque; `None` on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// What [`Engine::tasks`] lists.
+/// The filter of [`Engine::tasks`].
 #[derive(Debug, Clone)]
 pub struct TaskFilter {
     pub state: TaskState,
@@ -170,14 +172,14 @@ pub struct TaskFilter {
     pub group: Option<String>,
 }
 
-/// A cursor that no list handed out.
+/// A cursor that no list wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadCursor;
 
-/// What readiness asks.
+/// The state that readiness reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// Redis took a write; otherwise why not, in words for the log and the health page.
+    /// Whether Redis accepted a write; the error is a text for the log and the health page.
     pub store: Result<(), String>,
     pub draining: bool,
     /// The level in force.
@@ -185,11 +187,11 @@ pub struct Health {
 }
 
 impl Engine {
-    /// Starts committers, housekeeper and the listener for wake-ups. Needs Redis to answer. Returns when wake-ups of other
-    /// replicas are heard, or after a second without.
+    /// Starts committers, housekeeper and listeners. Redis must respond. Returns once this process hears the
+    /// wake-ups of other replicas, or after a second.
     ///
     /// # Errors
-    /// When the deployment's lease key can be neither read nor made.
+    /// If the lease key of the deployment can be neither read nor created.
     pub async fn start(store: Store, settings: EngineSettings) -> Result<Self, Failure> {
         store.agree_on_lease_key().await?;
         let settings = Arc::new(settings);
@@ -274,7 +276,7 @@ impl Engine {
         &self.inner.settings
     }
 
-    /// Something of the queue changed that no committer did: its charts are to go on.
+    /// Notes a change of the queue that no committer made, so that its charts are updated.
     fn changed(&self, queue: &QueueName) {
         self.inner.routes.hint(queue, Command::Changed(queue.clone()));
     }
@@ -287,7 +289,7 @@ impl Engine {
         }
     }
 
-    /// What Redis is like, and whether it keeps what write answers say.
+    /// Checks Redis, and whether it provides the durability that responses name.
     pub async fn checkup(&self) -> Vec<Check> {
         let asked = self.settings().durability;
         let mut checks = self.store().checkup(Some(asked)).await;
@@ -305,12 +307,13 @@ impl Engine {
         checks
     }
 
-    /// The level in force: that of the settings, unless Redis is seen not to keep it.
+    /// Returns the level in force: the one of the settings, unless a check found that Redis does not provide
+    /// it.
     pub fn durability(&self) -> Level {
         self.inner.durability.in_force()
     }
 
-    /// Lease calls waiting in this process.
+    /// Returns the number of lease calls that wait in this process.
     pub fn waiting(&self) -> usize {
         self.inner.waiting.calls()
     }
@@ -319,7 +322,8 @@ impl Engine {
         self.inner.draining.is_cancelled()
     }
 
-    /// Answers waiting leases (empty) and reads that wait, and lets none wait any more; everything else goes on. Idempotent.
+    /// Ends all waiting lease calls (empty) and waiting reads, and lets none wait any more. Other requests
+    /// proceed. Idempotent.
     pub async fn drain(&self) {
         self.inner.draining.cancel();
         for home in self.inner.routes.all() {
@@ -327,7 +331,7 @@ impl Engine {
         }
     }
 
-    /// After [`Self::drain`], and when no request is left: ends what runs beside requests.
+    /// Stops all background tasks. Call it after [`Self::drain`], when no request is left.
     pub async fn stop(&self) {
         self.drain().await;
         self.inner.last_beat.told().await;

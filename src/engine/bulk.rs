@@ -1,4 +1,4 @@
-//! What operators do to many tasks: cancel or purge them, so many per call, with a cursor for the rest.
+//! Cancels or purges many tasks for operators: a bounded number per call, with a cursor for the rest.
 
 use super::pauses::Pauses;
 use super::{BadCursor, Engine, Failure, cursor};
@@ -11,12 +11,12 @@ use crate::store::ops::discard::DiscardOp;
 use crate::store::ops::purge::PurgeOp;
 use crate::store::ops::select::{SelectOp, States};
 
-/// Script calls that look for tasks in one call of bulk work; each looks at up to 1,000 entries.
+/// Script calls that one call of bulk work may use to find tasks; each looks at up to 1,000 entries.
 const LOOKS_MAX: usize = 10;
-/// Tasks that one call purges, about.
+/// Tasks that one call purges, approximately.
 const PURGE_MAX: usize = 10_000;
 
-/// Which tasks are meant; by default all that are not finished.
+/// A filter of tasks; by default it matches all that are not finished.
 #[derive(Debug, Clone, Default)]
 pub struct CancelFilter {
     /// `Scheduled`, `Ready` or `Leased`.
@@ -25,28 +25,28 @@ pub struct CancelFilter {
     pub group: Option<Group>,
 }
 
-/// How far bulk work came.
+/// The progress of bulk work.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// What the filter found.
+    /// Tasks that the filter matched.
     pub matched: u64,
-    /// Cancelled, or purged.
+    /// Tasks that were cancelled or purged.
     pub done: u64,
-    /// Leased ones that are to be cancelled when their grant ends.
+    /// Leased tasks that become cancelled when their current lease ends.
     pub cancel_requested: u64,
-    /// Where to go on; `None` when there is no more.
+    /// Cursor of the next call; `None` at the end.
     pub next_cursor: Option<String>,
 }
 
-/// `Err` for a cursor that no such call handed out; `None` for an unknown queue.
+/// `Err` for a cursor of another kind of call; `None` for an unknown queue.
 type Bulk = Result<Option<Progress>, BadCursor>;
 
 impl Engine {
-    /// Cancels at most `BULK_TASKS_MAX` of the tasks that the filter matches; with `dry_run` it only counts them. What is interrupted or
-    /// done twice cancels nothing that was not meant.
+    /// Cancels at most `BULK_TASKS_MAX` tasks that match the filter; with `dry_run` it only counts them. An
+    /// interrupted or repeated call never cancels a task that does not match.
     ///
     /// # Errors
-    /// As [`Failure`] says. Earlier script calls of the same call may have cancelled some.
+    /// As [`Failure`] lists. Earlier script calls of the same call may have cancelled some tasks.
     pub async fn cancel_many(
         &self,
         queue: &QueueName,
@@ -65,7 +65,7 @@ impl Engine {
             pauses.before_step().await;
             let found = usize::try_from(progress.matched).unwrap_or(usize::MAX);
             let room = limits::BULK_TASKS_MAX.saturating_sub(found);
-            // A batch of a scan is not cut, so a call may find a few more than it was asked for.
+            // A batch of a scan is never cut, so a call may find a few more tasks than it asked for.
             if room < 2 * limits::SCRIPT_ITEMS_MAX {
                 break;
             }
@@ -104,10 +104,11 @@ impl Engine {
         Ok(Ok(Some(progress)))
     }
 
-    /// Deletes tasks of one state, or of every state, about 10,000 a call; leased ones are asked to end instead.
+    /// Deletes tasks of one state or of all states, about 10,000 per call. Leased tasks are not deleted:
+    /// their cancellation is requested.
     ///
     /// # Errors
-    /// As [`Failure`] says. Earlier script calls of the same call may have purged some.
+    /// As [`Failure`] lists. Earlier script calls of the same call may have purged some tasks.
     pub async fn purge(
         &self,
         queue: &QueueName,
@@ -121,7 +122,7 @@ impl Engine {
         let mut progress = Progress::default();
         let purged = match (start(states.word()), start(FINISHED)) {
             (Some(at), _) if !finished => self.purge_live(&keys, states, at, &mut progress).await?,
-            // The live ones of all states come first.
+            // Unfinished tasks go first.
             (_, Some(at)) if finished || (state.is_none() && from.is_some()) => {
                 self.purge_finished(&keys, state, &at, &mut progress).await?
             }

@@ -1,4 +1,4 @@
-//! What operators do to one task: cancel it, change when or how urgently it runs.
+//! Changes one task for operators: cancels it, or changes its due time or priority.
 
 use super::commit::Command;
 use super::{Engine, Failure};
@@ -9,10 +9,10 @@ use crate::store::ops::cancel::CancelOp;
 use crate::store::ops::patch::PatchOp;
 
 impl Engine {
-    /// A repeat is answered as the first.
+    /// Cancels a task. A repeat has the same outcome.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn cancel(
         &self,
         queue: &QueueName,
@@ -30,10 +30,10 @@ impl Engine {
         }
     }
 
-    /// Of a waiting task only. A repeat is answered as the first, as long as the task waits.
+    /// Changes a waiting task. A repeat has the same outcome as long as the task waits.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn change(
         &self,
         queue: &QueueName,
@@ -47,12 +47,12 @@ impl Engine {
         };
         let changed = self.store().call(&QueueKeys::new(queue), &op).await?;
         self.changed(queue);
-        // Only hints: who waits here looks each second, and the slow sweep finds what is due.
+        // These are hints: waiters of this process look each second, and the slow sweep finds due tasks.
         match &changed {
             Ok(changed) if changed.state == TaskState::Ready => {
                 self.inner.routes.hint(queue, Command::Hint(queue.clone(), 1));
             }
-            // A sweep tells when the next task is due.
+            // A sweep replies when the next task is due.
             Ok(_) => self.inner.routes.hint(queue, Command::Sweep(queue.clone())),
             Err(_) => {}
         }

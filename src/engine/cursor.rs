@@ -1,14 +1,14 @@
-//! Cursors of lists and bulk work: opaque to callers, but bound to what they go on with.
+//! Cursors of lists and bulk work: opaque to callers, and valid only for the list that they continue.
 
 use data_encoding::BASE64URL_NOPAD;
 
-/// The end of the list is no cursor. `list` is a word whose first two letters tell lists apart.
+/// Writes a cursor; `None` at the end of the list. The first two letters of `list` distinguish the lists.
 pub(super) fn write(at: &[u8], list: &str) -> Option<String> {
     let tag = &list.as_bytes()[..2];
     (!at.is_empty()).then(|| BASE64URL_NOPAD.encode(&[tag, at].concat()))
 }
 
-/// `None`: no such list handed it out. What a script reads as a number is one.
+/// Reads a cursor; `None` if no such list wrote it. Parts that a script reads as numbers are numbers.
 pub(super) fn read(text: &str, list: &str) -> Option<Vec<u8>> {
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
     let rest = bytes.strip_prefix(&list.as_bytes()[..2])?;

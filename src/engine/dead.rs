@@ -1,4 +1,4 @@
-//! Dead letters: looked through, replayed, purged; page by page, so that no call holds the store up.
+//! Dead letters: listed, replayed and purged page by page, so that no call blocks Redis.
 
 use data_encoding::BASE64URL_NOPAD;
 
@@ -18,14 +18,15 @@ mod replay;
 pub use bulk::{Bulk, Handled};
 pub use replay::{NotBegun, NotReplayed, Pace};
 
-/// Entries that one script call looks at, and that one moves or deletes: less than a millisecond of Redis's time.
+/// Entries that one script call looks at, and entries that one moves or deletes: less than a millisecond of
+/// Redis's time.
 const LOOK: usize = 100;
 const MOVE: usize = 16;
-/// Tasks read at a time for a page, which ends early once it holds [`PAGE_BYTES_MAX`]: payloads may have 1 MiB each.
+/// Tasks read at a time for a page, which ends early at [`PAGE_BYTES_MAX`] because a payload may have 1 MiB.
 const SHOW: usize = 32;
 const PAGE_BYTES_MAX: usize = 8 << 20;
 
-/// Newest first, as people read them, or oldest first, as work goes through them.
+/// The order of a list: newest first for people, oldest first for bulk work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadOrder {
     NewestFirst,
@@ -33,11 +34,11 @@ pub enum DeadOrder {
 }
 
 impl Engine {
-    /// Dead letters that match, page by page; a page looks at up to `PAGE_SCAN_MAX` entries and may be short, even empty,
-    /// while a cursor is there.
+    /// Lists the dead letters that match, page by page. A page looks at up to `PAGE_SCAN_MAX` entries, so it
+    /// may be short or empty although a cursor follows.
     ///
     /// # Errors
-    /// As [`Failure`] says; inside, a cursor that no list handed out.
+    /// As [`Failure`] lists. The inner error: a cursor that no list wrote.
     pub async fn dead_letters(
         &self,
         queue: &QueueName,
@@ -85,10 +86,10 @@ impl Engine {
         Ok(Ok(Page { items, next_cursor }))
     }
 
-    /// `None`: no such dead letter.
+    /// Returns one dead letter; `None` if there is none with this id.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn dead_letter(&self, queue: &QueueName, id: TaskId) -> Result<Option<TaskView>, Failure> {
         let shown = self.store().call(&QueueKeys::new(queue), &ShowOp(&[id])).await?;
         let task = shown.map_err(|_| Failure::QueueUnknown)?.pop().flatten();
@@ -102,7 +103,7 @@ impl Engine {
             .map_err(|_| Failure::QueueUnknown)
     }
 
-    /// The tasks of these entries, without those that left meanwhile.
+    /// Reads the tasks of these entries, without those that another call has removed meanwhile.
     async fn shown(&self, keys: &QueueKeys, letters: &[DeadLetter]) -> Result<Vec<TaskView>, Failure> {
         if letters.is_empty() {
             return Ok(Vec::new());
@@ -114,7 +115,7 @@ impl Engine {
     }
 }
 
-/// A place as part of a cursor; the letter says what the cursor is for.
+/// Writes a place as part of a cursor. The letter names the kind of call that the cursor continues.
 fn place_bytes(letter: u8, place: Place) -> Vec<u8> {
     let mut bytes = vec![letter];
     bytes.extend_from_slice(&place.died_at.get().to_be_bytes());
@@ -122,7 +123,7 @@ fn place_bytes(letter: u8, place: Place) -> Vec<u8> {
     bytes
 }
 
-/// The place that a page's cursor names, and when its first page was read.
+/// Reads the place that the cursor of a page names, and the time of its first page.
 fn page_cursor(cursor: &str) -> Option<(Place, Millis)> {
     let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
     let (place, rest) = read_place(b'd', &bytes)?;
@@ -130,7 +131,7 @@ fn page_cursor(cursor: &str) -> Option<(Place, Millis)> {
     rest.is_empty().then_some((place, began))
 }
 
-/// What died after a walk began is not met by it: however fast tasks die, it comes to an end.
+/// A walk skips tasks that died after it began, so it ends however fast tasks die.
 fn as_of(filter: &DeadFilter, began: Option<Millis>) -> DeadFilter {
     let end = began.map(|began| began.plus(1));
     DeadFilter {
@@ -157,7 +158,7 @@ fn read_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_be_bytes(*number), rest))
 }
 
-/// An instant that scripts can compare.
+/// Returns an instant in the form that scripts compare.
 fn read_millis(bytes: &[u8]) -> Option<(Millis, &[u8])> {
     let (ms, rest) = read_u64(bytes)?;
     let at = Some(Millis::new(ms)).filter(|at| *at <= Millis::MAX)?;

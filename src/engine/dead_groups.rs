@@ -11,14 +11,15 @@ use crate::store::ops::dead_groups::DeadGroupsOp;
 const PAGE: usize = 100;
 
 impl Engine {
-    /// All groups, the largest first, each as it is at some moment of the call. `None`: no such queue.
+    /// Returns all groups, the largest first, each as of some moment of the call; `None` if there is no such
+    /// queue.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn dead_groups(&self, queue: &QueueName) -> Result<Option<Vec<DeadGroup>>, Failure> {
         let keys = QueueKeys::new(queue);
         let (mut groups, mut after) = (Vec::new(), String::new());
-        // One more than there may be is `other`.
+        // The group `other` comes on top of the bound.
         while groups.len() <= DEAD_GROUPS_MAX {
             let op = DeadGroupsOp {
                 after: &after,

@@ -1,4 +1,4 @@
-//! A queue goes, with all that it holds.
+//! Deletes queues with all their tasks.
 
 use serde_json::json;
 
@@ -14,12 +14,15 @@ use crate::store::{QueueKeys, Store};
 const LANES_MAX: usize = 500;
 
 impl Engine {
-    /// Deletes a queue; one with tasks only when `filled` says so. From the first script call on the queue is unknown to everybody and its
-    /// tasks are gone; what is left of its lanes is cleared behind that, also when the caller leaves. Should the process die meanwhile, whoever
-    /// makes the queue anew clears the rest, and so does the slow sweep.
+    ///
+    /// Deletes a queue. A queue with tasks is deleted only if `filled` allows it.
+    ///
+    /// The first script call makes the queue unknown and its tasks gone. Later calls clear its lanes, even if
+    /// the caller leaves. If the process dies meanwhile, the slow sweep or the next creation of the queue
+    /// clears the rest.
     ///
     /// # Errors
-    /// As [`Failure`] says. A repeat is safe.
+    /// As [`Failure`] lists. A repeat is safe.
     pub async fn delete_queue(&self, queue: &QueueName, filled: bool) -> Result<Deleted, Failure> {
         let (store, mine) = (self.store().clone(), queue.clone());
         let deletion = self
@@ -27,7 +30,7 @@ impl Engine {
             .tasks
             .spawn(async move { delete(&store, &mine, filled).await });
         let deleted = deletion.await.map_err(|_| Failure::Broken)??;
-        // Other replicas are told by the next enqueue: no version of the old queue's config is one of a new one's.
+        // Other replicas notice at their next enqueue: a new queue never has a config version of the old one.
         self.inner.routes.hint(queue, Command::Forget(queue.clone()));
         if let Deleted::Done { tasks } = deleted {
             self.tell(EventKind::QueueDeleted, queue, json!({ "tasks": tasks }))
@@ -59,7 +62,7 @@ async fn delete(store: &Store, queue: &QueueName, filled: bool) -> Result<Delete
     }
 }
 
-/// Somebody may make the queue anew at any moment: it must not be there without being registered.
+/// Another caller may create the queue again at any moment, and an existing queue must be registered.
 async fn strike_off(store: &Store, queue: &QueueName, keys: &QueueKeys) -> Result<(), Failure> {
     if store.call(keys, &OverviewOp).await?.is_ok() {
         return Ok(());

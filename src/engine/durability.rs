@@ -1,5 +1,5 @@
-//! The durability level in force. A Redis of somebody else's can change its settings at any time, and what write
-//! answers name must be true: `fsync` only as long as it can be seen that every write is synced.
+//! The durability level in force. The settings of an external Redis can change at any time, and the level
+//! that a response names must be true: `fsync` only while a check confirms that every write is synced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::domain::durability::Level;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
-/// How long a level may be named after it ended: two commands a second cost nothing.
+/// For this long responses may name a level that has ended. Two commands a second cost nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Durability {
@@ -22,7 +22,7 @@ pub(super) struct Durability {
 }
 
 impl Durability {
-    /// Believed for now; [`Self::watch`] doubts it.
+    /// Assumed at the start; [`Self::watch`] checks it.
     pub(super) fn new(asked: Level, metrics: Arc<Metrics>) -> Self {
         Self {
             asked,
@@ -39,7 +39,7 @@ impl Durability {
         }
     }
 
-    /// Looks again and again until stopped; without it the level stays as it was last seen.
+    /// Checks the level each second until it is stopped. Without it the level never changes.
     pub(super) async fn watch(self: Arc<Self>, store: Store, stop: CancellationToken) {
         let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -57,7 +57,8 @@ impl Durability {
                     self.now(false, "its settings are not appendonly yes, appendfsync always, no-appendfsync-on-rewrite no");
                 }
                 Ok(seen) if seen.is_whole => self.now(true, ""),
-                // Being rewritten: an old file syncs all the while, one that was just switched on does not count yet.
+                // While Redis rewrites its log, an old file still syncs, but one that was just switched on
+                // does not count yet.
                 Ok(_) => {}
                 Err(error) => self.now(false, &error.to_string()),
             }

@@ -1,4 +1,4 @@
-//! Why a waiting task is not running.
+//! Explains why a waiting task is not running.
 
 use super::{Engine, Failure};
 use crate::domain::explain::{WaitReason, Waiting};
@@ -9,10 +9,10 @@ use crate::store::QueueKeys;
 use crate::store::ops::explain::{ExplainOp, Explained};
 
 impl Engine {
-    /// `None` for a task that waits for nothing, or is gone.
+    /// Explains a task; `None` if it does not wait or does not exist.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn explain(
         &self,
         queue: &QueueName,
@@ -43,11 +43,11 @@ impl Engine {
                 let is_shut = !shut.is_empty();
                 let is_paused = shut.iter().any(|gate| gate.word() == Reason::Paused.word());
                 let mut reasons = shut;
-                // While nobody can be granted anything, that nobody was says nothing.
+                // While leases are paused, "no recent grant" does not mean "no worker".
                 if !is_paused && waiting == 0 && !elsewhere && leased == 0 && !is_recent(leased_at, now) {
                     reasons.push(WaitReason::NoWorker);
                 }
-                // Behind a shut gate nobody has a turn.
+                // No group has a turn behind a shut gate.
                 if groups > 0 && !is_shut {
                     reasons.push(WaitReason::Turn { groups });
                 }
@@ -66,13 +66,15 @@ impl Engine {
     }
 }
 
-/// A worker that waits gets its task at once; one that works comes back. So nobody is there when nothing was granted for as
-/// long as a lease call may wait, nothing is leased, and no replica has heard of anybody.
+/// Returns whether no worker serves the queue. A waiting worker would get the task at once, and a busy one
+/// comes back. So there is none if nothing was granted for as long as a lease call may wait, nothing is
+/// leased, and no replica has a waiter.
 fn is_recent(leased_at: Option<Millis>, now: Millis) -> bool {
     leased_at.is_some_and(|at| now.since(at) <= WAIT_SECONDS_MAX * 1000)
 }
 
-/// Names of replicas are of one length, each with a comma behind it. What this one noted there it knows better by itself.
+/// Replica names have one length and end with a comma. This replica knows its own waiters, so its name is
+/// removed.
 fn is_hungry_elsewhere(hungry: &str, me: &str) -> bool {
     hungry.split_inclusive(',').any(|replica| replica != me)
 }

@@ -1,8 +1,9 @@
-//! Why an operation gave no outcome.
+//! Failures: why an operation has no outcome.
 
 use crate::store::StoreError;
 
-/// Expected answers (lost lease, empty queue) are values, not failures.
+/// An operation without an outcome. Expected results, such as a lost lease or an empty queue, are values
+/// instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     #[error("the queue does not exist and the service does not create queues by itself")]
@@ -17,10 +18,10 @@ pub enum Failure {
     Unknown,
     #[error("the store is full")]
     StoreFull,
-    /// A script or reply that cannot be; the log has the details.
+    /// A script failed, or its reply makes no sense. The log has the details.
     #[error("the store answered what it should not")]
     Broken,
-    /// More requests are waiting than this process takes.
+    /// More requests wait than this process accepts.
     #[error("too many requests are waiting")]
     Overloaded,
     /// The process is shutting down.

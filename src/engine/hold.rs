@@ -1,4 +1,4 @@
-//! Operators hold a queue, a name or a group back, and set breakers.
+//! Holds a queue, a name or a group, and sets breakers, for operators.
 
 use super::{Engine, Failure};
 use crate::domain::gate::{Scope, Set};
@@ -8,11 +8,11 @@ use crate::store::ops::hold::HoldOp;
 use crate::store::ops::set_breaker::SetBreakerOp;
 
 impl Engine {
-    /// Holds for so many ms from now, in place of an earlier hold; 0 ends it. Who waits is told by a message of the script. `None`: no
-    /// such queue; inside, until when it is held.
+    /// Holds a scope for `ms` from now, replacing an earlier hold; 0 ends it. A message of the script wakes
+    /// waiters. Returns until when the scope is held; `None` if there is no such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn hold(
         &self,
         queue: &QueueName,
@@ -26,10 +26,11 @@ impl Engine {
         Ok(held.ok())
     }
 
-    /// As [`Self::hold`]; inside, until when the breaker is open, if somebody said.
+    /// Opens or closes a breaker. Returns until when it is open, if that is limited; `None` if there is no
+    /// such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn set_breaker(
         &self,
         queue: &QueueName,

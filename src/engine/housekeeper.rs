@@ -1,5 +1,5 @@
-//! What must happen though nobody calls: due times left behind by replicas that died are taken over, and a slow
-//! sweep passes over all queues, for hints are only hints. Any replica may do it; twice at once is harmless.
+//! Work that must happen without any caller: it takes over due times of replicas that died, and sweeps all
+//! queues slowly, because hints may be lost. Every replica does it; doing it twice is harmless.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::commit::{Command, Routes};
 use crate::domain::{Millis, QueueName};
 use crate::store::{Conn, Store};
 
-/// A due task is moved within 5 s though its replica died.
+/// A due task is moved within 5 s even if its replica died.
 const TAKE_OVER_EVERY: Duration = Duration::from_secs(4);
-/// Queues swept per round without being hinted.
+/// Queues without a hint that one round sweeps.
 const SLOW_SWEEP_QUEUES: usize = 100;
 const TAKE_OVER_QUEUES_MAX: usize = 200;
 
 pub(super) struct Housekeeper {
-    /// Kept: a pool would ping at every turn.
+    /// A connection of its own: a pool would ping before each use.
     pub(super) conn: Conn,
     pub(super) store: Store,
     pub(super) routes: Routes,
@@ -28,7 +28,7 @@ pub(super) struct Housekeeper {
 }
 
 impl Housekeeper {
-    /// Ends with the stop token; what it had not written yet is found by the slow sweep of another replica.
+    /// Runs until it is stopped. The slow sweep of another replica finds due times that were not written.
     pub(super) async fn run(mut self) {
         let mut ticks = interval(TAKE_OVER_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! Pausing a queue, and letting it go on.
+//! Pauses and resumes queues.
 
 use super::commit::Command;
 use super::{Engine, Failure};
@@ -7,19 +7,20 @@ use crate::domain::pause::{Pause, Paused};
 use crate::store::QueueKeys;
 use crate::store::ops::pause::{PauseChanged, PauseOp};
 
-/// Why a queue was not paused.
+/// The reason why a queue was not paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotPaused {
-    /// It would be over already, on Redis's clock.
+    /// The pause would end in the past of Redis's clock.
     Past,
 }
 
 impl Engine {
-    /// From the answer on nothing is granted, or accepted, through any replica, until the queue is resumed or the pause ends. A
-    /// queue that is paused already is paused as this says. `None`: no such queue.
+    /// Pauses a queue. After it returns, no replica grants (or accepts) tasks until the queue is resumed or
+    /// the pause ends. Pausing a paused queue replaces its mode, reason and end. Returns `None` if there is
+    /// no such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says. A repeat is safe.
+    /// As [`Failure`] lists. A repeat is safe.
     pub async fn pause(
         &self,
         queue: &QueueName,
@@ -37,10 +38,10 @@ impl Engine {
         }))
     }
 
-    /// Lets a queue go on, whether it was paused or not. `None`: no such queue.
+    /// Resumes a queue, paused or not. Returns `None` if there is no such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says. A repeat is safe.
+    /// As [`Failure`] lists. A repeat is safe.
     pub async fn resume(&self, queue: &QueueName) -> Result<Option<()>, Failure> {
         Ok(self.change_pause(queue, None).await?.map(|_| ()))
     }
@@ -57,7 +58,7 @@ impl Engine {
         let Ok(changed) = self.store().call(&QueueKeys::new(queue), &op).await? else {
             return Ok(None);
         };
-        // Those who wait here; the script told other replicas. Only a hint: all look each second.
+        // Wakes the waiters of this process; the script woke other replicas. A lost hint costs a second.
         if let PauseChanged::Done {
             ready: tasks @ 1.., ..
         } = changed

@@ -1,13 +1,13 @@
-//! Work that one call does in many steps leaves Redis to everybody else half of the time.
+//! Pauses between the steps of one call, so that Redis serves others at least half of the time.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// A store that takes long for a step is not waited for twice as long as that.
+/// The longest pause: after a very slow step a pause of the same length would not help others.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// The pauses of one call: before each step but the first, as long as the step before took.
+/// The pauses of one call: each is as long as the step before it.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
     step_began: Option<Instant>,

@@ -1,8 +1,8 @@
-//! What this process sees of its queues, told to Redis once a second, so that every replica answers the same.
+//! Observations of this process, sent to Redis once a second, so that every replica shows the same numbers.
 //!
-//! A committer counts what it saw of a queue in a [`Beat`]; this task collects the beats of all committers and sends one
-//! script call per queue of which there is something to tell. Queues at rest cost nothing. What is lost with the process, or
-//! with a call that fails, is samples: counts are differences of totals that scripts keep exactly.
+//! A committer counts its observations of a queue in a [`Beat`]. This task collects the beats of all
+//! committers and sends one script call per queue with news; idle queues cost nothing. A dying process or a
+//! failed call loses samples of latencies only, because counts are differences of totals that scripts keep.
 
 use std::time::Duration;
 
@@ -26,22 +26,22 @@ pub use workers::Worker;
 
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 const LAST_BEAT_WITHIN: Duration = Duration::from_secs(1);
-/// Script calls of one pipeline: others come between two.
+/// Script calls of one pipeline. Calls of others run between two pipelines.
 const PIPELINE_QUEUES_MAX: usize = 64;
 
 pub(super) struct Pulse {
     store: Store,
-    /// Kept: a pool would ping at every turn.
+    /// A connection of its own: a pool would ping before each use.
     conn: Conn,
     routes: Routes,
     replica: String,
-    /// Told to end: after one more beat, while the committers are still there.
+    /// Asks the task to end, after one more beat and before the committers stop.
     end: CancellationToken,
-    /// Ended.
+    /// The task has ended.
     over: CancellationToken,
 }
 
-/// How the task is ended, and seen to have ended.
+/// A handle that ends the task and waits for its end.
 #[derive(Clone, Default)]
 pub(super) struct LastBeat {
     end: CancellationToken,
@@ -49,7 +49,7 @@ pub(super) struct LastBeat {
 }
 
 impl LastBeat {
-    /// Returns when all that was seen until now was told, or could not be soon: what else is to be sent must not wait for it.
+    /// Waits until all observations were sent, but not long: the rest of the shutdown must not wait for it.
     pub(super) async fn told(&self) {
         self.end.cancel();
         let _ = timeout(LAST_BEAT_WITHIN, self.over.cancelled()).await;
@@ -89,7 +89,7 @@ impl Pulse {
         let asked: Vec<_> = self.routes.all().iter().map(ask).collect();
         let mut beats = Vec::new();
         for answer in asked {
-            // A committer that is overloaded or gone tells another time, or never.
+            // An overloaded committer sends its beat next time; one that is gone never does.
             beats.extend(answer.await.unwrap_or_default());
         }
         beats
@@ -119,7 +119,7 @@ impl Pulse {
 
 fn ask(committer: &mpsc::Sender<Command>) -> oneshot::Receiver<Vec<(QueueName, Beat)>> {
     let (reply, answer) = oneshot::channel();
-    // Dropped with the command when there is no room for it.
+    // If the channel is full, the sender is dropped with the command, and the receiver returns an error.
     let _ = committer.try_send(Command::Beat(reply));
     answer
 }

@@ -1,4 +1,4 @@
-//! Queues as things: made, configured, looked at, listed.
+//! Queues: configured, described, listed.
 
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -21,17 +21,17 @@ use crate::store::ops::reorder::ReorderOp;
 use crate::store::ops::select::{SelectOp, States};
 use crate::store::ops::show::ShowOp;
 
-/// Tasks read at a time for a page, which ends early once it holds [`PAGE_BYTES_MAX`]: payloads may have 1 MiB each.
+/// Tasks read at a time for a page, which ends early at [`PAGE_BYTES_MAX`] because a payload may have 1 MiB.
 const LIST_CHUNK: usize = 32;
 const PAGE_BYTES_MAX: usize = 8 << 20;
-/// Groups whose heads are put in order by one call.
+/// Groups whose heads one call reorders.
 const REORDER_GROUPS: usize = 16;
 
 impl Engine {
-    /// Replaces the config; `if_match` is the version that must be the present one, 0 for "must not exist".
+    /// Replaces the config. `if_match` names the version that the queue must have; 0: it must not exist.
     ///
     /// # Errors
-    /// As [`Failure`] says; nothing changed unless it is [`Failure::Unknown`].
+    /// As [`Failure`] lists. Nothing changed, except perhaps after [`Failure::Unknown`].
     pub async fn put_config(
         &self,
         queue: &QueueName,
@@ -80,7 +80,7 @@ impl Engine {
         }
     }
 
-    /// Bounded by the groups there are: each call moves on.
+    /// Reorders the heads of all groups. Bounded by their number: each call advances.
     async fn reorder(&self, keys: &QueueKeys) -> Result<(), Failure> {
         let mut cursor = "0".to_owned();
         loop {
@@ -101,10 +101,10 @@ impl Engine {
         }
     }
 
-    /// `None`: no such queue.
+    /// Returns `None` if there is no such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn queue(&self, queue: &QueueName) -> Result<Option<QueueInfo>, Failure> {
         let Ok(overview) = self.store().call(&QueueKeys::new(queue), &OverviewOp).await? else {
             return Ok(None);
@@ -122,19 +122,19 @@ impl Engine {
         }))
     }
 
-    /// `None`: no such queue.
+    /// Returns `None` if there is no such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn stats(&self, queue: &QueueName) -> Result<Option<QueueStats>, Failure> {
         let overview = self.store().call(&QueueKeys::new(queue), &OverviewOp).await?;
         Ok(overview.ok().map(|overview| stats_of(&overview)))
     }
 
-    /// With what it does, as of the last second. `None`: no such queue.
+    /// Returns state, counts and rates as of the last second; `None` if there is no such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn snapshot(&self, queue: &QueueName) -> Result<Option<Snapshot>, Failure> {
         let (keys, mut conn) = (QueueKeys::new(queue), self.store().conn());
         let pulse = PulseOp {
@@ -154,7 +154,8 @@ impl Engine {
         }
     }
 
-    /// Asked of the committer, which alone knows: between its flushes, so that nobody is missed on the way.
+    /// Asks the committer, which alone knows its waiters. It counts between its flushes, so no call is missed
+    /// on its way.
     pub(super) async fn workers_waiting(
         &self,
         queue: &QueueName,
@@ -167,10 +168,10 @@ impl Engine {
         answer.await.map_err(|_| Failure::Draining)
     }
 
-    /// All queues, in no order, page by page; a page may be short while a cursor is there.
+    /// Lists all queues in no order, page by page. A page may be short although a cursor follows.
     ///
     /// # Errors
-    /// As [`Failure`] says; inside, a cursor that no list handed out.
+    /// As [`Failure`] lists. The inner error: a cursor that no list wrote.
     pub async fn queues(
         &self,
         limit: usize,
@@ -180,7 +181,7 @@ impl Engine {
             return Ok(Err(BadCursor));
         };
         let (next, names) = self.store().conn().scan_queues(at, limit).await?;
-        // A batch of the scan may be larger than the page: the rest of it comes with the next.
+        // A batch of the scan may be larger than the page; its rest goes into the next page.
         let more = names.len() > skip + limit;
         let mut items = Vec::new();
         for queue in names.iter().skip(skip).take(limit) {
@@ -194,20 +195,20 @@ impl Engine {
         Ok(Ok(Page { items, next_cursor }))
     }
 
-    /// `None`: no such queue, or no such task in it.
+    /// Returns one task; `None` if there is no such queue, or no such task in it.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn task(&self, queue: &QueueName, id: TaskId) -> Result<Option<TaskView>, Failure> {
         let shown = self.store().call(&QueueKeys::new(queue), &ShowOp(&[id])).await?;
         Ok(shown.ok().and_then(|mut tasks| tasks.pop().flatten()))
     }
 
-    /// One state of one queue, page by page; filtered pages may be short, even empty, while a cursor is there.
-    /// `None`: no such queue.
+    /// Lists the tasks of one state of a queue, page by page. Filtered pages may be short or empty although a
+    /// cursor follows. Returns `None` if there is no such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says; inside, a cursor that no list handed out.
+    /// As [`Failure`] lists. The inner error: a cursor that no list wrote.
     pub async fn tasks(
         &self,
         queue: &QueueName,
@@ -239,7 +240,7 @@ impl Engine {
             };
             if !listed.ids.is_empty() {
                 let shown = self.store().call(&keys, &ShowOp(&listed.ids)).await?;
-                // Some may have moved on since they were listed.
+                // Some tasks may have changed their state since they were listed.
                 let still = |task: &TaskView| task.state == filter.state;
                 for task in shown.unwrap_or_default().into_iter().flatten().filter(still) {
                     bytes += task.payload.bytes().len();
@@ -247,7 +248,7 @@ impl Engine {
                 }
             }
             cursor = listed.cursor;
-            // A call that came back short has looked at as many entries as a page may look at.
+            // A short reply means that the script has looked at as many entries as one page may.
             if cursor.is_empty()
                 || items.len() >= limit
                 || listed.ids.len() < chunk
@@ -263,7 +264,7 @@ impl Engine {
     }
 }
 
-/// What a quarter of an hour may touch of the fine chart.
+/// Steps of the fine chart that a quarter of an hour can touch.
 pub(super) const RATES_ROWS: u64 = 15 * MINUTE_MS / Chart::Fine.step_ms() + 1;
 
 pub(super) fn stats_of(overview: &Overview) -> QueueStats {

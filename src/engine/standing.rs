@@ -1,4 +1,4 @@
-//! The names and the groups of a queue, page by page.
+//! Lists names and groups of a queue, page by page.
 
 use super::{BadCursor, Engine, Failure, Page, cursor};
 use crate::domain::standing::{GroupStanding, NameStanding};
@@ -10,15 +10,15 @@ use crate::store::ops::names::{NamesOp, Standings};
 const NAMES: &str = "names";
 const GROUPS: &str = "groups";
 
-/// What a list of a queue is answered: `None` where there is no such queue.
+/// The outcome of a list of a queue: `None` if there is no such queue.
 type Listed<T> = Result<Option<Page<T>>, BadCursor>;
 
 impl Engine {
-    /// Names whose tasks came lately or are leased, and those with settings, a breaker that is not closed or a hold; in no order. A page
-    /// may be short, even empty, while a cursor is there.
+    /// Lists names in no order: names with recent or leased tasks, and names with settings, a hold, or a
+    /// breaker that is not closed. A page may be short or empty although a cursor follows.
     ///
     /// # Errors
-    /// As [`Failure`] says; inside, a cursor that no such list handed out.
+    /// As [`Failure`] lists. The inner error: a cursor that no such list wrote.
     pub async fn names(
         &self,
         queue: &QueueName,
@@ -36,10 +36,11 @@ impl Engine {
         Ok(Ok(listed.ok().map(|listed| page(listed, NAMES))))
     }
 
-    /// Groups with ready or leased tasks, a weight, limits or a hold; otherwise as [`Self::names`], but the tasks without a group come first.
+    /// Lists groups with ready or leased tasks, a weight, limits or a hold, as [`Self::names`] does. The
+    /// tasks without a group come first.
     ///
     /// # Errors
-    /// As [`Failure`] says; inside, a cursor that no such list handed out.
+    /// As [`Failure`] lists. The inner error: a cursor that no such list wrote.
     pub async fn groups(
         &self,
         queue: &QueueName,
@@ -65,7 +66,8 @@ fn page<T>(listed: Standings<T>, list: &str) -> Page<T> {
     }
 }
 
-/// Where the script goes on: the index, the cursor of its scan, and how many of its batch were looked at.
+/// The next position of the script: an index, the cursor of its scan, and how many entries of that batch were
+/// done.
 fn place(cursor: Option<&str>, list: &str) -> Option<Vec<u8>> {
     let Some(text) = cursor else {
         return Some(Vec::new());

@@ -1,8 +1,8 @@
-//! An audit of a queue while it works: small reads with pauses, each of which sees one moment.
+//! Audits a queue while it works, by small reads with pauses. Each read sees one moment.
 //!
-//! Whatever a script reports was wrong at that moment. What could be so for a while without anybody's fault (heads that
-//! are being put into a new order) is looked at again, a second later, before it is told. Only fresh lists cannot be
-//! searched: a task that must be in one is a claim, and claims are settled by reading the list ([`claims`]).
+//! A reported problem existed at that moment. Some states are normal for a short time, such as heads that are
+//! being reordered; the audit looks at those again a second later, before it reports them. Fresh lists cannot
+//! be searched: a task that must be in one is a claim, and reading the list settles claims ([`claims`]).
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -29,32 +29,32 @@ use place::{INDEXES, Place, Step};
 
 /// Tasks or entries of one read: about a quarter of a millisecond of Redis's time.
 const PAGE: usize = 25;
-/// Entries of which only the ids are read.
+/// Entries of one read that needs only their ids.
 const IDS_PAGE: usize = 500;
-/// After each read Redis is left alone for this many times as long as the read took.
+/// The pause after each read, in multiples of the time that the read took.
 const PAUSE_FACTOR: u32 = 9;
-/// What was found is looked at again not before.
+/// The time before the audit looks at a problem again.
 const DOUBT: Duration = Duration::from_secs(1);
-/// Found tasks that are looked at again together.
+/// Tasks with problems that one read looks at again.
 const DOUBTED_MAX: usize = 50;
 
-/// What became of a call.
+/// The outcome of an audit call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
     Part(Audit),
-    /// Another call audits the queue through this process.
+    /// Another call audits the queue in this process.
     Busy,
-    /// A cursor that no audit handed out.
+    /// A cursor that no audit wrote.
     BadCursor,
-    /// No such queue.
+    /// There is no such queue.
     Absent,
 }
 
 impl Engine {
-    /// Audits a queue, or a part of it, for about as long as `patience`. Dropping the future ends it.
+    /// Audits a queue, or a part of it, for about as long as `patience`. Dropping the future ends the audit.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn verify(
         &self,
         queue: &QueueName,
@@ -85,7 +85,7 @@ impl Engine {
     }
 }
 
-/// One audit of a queue at a time: two would take twice their share of Redis.
+/// One audit of a queue at a time: two would take twice the share of Redis.
 struct Turn<'a> {
     engine: &'a Engine,
     queue: QueueName,
@@ -109,7 +109,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Why an audit ends before its end.
+/// The reason why an audit stops early.
 enum Stop {
     Absent,
     Failure(Failure),
@@ -119,10 +119,10 @@ struct Auditor {
     conn: Conn,
     keys: QueueKeys,
     place: Place,
-    /// Whose lanes are or were looked at.
+    /// Lanes that the audit has read or is reading.
     names: HashSet<String>,
     claims: Claims,
-    /// Found by examining a task, and not yet confirmed.
+    /// Problems of tasks that are not yet confirmed.
     doubted: Vec<Disagreement>,
     told: HashSet<(Kind, Option<TaskId>, String)>,
     audit: Audit,
@@ -242,12 +242,12 @@ impl Auditor {
         Ok((answer.page.problems, members.collect(), answer.page.cursor))
     }
 
-    /// Looks again at what was found in tasks, and tells what is found again.
+    /// Looks at the tasks with problems again, and reports the problems that are still there.
     async fn confirm(&mut self) -> Result<(), Stop> {
         if self.doubted.is_empty() {
             return Ok(());
         }
-        // Once nothing more is told it need not be waited for.
+        // Past the bound of reported problems, there is no need to confirm more.
         if self.audit.problems.len() < PROBLEMS_MAX {
             sleep(DOUBT).await;
         }
@@ -273,10 +273,10 @@ impl Auditor {
         Ok(())
     }
 
-    /// A task that two parts of the audit meet is told once.
+    /// Reports a task once, even if two parts of the audit find it.
     fn tell(&mut self, problems: Vec<Disagreement>) {
         for found in problems {
-            // A lane is told once, whichever of its tasks led to it.
+            // Reports a lane once, whichever of its tasks led to it.
             let id = found.id.filter(|_| found.kind != Kind::Lane);
             let key = (found.kind, id, found.detail.clone());
             if self.told.contains(&key) {
@@ -295,7 +295,7 @@ impl Auditor {
         }
     }
 
-    /// One small read, and a pause.
+    /// Does one small read, then pauses.
     async fn ask<O, T>(&mut self, op: &O) -> Result<T, Stop>
     where
         O: Op<Outcome = Result<T, Absent>>,

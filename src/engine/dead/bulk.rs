@@ -1,4 +1,4 @@
-//! Work on many dead letters: at most a thousand a call, oldest first, as of the start of the first call.
+//! Bulk work on dead letters: at most a thousand per call, oldest first, as of the start of the first call.
 
 use data_encoding::BASE64URL_NOPAD;
 
@@ -10,33 +10,33 @@ use crate::engine::{BadCursor, Engine, Failure};
 use crate::store::QueueKeys;
 use crate::store::ops::dead::{DeadLetter, DeadOp, Place};
 
-/// Which dead letters a call is to handle.
+/// The dead letters that a call handles.
 #[derive(Debug, Clone, Default)]
 pub struct Bulk {
     pub filter: DeadFilter,
-    /// 1..=[`limits::BULK_TASKS_MAX`] that match.
+    /// 1..=[`limits::BULK_TASKS_MAX`] matching dead letters.
     pub limit: usize,
-    /// Count, and change nothing.
+    /// Count only.
     pub dry_run: bool,
-    /// Where an earlier call of the same work ended.
+    /// The cursor of an earlier call of the same work.
     pub cursor: Option<String>,
 }
 
-/// How far a call got.
+/// The progress of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Handled {
     pub matched: u64,
-    /// Replayed or purged.
+    /// Dead letters that were replayed or purged.
     pub done: u64,
-    /// Met, and somebody else's before they could be done.
+    /// Dead letters that another caller removed first, or whose unique key another task holds.
     pub skipped: u64,
-    /// Where to go on; `None` at the end.
+    /// Cursor of the next call; `None` at the end.
     pub next_cursor: Option<String>,
-    /// Why it ended before its time; what is counted was done nevertheless.
+    /// The failure that ended the call early. The counted dead letters were handled nevertheless.
     pub stopped: Option<Failure>,
 }
 
-/// A walk through the dead letters that match, as of its beginning.
+/// A walk through the matching dead letters, as of its beginning.
 pub(super) struct Walk<'a> {
     engine: &'a Engine,
     keys: QueueKeys,
@@ -46,16 +46,16 @@ pub(super) struct Walk<'a> {
     looked: usize,
     met: usize,
     pauses: Pauses,
-    /// When it began, on Redis's clock; known from the first look on.
+    /// The beginning by Redis's clock, known from the first look on.
     began: Option<Millis>,
     pub(super) now: Millis,
-    /// The last entry looked at.
+    /// The last entry that was looked at.
     behind: Option<Place>,
-    /// The last entry of which everything up to it is handled: where another call may go on.
+    /// The last entry up to which everything is handled. Another call continues after it.
     handled: Option<Place>,
-    /// Nothing is left to look at.
+    /// No entry is left to look at.
     ended: bool,
-    /// From when on the next replayed task may run, in µs: for paced work that goes on in another call.
+    /// The earliest time of the next replayed task, in µs, so that another call can continue the pace.
     pub(super) slot_us: u64,
 }
 
@@ -98,17 +98,17 @@ impl<'a> Walk<'a> {
         rest.is_empty().then_some(())
     }
 
-    /// Everything up to this entry is handled.
+    /// Notes that everything up to this entry is handled.
     pub(super) fn handled(&mut self, place: Place) {
         self.handled = Some(place);
     }
 
-    /// Everything looked at is handled.
+    /// Notes that every entry that was looked at is handled.
     pub(super) fn handled_page(&mut self) {
         self.handled = self.behind;
     }
 
-    /// Where to go on.
+    /// Returns the cursor of the next call.
     fn cursor(&self) -> Option<String> {
         let mut bytes = place_bytes(b'b', self.handled?);
         bytes.extend_from_slice(&self.began?.get().to_be_bytes());
@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
         Some(BASE64URL_NOPAD.encode(&bytes))
     }
 
-    /// The end of a call that did what it could.
+    /// Ends a call that did what it could.
     pub(super) fn end(&self, handled: Handled) -> Handled {
         Handled {
             next_cursor: if self.ended { None } else { self.cursor() },
@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The end of a call that failed: its failure alone when it had done nothing yet.
+    /// Ends a call that failed. If it has handled nothing yet, the failure alone is its outcome.
     pub(super) fn stop(&self, handled: Handled, failure: Failure) -> Result<Handled, Failure> {
         if handled.matched == 0 {
             return Err(failure);
@@ -136,7 +136,8 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Some more that match, maybe none; `None` when this call may look at no more, or nothing is left.
+    /// Returns more matching entries, perhaps none; `None` if this call may look at no more, or nothing is
+    /// left.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<DeadLetter>>, Failure> {
         if self.ended || self.met >= self.limit || self.looked >= limits::PAGE_SCAN_MAX {
             return Ok(None);
@@ -147,7 +148,7 @@ impl<'a> Walk<'a> {
             filter: &as_of(&self.filter, self.began),
             only: None,
             newest_first: false,
-            // What is not moved need not be looked at.
+            // A call that moves nothing needs no record.
             look: look.min(limits::PAGE_SCAN_MAX - self.looked),
             limit: (self.limit - self.met).min(MOVE),
             behind: self.behind,

@@ -1,4 +1,4 @@
-//! Purging dead letters.
+//! Purges dead letters.
 
 use super::bulk::{Bulk, Handled, Walk};
 use crate::domain::{QueueName, TaskId};
@@ -7,21 +7,22 @@ use crate::store::QueueKeys;
 use crate::store::ops::purge_dead::PurgeDeadOp;
 
 impl Engine {
-    /// Deletes one; `false`: no such dead letter. An unknown outcome is not tried again, for a second try could not tell
-    /// whether the first had deleted it.
+    /// Deletes one dead letter; `false` if there is none with this id. An unknown outcome is not retried: a
+    /// second try could not know whether the first had deleted it.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn purge_dead_letter(&self, queue: &QueueName, id: TaskId) -> Result<bool, Failure> {
         let purged = self.purge_ids(&QueueKeys::new(queue), &[id]).await?;
         self.changed(queue);
         Ok(purged == 1)
     }
 
-    /// Deletes those that match, each counted by the call that deleted it.
+    /// Deletes the matching dead letters. Each is counted by the call that deleted it.
     ///
     /// # Errors
-    /// As [`Failure`] says, when nothing was done before; inside, a cursor that no such call handed out.
+    /// As [`Failure`] lists, if nothing was handled before. The inner error: a cursor that no such call
+    /// wrote.
     pub async fn purge_dead_letters(
         &self,
         queue: &QueueName,

@@ -1,4 +1,4 @@
-//! Replaying dead letters: new tasks, each in one step with the end of the old one.
+//! Replays dead letters. One step creates the new task and removes the dead letter.
 
 use super::bulk::{Bulk, Handled, Walk};
 use crate::domain::dead::{DeadFilter, Replay};
@@ -11,54 +11,55 @@ use crate::store::ops::dead::{DeadLetter, DeadOp};
 use crate::store::ops::replay::{Item, Moved, ReplayOp};
 use crate::store::{QueueKeys, StoreError, conn};
 
-/// How replayed tasks are spread over time, in tasks per 1,000 s.
+/// The rate at which replayed tasks become ready, in tasks per 1,000 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace(u64);
 
 impl Pace {
-    /// Slower, a thousand tasks would reach too far ahead.
+    /// At a lower rate a thousand tasks would be scheduled too far ahead.
     pub const MIN_PER_SECOND: f64 = 0.001;
-    /// Faster is not to be told from at once.
+    /// A higher rate is the same as "at once".
     pub const MAX_PER_SECOND: f64 = 100_000.0;
 
-    /// `None` beyond the bounds.
+    /// Returns `None` beyond the bounds.
     pub fn per_second(rate: f64) -> Option<Self> {
         let within = (Self::MIN_PER_SECOND..=Self::MAX_PER_SECOND).contains(&rate);
-        // Exact: between 1 and 10^8.
+        // The cast is exact between 1 and 10^8.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         within.then(|| Self((rate * 1000.0).round() as u64))
     }
 
-    /// Between two tasks.
+    /// Returns the time between two tasks.
     fn gap_us(self) -> u64 {
         1_000_000_000 / self.0
     }
 }
 
-/// Why a dead letter was not replayed.
+/// The reason why a dead letter was not replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotReplayed {
     /// There is no such dead letter.
     Unknown,
-    /// Another task holds its unique key, so it stays.
+    /// Another task holds its unique key. It stays a dead letter.
     Duplicate { holder: TaskId },
-    /// The queue has as much unfinished work as it may have, so it stays.
+    /// The queue has reached its bound of unfinished tasks. It stays a dead letter.
     Full(Full),
 }
 
-/// Why a bulk replay was not begun.
+/// The reason why a bulk replay did not begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotBegun {
     BadCursor,
-    /// At this pace the last task would wait longer than a task may be scheduled ahead.
+    /// At this rate the last task would be scheduled too far ahead.
     TooFarAhead,
 }
 
 impl Engine {
-    /// Makes a new task of a dead letter, and says its id.
+    /// Creates a new task from a dead letter. Returns its id.
     ///
     /// # Errors
-    /// As [`Failure`] says. After [`Failure::Unknown`] it may have happened; a second call does not do it twice.
+    /// As [`Failure`] lists. After [`Failure::Unknown`] it may have happened; a second call never does it
+    /// twice.
     pub async fn replay_dead_letter(
         &self,
         queue: &QueueName,
@@ -88,11 +89,11 @@ impl Engine {
         })
     }
 
-    /// Makes new tasks of those that match. Each leaves the dead letters in the step that makes its task, so calls that are
-    /// interrupted, repeated or made at once lose nothing and double nothing.
+    /// Creates new tasks from the matching dead letters. One step creates the task and removes the dead
+    /// letter, so interrupted, repeated and concurrent calls lose nothing and double nothing.
     ///
     /// # Errors
-    /// As [`Failure`] says, when nothing was done before; inside, why it was not begun.
+    /// As [`Failure`] lists, if nothing was handled before. The inner error: why it did not begin.
     pub async fn replay_dead_letters(
         &self,
         queue: &QueueName,
@@ -157,7 +158,8 @@ impl Engine {
         }
     }
 
-    /// One script call, and once more when its outcome was unknown: the ids of the new tasks are there already.
+    /// Sends one script call, and sends it again after an unknown outcome. The ids of the new tasks stay the
+    /// same, so a second try doubles nothing.
     async fn move_all(
         &self,
         queue: &QueueName,
@@ -183,7 +185,7 @@ impl Engine {
         }
         let replayed = match answer {
             Ok(replayed) => replayed.map_err(|_| Failure::QueueUnknown)?,
-            // Of the second try; the first may have happened.
+            // The second try was not applied, but the first may have been.
             Err(StoreError::NotApplied(_)) if op.again => return Err(Failure::Unknown),
             Err(error) => return Err(error.into()),
         };
@@ -198,7 +200,7 @@ fn start(replay: &Replay) -> Start {
     }
 }
 
-/// The tasks that these become, with ids of their own; `start` says when the n-th may run.
+/// Creates the new tasks, with new ids. `start` returns when the n-th may run.
 fn items(
     letters: &[DeadLetter],
     replay: &Replay,
@@ -211,7 +213,7 @@ fn items(
     letters.iter().enumerate().map(item).collect()
 }
 
-/// Cuts entries into script calls by the bytes of payloads that they write anew, at least one each.
+/// Cuts entries into script calls by the bytes of their payloads. Each call has at least one entry.
 fn chunks<'a>(letters: &'a [DeadLetter], replay: &Replay) -> Vec<&'a [DeadLetter]> {
     let given = replay.payload.as_ref().map(|payload| payload.bytes().len());
     let size = |letter: &DeadLetter| given.unwrap_or(letter.apart_bytes);
@@ -229,8 +231,8 @@ fn chunks<'a>(letters: &'a [DeadLetter], replay: &Replay) -> Vec<&'a [DeadLetter
     chunks
 }
 
-/// Tells those who wait for the queue, and looks for what is due and when. When it is dropped, so that it is told also
-/// of a call whose caller left before the answer.
+/// Wakes waiters and starts a sweep when it is dropped, so that it also happens if the caller left before the
+/// reply.
 struct News<'a> {
     routes: &'a Routes,
     queue: &'a QueueName,

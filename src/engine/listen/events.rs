@@ -1,7 +1,8 @@
-//! Events for watchers. Whoever makes one publishes it in Redis; each replica listens as long as somebody watches there.
+//! Events for watchers. The replica that causes an event publishes it in Redis; each replica listens while it
+//! has watchers.
 //!
-//! Nothing is kept for anybody: a watcher that reads too slowly, or a replica that lost Redis, skips what it missed and hears
-//! [`Heard::Reset`]: read anew. A watcher costs a place in a list; what is buffered is shared by all, and bounded.
+//! No event is stored. A watcher that reads too slowly, or a replica that lost Redis, misses events and gets
+//! [`Heard::Reset`], which means "read the state again". All watchers share one bounded buffer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +19,9 @@ use crate::domain::event::Event;
 use crate::domain::limits::WATCHERS_MAX;
 use crate::store::{Store, keys};
 
-/// Events that the slowest watcher may be behind.
+/// Events that the slowest watcher may lag behind.
 const BEHIND_MAX: usize = 1_024;
-/// How soon a replica stops to listen once nobody watches.
+/// A replica without watchers stops to listen after at most this long.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -28,11 +29,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub enum Heard {
     Event(Arc<Event>),
-    /// Events before this one may have been missed.
+    /// The watcher may have missed events before this one.
     Reset,
 }
 
-/// What watchers and the listener share.
+/// The state that watchers share with the listener.
 pub(in crate::engine) struct Hub {
     sender: broadcast::Sender<Heard>,
     places: Arc<Semaphore>,
@@ -42,7 +43,7 @@ pub(in crate::engine) struct Hub {
 }
 
 impl Hub {
-    /// Nobody watches any more when `over` is cancelled.
+    /// All watchers end when `over` is cancelled.
     pub(in crate::engine) fn new(over: CancellationToken) -> Self {
         Self {
             sender: broadcast::channel(BEHIND_MAX).0,
@@ -54,25 +55,26 @@ impl Hub {
     }
 }
 
-/// Somebody who watches, until this is dropped.
+/// One watcher of events, until it is dropped.
 pub struct Watcher {
     receiver: broadcast::Receiver<Heard>,
     only: Option<QueueName>,
-    /// To be said first.
+    /// The first event is a reset.
     reset: bool,
     over: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
 
 impl Watcher {
-    /// The next event; `None` when the service stops. Begins with a reset, as soon as events are heard.
+    /// Returns the next event; `None` when the service stops. The first is a reset, once the replica hears
+    /// events.
     pub async fn next(&mut self) -> Option<Heard> {
         if std::mem::take(&mut self.reset) {
             return Some(Heard::Reset);
         }
         loop {
             let heard = tokio::select! {
-                // The end does not wait for what was not read yet.
+                // The shutdown does not wait for unread events.
                 biased;
                 () = self.over.cancelled() => return None,
                 heard = self.receiver.recv() => heard,
@@ -92,7 +94,8 @@ impl Hub {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let receiver = self.sender.subscribe();
         self.wanted.notify_one();
-        // Asked after subscribing: if nothing is heard yet, the reset that comes with the first hearing reaches this one, too.
+        // Read after subscribing: if the replica does not listen yet, the reset that it sends when it starts
+        // reaches this watcher.
         let reset = self.hears.load(Ordering::SeqCst);
         Some(Watcher {
             receiver,
@@ -108,11 +111,12 @@ impl Hub {
     }
 
     fn say(&self, heard: Heard) {
-        // Nobody watches: nobody misses it.
+        // Sending fails only if there is no watcher.
         let _ = self.sender.send(heard);
     }
 
-    /// Listens whenever somebody watches, until stopped. A connection of its own: subscriptions survive the return to a pool.
+    /// Listens while there are watchers, until it is stopped. It has a connection of its own because
+    /// subscriptions survive the return to a pool.
     pub(in crate::engine) async fn listen(self: Arc<Self>, store: Store, stop: CancellationToken) {
         let mut pause = PAUSE_FIRST;
         loop {
@@ -137,7 +141,7 @@ impl Hub {
         }
     }
 
-    /// Ends when nobody watches any more, or the connection does.
+    /// Listens until there is no watcher any more, or the connection breaks.
     async fn hear(&self, store: &Store, pause: &mut Duration) -> redis::RedisResult<()> {
         let client = redis::Client::open(store.info().clone())?;
         let mut pubsub = client.get_async_pubsub().await?;

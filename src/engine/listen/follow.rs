@@ -1,5 +1,5 @@
-//! Reads that wait for the end of a task. Redis is asked once when a wait begins and once a second for all of a queue
-//! together; in between the scripts that end tasks tell of those that somebody follows.
+//! Waits for the ends of tasks. One call asks Redis when a wait begins, and one call a second asks for all
+//! waits of a queue together. In between, scripts publish the end of tasks that somebody follows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,26 +19,26 @@ use crate::store::ops::Op;
 use crate::store::ops::follow::{FollowOp, Followed};
 use crate::store::{Conn, QueueKeys, Store, StoreError};
 
-/// Every task that is waited for is looked at this often, should every message be lost.
+/// Every followed task is looked at this often, in case every message is lost.
 const FALLBACK: Duration = Duration::from_secs(1);
-/// Script calls that travel together.
+/// Script calls of one pipeline.
 const CALLS_MAX: usize = 64;
 /// Commands taken between two calls.
 const TAKE_MAX: usize = 8192;
 
 pub(in crate::engine) enum Follow {
     Begin(QueueName, TaskId, Follower),
-    /// Tasks ended, here or elsewhere.
+    /// Tasks ended in any replica.
     Ended(QueueName, Vec<TaskId>),
 }
 
-/// Per queue the tasks to ask for, each with how long it is still waited for, in ms.
+/// The tasks to ask for, by queue, each with the rest of its wait in ms.
 type Asked = HashMap<QueueName, Vec<(TaskId, u64)>>;
 
-/// Owns the calls that wait. Lost with the process, its callers are, too.
+/// Owns the waiting calls. If they are lost with the process, so are their callers.
 pub(in crate::engine) struct Attendant {
     pub(in crate::engine) store: Store,
-    /// Kept: a pool would ping at every turn.
+    /// A connection of its own: a pool would ping before each use.
     pub(in crate::engine) conn: Conn,
     pub(in crate::engine) commands: mpsc::Receiver<Follow>,
     pub(in crate::engine) metrics: Arc<Metrics>,
@@ -52,7 +52,7 @@ impl Attendant {
         let mut ticks = interval(FALLBACK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // What begins while a call is under way goes together with the next.
+            // Waits that begin while a call is under way go together with the next one.
             let mut begun = Asked::new();
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -72,7 +72,7 @@ impl Attendant {
         }
     }
 
-    /// Tells Redis who is waited for, and those who wait what has ended already.
+    /// Tells Redis which tasks are followed, and wakes the followers of tasks that have ended already.
     async fn ask(&mut self, asked: Asked, followers: &mut Followers) {
         let calls: Vec<_> = asked
             .iter()
@@ -96,7 +96,7 @@ impl Attendant {
                     .called(FollowOp::SCRIPT, op.0.len(), seconds, class);
                 let ended = match answer.map(|reply| op.outcome(reply)) {
                     Ok(Ok(Ok(told))) => {
-                        // Else a lease that ran out, would wait for the housekeeper.
+                        // Without a sweep an expired lease would wait for the housekeeper.
                         if told.sweep_is_due {
                             self.routes.hint(queue, Command::Sweep((*queue).clone()));
                         }

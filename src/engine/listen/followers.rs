@@ -1,4 +1,4 @@
-//! Who waits for the end of which task. Pure: time comes in, nobody is told here.
+//! Followers: calls that wait for the end of a task. Pure: time is passed in.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::domain::{QueueName, TaskId};
 
-/// One call that waits for the end of a task. Dropped, it says: look now.
+/// One call that waits for the end of a task. Dropping it makes the call read the task.
 pub(in crate::engine) struct Follower {
     pub(in crate::engine) until: Instant,
     pub(in crate::engine) look: oneshot::Sender<()>,
@@ -40,7 +40,7 @@ impl Followers {
         self.count += 1;
     }
 
-    /// These tasks may have ended: their followers leave, to look.
+    /// Drops the followers of these tasks, which may have ended, so that they read them.
     pub(in crate::engine) fn tell(&mut self, queue: &QueueName, ids: impl IntoIterator<Item = TaskId>) {
         let Some(tasks) = self.by_queue.get_mut(queue) else {
             return;
@@ -53,7 +53,8 @@ impl Followers {
         }
     }
 
-    /// What is still waited for, with how long yet in ms; forgets whose callers left or whose time is over.
+    /// Returns the followed tasks, each with the rest of its wait in ms. Drops followers whose callers left
+    /// or whose wait is over.
     pub(in crate::engine) fn asked_for(&mut self, now: Instant) -> Vec<(QueueName, Vec<(TaskId, u64)>)> {
         let mut asked = Vec::new();
         self.count = 0;

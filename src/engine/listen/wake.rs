@@ -1,5 +1,6 @@
-//! Wake-ups between replicas: scripts publish when they make tasks ready and another replica asked to be told, and when
-//! they end tasks that somebody follows. A message is a hint; every queue with waiters is looked at each second anyway.
+//! Wake-ups between replicas. Scripts publish when they make tasks ready and another replica asked for a
+//! message, and when they end followed tasks. A message is a hint: every queue with waiters is looked at each
+//! second anyway.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use crate::engine::commit::Command;
 use crate::engine::commit::Routes;
 use crate::store::{Store, keys};
 
-/// Listens until stopped, reconnecting after a pause; says when it hears for the first time. A connection of its own:
-/// subscriptions survive the return to a pool.
+/// Listens until it is stopped, and reconnects after a pause. Reports when it hears for the first time. It
+/// has a connection of its own because subscriptions survive the return to a pool.
 pub(in crate::engine) async fn listen(
     store: Store,
     replica: String,

@@ -1,4 +1,4 @@
-//! A queue's charts.
+//! The charts of a queue.
 
 use crate::domain::pulse::{Chart, Point};
 use crate::domain::{Millis, QueueName};
@@ -6,22 +6,22 @@ use crate::engine::{Engine, Failure};
 use crate::store::QueueKeys;
 use crate::store::ops::pulse::PulseOp;
 
-/// The newest steps of a chart, the last of which still goes on.
+/// The newest steps of a chart. The last step is not over yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
     pub chart: Chart,
-    /// When the first step begins.
+    /// The start of the first step.
     pub begins_at: Millis,
     pub now: Millis,
-    /// One for each step.
+    /// One row per step.
     pub points: Vec<Point>,
 }
 
 impl Engine {
-    /// The last `steps` of a chart, at most as many as it has. `None`: no such queue.
+    /// Returns the last `steps` of a chart, or as many as it has; `None` if there is no such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn history(
         &self,
         queue: &QueueName,
@@ -29,7 +29,7 @@ impl Engine {
         steps: u64,
     ) -> Result<Option<History>, Failure> {
         let steps = steps.clamp(1, chart.rows_max());
-        // One row more tells how the queue was when the first step began.
+        // One more row contains the totals at the start of the first step.
         let op = PulseOp {
             chart,
             rows: steps + 1,

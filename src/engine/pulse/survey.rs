@@ -1,4 +1,4 @@
-//! Many queues at once: totals over all of them, and what metrics show of each.
+//! Reads many queues at once: totals over all of them, and the stats that metrics show.
 
 use crate::domain::QueueName;
 use crate::domain::pulse::Chart;
@@ -9,30 +9,30 @@ use crate::store::ops::overview::OverviewOp;
 use crate::store::ops::pulse::PulseOp;
 use crate::store::{Conn, QueueKeys};
 
-/// Queues of one pipeline: others come between two.
+/// Queues of one pipeline. Calls of others run between two pipelines.
 const PIPELINE_QUEUES: usize = 32;
-/// Queues that one part of the totals looks at, about.
+/// Queues that one part of the totals looks at, approximately.
 const PART_QUEUES: usize = 1_000;
 
-/// Sums over queues, each on a snapshot of its own.
+/// Sums over queues. Each queue is read in a snapshot of its own.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Totals {
-    /// How many queues are in them.
+    /// The number of queues in the sums.
     pub queues: u64,
-    /// Their sums; `oldest_ready_age_ms` is that of the oldest, `paused` whether any is.
+    /// The sums. `oldest_ready_age_ms` is the largest, and `paused` is present if any queue is paused.
     pub stats: QueueStats,
     /// As in [`crate::domain::pulse::Rates`].
     pub throughput_per_second: [f64; 3],
     pub error_rate_per_minute: f64,
-    /// There are more queues: their totals are to be added.
+    /// The cursor of the next part, if there are more queues.
     pub next_cursor: Option<String>,
 }
 
 impl Engine {
-    /// Totals over about a thousand queues, from where an earlier part ended.
+    /// Returns totals over about a thousand queues, after those of an earlier part.
     ///
     /// # Errors
-    /// As [`Failure`] says; inside, a cursor that no such call handed out.
+    /// As [`Failure`] lists. The inner error: a cursor that no such call wrote.
     pub async fn totals(&self, cursor: Option<&str>) -> Result<Result<Totals, BadCursor>, Failure> {
         let Some(mut at) = cursor.map_or(Some(0), |cursor| cursor.parse().ok()) else {
             return Ok(Err(BadCursor));
@@ -49,7 +49,7 @@ impl Engine {
             at = next;
             for some in queues.chunks(PIPELINE_QUEUES) {
                 for stats in self.ask_all(&mut conn, some, &OverviewOp).await? {
-                    // Deleted meanwhile it has none.
+                    // A queue that was deleted meanwhile has none.
                     let Ok(overview) = stats else { continue };
                     totals.queues += 1;
                     add(&mut totals.stats, &stats_of(&overview));
@@ -73,10 +73,10 @@ impl Engine {
         }
     }
 
-    /// The stats of up to `max` queues, in no order.
+    /// Returns the stats of up to `max` queues, in no order.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// As [`Failure`] lists.
     pub async fn some_queues(&self, max: usize) -> Result<Vec<(QueueName, QueueStats)>, Failure> {
         let mut conn = self.store().conn();
         let (mut at, mut found) = (0, Vec::new());
@@ -97,7 +97,7 @@ impl Engine {
         Ok(found)
     }
 
-    /// One reading operation on each of some queues, in one round trip.
+    /// Sends one read to each of some queues, in one round trip.
     pub(super) async fn ask_all<O: Op>(
         &self,
         conn: &mut Conn,
@@ -118,7 +118,7 @@ impl Engine {
 }
 
 fn add(sum: &mut QueueStats, more: &QueueStats) {
-    // Taken apart whole, so that what stats come to know cannot be forgotten here.
+    // Destructured without `..`, so that a new field of the stats does not compile until it is added here.
     let QueueStats {
         ready,
         scheduled,

@@ -1,4 +1,4 @@
-//! Named workers, of one queue or of all.
+//! Named workers of one queue or of all.
 
 use data_encoding::BASE64URL_NOPAD;
 
@@ -7,7 +7,7 @@ use crate::domain::{Millis, QueueName};
 use crate::engine::{BadCursor, Engine, Failure, Page};
 use crate::store::ops::workers::{Workers, WorkersOp};
 
-/// Queues of one pipeline, and of one page: most have no named workers.
+/// Queues of one pipeline, and of one page. Most queues have no named workers.
 const PIPELINE_QUEUES: usize = 32;
 const PAGE_QUEUES: usize = 512;
 const WORKERS: WorkersOp = WorkersOp { look: PAGE_SCAN_MAX };
@@ -17,17 +17,17 @@ const WORKERS: WorkersOp = WorkersOp { look: PAGE_SCAN_MAX };
 pub struct Worker {
     pub name: String,
     pub queue: QueueName,
-    /// Tasks of the queue that it holds now.
+    /// Tasks of the queue that it has leased now.
     pub leases: u64,
-    /// The queue has more leases than were looked at: it may hold more.
+    /// The queue has more leases than were looked at, so the worker may have more.
     pub at_least: bool,
-    /// Since when it holds the oldest of them.
+    /// The time of its oldest lease.
     pub since: Option<Millis>,
     /// Its last lease call; `None` after five minutes without.
     pub last_call_at: Option<Millis>,
 }
 
-/// Where a page of all queues' workers goes on: a place in the list of queues, and behind which name.
+/// The next position in the workers of all queues: a place in the list of queues, and the last name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Place {
     scan: u64,
@@ -56,11 +56,11 @@ impl Place {
 }
 
 impl Engine {
-    /// Workers of all queues by queue, or of one; page by page. A page may be short, even empty, while a cursor is there.
-    /// `None`: there is no such queue.
+    /// Lists the workers of one queue, or of all queues by queue, page by page. A page may be short or empty
+    /// although a cursor follows. Returns `None` if there is no such queue.
     ///
     /// # Errors
-    /// As [`Failure`] says; inside, a cursor that no list handed out.
+    /// As [`Failure`] lists. The inner error: a cursor that no list wrote.
     pub async fn workers(
         &self,
         queue: Option<&QueueName>,
@@ -87,11 +87,11 @@ impl Engine {
         let mut looked = 0;
         loop {
             let (next, mut queues) = conn.scan_queues(page.place.scan, PIPELINE_QUEUES).await?;
-            // A batch of a scan has no order of its own.
+            // A batch of a scan has no order.
             queues.sort_unstable();
             for some in queues[page.place.skip.min(queues.len())..].chunks(PIPELINE_QUEUES) {
                 for (queue, workers) in some.iter().zip(self.ask_all(&mut conn, some, &WORKERS).await?) {
-                    // Deleted meanwhile it has none.
+                    // A queue that was deleted meanwhile has none.
                     if workers.is_ok_and(|workers| page.take(queue, workers)) {
                         return Ok(Ok(Some(page.end(true))));
                     }
@@ -111,7 +111,7 @@ impl Engine {
     }
 }
 
-/// A page that is being filled.
+/// A page under construction.
 struct Filling {
     items: Vec<Worker>,
     limit: usize,
@@ -119,7 +119,7 @@ struct Filling {
 }
 
 impl Filling {
-    /// Takes a queue's workers by name; whether the page ends before they do.
+    /// Adds the workers of a queue by name. Returns whether the page ends before they do.
     fn take(&mut self, queue: &QueueName, workers: Workers) -> bool {
         let mut seen = workers.seen;
         seen.retain(|seen| seen.worker > self.place.behind);

@@ -1,8 +1,9 @@
-//! Tasks that can only be in the fresh list of their lane, because no other index knows them. A list cannot be searched,
-//! so many claims are settled by reading it once.
+//! Claims: tasks that must be in the fresh list of their lane, because no other index has them. A list cannot
+//! be searched, so one reading settles many claims.
 //!
-//! Sound though the queue goes on: a fresh task leaves its list only together with being fresh. A claim that is still one
-//! after the list was read was one all the while, and an entry that was there all the while was read.
+//! Safe on a live queue: a task leaves the fresh list in the same step in which it stops being fresh. A claim
+//! that still holds after the reading held all the time, and the reading found every entry that was there all
+//! the time.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,9 +15,9 @@ use crate::domain::audit::{Disagreement, Kind};
 use crate::store::ops::verify_lane::VerifyLaneOp;
 use crate::store::ops::verify_tasks::VerifyTasksOp;
 
-/// Settled together: some megabytes of memory, against reading long lists often.
+/// Claims that one reading settles: a few megabytes of memory, instead of reading long lists often.
 const CLAIMS_MAX: usize = 100_000;
-/// What was not found is looked for once more, should a list have been compacted while it was read.
+/// Missing tasks are searched once more, in case the list was compacted during the reading.
 const READS: usize = 2;
 
 #[derive(Default)]
@@ -62,7 +63,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// Reads a lane's fresh list and strikes off whom it finds there.
+    /// Reads the fresh list of a lane and removes the claims that it finds there.
     async fn strike(&mut self, lane: &[u8], claimed: &mut HashSet<TaskId>) -> Result<(), Stop> {
         let mut cursor = "0".to_owned();
         while !claimed.is_empty() && !cursor.is_empty() {
@@ -82,7 +83,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// Those to whom nothing has happened meanwhile.
+    /// Returns the claims of tasks that are still fresh.
     async fn still_claimed(&mut self, claimed: &HashSet<TaskId>) -> Result<HashSet<TaskId>, Stop> {
         let mut still = HashSet::new();
         let ids: Vec<TaskId> = claimed.iter().copied().collect();

@@ -1,15 +1,15 @@
-//! The finished tasks that are kept, and what they weigh together (I25).
+//! Audits the finished tasks that are kept, and their bytes (I25).
 //!
-//! They are appended at one end and leave at the other, so whoever reads them all without a gap knows the weight of those
-//! that are there at the end: the last so many that were read.
+//! They are appended at one end and leave at the other. A reading without a gap therefore knows the bytes of
+//! those that are there at the end: the last ones that it read.
 
 use super::{Auditor, PAGE, Stop};
 use crate::domain::audit::{Disagreement, Kind};
 use crate::store::ops::verify_done::{VerifiedDone, VerifyDoneOp};
 
-/// Read at most; beyond it nothing is said of the weight. Four megabytes.
+/// Entries read at most (four megabytes); with more, the audit does not judge the bytes.
 const WEIGHED_MAX: usize = 1_000_000;
-/// Where the oldest leave faster than they are read, it is begun anew this often.
+/// Restarts of the reading, if the oldest entries leave faster than it reads.
 const TRIES: usize = 3;
 
 impl Auditor {
@@ -22,7 +22,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// `false`: it could not be followed.
+    /// `false`: the reading could not keep up.
     async fn weighed(&mut self) -> Result<bool, Stop> {
         let mut weights: Vec<u32> = Vec::new();
         let (mut at, mut end) = (0, bytes::Bytes::new());

@@ -1,10 +1,11 @@
-//! How far an audit is: the reads that are still to do, the next one last. Between two calls it travels as a cursor, so that
-//! no replica has to remember it.
+//! The position of an audit: the reads that are left, the next one last. The caller keeps it as a cursor
+//! between two calls, so that no replica has to remember it.
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
-/// Indexes of tasks by role, with how many members of it are read at a time: values are read along, and some are long.
+/// Indexes of tasks by role, each with the number of members that one read takes. Values are read along, and
+/// some are long.
 pub(super) const INDEXES: [(&str, usize); 10] = [
     ("due", 100),
     ("leased", 100),
@@ -18,7 +19,7 @@ pub(super) const INDEXES: [(&str, usize); 10] = [
     ("pay", 2),
 ];
 
-/// Of a cursor; what is still to do is bounded by pages of groups and lanes.
+/// Bytes of a cursor at most. The reads that are left are bounded by the pages of groups and lanes.
 const CURSOR_BYTES_MAX: usize = 128 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,13 +28,13 @@ pub(super) enum Step {
     Tasks(String),
     /// A page of one of [`INDEXES`].
     Index(usize, String),
-    /// A page of the groups that have turns.
+    /// A page of the groups in the turn index.
     Groups(String),
-    /// A page of a group's lanes.
+    /// A page of the lanes of a group.
     Heads(String, String),
-    /// A page of what lies in a lane: of tasks that came back, or of fresh ones.
+    /// A page of a lane: of its returned tasks, or of its fresh ones.
     Lane(String, bool, String),
-    /// A page of a name's lanes.
+    /// A page of the lanes of a name.
     Name(String, String),
     Finished,
     Counts,
@@ -70,7 +71,7 @@ impl Default for Place {
 }
 
 impl Place {
-    /// `None` for what [`Self::cursor`] did not write.
+    /// Reads a cursor; `None` if [`Self::cursor`] did not write it.
     pub(super) fn parse(cursor: &str) -> Option<Self> {
         if cursor.len() > CURSOR_BYTES_MAX {
             return None;
@@ -80,7 +81,7 @@ impl Place {
         (!place.0.is_empty() && place.0.iter().all(Step::is_sound)).then_some(place)
     }
 
-    /// `None` when nothing is left to do.
+    /// Writes a cursor; `None` if no read is left.
     pub(super) fn cursor(&self) -> Option<String> {
         let bytes = serde_json::to_vec(self).expect("steps are texts and numbers");
         (!self.0.is_empty()).then(|| BASE64URL_NOPAD.encode(&bytes))
@@ -90,14 +91,14 @@ impl Place {
         self.0.pop()
     }
 
-    /// The next page, if there is one.
+    /// Adds the next page, if there is one.
     pub(super) fn then(&mut self, step: impl FnOnce(String) -> Step, cursor: String) {
         if !cursor.is_empty() {
             self.0.push(step(cursor));
         }
     }
 
-    /// Before everything that is to do already.
+    /// Adds reads before all others.
     pub(super) fn extend(&mut self, steps: impl IntoIterator<Item = Step>) {
         self.0.extend(steps);
     }

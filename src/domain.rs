@@ -1,4 +1,5 @@
-//! What words mean. Pure: knows no Redis, no tokio, no HTTP.
+//! The meaning of the words: names, ids, tasks, settles, config, bounds. Pure: it knows no Redis, no tokio,
+//! no HTTP.
 
 pub mod audit;
 pub mod change;

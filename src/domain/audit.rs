@@ -1,8 +1,8 @@
-//! What an audit of a queue finds.
+//! The findings of an audit of a queue.
 
 use super::TaskId;
 
-/// What does not hold. The words are a contract with scripts that read them.
+/// The kinds of problems. Scripts of operators read the words, so they are a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A record that no state index knows: the task would never run again (I1, I4).
@@ -11,21 +11,21 @@ pub enum Kind {
     TwoStates,
     /// An index knows a task without a record (I4).
     NoRecord,
-    /// An entry in a lane that is not its task's, or with another tick (I4, I17).
+    /// An entry in another lane than that of its task, or with another tick (I4, I17).
     Misplaced,
-    /// The lane of a ready task cannot be found as it should: by head, name and turn (I17, I18).
+    /// The lane of a ready task is missing in an index: of heads, names or turns (I17, I18).
     Lane,
-    /// Something is left of a lane without tasks (I4).
+    /// A lane without tasks left entries behind (I4).
     EmptyLane,
-    /// A payload that lies apart is gone, or lies there for nobody (I2, I4).
+    /// A payload in the second hash is missing, or has no task (I2, I4).
     Payload,
-    /// The attempts kept are not those that were counted (I12).
+    /// The kept attempts differ from the counted ones (I12).
     History,
     /// Bytes that no script writes.
     Unreadable,
-    /// What is kept of finished tasks disagrees with itself (I25).
+    /// The records of finished tasks disagree with their index or counters (I25).
     Finished,
-    /// A dead letter that is counted otherwise than it is, or not at all (I14).
+    /// A dead letter is counted wrongly, or not at all (I14).
     DeadLetter,
     /// Counters and sizes of indexes do not add up (I3).
     Counters,
@@ -69,26 +69,26 @@ impl Kind {
     }
 }
 
-/// One thing that does not hold.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disagreement {
     pub kind: Kind,
-    /// Where it is about one task.
+    /// Present if the problem concerns one task.
     pub id: Option<TaskId>,
     pub detail: String,
 }
 
-/// What one part of an audit looked at and found.
+/// The result of one part of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Audit {
     /// Tasks examined in this part.
     pub checked: u64,
-    /// Tasks that the queue has, finished ones that are still kept included.
+    /// Tasks of the queue, including finished ones that are still kept.
     pub tasks: u64,
     /// The first [`super::limits::PROBLEMS_MAX`].
     pub problems: Vec<Disagreement>,
-    /// All of them.
+    /// The number of all problems.
     pub problems_total: u64,
-    /// Where the next part goes on; `None`: this was the last.
+    /// Cursor of the next part; `None`: this was the last.
     pub next_cursor: Option<String>,
 }

@@ -1,40 +1,41 @@
-//! What operators ask of tasks that are there, and what came of it.
+//! Changes that operators make to existing tasks, and their outcomes.
 
 use super::{Millis, Priority, TaskId, TaskState};
 
-/// Why a task was left as it is.
+/// The reason why a task was not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotChanged {
     /// The queue has no such task, or does not exist.
     Unknown,
-    /// This state does not allow it.
+    /// The state of the task does not allow the change.
     State(TaskState),
 }
 
-/// What became of a task that was to be cancelled.
+/// The outcome of a cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancelled {
-    /// It is cancelled now, or was before.
+    /// The task is cancelled, now or since before.
     Done,
-    /// It is leased: its worker sees the wish on extend and may still ack; anything else that ends the lease cancels it.
+    /// The task is leased. Its worker sees the request on extend and may still ack; any other end of the
+    /// lease cancels the task.
     Requested,
 }
 
-/// When a waiting task is to run.
+/// The new due time of a waiting task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum When {
     #[default]
     AsItWas,
-    /// A scheduled task becomes ready now; a ready one keeps its place.
+    /// A scheduled task becomes ready now. A ready one keeps its position.
     Now,
-    /// Scheduled for then; an instant that is past counts as now.
+    /// The task is scheduled for this instant. A past instant counts as now.
     At(Millis),
 }
 
-/// What to change about a waiting task.
+/// The changes to a waiting task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Change {
-    /// Keeps `ready_at`.
+    /// A new priority; `ready_at` stays.
     pub priority: Option<Priority>,
     pub when: When,
 }
@@ -46,6 +47,6 @@ pub struct Changed {
     /// `Scheduled` or `Ready`.
     pub state: TaskState,
     pub priority: Priority,
-    /// When it becomes or became ready.
+    /// The time at which it becomes or became ready.
     pub ready_at: Millis,
 }

@@ -1,11 +1,11 @@
-//! What a checkup says: one thing that was looked at, how it is, and what to do about it.
+//! Checkups: one checked property each, its state, and advice.
 
 use std::borrow::Cow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     Ok,
-    /// It works, and will bite somebody.
+    /// It works now, and will cause trouble.
     Warn,
     /// It does not work, or loses tasks.
     Fail,
@@ -26,9 +26,9 @@ impl Verdict {
 pub struct Check {
     pub name: &'static str,
     pub verdict: Verdict,
-    /// What was seen. Never a secret, never a host.
+    /// The observed state. Contains no secrets and no host names.
     pub detail: String,
-    /// One sentence; there unless all is well.
+    /// One sentence of advice; absent if all is well.
     pub advice: Option<Cow<'static, str>>,
 }
 
@@ -59,7 +59,7 @@ impl Check {
     }
 }
 
-/// The worst of them; nothing looked at is nothing wrong.
+/// Returns the worst state; no checks count as well.
 pub fn worst(checks: &[Check]) -> Verdict {
     checks
         .iter()

@@ -1,9 +1,9 @@
-//! Dead letters: which are meant, and how the new task of a replayed one differs from the old.
+//! Filters of dead letters, and the options of a replay.
 
 use super::task::{DeadReason, Json};
 use super::{Group, Millis, Priority, TaskName};
 
-/// Which dead letters: those for which everything that is set holds.
+/// A filter of dead letters. All conditions that are set must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeadFilter {
     pub name: Option<TaskName>,
@@ -20,13 +20,13 @@ pub struct DeadFilter {
 }
 
 impl DeadFilter {
-    /// Whether it means all of them.
+    /// Returns whether the filter matches all dead letters.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// What a replayed task is given; everything else it takes from the dead letter.
+/// The options of a replayed task. It takes everything else from the dead letter.
 #[derive(Debug, Clone, Default)]
 pub struct Replay {
     /// 1..=[`super::limits::ATTEMPTS_MAX`].

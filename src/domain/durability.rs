@@ -1,13 +1,13 @@
-//! What an answered write survives.
+//! Durability levels: the failures that a confirmed write survives.
 
-/// What write answers wait for, and name.
+/// The durability step that write responses wait for, and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// Redis took it; a power cut may lose about a second.
+    /// Redis accepted the write. A power cut may lose about a second.
     Memory,
-    /// The append-only file has it and is synced.
+    /// The append-only file contains the write and is synced.
     Fsync,
-    /// Replicas confirmed it.
+    /// Replicas confirmed the write.
     Replicated,
 }
 
@@ -20,7 +20,7 @@ impl Level {
         }
     }
 
-    /// What can be said of a write when it is not known which of two levels was in force.
+    /// Returns the weaker of two levels: the honest one if either may have been in force.
     #[must_use]
     pub fn or_else(self, other: Self) -> Self {
         if self == other { self } else { Self::Memory }

@@ -1,10 +1,10 @@
-//! What watchers are told. Hints: nothing is kept, and who missed some reads anew.
+//! Events for watchers. They are hints: none is stored, and a watcher that missed some reads the state again.
 
 use super::QueueName;
 
 macro_rules! kinds {
     ($($(#[doc = $about:literal])+ $name:ident = $word:literal;)+) => {
-        /// What happened.
+        /// The kinds of events.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum EventKind {
             $($(#[doc = $about])+ $name,)+
@@ -30,37 +30,38 @@ macro_rules! kinds {
 
 // A new kind is a new line here, and a call where it happens.
 kinds! {
-    /// Tasks of the queue moved: its counts, at most once a second and replica.
+    /// Tasks of the queue moved: contains its counts, at most once a second and replica.
     Queue = "queue";
-    /// Tasks became dead letters: how many since the last time, and how many there are.
+    /// Tasks became dead letters: contains their number since the last event, and the total.
     DeadLetters = "dead_letters";
-    /// Something was lost that should not be: dead letters evicted or aged out (`dead_evicted`, `dead_aged`), and how many.
+    /// Dead letters were evicted or aged out (`dead_evicted`, `dead_aged`): contains their number.
     Alarm = "alarm";
-    /// The breaker of a name is in another state: `open`, `half_open` (as soon as somebody looks), `closed`.
+    /// The breaker of a name changed its state: `open`, `half_open` (noticed by the next call that evaluates
+    /// it), `closed`.
     Breaker = "breaker";
-    /// An operator held the queue, a name or a group for so many seconds, or ended that (0).
+    /// An operator held the queue, a name or a group for this many seconds, or ended the hold (0).
     Hold = "hold";
-    /// The queue is paused: which mode.
+    /// The queue was paused: contains the mode.
     Paused = "paused";
-    /// The queue goes on, by hand or because the pause is over.
+    /// The queue was resumed by an operator, or its pause ended.
     Resumed = "resumed";
-    /// A queue was made.
+    /// A queue was created.
     QueueCreated = "queue_created";
-    /// A queue's config was changed: its new version.
+    /// The config of a queue changed: contains its new version.
     QueueConfigured = "queue_configured";
     /// A queue was deleted.
     QueueDeleted = "queue_deleted";
 }
 
-/// Bytes of what an event says; a longer one is not told.
+/// Bytes of the details of an event. Events with more are not published.
 pub const EVENT_BYTES_MAX: usize = 2 << 10;
 
-/// One event, as replicas tell it each other: `kind queue {json}`.
+/// One event. Replicas send it as `kind queue {json}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     pub kind: EventKind,
     pub queue: QueueName,
-    /// What more there is to say, as a JSON object.
+    /// The details, as a JSON object.
     pub said: Box<str>,
 }
 
@@ -69,13 +70,13 @@ impl Event {
         format!("{} {} {}", self.kind.word(), self.queue, self.said)
     }
 
-    /// `None` for what this version does not know: a newer replica may tell more.
+    /// Reads an event; `None` if this version does not know its kind: a newer replica may publish more kinds.
     pub fn read(message: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(message).ok()?;
         let mut words = text.splitn(3, ' ');
         let (word, queue, said) = (words.next()?, words.next()?, words.next()?);
         let kind = EventKind::ALL.iter().find(|kind| kind.word() == word)?;
-        // What is one line is one line in the stream of events, too.
+        // The event stream has one line per event, so the details must be one line.
         let sound = said.len() <= EVENT_BYTES_MAX && said.starts_with('{') && !said.contains(['\n', '\r']);
         Some(Self {
             kind: *kind,

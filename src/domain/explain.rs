@@ -1,4 +1,4 @@
-//! Why a waiting task is not running.
+//! Reasons why a waiting task is not running.
 
 use super::Millis;
 use super::gate::Reason;
@@ -6,9 +6,9 @@ use super::gate::Reason;
 /// A waiting task, explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// At least one; the one that matters most first.
+    /// At least one reason, the most important first.
     pub reasons: Vec<WaitReason>,
-    /// Tasks of its lane (its name, group and priority) that come first: ready tasks only.
+    /// Tasks ahead of it in its lane (its name, group and priority). Present for ready tasks only.
     pub ahead: Option<Ahead>,
 }
 
@@ -16,33 +16,34 @@ pub struct Waiting {
 pub struct Ahead {
     /// At most [`super::limits::AHEAD_MAX`].
     pub tasks: u64,
-    /// There are more.
+    /// There are more than were counted.
     pub at_least: bool,
 }
 
-/// One of the things that a task waits for.
+/// One reason why a task waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
-    /// Its producer, or an operator, said when.
+    /// Its producer or an operator scheduled it.
     Scheduled { until: Millis },
     /// Its last attempt failed.
     RetryBackoff { until: Millis },
-    /// A worker gave it back and said when to try again.
+    /// A worker released it with a time to retry.
     Deferred { until: Millis },
-    /// A gate keeps it back: a limit, a hold or a breaker of the `queue`, its `name` or its `group`. `None`: until something happens, as
-    /// a lease that ends.
+    /// A gate blocks it: a limit, a hold or a breaker of the `queue`, its `name` or its `group`. `None`: an
+    /// event opens the gate, such as the end of a lease.
     Shut {
         of: &'static str,
         reason: Reason,
         until: Option<Millis>,
     },
-    /// No lease call waits for it, nothing of the queue is leased, and nothing was for as long as a lease call may wait.
+    /// No worker serves it: no lease call waits, and nothing of the queue was leased for as long as a lease
+    /// call may wait.
     NoWorker,
-    /// Other groups have their turn first.
+    /// Other groups have their turns first.
     Turn { groups: u64 },
-    /// Others of its group come first: those ahead of it in its lane, and the heads of `lanes` other lanes.
+    /// Tasks of its group go first: those ahead of it in its lane, and the heads of `lanes` other lanes.
     Order { lanes: u64 },
-    /// Nothing: the next lease call that may have it gets it.
+    /// Nothing blocks it: the next lease call that accepts it gets it.
     Next,
 }
 
@@ -60,7 +61,7 @@ impl WaitReason {
         }
     }
 
-    /// Not before; `None` where nobody can say.
+    /// Returns the earliest time at which it can run; `None` if that is unknown.
     pub const fn until(self) -> Option<Millis> {
         match self {
             Self::Scheduled { until } | Self::RetryBackoff { until } | Self::Deferred { until } => {

@@ -1,4 +1,4 @@
-//! What tells one failure from another: name, error type, and the message with what differs from task to task masked.
+//! Fingerprints of failures: name, error type, and the message with numbers, ids and values masked.
 
 use super::limits::FINGERPRINT_MESSAGE_BYTES_MAX;
 use super::{Millis, TaskId};
@@ -8,37 +8,38 @@ use super::{Millis, TaskId};
 pub struct DeadGroup {
     /// Twelve hexadecimal digits, or `other`.
     pub fingerprint: String,
-    /// What they have in common; `None` for `other`, where all else is counted once there are
-    /// [`super::limits::DEAD_GROUPS_MAX`] groups.
+    /// The common part; `None` for `other`, which counts everything past [`super::limits::DEAD_GROUPS_MAX`]
+    /// groups.
     pub error: Option<GroupError>,
     pub count: u64,
-    /// When the oldest and the newest of them died.
+    /// The times of the oldest and the newest death.
     pub first_at: Millis,
     pub last_at: Millis,
-    /// The newest.
+    /// The id of the newest dead letter.
     pub sample: TaskId,
 }
 
-/// What dead letters of one fingerprint have in common.
+/// The common part of dead letters with one fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupError {
     /// The task's name.
     pub name: String,
     pub kind: String,
-    /// Masked.
+    /// The masked message.
     pub message: String,
 }
 
-/// Of a long message only this much is read: what follows rarely names the failure.
+/// Bytes of a message that are read. The rest of a longer one rarely names the failure.
 const READ_BYTES_MAX: usize = 2048;
-/// A word of letters and digits that is this long is somebody's id; hexadecimal ones are sooner.
+/// A word of letters and digits of this length counts as an id. Hexadecimal words count from a shorter
+/// length.
 const ID_BYTES_MIN: usize = 16;
 const HEX_BYTES_MIN: usize = 8;
-/// So is one in which letters and digits alternate this often.
+/// A word in which letters and digits alternate this often counts as an id.
 const ID_TURNS_MIN: usize = 3;
 
-/// Masks numbers, ids, hexadecimal words, addresses of people and quoted values, and makes white space alike.
-/// At most [`FINGERPRINT_MESSAGE_BYTES_MAX`] bytes.
+/// Masks numbers, ids, hexadecimal words, e-mail addresses and quoted values, and folds white space. Returns
+/// at most [`FINGERPRINT_MESSAGE_BYTES_MAX`] bytes.
 pub fn mask(message: &str) -> String {
     let mut out = String::new();
     let mut rest = prefix(message, READ_BYTES_MAX);
@@ -70,7 +71,8 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '-'
 }
 
-/// The length of a quoted text that holds a value: one with a digit or an `@`. Names in quotes tell failures apart.
+/// Returns the length of a quoted text that contains a value: one with a digit or an `@`. Quoted names stay,
+/// because they distinguish failures.
 fn quoted_value(text: &str, before: char) -> Option<usize> {
     let quote = text
         .chars()
@@ -82,7 +84,7 @@ fn quoted_value(text: &str, before: char) -> Option<usize> {
     (closed && holds_value && !inner.contains('\n')).then_some(inner.len() + 2)
 }
 
-/// Writes the word that `text` begins with, masked; says how long it was.
+/// Writes the first word of `text`, masked. Returns the length of the word.
 fn word(text: &str, out: &mut String) -> usize {
     let address = run(text, |c| is_word(c) || matches!(c, '.' | '+' | '@'));
     if address.trim_matches('@').contains('@') {
@@ -110,7 +112,8 @@ fn word(text: &str, out: &mut String) -> usize {
     at
 }
 
-/// Hexadecimal beyond doubt: marked as such, or long and with both letters and digits. Dashes may be in it.
+/// Returns whether a word is surely hexadecimal: it has a prefix, or is long and has both letters and digits.
+/// Dashes are allowed.
 fn is_hex(word: &str) -> bool {
     let digits = word.strip_prefix("0x").unwrap_or(word);
     let has = |is: fn(&u8) -> bool| digits.bytes().any(|b| is(&b));
@@ -118,7 +121,7 @@ fn is_hex(word: &str) -> bool {
     digits.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') && (long || digits.len() < word.len())
 }
 
-/// Letters and digits in turns, or many of them: no name that people give.
+/// Returns whether letters and digits alternate, or are many: people do not choose such names.
 fn is_id(part: &str) -> bool {
     let is_digit = |b: &u8| b.is_ascii_digit();
     let turns = part
@@ -129,7 +132,8 @@ fn is_id(part: &str) -> bool {
     turns >= ID_TURNS_MIN || (turns > 0 && part.len() >= ID_BYTES_MIN)
 }
 
-/// Writes a part of `length` bytes with a mask for each number; a number goes on over points and commas between digits.
+/// Writes a part of `length` bytes with a mask for each number. Points and commas between digits belong to
+/// the number.
 fn numbers(text: &str, length: usize, out: &mut String) -> usize {
     let mut at = 0;
     while at < length {
@@ -146,7 +150,7 @@ fn numbers(text: &str, length: usize, out: &mut String) -> usize {
     at
 }
 
-/// The length of the number that `text` begins with, 0 where none is.
+/// Returns the length of the number at the start of `text`; 0 if there is none.
 fn number(text: &str) -> usize {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);

@@ -1,22 +1,23 @@
-//! What may keep a ready task from being granted, and what its group's turn is worth.
+//! Gates, which may block ready tasks, and the weights of groups.
 
 use serde::{Deserialize, Serialize};
 
 use super::Millis;
 
-/// What one turn of a group of weight 1 costs, in the units of passes. Many small numbers divide it, so that usual shares are exact.
+/// The cost of one turn of a group of weight 1, in the units of passes. Many small numbers divide it, so
+/// usual shares are exact.
 pub const TURN: u64 = 5040;
 
-/// A finite number above zero, as configs have them.
+/// A finite number above zero.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Positive(f64);
 
-/// Of finite numbers each is equal to itself.
+/// Every finite number equals itself.
 impl Eq for Positive {}
 
 impl Positive {
-    /// `None` for what is not finite or not above zero.
+    /// Returns `None` for numbers that are not finite or not above zero.
     pub fn new(number: f64) -> Option<Self> {
         (number.is_finite() && number > 0.0).then_some(Self(number))
     }
@@ -25,7 +26,7 @@ impl Positive {
         self.0
     }
 
-    /// As the weight of a group: what one grant adds to its pass, a whole number above zero.
+    /// Returns what one grant adds to the pass of a group with this weight: a whole number above zero.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -36,17 +37,17 @@ impl Positive {
     }
 }
 
-/// Limits of a queue, a name or a group: all that are set must let a task through.
+/// Limits of a queue, a name or a group. All that are set must allow a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Grants per second, on the long run.
+    /// Grants per second in the long run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<Positive>,
-    /// Grants that may come at once after a pause, at least 1; only with a rate.
+    /// Grants that may follow at once after an idle time, at least 1. Present only with a rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<Positive>,
-    /// Tasks that may be leased at one time.
+    /// Tasks that may be leased at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_leased: Option<u64>,
 }
@@ -56,7 +57,7 @@ impl Limits {
         *self == Self::default()
     }
 
-    /// What holds, with nothing left to defaults.
+    /// Returns the settings with all defaults filled in.
     pub fn effective(&self) -> Self {
         Self {
             burst: self.burst().and_then(Positive::new),
@@ -64,33 +65,34 @@ impl Limits {
         }
     }
 
-    /// What holds where only the rate is set: one second's worth, and at least 1.
+    /// Returns the burst if only the rate is set: one second's worth, and at least 1.
     pub fn burst(&self) -> Option<f64> {
         let rate = self.rate_per_second?.get();
         Some(self.burst.map_or(rate.max(1.0), Positive::get))
     }
 }
 
-/// When the grants of a name stop because its attempts keep failing; what is not set is as [`Breaker::effective`] says.
+/// The circuit breaker of a name: it stops grants while attempts keep failing. [`Breaker::effective`] fills
+/// in settings that are absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Breaker {
-    /// Failed attempts one after the other that open it.
+    /// Consecutive failed attempts that open it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_threshold: Option<u64>,
-    /// How long it is open; twice as long each time that it opens again at once, up to ten times.
+    /// The time for which it is open. Each failed probe doubles it, up to ten times its value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset_ms: Option<u64>,
-    /// Grants at one time while it is half-open.
+    /// Probes at the same time while it is half-open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub half_open_max: Option<u64>,
-    /// Of these, successes that close it.
+    /// Successful probes that close it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success_threshold: Option<u64>,
 }
 
 impl Breaker {
-    /// What holds, with nothing left to defaults.
+    /// Returns the settings with all defaults filled in.
     pub fn effective(&self) -> Self {
         Self {
             failure_threshold: self.failure_threshold.or(Some(5)),
@@ -101,22 +103,22 @@ impl Breaker {
     }
 }
 
-/// What an operator makes of a breaker.
+/// The state into which an operator puts a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
-    /// For so many ms, or until it is closed by hand.
+    /// Open for this many ms, or until an operator closes it.
     Open {
         ms: Option<u64>,
     },
     Closed,
 }
 
-/// What a gate is of.
+/// The scope of a gate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     Queue,
     Name(String),
-    /// Empty: the tasks without a group.
+    /// Empty for the tasks without a group.
     Group(String),
 }
 
@@ -130,10 +132,10 @@ impl Scope {
     }
 }
 
-/// Why ready tasks are not granted.
+/// Reasons why ready tasks are not granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// Nothing of the queue is granted.
+    /// Leases of the queue are paused.
     Paused,
     Held,
     RateLimited,

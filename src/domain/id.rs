@@ -1,4 +1,4 @@
-//! Task ids: made by the service before its first write, so that its own retry cannot double a task.
+//! Task ids. The service creates them before its first write, so that its own retry cannot double a task.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub struct BadTaskId;
 impl TaskId {
     pub const BYTES: usize = 14;
 
-    /// A new id, made at `now` of the local clock.
+    /// Creates an id at `now` of the local clock.
     pub fn new(now: Millis) -> Self {
         let mut bytes = [0; Self::BYTES];
         bytes[..6].copy_from_slice(&now.get().to_be_bytes()[2..]);
@@ -35,13 +35,13 @@ impl TaskId {
     }
 
     /// # Errors
-    /// When the slice is not [`Self::BYTES`] long.
+    /// If the slice is not [`Self::BYTES`] long.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, BadTaskId> {
         bytes.try_into().map(Self).map_err(|_| BadTaskId)
     }
 
     /// # Errors
-    /// When the text is not what [`fmt::Display`] writes.
+    /// If [`fmt::Display`] cannot have written the text.
     pub fn parse(text: &str) -> Result<Self, BadTaskId> {
         if text.len() != 23 || text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(BadTaskId);

@@ -1,8 +1,8 @@
-//! Requests that may be repeated: what is remembered of them, and by which digests.
+//! Marks and digests of requests that may be repeated.
 
 use sha2::{Digest as _, Sha256};
 
-/// Half of a SHA-256: two requests that differ have different ones, whoever chose them.
+/// Half of a SHA-256: two different requests have different digests, even if an attacker chose them.
 pub type Digest = [u8; 16];
 
 /// A request that carried an `Idempotency-Key`.
@@ -12,19 +12,20 @@ pub struct Repeatable {
     body: Digest,
 }
 
-/// What one task of such a request leaves behind, so that a repeat finds it.
+/// The mark of one task of such a request, by which a repeat finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepeatMark {
-    /// Of the request: its owner and its key.
+    /// Digest of the owner and the key of the request.
     pub request: Digest,
-    /// The task's place in a batch, from 0; none where the request is of one task.
+    /// The index of the task in its batch; `None` for a request with one task.
     pub index: Option<u16>,
-    /// Of the request's whole body: a repeat says the same.
+    /// Digest of the whole body: a repeat must have the same.
     pub body: Digest,
 }
 
 impl Repeatable {
-    /// `owner` is whose key it is, so that no two callers share one; `form` says how the body is to be read.
+    /// `owner` is the owner of the API key, so that two callers never share a mark; `form` is the media type
+    /// of the body.
     pub fn new(owner: &str, key: &str, form: &str, body: &[u8]) -> Self {
         Self {
             key: digest(owner, key.as_bytes()),
@@ -32,7 +33,7 @@ impl Repeatable {
         }
     }
 
-    /// For the only task of the request.
+    /// Returns the mark for the only task of the request.
     pub fn mark(self) -> RepeatMark {
         RepeatMark {
             request: self.key,
@@ -41,7 +42,7 @@ impl Repeatable {
         }
     }
 
-    /// For the task at this place of a batch.
+    /// Returns the mark for the task at this index of a batch.
     pub fn mark_of(self, index: u16) -> RepeatMark {
         RepeatMark {
             index: Some(index),
@@ -50,7 +51,7 @@ impl Repeatable {
     }
 }
 
-/// The length goes first, so that nothing can be moved from one part to the other.
+/// The length goes first, so that no byte can move from one part to the other.
 fn digest(part: &str, rest: &[u8]) -> Digest {
     let hash = Sha256::new()
         .chain_update((part.len() as u64).to_be_bytes())

@@ -1,11 +1,12 @@
-//! How long things took, counted in buckets that are a tenth wider each: a value read back is within 5 % of the one
-//! counted (as in `DDSketch`: Masson, Rim and Lee, 2019), and what is kept has a fixed size whatever was counted.
+//! Latencies, counted in buckets that each are a tenth wider than the one before. A value read back is within
+//! 5 % of the counted one (as in `DDSketch`: Masson, Rim and Lee, 2019), and the size is bounded.
 
 use std::sync::LazyLock;
 
-/// Bucket 0 is below a millisecond, bucket n from `GROWTH^(n-1)` up to `GROWTH^n` ms; the last one reaches beyond a year.
+/// Bucket 0 is below a millisecond, bucket n from `GROWTH^(n-1)` up to `GROWTH^n` ms. The last one reaches
+/// beyond a year.
 pub const BUCKETS: usize = 255;
-/// Stands for "nothing was counted" where a bucket's number is expected.
+/// The number of a bucket that means "nothing was counted".
 pub const NO_BUCKET: u8 = 255;
 const GROWTH: f64 = 1.1;
 
@@ -24,13 +25,13 @@ static LOWEST_MS: LazyLock<[u64; BUCKETS - 1]> = LazyLock::new(|| {
     lowest
 });
 
-/// Which bucket counts `ms`.
+/// Returns the bucket that counts `ms`.
 pub fn bucket_of(ms: u64) -> u8 {
     let bucket = LOWEST_MS.partition_point(|lowest| *lowest <= ms);
     u8::try_from(bucket).expect("there are 255 buckets")
 }
 
-/// The whole milliseconds that a bucket stands for; `None` for [`NO_BUCKET`].
+/// Returns the whole milliseconds that a bucket represents; `None` for [`NO_BUCKET`].
 pub fn bucket_ms(bucket: u8) -> Option<u64> {
     // At most 4e10.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -41,11 +42,11 @@ pub fn bucket_ms(bucket: u8) -> Option<u64> {
     }
 }
 
-/// Counts of one kind of latency. Holds only buckets that counted something: 8 bytes each, 255 at most.
+/// Counts of one kind of latency. It keeps only buckets with a count: 8 bytes each, 255 at most.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
     pub sum_ms: u64,
-    /// Bucket and count, by bucket.
+    /// Pairs of bucket and count, ordered by bucket.
     counts: Vec<(u8, u32)>,
 }
 
@@ -70,17 +71,17 @@ impl Histogram {
         self.counts.is_empty()
     }
 
-    /// Nothing counted; what was allocated stays.
+    /// Drops all counts, and keeps the allocation.
     pub fn clear(&mut self) {
         self.sum_ms = 0;
         self.counts.clear();
     }
 }
 
-/// What is measured of a task.
+/// The latencies of a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Latencies {
-    /// From ready to granted, of each grant.
+    /// From ready to granted, for each grant.
     pub wait: Histogram,
     /// From granted to acked or nacked.
     pub run: Histogram,
@@ -112,11 +113,11 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of histograms that count with a share each; `None` when they hold nothing.
+    /// Summarises histograms that each count with a share; `None` if they are empty.
     pub fn of<'a>(parts: impl IntoIterator<Item = (f64, &'a Histogram)>) -> Option<Self> {
         let (mut counts, mut total, mut sum_ms) = ([0.0_f64; BUCKETS], 0.0, 0.0);
         for (share, part) in parts {
-            // Exact enough: a mean of more than 2^53 ms is nobody's.
+            // Exact below 2^53 ms, and no mean is larger.
             #[allow(clippy::cast_precision_loss)]
             {
                 sum_ms += share * part.sum_ms as f64;
@@ -133,7 +134,7 @@ impl Spread {
             let mut seen = 0.0;
             let bucket = counts.iter().position(|count| {
                 seen += count;
-                // Sums of shares are not exact: a hair is not a task.
+                // Sums of shares are not exact, so a tiny rest is not a task.
                 *count > 0.0 && seen + 1e-9 >= rank * total
             });
             let bucket = bucket.and_then(|bucket| u8::try_from(bucket).ok());

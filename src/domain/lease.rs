@@ -1,4 +1,4 @@
-//! Lease ids: one opaque value that proves a grant and says everything needed to settle it.
+//! Lease ids: one opaque value that proves a grant and contains everything needed to settle it.
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -7,7 +7,8 @@ use sha2::Sha256;
 
 use super::{Millis, QueueName, TaskId};
 
-/// What a `lease_id` says. Genuine once [`LeaseKey::open`] returned it; current only if Redis agrees.
+/// The content of a `lease_id`. It is genuine once [`LeaseKey::open`] has returned it, and current only if
+/// Redis agrees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     pub queue: QueueName,
@@ -21,7 +22,7 @@ pub struct Lease {
     pub age_ms: u64,
     /// Bytes of the task's record and payload, for the retention's accounting.
     pub size: u32,
-    /// The task holds a unique key until it is finished: only then does an ack look for one.
+    /// The task holds a unique key until it is finished, so an ack must look for it.
     pub holds_key: bool,
 }
 
@@ -29,7 +30,7 @@ pub struct Lease {
 #[derive(Clone)]
 pub struct LeaseKey {
     secret: [u8; Self::BYTES],
-    /// Keyed already, which is half of the work of a MAC.
+    /// Keyed in advance, which saves half of the work of a MAC.
     mac: Hmac<Sha256>,
 }
 
@@ -39,7 +40,7 @@ impl PartialEq for LeaseKey {
     }
 }
 
-/// Not one of ours: truncated, altered, or made with another key.
+/// The error for a `lease_id` that was truncated, altered, or made with another key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a lease_id of this service")]
 pub struct ForgedLease;
@@ -64,19 +65,19 @@ impl LeaseKey {
         }
     }
 
-    /// One that nobody can guess.
+    /// Creates a random key.
     pub fn random() -> Self {
         let mut secret = [0; Self::BYTES];
         rand::rng().fill_bytes(&mut secret);
         Self::new(&secret)
     }
 
-    /// To be kept where every replica finds it, and nobody else.
+    /// Returns the secret. Keep it where only the replicas can read it.
     pub fn secret(&self) -> &[u8; Self::BYTES] {
         &self.secret
     }
 
-    /// The `lease_id` of a grant: base64url of the facts and a 128-bit HMAC-SHA-256 over them.
+    /// Writes the `lease_id` of a grant: base64url of its fields and a 128-bit HMAC-SHA-256 over them.
     pub fn seal(&self, lease: &Lease) -> String {
         let queue = lease.queue.as_str().as_bytes();
         let mut out = Vec::with_capacity(FIXED_BYTES + queue.len() + MAC_BYTES);
@@ -96,7 +97,7 @@ impl LeaseKey {
     }
 
     /// # Errors
-    /// [`ForgedLease`] for anything that [`Self::seal`] with this key did not make.
+    /// [`ForgedLease`] for every text that [`Self::seal`] with this key did not write.
     pub fn open(&self, text: &str) -> Result<Lease, ForgedLease> {
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| ForgedLease)?;
         let (facts, mac) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(ForgedLease)?;

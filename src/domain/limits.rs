@@ -1,4 +1,4 @@
-//! Every bound a client can meet, once. `GET /v1/limits`, validation, OpenAPI and docs read these.
+//! Every bound that a client can meet. `GET /v1/limits`, validation, OpenAPI and docs read them from here.
 
 /// Bytes of one payload, as JSON text.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
@@ -16,7 +16,7 @@ pub const ATOMIC_BYTES_MAX: usize = 1 << 20;
 /// Operations in one batch settle, or in the `settle` list of a lease call.
 pub const SETTLE_ITEMS_MAX: usize = 1000;
 
-/// Items of one script call; more buys nothing but stalls (research/performance.md).
+/// Items of one script call. Larger calls gain nothing and block Redis longer.
 pub const SCRIPT_ITEMS_MAX: usize = 256;
 /// Payload bytes of one script call; a call holds at least one item whatever its size.
 pub const SCRIPT_BYTES_MAX: usize = 1 << 20;
@@ -61,7 +61,7 @@ pub const WORKER_BYTES_MAX: usize = 128;
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Bytes of the reason of a pause.
 pub const PAUSE_REASON_BYTES_MAX: usize = 256;
-/// Bytes kept of an error's type, message and stack; what is longer is cut and marked.
+/// Bytes kept of the type, message and stack of an error. Longer texts are cut and marked.
 pub const ERROR_TYPE_BYTES_MAX: usize = 200;
 pub const ERROR_MESSAGE_BYTES_MAX: usize = 8 << 10;
 pub const ERROR_STACK_BYTES_MAX: usize = 32 << 10;
@@ -71,11 +71,11 @@ pub const PROGRESS_BYTES_MAX: usize = 8 << 10;
 pub const HISTORY_ATTEMPTS_MAX: usize = 50;
 pub const HISTORY_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes of a masked message that tell dead letters apart by their error.
+/// Bytes of a masked message in a fingerprint.
 pub const FINGERPRINT_MESSAGE_BYTES_MAX: usize = 512;
-/// Groups of dead letters by error fingerprint; what comes on top is counted as `other`.
+/// Groups of dead letters by error fingerprint. Others are counted as `other`.
 pub const DEAD_GROUPS_MAX: usize = 1000;
-/// Tasks of a queue whose end somebody waits for, and such waits in one process.
+/// Tasks of a queue whose end reads wait for, and such reads in one process.
 pub const FOLLOWED_MAX: usize = 10_000;
 pub const FOLLOWERS_MAX: usize = 16_384;
 
@@ -86,14 +86,14 @@ pub const PAGE_MAX: usize = 500;
 pub const PAGE_SCAN_MAX: usize = 1000;
 /// Tasks that one call of bulk work handles.
 pub const BULK_TASKS_MAX: usize = 1000;
-/// Bytes of the text that a filter looks for in errors.
+/// Bytes of the text that a filter searches in errors.
 pub const ERROR_FILTER_BYTES_MAX: usize = 256;
 
 /// Names that the tasks of one queue may have, and names with an entry of their own in its config.
 pub const NAMES_MAX: usize = 1000;
 /// Groups with an entry of their own in each of one queue's `group_weights` and `group_limits`.
 pub const GROUPS_MAX: usize = 1000;
-/// Weight of a group, beside those of weight 1.
+/// Weight of a group, relative to groups of weight 1.
 pub const GROUP_WEIGHT_MIN: f64 = 0.1;
 pub const GROUP_WEIGHT_MAX: f64 = 100.0;
 /// Grants per second, tokens of a bucket and leased tasks that a limit may allow.
@@ -101,7 +101,7 @@ pub const RATE_PER_SECOND_MIN: f64 = 0.00001;
 pub const RATE_PER_SECOND_MAX: f64 = 1_000_000.0;
 pub const BURST_MAX: f64 = 1_000_000.0;
 pub const LEASED_MAX: u64 = 1_000_000;
-/// Failures, probes and successes that a breaker counts, and milliseconds for which one opens first.
+/// Failures, probes and successes that a breaker counts, and milliseconds for which it opens the first time.
 pub const BREAKER_COUNT_MAX: u64 = 1000;
 pub const BREAKER_RESET_MS_MIN: u64 = 100;
 pub const BREAKER_RESET_MS_MAX: u64 = 86_400 * 1000;
@@ -112,7 +112,7 @@ pub const QUEUES_MAX_DEFAULT: usize = 10_000;
 
 /// Tasks ahead of a waiting one that are counted exactly.
 pub const AHEAD_MAX: usize = 1000;
-/// Problems of one audit that are told; more are counted.
+/// Problems that one audit reports. Further ones are counted.
 pub const PROBLEMS_MAX: usize = 100;
 /// Event streams open at one replica.
 pub const WATCHERS_MAX: usize = 256;

@@ -1,11 +1,11 @@
-//! Queue names, task names, groups and unique keys: parsed once at the edge, trusted afterwards.
+//! Queue names, task names, groups and unique keys. They are parsed once at the edge and trusted afterwards.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::limits::UNIQUE_KEY_BYTES_MAX;
 
-/// Why a name was refused; the text says what is allowed.
+/// The reason why a name was refused. The text says what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
     #[error("must be 1 to 80 characters of A-Z a-z 0-9 _ . : - and begin with a letter or digit")]
@@ -61,13 +61,13 @@ macro_rules! text_type {
 }
 
 text_type!(
-    /// A named line of tasks. Its characters keep it whole inside a Redis hash tag.
+    /// The name of a queue. Its characters are safe inside a Redis hash tag.
     QueueName,
     is_name,
     BadName::Name
 );
 text_type!(
-    /// Which handler a task is for; limits and breakers are per name.
+    /// The name of the handler for a task. Limits and breakers are per name.
     TaskName,
     is_name,
     BadName::Name
@@ -79,14 +79,14 @@ text_type!(
     BadName::Group
 );
 text_type!(
-    /// What two enqueues share that are to make one task.
+    /// The key that makes a task unique: enqueues with the same key create one task.
     UniqueKey,
     |text: &str| (1..=UNIQUE_KEY_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control),
     BadName::UniqueKey
 );
 
 impl TaskName {
-    /// The name of a task that was given none.
+    /// The name of a task without one.
     pub const DEFAULT: &'static str = "default";
 }
 

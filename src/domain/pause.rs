@@ -1,11 +1,11 @@
-//! Pause: an operator stops what producers or workers may do with a queue, for a while.
+//! Pauses: an operator stops enqueues or leases of a queue for some time.
 
 use super::Millis;
 
-/// What is stopped. All else goes on: settles, due times, expiries, and what operators do.
+/// The operations that a pause stops. Settles, due times, expiries and operators proceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PauseMode {
-    /// Nothing is granted.
+    /// No task is granted.
     #[default]
     Lease,
     /// No new task is accepted.
@@ -28,7 +28,7 @@ impl PauseMode {
         Self::ALL.into_iter().find(|mode| mode.word() == word)
     }
 
-    /// As Redis keeps it: a bit for leases, and one for enqueues.
+    /// Returns the form that Redis keeps: one bit for leases, one for enqueues.
     pub const fn bits(self) -> u8 {
         match self {
             Self::Lease => 1,
@@ -42,11 +42,11 @@ impl PauseMode {
     }
 }
 
-/// A pause as an operator asks for it.
+/// A pause as an operator requests it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pause {
     pub mode: PauseMode,
-    /// It ends then by itself, on Redis's clock; `None`: somebody resumes the queue.
+    /// The end of the pause by Redis's clock; `None`: an operator resumes the queue.
     pub until: Option<Millis>,
     /// For people; at most [`super::limits::PAUSE_REASON_BYTES_MAX`].
     pub reason: Option<String>,
@@ -56,7 +56,7 @@ pub struct Pause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paused {
     pub mode: PauseMode,
-    /// Since when something of the queue has been stopped, however often that was changed since.
+    /// The start of the pause. Later changes of its mode keep it.
     pub since: Millis,
     pub until: Option<Millis>,
     pub reason: Option<String>,

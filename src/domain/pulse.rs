@@ -1,19 +1,19 @@
-//! A queue's recent past: rows of its charts, windows of latencies, and the rates that follow from them.
+//! The recent past of a queue: rows of its charts, windows of latencies, and rates.
 
 use super::Millis;
 use super::latency::{Histogram, Latencies, Spread, bucket_ms};
 
-/// Latency windows: the newest is as long as a row of the fine chart, older ones are a minute.
+/// Latency windows. The newest is as long as a row of the fine chart, older ones are a minute.
 pub const MINUTE_MS: u64 = 60_000;
-/// What latencies in stats cover.
+/// The time that latencies in stats cover.
 pub const LATENCY_MS: u64 = 5 * MINUTE_MS;
-/// A replica that did not say again for so long how many lease calls wait there is not there any more.
+/// A replica that did not report its waiting lease calls for this long counts as gone.
 pub const WAITING_MS_MAX: u64 = 15_000;
-/// Named workers kept per queue, and how long after their last lease call.
+/// Named workers kept per queue, and the time for which they are kept after their last lease call.
 pub const WORKERS_MAX: usize = 1_000;
 pub const WORKER_MS_MAX: u64 = 5 * MINUTE_MS;
 
-/// One of the two charts that are kept of each queue.
+/// One of the two charts of each queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chart {
     /// The last hour, in steps of ten seconds.
@@ -43,7 +43,7 @@ impl Chart {
         self.step_ms() * self.rows_max()
     }
 
-    /// The row that `at` belongs to.
+    /// Returns the row that contains `at`.
     pub const fn number(self, at: Millis) -> u64 {
         at.get() / self.step_ms()
     }
@@ -56,10 +56,10 @@ pub struct Percentiles {
     pub p95: u8,
 }
 
-/// One step of a chart. A step in which nothing happened has none.
+/// One row of a chart. A step without activity has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its begin, in steps since 1970.
+    /// The start, in steps since 1970.
     pub number: u64,
     pub accepted: u32,
     pub completed: u32,
@@ -70,11 +70,11 @@ pub struct Row {
     /// As of the end of the step.
     pub ready: u32,
     pub leased: u32,
-    /// Wait, run, end to end; of steps that are over.
+    /// Wait, run and end-to-end latencies of a finished step.
     pub latencies: [Percentiles; 3],
 }
 
-/// Latencies of a stretch of time.
+/// Latencies of one period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     pub begins_at: Millis,
@@ -82,49 +82,49 @@ pub struct Window {
     pub latencies: Latencies,
 }
 
-/// What all replicas together know of a queue's recent past.
+/// The recent past of a queue, from the observations of all replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulse {
     pub now: Millis,
     pub ready: u64,
     pub leased: u64,
-    /// Lease calls that wait, at all replicas.
+    /// Lease calls that wait at all replicas.
     pub waiting: u64,
     /// In no order.
     pub windows: Vec<Window>,
-    /// Of one chart, oldest first.
+    /// Rows of one chart, oldest first.
     pub rows: Vec<Row>,
 }
 
-/// What a queue does at present.
+/// The current rates of a queue.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rates {
-    /// Tasks completed per second, over the last minute, five and fifteen.
+    /// Tasks completed per second, over the last 1, 5 and 15 minutes.
     pub throughput_per_second: [f64; 3],
     /// Attempts that failed in the last minute.
     pub error_rate_per_minute: f64,
-    /// Of the last five minutes; `None` when there was nothing to measure.
+    /// Latencies of the last five minutes; `None` if nothing was measured.
     pub wait: Option<Spread>,
     pub run: Option<Spread>,
     pub end_to_end: Option<Spread>,
 }
 
-/// One step as charts show it.
+/// One step of a chart as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
     pub accepted: u32,
     pub completed: u32,
     pub failed: u32,
     pub died: u32,
-    /// `None` where nothing is known of that time.
+    /// `None` if that time is not known.
     pub ready: Option<u32>,
     pub leased: Option<u32>,
-    /// Median and 95th percentile in ms of wait, run and end to end; `None` where nothing was measured.
+    /// Median and 95th percentile in ms of wait, run and end to end; `None` if nothing was measured.
     pub latencies: [Option<(u64, u64)>; 3],
 }
 
-/// How much of the stretch from `begins_at` for `length_ms` is within the last `back_ms`: 0 to 1.
-/// What is still going on ends now.
+/// Returns the share (0 to 1) of a period that lies within the last `back_ms`. A period that is not over ends
+/// now.
 fn share(begins_at: Millis, length_ms: u64, now: Millis, back_ms: u64) -> f64 {
     let ends_at = begins_at.plus(length_ms).min(now).max(begins_at);
     let from = Millis::new(now.get().saturating_sub(back_ms));
@@ -132,7 +132,7 @@ fn share(begins_at: Millis, length_ms: u64, now: Millis, back_ms: u64) -> f64 {
         return 1.0;
     }
     let (inside, whole) = (ends_at.since(from), ends_at.since(begins_at));
-    // Both are lengths of steps.
+    // Both numbers are lengths of steps, far below 2^53.
     #[allow(clippy::cast_precision_loss)]
     if inside == 0 {
         0.0
@@ -142,19 +142,19 @@ fn share(begins_at: Millis, length_ms: u64, now: Millis, back_ms: u64) -> f64 {
 }
 
 impl Pulse {
-    /// From the rows of the fine chart's last quarter of an hour.
+    /// Computes rates from the rows of the last 15 minutes of the fine chart.
     pub fn rates(&self) -> Rates {
         const SECOND: u64 = 1_000;
         let sum = |back_ms, of: fn(&Row) -> u32| -> f64 {
             let step_ms = Chart::Fine.step_ms();
             let rows = self.rows.iter();
-            // The sum of no floats is -0.0, and people read it.
+            // The sum of no floats is -0.0, which looks odd to people.
             rows.fold(0.0, |sum, row| {
                 let begins_at = Millis::new(row.number * step_ms);
                 sum + f64::from(of(row)) * share(begins_at, step_ms, self.now, back_ms)
             })
         };
-        // A quarter of an hour at most.
+        // At most 15 minutes, far below 2^53 ms.
         #[allow(clippy::cast_precision_loss)]
         let per_second = |minutes: u64| {
             let back_ms = minutes * MINUTE_MS;
@@ -175,14 +175,14 @@ impl Pulse {
         }
     }
 
-    /// The last `steps` of the chart that the rows are of, the last one still going on; and when the first begins.
+    /// Returns the last `steps` of the chart, of which the last is not over, and the start of the first.
     pub fn points(&self, chart: Chart, steps: u64) -> (Millis, Vec<Point>) {
         let last = chart
             .number(self.now)
             .max(self.rows.last().map_or(0, |row| row.number));
         let first = (last + 1).saturating_sub(steps);
         let mut rows = self.rows.iter().peekable();
-        // Nothing changes without leaving a row: between two, the depth is that of the earlier one.
+        // Every change leaves a row, so between two rows the depth is that of the earlier one.
         let mut depth = None;
         while let Some(row) = rows.next_if(|row| row.number < first) {
             depth = Some((row.ready, row.leased));
@@ -211,7 +211,7 @@ impl Pulse {
         (Millis::new(first * chart.step_ms()), points)
     }
 
-    /// Those that the row says; of a step that nobody has closed yet, what its windows say.
+    /// Returns the latencies of the row; for a step that is not closed yet, those of its windows.
     fn latencies_of(&self, chart: Chart, row: &Row) -> [Option<(u64, u64)>; 3] {
         let kinds: [fn(&Latencies) -> &Histogram; 3] = [|l| &l.wait, |l| &l.run, |l| &l.end_to_end];
         let mut shown = row

@@ -1,4 +1,4 @@
-//! A queue's configuration: what was set, and what therefore holds.
+//! The configuration of a queue: the settings, and the values that follow from them.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use super::NewTask;
 use super::gate::{Breaker, Limits, Positive};
 use super::retry::{RetryConfig, RetryPolicy};
 
-/// Which task of a group is next. Redis keeps the place in this list.
+/// The order inside a group. Redis keeps the index in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// By `ready_at - priority * aging`: waiting time and priority trade.
+    /// By `ready_at - priority * aging`: waiting time makes up for priority.
     #[default]
     Aged,
     /// By priority alone, then by `ready_at`.
@@ -31,14 +31,14 @@ impl Order {
     }
 }
 
-/// What stays readable of a finished task. Redis keeps the place in this list.
+/// The part of a finished task that stays readable. Redis keeps the index in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// The whole task and its result.
     #[default]
     All,
-    /// State, times and result; the payload goes at once.
+    /// State, times and result. The payload is dropped at once.
     Results,
     None,
 }
@@ -53,14 +53,15 @@ impl Keep {
     }
 }
 
-/// What happens when the dead letters are full. Redis keeps the place in this list.
+/// The behaviour at full dead letters. Redis keeps the index in this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFull {
-    /// The oldest makes room.
+    /// The oldest dead letter is evicted.
     #[default]
     EvictOldest,
-    /// So too, for tasks that were accepted already; but no more are accepted until there is room.
+    /// New tasks are refused until there is room. Tasks that were accepted already still evict the oldest
+    /// dead letter.
     RejectEnqueue,
 }
 
@@ -73,21 +74,21 @@ impl OnFull {
     }
 }
 
-/// Why a queue takes no more.
+/// The bound that makes a queue refuse tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// As many tasks are unfinished as `max_tasks` allows.
+    /// The unfinished tasks have reached `max_tasks`.
     Tasks,
-    /// With it, those that are unfinished would have more bytes than `max_bytes` allows.
+    /// With this task, the unfinished tasks would exceed `max_bytes`.
     Bytes,
-    /// Its tasks have as many names as they may have, and this is another.
+    /// The task has a new name, and the queue has reached its bound of names.
     Names,
-    /// Its dead letters are full, and its config says that nothing new is accepted then.
+    /// The dead letters are full, and the config refuses new tasks then.
     DeadLetters,
 }
 
-/// What a queue's owner set, durations in whole milliseconds; `None` means the server's default.
-/// This is what Redis keeps as the config document.
+/// The settings of a queue, durations in whole milliseconds; `None` means the default of the server. Redis
+/// keeps this type as the config document.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QueueConfig {
@@ -121,33 +122,36 @@ pub struct QueueConfig {
     pub completed_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_bytes: Option<u64>,
-    /// Turns of a group beside one of weight 1; `"*"` stands for each group without an entry of its own.
+    /// Turns of a group relative to a group of weight 1. `"*"` stands for each group without an entry of its
+    /// own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub group_weights: BTreeMap<String, Positive>,
     #[serde(skip_serializing_if = "Limits::is_none")]
     pub limits: Limits,
-    /// Of each name without one of its own.
+    /// The breaker of each name without one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,
-    /// Per group; `"*"` stands for each group without an entry of its own, but not for tasks without a group.
+    /// Limits by group. `"*"` stands for each group without an entry of its own, but not for tasks without a
+    /// group.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub group_limits: BTreeMap<String, Limits>,
-    /// How long a request with an `Idempotency-Key` is remembered, and how many.
+    /// The time for which requests with an `Idempotency-Key` are remembered, and their number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_max: Option<u64>,
-    /// Tasks that may be scheduled, ready and leased together, and their bytes; unbounded unless set.
+    /// Bounds of the scheduled, ready and leased tasks together: their number and bytes. Unbounded unless
+    /// set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tasks: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
-    /// Per task name; `"*"` stands for each name without an entry of its own.
+    /// Settings by task name. `"*"` stands for each name without an entry of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, NameConfig>,
 }
 
-/// What holds for tasks of one name.
+/// Settings for the tasks of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NameConfig {
@@ -163,7 +167,7 @@ pub struct NameConfig {
     pub breaker: Option<Breaker>,
 }
 
-/// What the server does where nothing was set. Scripts get these values; they have none of their own.
+/// The defaults of the server. Scripts receive these values and have none of their own.
 pub mod defaults {
     use super::{Keep, OnFull, Order};
 
@@ -185,7 +189,7 @@ pub mod defaults {
     pub const IDEMPOTENCY_MAX: u64 = 1_000_000;
 }
 
-/// How a task of one name is to be treated, frozen into it at acceptance.
+/// The policy of a task, frozen into it at acceptance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     pub max_attempts: u16,
@@ -194,7 +198,7 @@ pub struct Policy {
 }
 
 impl QueueConfig {
-    /// Resolves task → name → queue → server, each setting by itself.
+    /// Resolves each setting on its own: task → name → queue → server.
     pub fn policy(&self, task: &NewTask) -> Policy {
         let named = self.names.get(task.name.as_str()).or_else(|| self.names.get("*"));
         Policy {

@@ -1,8 +1,8 @@
-//! When a task whose attempt failed is tried again.
+//! Retry policies: the delay after a failed attempt.
 
 use serde::{Deserialize, Serialize};
 
-/// How the delay grows with the number of the attempt that failed.
+/// The growth of the delay with the number of the failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
@@ -13,7 +13,7 @@ pub enum Strategy {
     Linear,
     /// `base`.
     Fixed,
-    /// None.
+    /// No delay.
     Immediate,
 }
 
@@ -30,16 +30,16 @@ impl Strategy {
     }
 }
 
-/// How much of the delay is left to chance, so that tasks that failed together do not come back together.
+/// The random part of the delay, so that tasks that failed together do not retry together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Jitter {
-    /// Anything from nothing to the whole delay.
+    /// A random part of the whole delay.
     #[default]
     Full,
-    /// Half of the delay, and anything up to the other half.
+    /// Half of the delay, and a random part of the other half.
     Equal,
-    /// Nothing: the whole delay.
+    /// The whole delay, without a random part.
     None,
 }
 
@@ -55,12 +55,12 @@ impl Jitter {
     }
 }
 
-/// Whole thousandths, so that what is kept of a factor is exact.
+/// A factor in whole thousandths, so that Redis keeps it exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Thousandths(pub u32);
 
-/// A policy in all its parts, as it is frozen into a task. The delays that follow from it are in `lua/retry.lua`.
+/// A complete policy, as it is frozen into a task. `lua/retry.lua` computes the delays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     pub strategy: Strategy,
@@ -68,13 +68,13 @@ pub struct RetryPolicy {
     pub base_ms: u64,
     /// 1 to [`super::limits::RETRY_FACTOR_MAX`].
     pub factor: Thousandths,
-    /// No delay is longer.
+    /// The longest delay.
     pub max_ms: u64,
     pub jitter: Jitter,
 }
 
 impl RetryPolicy {
-    /// What holds where nobody set one.
+    /// The default policy.
     pub const DEFAULT: Self = Self {
         strategy: Strategy::Exponential,
         base_ms: 1_000,
@@ -90,8 +90,8 @@ impl Default for RetryPolicy {
     }
 }
 
-/// A policy as somebody set it. What it leaves open is the server's: of the policies on the way from task to
-/// server the nearest counts as a whole, so that nobody has to know the others to read it.
+/// A policy as it was set; the server's default fills in absent settings. The nearest policy on the way from
+/// task to server counts as a whole, so that readers need not know the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RetryConfig {

@@ -30,7 +30,7 @@ pub struct Nack {
     pub error: TaskError,
     /// `false` sends the task straight to the dead letters.
     pub retry: bool,
-    /// Instead of the policy's backoff.
+    /// Replaces the backoff of the policy.
     pub delay_ms: Option<u64>,
 }
 
@@ -44,21 +44,21 @@ pub struct Extend {
 /// When a released task may run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RetryAfter {
-    /// At once, at its old place, never counted.
+    /// At once and at its old position; not counted as a deferral.
     #[default]
     None,
     Ms(u64),
     At(Millis),
 }
 
-/// Who else waits until the time of a released task.
+/// The siblings that wait until the due time of a released task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Hold {
     #[default]
     None,
-    /// All of its name.
+    /// All tasks of its name.
     Name,
-    /// All of its group, or without one as it is.
+    /// All tasks of its group; for a task without a group, all tasks without one.
     Group,
     Queue,
 }
@@ -70,12 +70,12 @@ pub struct Release {
     pub reason: Option<String>,
 }
 
-/// What the operation did, or had done when it was repeated (`already`).
+/// The effect of a settle; with `already`, the effect that an earlier request with the same lease had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
     Acked {
         id: TaskId,
-        /// The lease had run out, but nobody had been granted the task since.
+        /// The lease had expired, but nobody had been granted the task since.
         late: bool,
         already: bool,
     },
@@ -102,11 +102,11 @@ pub enum Settled {
     },
 }
 
-/// Why nothing changed.
+/// The reason why a settle had no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotSettled {
-    /// Genuine, but not the task's current grant, or run out.
+    /// The lease is genuine, but expired or not the current one.
     Lost,
-    /// Of a queue or task that is gone and no longer marked.
+    /// The queue or task is gone and no longer marked.
     Unknown,
 }

@@ -1,9 +1,9 @@
-//! How the names and the groups of a queue stand: what waits there, and what keeps it back.
+//! The state of the names and groups of a queue: their tasks, and the gates that block them.
 
 use super::gate::Limits;
 use super::{Millis, TaskName};
 
-/// Tasks that are ready, by the lanes that they are in.
+/// Ready tasks, counted lane by lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ready {
     pub tasks: u64,
@@ -11,23 +11,23 @@ pub struct Ready {
     pub at_least: bool,
 }
 
-/// What limits and holds leave at a moment.
+/// The state of limits and holds at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GateStanding {
-    /// As they hold, with nothing left to defaults.
+    /// The limits with all defaults filled in.
     pub limits: Limits,
-    /// Grants that may come at once, and fractions of the next one; only with a rate.
+    /// Grants that are possible at once, with fractions. Present only with a rate.
     pub tokens: Option<f64>,
     pub held_until: Option<Millis>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerState {
-    /// With so many failed attempts one after the other.
+    /// Closed, with this many consecutive failed attempts.
     Closed { failures: u64 },
-    /// `None`: until it is closed by hand.
+    /// `None`: open until an operator closes it.
     Open { until: Option<Millis> },
-    /// With so many probes under way, and so many that succeeded.
+    /// Half-open, with the probes under way and the successful ones.
     HalfOpen { probes: u64, successes: u64 },
 }
 
@@ -44,7 +44,7 @@ impl BreakerState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerStanding {
     pub state: BreakerState,
-    /// `None`: it never was in another one, as far as anybody remembers.
+    /// `None`: no other state is remembered.
     pub since: Option<Millis>,
 }
 
@@ -54,18 +54,18 @@ pub struct NameStanding {
     pub ready: Ready,
     pub leased: u64,
     pub gate: GateStanding,
-    /// `None`: the name has none, and none that an operator opened.
+    /// `None`: the name has no breaker, and no operator opened one.
     pub breaker: Option<BreakerStanding>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupStanding {
-    /// `None`: the tasks without a group, which form one.
+    /// `None` for the tasks without a group.
     pub group: Option<String>,
     pub ready: Ready,
-    /// `None` of the tasks without a group while so many names and groups have leased tasks that nobody adds them up.
+    /// `None` for the tasks without a group if too many names and groups have leased tasks to add them up.
     pub leased: Option<u64>,
-    /// Turns beside a group of weight 1.
+    /// Turns relative to a group of weight 1.
     pub weight: f64,
     pub gate: GateStanding,
 }

@@ -1,4 +1,4 @@
-//! Tasks as they come in, go out to workers, and are looked at.
+//! Tasks: as producers send them, as workers receive them, and as reads show them.
 
 use bytes::Bytes;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::queue::Full;
 use super::unique::Unique;
 use super::{Group, Millis, QueueName, RetryPolicy, TaskId, TaskName, UniqueKey, limits};
 
-/// 0..=1000, higher first. One point is worth the queue's `aging_seconds` of waiting.
+/// 0..=1000, higher first. One point is worth `aging_seconds` of waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Priority(u16);
 
@@ -30,7 +30,7 @@ impl Default for Priority {
     }
 }
 
-/// When an enqueued task may first run, on Redis's clock.
+/// The first time at which an enqueued task may run, by Redis's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Start {
     #[default]
@@ -40,7 +40,7 @@ pub enum Start {
     At(Millis),
 }
 
-/// From when on nobody is granted a task that waits: it becomes a dead letter. On Redis's clock.
+/// The time by Redis's clock from which a waiting task is not granted any more and becomes a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
     /// Milliseconds after acceptance.
@@ -49,7 +49,7 @@ pub enum Expiry {
 }
 
 impl Expiry {
-    /// The instant, for a task accepted at `accepted`.
+    /// Returns the instant for a task that was accepted at `accepted`.
     pub fn at(self, accepted: Millis) -> Millis {
         match self {
             Self::After(ms) => accepted.plus(ms),
@@ -58,12 +58,12 @@ impl Expiry {
     }
 }
 
-/// JSON text kept byte for byte; checked to be one JSON value where it entered.
+/// JSON text, kept byte for byte. The edge has checked that it is one JSON value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Json(Bytes);
 
 impl Json {
-    /// Trusts the caller: `text` is one valid JSON value in UTF-8.
+    /// Wraps a text. The caller guarantees that it is one valid JSON value in UTF-8.
     pub fn from_checked(text: Bytes) -> Self {
         Self(text)
     }
@@ -73,7 +73,7 @@ impl Json {
     pub fn bytes(&self) -> &Bytes {
         &self.0
     }
-    /// `"null"` should the bytes not be UTF-8, which only a damaged store can cause.
+    /// Returns the text; `"null"` if the bytes are not UTF-8, which only a damaged store can cause.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("null")
     }
@@ -93,7 +93,7 @@ impl serde::Serialize for Json {
     }
 }
 
-/// What travels beside the payload: the producer's headers and trace context, and where a replayed task comes from.
+/// Data beside the payload: headers and trace context of the producer, and the origin of a replayed task.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Meta {
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
@@ -102,7 +102,7 @@ pub struct Meta {
     pub traceparent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<String>,
-    /// The dead letter that this task was made from.
+    /// The dead letter that this task was replayed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed_from: Option<TaskId>,
 }
@@ -113,10 +113,10 @@ impl Meta {
     }
 }
 
-/// A task to enqueue, every value within its limits.
+/// A task to enqueue. Every value is within its limits.
 #[derive(Debug, Clone)]
 pub struct NewTask {
-    /// Made before the first write, so that a retry of an unknown outcome cannot double the task.
+    /// Created before the first write, so that a retry after an unknown outcome cannot double the task.
     pub id: TaskId,
     pub name: TaskName,
     pub group: Option<Group>,
@@ -124,13 +124,13 @@ pub struct NewTask {
     pub priority: Priority,
     pub start: Start,
     pub expiry: Option<Expiry>,
-    /// Wins over name, queue and server, as the next two do; 1..=[`limits::ATTEMPTS_MAX`].
+    /// Overrides name, queue and server, as the next two do; 1..=[`limits::ATTEMPTS_MAX`].
     pub max_attempts: Option<u16>,
     /// [`limits::LEASE_MS_MIN`]..=[`limits::LEASE_MS_MAX`].
     pub lease_ms: Option<u64>,
     pub retry: Option<RetryPolicy>,
     pub unique: Option<Unique>,
-    /// Where the request that brings it may be repeated.
+    /// Present if the request that brings the task may be repeated.
     pub repeat_mark: Option<RepeatMark>,
     pub meta: Meta,
 }
@@ -142,7 +142,7 @@ impl AsRef<Self> for NewTask {
 }
 
 impl NewTask {
-    /// A ready task of the default name with a fresh id.
+    /// Creates a ready task of the default name with a new id.
     pub fn new(payload: Json) -> Self {
         Self {
             id: TaskId::new(Millis::local()),
@@ -162,7 +162,7 @@ impl NewTask {
     }
 }
 
-/// The one state a task is in.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TaskState {
     Scheduled,
@@ -205,34 +205,34 @@ impl serde::Serialize for TaskState {
     }
 }
 
-/// The answer to an enqueue that was not refused.
+/// The outcome of an accepted enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enqueued {
     pub id: TaskId,
     /// `None`: the task is no longer kept.
     pub state: Option<TaskState>,
-    /// Set when scheduled.
+    /// Present if the task is scheduled.
     pub run_at: Option<Millis>,
     pub made: Made,
-    /// An earlier request with the same `Idempotency-Key` did it, and this one nothing.
+    /// An earlier request with the same `Idempotency-Key` had this outcome; this request had no effect.
     pub replayed: bool,
-    /// Of a completed task whose ack carried one; for enqueues of one task only.
+    /// The result of a completed task. Present only in the outcome of an enqueue of one task.
     pub result: Option<Json>,
 }
 
-/// What an enqueue made.
+/// The effect of an enqueue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Made {
     /// A new task.
     Task,
-    /// Nothing: another task holds the unique key.
+    /// No effect: another task holds the unique key.
     Duplicate,
-    /// Nothing but a new payload and new options for the task that holds the unique key.
+    /// The task that holds the unique key got a new payload and new options.
     Replacement,
 }
 
 impl Enqueued {
-    /// A task that was made just now.
+    /// Returns the outcome for a new task.
     pub fn new(id: TaskId, run_at: Option<Millis>) -> Self {
         Self {
             id,
@@ -248,28 +248,28 @@ impl Enqueued {
         }
     }
 
-    /// Whether there is a task now that was not there before.
+    /// Returns whether this request created a task.
     pub fn is_new(&self) -> bool {
         self.made == Made::Task && !self.replayed
     }
 }
 
-/// Why an enqueue was refused; nothing of it is left.
+/// The reason why an enqueue was refused. It left nothing behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotEnqueued {
-    /// Another task holds the unique key, and `on_duplicate` says to reject.
+    /// Another task holds the unique key, and `on_duplicate` is `reject`.
     Duplicate {
         holder: TaskId,
-        /// `None`: it is no longer kept.
+        /// `None`: that task is no longer kept.
         state: Option<TaskState>,
     },
-    /// The `Idempotency-Key` came before, with another body.
+    /// An earlier request had the same `Idempotency-Key` and another body.
     Mismatch,
-    /// The queue takes no more for now.
+    /// The queue is full.
     Full(Full),
-    /// An operator has stopped enqueues.
+    /// An operator has paused enqueues.
     Paused {
-        /// When that ends by itself.
+        /// The time until the pause ends, if it has an end.
         ends_in_ms: Option<u64>,
     },
 }
@@ -277,7 +277,7 @@ pub enum NotEnqueued {
 /// An error as a worker reported it, or as the service recorded it (`lease_expired`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TaskError {
-    /// At most [`limits::ERROR_TYPE_BYTES_MAX`]; `error` where the worker gave none.
+    /// At most [`limits::ERROR_TYPE_BYTES_MAX`]; `error` if the worker sent none.
     pub kind: String,
     pub message: String,
     pub stack: Option<String>,
@@ -285,7 +285,7 @@ pub struct TaskError {
     pub cut: bool,
 }
 
-/// How a grant that counted ended.
+/// The end of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptOutcome {
     Nacked,
@@ -315,7 +315,7 @@ pub struct Attempt {
     pub error: TaskError,
 }
 
-/// A task with the lease that a worker now holds.
+/// A task with the lease of its worker.
 #[derive(Debug, Clone)]
 pub struct LeasedTask {
     pub id: TaskId,
@@ -341,7 +341,7 @@ pub struct LeasedTask {
     pub last_error: Option<TaskError>,
 }
 
-/// Everything the service knows of one task.
+/// Everything that the service knows about one task.
 #[derive(Debug, Clone)]
 pub struct TaskView {
     pub id: TaskId,
@@ -350,36 +350,36 @@ pub struct TaskView {
     pub state: TaskState,
     pub payload: Json,
     pub priority: Priority,
-    /// Grants that counted, the running one included.
+    /// Attempts, including the running one.
     pub attempt: u16,
     pub max_attempts: u16,
     pub deferrals: u16,
-    /// Grants so far.
+    /// Grants until now.
     pub grant: u32,
     pub lease_ms: u64,
     pub retry: RetryPolicy,
     pub enqueued_at: Millis,
     pub expires_at: Option<Millis>,
-    /// When it becomes or became ready: waiting tasks only.
+    /// The time at which it becomes or became ready. Present for waiting tasks only.
     pub ready_at: Option<Millis>,
-    /// Leased tasks only.
+    /// Present for leased tasks only.
     pub lease_expires_at: Option<Millis>,
     pub cancel_requested: bool,
-    /// Who holds or last held the lease, where the lease call named a worker.
+    /// The worker of the current or last lease, if the lease call named one.
     pub worker: Option<String>,
     pub progress: Option<Json>,
-    /// Completed, cancelled and dead tasks only.
+    /// Present for completed, cancelled and dead tasks only.
     pub finished_at: Option<Millis>,
-    /// Completed tasks whose ack carried one.
+    /// Present for completed tasks whose ack contained one.
     pub result: Option<Json>,
-    /// Dead tasks only.
+    /// Present for dead tasks only.
     pub reason: Option<DeadReason>,
     pub attempts: Vec<Attempt>,
     pub unique_key: Option<UniqueKey>,
     pub meta: Meta,
 }
 
-/// Why a task became a dead letter.
+/// The reason why a task became a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadReason {
     AttemptsExhausted,

@@ -1,8 +1,8 @@
-//! Points in time as Redis tells them: whole milliseconds of the Unix clock.
+//! Points in time by Redis's clock: whole milliseconds since 1970.
 
 use std::fmt;
 
-/// Milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 UTC with three decimals.
+/// Milliseconds since 1970-01-01T00:00:00Z. Displayed as RFC 3339 in UTC with three decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Millis(u64);
 
@@ -22,12 +22,12 @@ impl Millis {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds from `earlier` to here; below zero counts as zero.
+    /// Returns the milliseconds since `earlier`; a negative time counts as zero.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// This process's clock. Never compared with Redis's; for ids and logs only.
+    /// Reads the clock of this process. Used for ids and logs only, and never compared with Redis's.
     pub fn local() -> Self {
         let elapsed = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -35,10 +35,10 @@ impl Millis {
         Self(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Parses an RFC 3339 instant with any offset, cut to milliseconds.
+    /// Parses an RFC 3339 instant with any offset; digits after the milliseconds are cut.
     ///
     /// # Errors
-    /// For other texts and instants before 1970.
+    /// For other texts, and for instants before 1970.
     pub fn parse(text: &str) -> Result<Self, BadInstant> {
         let instant: jiff::Timestamp = text.parse().map_err(|_| BadInstant)?;
         u64::try_from(instant.as_millisecond())
@@ -67,8 +67,8 @@ impl serde::Serialize for Millis {
     }
 }
 
-/// Seconds as they appear on the wire (a JSON number, decimals allowed) in milliseconds,
-/// rounded to the nearest; `None` for what is negative, not finite or beyond 2^53 ms.
+/// Converts seconds of the wire (a JSON number, decimals allowed) to milliseconds, rounded to the nearest.
+/// Returns `None` for negative and infinite numbers and those beyond 2^53 ms.
 pub fn seconds_to_ms(seconds: f64) -> Option<u64> {
     let ms = (seconds * 1000.0).round();
     // Exact: the range check keeps the value an integer below 2^53.

@@ -1,8 +1,8 @@
-//! Unique tasks: a key that one task holds, so that no second one is made while it does.
+//! Unique tasks: one task holds a key, and no second one is created while it does.
 
 use super::UniqueKey;
 
-/// What a task says of its own uniqueness.
+/// The uniqueness of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unique {
     pub key: UniqueKey,
@@ -10,10 +10,10 @@ pub struct Unique {
     pub on_duplicate: OnDuplicate,
 }
 
-/// How long the task holds its key. Only the holder's own end frees it.
+/// The time for which the task holds its key. Only the end of this task frees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UniqueScope {
-    /// So many milliseconds from acceptance, whatever becomes of the task.
+    /// This many milliseconds from acceptance, whatever happens to the task.
     Ttl(u64),
     /// Until its first grant, or until it ends without one.
     UntilLeased,
@@ -25,14 +25,14 @@ impl UniqueScope {
     pub const DEFAULT_TTL_MS: u64 = 3_600_000;
 }
 
-/// What becomes of an enqueue whose key another task holds.
+/// The effect of an enqueue whose key another task holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDuplicate {
-    /// It is answered with that task.
+    /// The outcome names that task.
     #[default]
     Return,
-    /// It is refused.
+    /// The enqueue is refused.
     Reject,
-    /// That task gets the new payload and options, if it was never granted; else as [`Self::Return`].
+    /// If that task was never granted, it gets the new payload and options. Otherwise as [`Self::Return`].
     Replace,
 }

@@ -1,7 +1,7 @@
-//! What the wire says: routes, requests, answers, problems.
+//! The HTTP API: routes, requests, responses, problems.
 //!
-//! Only here is a status code known. A handler reads what was asked, calls the engine, and says what came of it;
-//! what happens to every request happens once, at the edge.
+//! No other room knows a status code. A handler reads a request, calls the engine, and writes the outcome.
+//! The edge does once what every request needs.
 
 use std::sync::{Arc, OnceLock};
 
@@ -51,7 +51,7 @@ pub use openapi::API_VERSION;
 pub use origin::OriginRule;
 pub use problem::{Code, Outcome, Retry, Row};
 
-/// What handlers share. Cheap to clone.
+/// The state that handlers share. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(Arc<Shared>);
 
@@ -59,12 +59,12 @@ struct Shared {
     metrics: Arc<Metrics>,
     origin: OriginRule,
     failure_log: FailureLog,
-    /// Redis may take minutes to load: until then the service listens, is alive, and says that it is not ready.
+    /// Absent until Redis is ready, which may take minutes: until then the service is alive and not ready.
     ready: OnceLock<Engine>,
     process: OnceLock<ProcessChecks>,
 }
 
-/// What only the process's owner can look at.
+/// Checks that only the owner of the process can make.
 type ProcessChecks = Box<dyn Fn() -> Vec<Check> + Send + Sync>;
 
 impl Api {
@@ -78,12 +78,12 @@ impl Api {
         }))
     }
 
-    /// From now on requests reach the engine. Only the first call counts.
+    /// Lets requests reach the engine from now on. Only the first call has an effect.
     pub fn open(&self, engine: Engine) {
         let _ = self.0.ready.set(engine);
     }
 
-    /// The doctor's answer shows these checks, too. Only the first call counts.
+    /// Adds these checks to those of the doctor. Only the first call has an effect.
     pub fn looks_after(&self, checks: impl Fn() -> Vec<Check> + Send + Sync + 'static) {
         let _ = self.0.process.set(Box::new(checks));
     }
@@ -96,7 +96,7 @@ impl Api {
         self.0.ready.get().ok_or_else(|| Code::NotReady.problem())
     }
 
-    /// The level in force, as in [`crate::engine::Health`]; every write answer names it.
+    /// Returns the level in force, as in [`crate::engine::Health`]. Every write response names it.
     fn durability(&self) -> Option<Level> {
         self.0.ready.get().map(Engine::durability)
     }
@@ -114,7 +114,7 @@ impl Api {
     }
 }
 
-/// The API's table of contents.
+/// The table of contents of the API.
 fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::base())
         // For producers.
@@ -171,7 +171,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(service::version))
 }
 
-/// The whole service as a router: the API, its documentation, and the edge around both.
+/// Builds the router of the whole service: the API, its documentation, and the edge around both.
 pub fn router(api: Api) -> Router {
     let (api_routes, _) = routes().split_for_parts();
     let not_found = async || Code::NotFound.problem();
@@ -184,12 +184,12 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// The OpenAPI document of [`router`].
+/// Returns the OpenAPI document of [`router`].
 pub fn openapi() -> utoipa::openapi::OpenApi {
     openapi::complete(routes().into_openapi())
 }
 
-/// The document as `openapi/openapi.json` and `/openapi.json` have it.
+/// Returns the document in the form of `openapi/openapi.json` and `/openapi.json`.
 pub fn openapi_text() -> String {
     let mut text = openapi()
         .to_pretty_json()

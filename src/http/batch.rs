@@ -1,4 +1,4 @@
-//! Many tasks in one request: as a JSON list or as lines of JSON; each alone, or all or none.
+//! Batches: many tasks in one request, as a JSON list or as NDJSON. Each succeeds alone, or all do or none.
 
 use axum::Json;
 use axum::extract::State;
@@ -42,22 +42,22 @@ shape! {
     BatchRequest: TASKS, ATOMIC
 }
 
-/// What became of each task of a batch.
+/// The outcome of each task of a batch.
 #[derive(Serialize, ToSchema)]
 pub(super) struct BatchAnswer<'a> {
     accepted: usize,
-    /// Those whose unique key another task holds.
+    /// Tasks whose unique key another task holds.
     duplicates: usize,
     rejected: usize,
-    /// In the order of the request.
+    /// One per task, in the order of the request.
     results: Vec<ItemAnswer<'a>>,
 }
 
-/// What became of one task of a batch: either `id`, `state` and `duplicate`, or `error`.
+/// The outcome of one task of a batch: either `id`, `state` and `duplicate`, or `error`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BatchItem)]
 struct ItemAnswer<'a> {
-    /// From 0; of lines, blank ones are not counted.
+    /// Index of the task, from 0. Blank lines of NDJSON do not count.
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Id>, nullable = false)]
@@ -71,7 +71,7 @@ struct ItemAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     duplicate: Option<bool>,
-    /// There, and true, where the duplicate got this payload and these options.
+    /// Present and true if the existing task got this payload and these options.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     replaced: bool,
@@ -80,7 +80,7 @@ struct ItemAnswer<'a> {
     error: Option<ProblemDocument<'a>>,
 }
 
-/// A batch as it was read: what can be accepted, and what cannot and why.
+/// A batch that was read: the valid tasks, and the problems of the others.
 struct Batch {
     items: Vec<Result<NewTask, Problem>>,
     atomic: bool,
@@ -94,8 +94,8 @@ problem_set! {
 
 /// Enqueue many tasks.
 ///
-/// A bad task fails alone and says why in its result, unless the batch is `atomic`. NDJSON has one task on each line.
-/// When every task fails for one and the same reason of the service's, that reason is the answer.
+/// An invalid task fails alone, with the reason in its result, unless the batch is `atomic`. NDJSON has one
+/// task per line. If the service refuses all tasks for the same reason, the response is that problem.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks/batch", operation_id = "enqueue_batch", tag = "tasks",
     params(QueuePath, IdempotencyKey),
@@ -130,7 +130,7 @@ pub(super) async fn enqueue_batch(
     }
     let engine = api.engine()?;
 
-    // What was refused keeps its place; what was not is taken out, in order, and its outcome put back.
+    // Refused tasks keep their place. The others are taken out in order, and their outcomes are put back.
     let mut tasks = Vec::with_capacity(batch.items.len());
     let results = batch
         .items
@@ -170,14 +170,15 @@ pub(super) async fn enqueue_batch(
     Ok(response)
 }
 
-/// A key that came with another body before is wrong for the whole request, of which nothing was done.
+/// An `Idempotency-Key` that was sent with another body before is an error of the whole request, which had no
+/// effect.
 fn mismatch(results: &[Result<Enqueued, Problem>]) -> Option<&Problem> {
     let mut refused = results.iter().filter_map(|result| result.as_ref().err());
     let nothing_done = results.iter().all(Result::is_err);
     refused.find(|problem| nothing_done && problem.code() == Code::IdempotencyMismatch)
 }
 
-/// An atomic batch has its items in the places of the request.
+/// Points the problem of an atomic batch at the index in the request.
 fn refused_as_a_whole((index, why): (usize, NotEnqueued)) -> Problem {
     match why {
         NotEnqueued::Duplicate { .. } => {
@@ -249,7 +250,7 @@ fn read_line(line: &[u8], body: &Bytes, producer: &Producer) -> Result<NewTask, 
     wrong.into_result().map(|()| task)
 }
 
-/// What a batch is answered.
+/// Builds the response to a batch.
 pub(super) fn answer(results: &[Result<Enqueued, Problem>]) -> BatchAnswer<'_> {
     let ok = || results.iter().flatten();
     let duplicates = ok().filter(|task| task.made != Made::Task).count();

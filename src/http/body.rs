@@ -1,4 +1,4 @@
-//! Reading request bodies: content type, decompression, size and time.
+//! Reads request bodies: content type, decompression, size and time.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use super::problem::{Code, Problem};
 use super::query::QueryFields;
 use crate::domain::limits::BODY_BYTES_MAX;
 
-/// The whole body must have arrived after this time, which is 10 MiB at 3 Mbit/s.
+/// The whole body must arrive within this time: 10 MiB at 3 Mbit/s.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The body of a request that takes JSON, whole and decompressed.
+/// A whole JSON body, decompressed.
 pub(super) struct JsonBody(pub(super) Bytes);
 
 impl<S: Sync> FromRequest<S> for JsonBody {
@@ -34,7 +34,7 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     }
 }
 
-/// The body of a batch: one JSON object, or a line of JSON for each task.
+/// The body of a batch: one JSON object, or one line of JSON per task.
 pub(super) enum BatchBody {
     Json(Bytes),
     Ndjson(Bytes),
@@ -63,8 +63,8 @@ enum Media {
     Other,
 }
 
-/// `curl -d` sends a form type without asking. It is read as JSON where no browser can be the sender
-/// of a forged form: with a Bearer key, which pages of others do not know, or without cookies.
+/// Accepts the form type that `curl -d` sends by default as JSON, unless a forged form of a foreign page may
+/// have sent it: with a Bearer key, which such a page does not know, or without cookies.
 fn media_type(headers: &HeaderMap) -> Media {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return if no_forged_form(headers) {
@@ -111,7 +111,8 @@ fn speaks_utf8(parameters: &str) -> bool {
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {
-    // No path that takes a body takes a query, and `?atomic=true` must not be silently no atomic batch.
+    // No path takes both a body and a query. A silently ignored `?atomic=true` would be a batch that is not
+    // atomic.
     QueryFields::open(request.uri(), &[])?.finish()?;
     let reading = async {
         match request
@@ -140,10 +141,10 @@ fn announced_bytes(headers: &HeaderMap) -> usize {
     length.unwrap_or_default()
 }
 
-/// Collects a body of at most [`BODY_BYTES_MAX`]. A body in one piece, as nearly all are, is not copied.
+/// Collects a body of at most [`BODY_BYTES_MAX`]. A body that arrives in one piece is not copied.
 ///
-/// What is too large but still moderate is read to its end and thrown away where `drainable`: a server that closes
-/// while the client is sending resets the connection, and the client never sees the answer.
+/// If `drainable`, a body that is moderately too large is read to its end and dropped. A server that closes
+/// while the client still sends resets the connection, and the client never sees the response.
 async fn collect<B>(mut body: B, announced: usize, drainable: bool) -> Result<Bytes, Problem>
 where
     B: HttpBody + Unpin,
@@ -193,7 +194,7 @@ fn cut_short(error: impl std::fmt::Display) -> Problem {
         .caused_by(format!("reading a body: {error}"))
 }
 
-/// Unpacks while collecting, so that a small body that unpacks to gigabytes stops at the limit.
+/// Decompresses while collecting, so that a small body that would become gigabytes stops at the limit.
 async fn decompress(request: Request) -> Result<Bytes, Problem> {
     let collecting = tower::service_fn(|request: http::Request<_>| async move {
         let unpacked = collect(Box::pin(request.into_body()), 0, false).await?;

@@ -1,4 +1,4 @@
-//! Dead letters: look at them, replay them, purge them.
+//! Dead letters: listing, replaying and purging them.
 
 use axum::Json;
 use axum::extract::State;
@@ -39,7 +39,7 @@ fn no_dead_letter() -> Problem {
 }
 
 query_shape! {
-    /// Which page of which dead letters.
+    /// A page of dead letters.
     DeadLettersQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE, LIMIT, CURSOR
 }
 
@@ -47,7 +47,8 @@ problem_set! { DeadLettersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
 /// List dead letters, newest first.
 ///
-/// A page looks at up to 1,000 entries: filtered pages may be short, even empty, while `next_cursor` is there.
+/// A page looks at up to 1,000 entries, so a filtered page may be short or empty although `next_cursor` is
+/// present.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/dlq", operation_id = "dead_letters", tag = "dead_letters",
     params(QueuePath, DeadLettersQuery),
@@ -108,7 +109,7 @@ pub(super) async fn purge_one(
     answer.ok_or_else(no_dead_letter)
 }
 
-/// A dead letter that is gone.
+/// The id of a deleted dead letter.
 #[derive(Serialize, ToSchema)]
 pub(super) struct PurgedAnswer {
     #[schema(value_type = wire::Id)]
@@ -117,11 +118,11 @@ pub(super) struct PurgedAnswer {
 }
 
 shape! {
-    /// How the new task differs from the dead letter.
+    /// The options of the new task. Absent fields are taken from the dead letter.
     ReplayRequest: MAX_ATTEMPTS, DELAY, PRIORITY, PAYLOAD
 }
 
-/// The task that was made of a dead letter.
+/// The task that was created from a dead letter.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ReplayedAnswer {
     #[schema(value_type = wire::Id)]
@@ -135,11 +136,12 @@ problem_set! {
         &[Code::QueueUnknown, Code::TaskUnknown, Code::DuplicateTask, Code::PayloadTooLarge, Code::StoreFull, Code::QueueFull, Code::NamesFull]
 }
 
-/// Make a new task of one dead letter.
+/// Replay one dead letter.
 ///
-/// The new task begins anew, with an id of its own; the dead letter is gone in the same step. After an unknown outcome a
-/// repeat is safe: it answers `task_unknown` when the first had done it. A dead letter whose unique key another task
-/// holds by now stays (`duplicate_task`), as does one for which the queue has no room (`queue_full`).
+/// Creates a new task with a new id and all attempts, and removes the dead letter in the same step. After an
+/// unknown outcome a repeat is safe: it returns `task_unknown` if the first request succeeded. The dead
+/// letter stays if another task holds its unique key (`duplicate_task`) or the queue has no room
+/// (`queue_full`).
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/dlq/{id}/replay", operation_id = "replay_dead_letter", tag = "dead_letters",
     params(TaskPath),

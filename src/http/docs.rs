@@ -1,4 +1,4 @@
-//! Documentation that the service carries with it: the OpenAPI document, its browser, a page for each problem.
+//! Documentation that the service serves: the OpenAPI document, its browser, one page per problem.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use super::Api;
 use super::problem::{Code, Problem, page};
 
-/// The routes that documents and browsers read; they are no part of the API that they describe.
+/// Routes of the documentation. They are not part of the API that they describe.
 pub(super) fn routes() -> Router<Api> {
     let router = Router::new()
         .route("/openapi.json", get(openapi_json))
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<Api> {
     with_browser(router)
 }
 
-/// Swagger UI from the binary itself: it works without a network.
+/// Swagger UI from the binary itself, so that it works without a network.
 #[cfg(feature = "docs-ui")]
 fn with_browser(router: Router<Api>) -> Router<Api> {
     let config = utoipa_swagger_ui::Config::from("../openapi.json");
@@ -59,7 +59,7 @@ async fn error(path: RawPathParams) -> Result<Response, Problem> {
 
 fn html(page: String) -> Response {
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
-    // The pages have a style of their own and nothing else.
+    // The pages have one style sheet of their own and load nothing else.
     let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
     ([(CONTENT_TYPE, kind), (CONTENT_SECURITY_POLICY, policy)], page).into_response()
 }

@@ -1,4 +1,4 @@
-//! What is wrong with the service and its Redis, for operators.
+//! The doctor: checks of the service and its Redis, for operators.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,26 +13,26 @@ use super::problem::Problem;
 use super::query::QueryFields;
 use crate::domain::checkup::{self, Check};
 
-/// Everything that was looked at.
+/// The result of all checks.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Checkup)]
 pub(super) struct CheckupAnswer<'a> {
-    /// The worst of them: `ok`, `warn` or `fail`.
+    /// The worst status of all checks: `ok`, `warn` or `fail`.
     status: &'static str,
     checks: Vec<CheckAnswer<'a>>,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Check)]
 struct CheckAnswer<'a> {
-    /// What was looked at.
+    /// Name of the check.
     name: &'static str,
-    /// `ok`, `warn` (it works, and will bite somebody) or `fail` (it does not work, or loses tasks).
+    /// `ok`, `warn` (works now, but will cause trouble) or `fail` (does not work, or loses tasks).
     status: &'static str,
-    /// What was seen.
+    /// The observed state.
     detail: &'a str,
-    /// What to do about it; not there when all is well.
+    /// What to do; absent if the status is `ok`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     advice: Option<&'a str>,
@@ -55,9 +55,9 @@ impl<'a> CheckupAnswer<'a> {
 
 problem_set! { DoctorProblems: ALWAYS, QUERY }
 
-/// Look at the service and its Redis: version, eviction, persistence, permissions, clocks, files.
+/// Check the service and its Redis: version, eviction, persistence, permissions, clocks, files.
 ///
-/// Answers 200 whatever it finds, also when Redis is not there: `status` says how it is.
+/// The response is 200 whatever the checks find, even without Redis: read `status`.
 #[utoipa::path(
     get, path = "/v1/doctor", operation_id = "doctor", tag = "service",
     responses((status = 200, description = "What was seen", body = CheckupAnswer), DoctorProblems),

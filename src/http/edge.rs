@@ -1,7 +1,7 @@
-//! The edge: everything that happens to every request, once, in one function instead of a tower of layers.
+//! The edge: everything that every request needs, in one function instead of many layers.
 //!
-//! On the data plane each layer would cost boxes and clones per request; in one function the order is also
-//! readable. What can come later by configuration (compression of answers, CORS) is deliberately absent.
+//! Each layer would cost boxes and clones per request, and one function makes the order readable. Compression
+//! of responses and CORS are deliberately absent.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -22,35 +22,36 @@ use super::request_id::{self, X_REQUEST_ID};
 use crate::domain::limits::WAIT_SECONDS_MAX;
 use crate::metrics::Metrics;
 
-/// A net under everything that may wait: longer than the longest wait of a lease call, its body's
-/// deadline and a store call together, so that it only catches what is stuck.
+/// The last deadline of a request. It is longer than the longest wait of a lease call, the deadline of its
+/// body and a store call together, so that only stuck requests reach it.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(WAIT_SECONDS_MAX + 60);
 
 const DURABILITY: HeaderName = HeaderName::from_static("leaseq-durability");
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 pub(super) async fn edge(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    // First, so that whatever follows can be told apart in logs and answers.
+    // First, so that logs and responses of all later steps carry the id.
     let id = request_id::of(request.headers());
-    // Before anything can fail or be dropped: a caller who leaves is counted, too.
+    // Before anything can fail or be dropped, so that a caller who leaves is counted, too.
     let mut seen = Seen::begin(&api, &request);
-    // Before anything can print a request.
+    // Before anything can log a request.
     hide_secrets(request.headers_mut());
 
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
     let level = api.durability();
     let mut response = match api.origin().check(request.uri(), request.headers()) {
-        // Before routing is of any use to a page that may not call at all.
+        // Before routing, so that a refused page learns nothing about routes.
         Err(refused) => refused.into_response(),
         Ok(()) => {
-            // At debug level, so that at the usual ones a request costs no span. No query, no body, no lease_id.
+            // At debug level, so that a request usually costs no span. Contains no query, no body, no
+            // lease_id.
             let span = tracing::debug_span!(
                 "request",
                 id = id.to_str().unwrap_or_default(),
                 method = seen.method,
                 route = seen.route()
             );
-            // A panic ends one request, not the service; a stuck one ends in an answer.
+            // A panic ends one request, not the service. A stuck request ends with a response.
             let answer = AssertUnwindSafe(next.run(request))
                 .catch_unwind()
                 .instrument(span);
@@ -61,11 +62,11 @@ pub(super) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
             }
         }
     };
-    // After everything that can answer, so that no error answer is anything but a problem.
+    // After everything that can respond, so that every error response is a problem.
     if response.status().as_u16() >= 400 {
         response = told(response, &id, &seen, &api);
     } else if is_write && let (Some(before), Some(after)) = (level, api.durability()) {
-        // Written at some moment in between.
+        // The clock may have advanced in between.
         let level = HeaderValue::from_static(before.or_else(after).word());
         response.headers_mut().insert(DURABILITY, level);
     }
@@ -102,7 +103,7 @@ fn stuck(is_write: bool) -> Response {
         .into_response()
 }
 
-/// The problem document of an error answer; and its line in the log, if it is ours to mend.
+/// Writes the problem document of an error response, and a log line if the service is at fault.
 fn told(mut response: Response, id: &HeaderValue, seen: &Seen, api: &Api) -> Response {
     let problem = response.extensions_mut().remove::<Problem>();
     let problem = problem.unwrap_or_else(|| by_status(response.status()));
@@ -129,7 +130,7 @@ fn told(mut response: Response, id: &HeaderValue, seen: &Seen, api: &Api) -> Res
     told
 }
 
-/// What axum answers by itself.
+/// Turns a response that axum made itself into a problem.
 fn by_status(status: StatusCode) -> Problem {
     match status {
         StatusCode::NOT_FOUND => Code::NotFound.problem(),
@@ -145,7 +146,7 @@ fn by_status(status: StatusCode) -> Problem {
     }
 }
 
-/// One request in the metrics, counted even if its future is dropped.
+/// Counts one request in the metrics, even if its future is dropped.
 struct Seen {
     metrics: Arc<Metrics>,
     method: &'static str,
@@ -171,7 +172,7 @@ impl Seen {
         self.status = Some(status.as_u16());
     }
 
-    /// The template, never the path: labels and logs stay bounded and free of lease ids.
+    /// Returns the template of a route, never the path: labels and logs stay bounded and free of lease ids.
     fn route(&self) -> &str {
         self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
     }
@@ -186,7 +187,7 @@ impl Drop for Seen {
     }
 }
 
-/// Methods are the caller's to invent; labels are not.
+/// Returns a bounded label: clients can invent methods.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! Events as they happen, as a stream (SSE).
+//! The stream of events (SSE).
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -20,22 +20,23 @@ use super::query::QueryFields;
 use super::workers::QUEUE;
 use crate::engine::{Heard, Watcher};
 
-/// Proxies close what is silent, and a watcher that left is only noticed by writing to it.
+/// Proxies close silent streams, and only a write notices a watcher that left.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 query_shape! {
-    /// Which events.
+    /// A filter of events.
     EventsQuery: QUEUE
 }
 
 problem_set! { EventsProblems: ALWAYS, QUERY, &[Code::NotReady, Code::Overloaded, Code::ShuttingDown] }
 
-/// Watch what happens, as a stream of server-sent events.
+/// Watch events, as a stream of server-sent events.
 ///
-/// Each event has a kind (`event:`) and an object with the queue and what there is to say (`data:`). Kinds are `queue`, `dead_letters`,
-/// `alarm`, `breaker`, `hold`, `paused`, `resumed`, `queue_created`, `queue_configured`, `queue_deleted`, and more to come: pass over what you do not know.
-/// Events are hints, and none is kept. The stream begins with `reset` as soon as events are heard, and says `reset` again when some
-/// may have been missed: read then what you show. A comment comes every 15 seconds. `Last-Event-ID` means nothing.
+/// Each event has a kind (`event:`) and an object with the queue and details (`data:`). Kinds are `queue`,
+/// `dead_letters`, `alarm`, `breaker`, `hold`, `paused`, `resumed`, `queue_created`, `queue_configured` and
+/// `queue_deleted`. Later versions may add kinds: ignore those that you do not know. Events are hints, and
+/// none is stored. The stream starts with `reset`, and sends `reset` again when events may have been missed:
+/// read the state that you show again. A comment is sent every 15 seconds. `Last-Event-ID` has no effect.
 #[utoipa::path(
     get, path = "/v1/events", operation_id = "events", tag = "service", params(EventsQuery),
     responses((status = 200, description = "Events, until either side ends it", body = String, content_type = "text/event-stream"), EventsProblems),
@@ -49,7 +50,7 @@ pub(super) async fn events(State(api): State<Api>, uri: Uri) -> Result<Response,
         let frame = next(&mut watcher).await?;
         Some((Ok::<_, Infallible>(frame), watcher))
     });
-    // A proxy that buffers would hold events back.
+    // Tells proxies not to buffer, which would delay events.
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -73,7 +74,7 @@ fn frame(heard: &Heard) -> Bytes {
         Heard::Reset => Bytes::from_static(b"event: reset\ndata: {}\n\n"),
         Heard::Event(event) => {
             let (kind, queue) = (event.kind.word(), &event.queue);
-            // The queue comes first, and what was said behind it in the same object.
+            // The queue comes first, then the details in the same object.
             let rest = event.said.strip_prefix('{').unwrap_or("}");
             let comma = if rest.starts_with('}') { "" } else { "," };
             format!("event: {kind}\ndata: {{\"queue\":\"{queue}\"{comma}{rest}\n\n").into()

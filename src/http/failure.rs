@@ -1,4 +1,5 @@
-//! The one seam where what the engine says becomes a problem. Exhaustive, so that a new failure asks here.
+//! Turns failures of the engine into problems. The match is exhaustive, so a new failure does not compile
+//! until it is added here.
 
 use super::problem::{Code, Problem};
 use super::wire::state_or_gone;

@@ -1,12 +1,12 @@
-//! Log lines about failed requests: every kind is told of, no storm fills the disk.
+//! Log lines about failed requests: every kind is logged, and no storm fills the disk.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::problem::Code;
 
-/// Lines of one code in one second. Of our own mistakes each should be found under the id that its caller was given;
-/// of the others, a store that is down for example, one line says what thousands would.
+/// Log lines per code and second. Each internal error should be found under its request id. For others, such
+/// as a store that is down, one line is as good as thousands.
 const fn lines_per_second(code: Code) -> u64 {
     match code {
         Code::Internal => 50,
@@ -14,7 +14,7 @@ const fn lines_per_second(code: Code) -> u64 {
     }
 }
 
-/// What was logged lately, by code.
+/// The lines that were logged recently, by code.
 pub(super) struct FailureLog {
     began: Instant,
     slots: [Slot; Code::ALL.len()],
@@ -35,13 +35,13 @@ impl FailureLog {
         }
     }
 
-    /// Whether a line may be written; if so, how many were swallowed before it.
+    /// Returns `None` if the line must not be written; otherwise how many lines were suppressed before it.
     pub(super) fn line(&self, code: Code) -> Option<u64> {
-        // From 1, because 0 is what slots begin with.
+        // Counted from 1, because slots start with 0.
         self.line_at(code, self.began.elapsed().as_secs() + 1)
     }
 
-    /// Counts are exact enough for a log: a race may let a line more through.
+    /// A race may let one more line through, which is exact enough for a log.
     fn line_at(&self, code: Code, second: u64) -> Option<u64> {
         let slot = &self.slots[code as usize];
         if slot.second.swap(second, Ordering::Relaxed) != second {

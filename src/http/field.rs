@@ -1,4 +1,4 @@
-//! Request fields: what each may be, said once. The parser reads by it and the OpenAPI document shows it.
+//! Request fields. One definition of each field serves the parser and the OpenAPI document.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,7 @@ pub(super) use shape::{object_schema, query_shape, shape};
 pub(super) use texts::{Label, NO_CONTROLS, Parsed, Word, prefix, sentence, string};
 pub(super) use wrong::{At, Wrong};
 
-/// Why a value was refused, and under which code.
+/// The reason why a value was refused, and the code of the problem.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) code: Code,
@@ -43,12 +43,12 @@ impl<T: Into<Cow<'static, str>>> From<T> for Refusal {
     }
 }
 
-/// What a field may be, as a JSON schema.
+/// Returns the allowed values of a field as a JSON schema.
 pub(super) trait Described: Sync {
     fn schema(&self) -> RefOr<Schema>;
 }
 
-/// How a field's text becomes a value.
+/// Reads the text of a field into a value.
 pub(super) trait Kind: Described {
     type Value<'a>;
 
@@ -60,9 +60,9 @@ pub(super) trait Kind: Described {
 pub(super) struct Field<K> {
     pub(super) name: &'static str,
     pub(super) kind: K,
-    /// What it does, for the OpenAPI document.
+    /// The description for the OpenAPI document.
     pub(super) about: &'static str,
-    /// As JSON; `None` where nothing stands for the field's absence.
+    /// The default as JSON; `None` if the field has none.
     pub(super) default: Option<&'static str>,
     pub(super) required: bool,
 }
@@ -94,7 +94,7 @@ impl<K> Field<K> {
     }
 }
 
-/// A field, whatever its kind.
+/// A field of any kind.
 pub(super) trait AnyField: Sync {
     fn name(&self) -> &'static str;
     fn about(&self) -> &'static str;
@@ -125,5 +125,5 @@ fn described(object: ObjectBuilder) -> RefOr<Schema> {
     Schema::from(object.build()).into()
 }
 
-/// All fields of one kind of object; any other is refused.
+/// All fields of one kind of object. Any other field is refused.
 pub(super) type Shape = [&'static dyn AnyField];

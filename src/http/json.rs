@@ -1,7 +1,7 @@
-//! Request bodies: a JSON object opened in one pass, values left as text.
+//! JSON bodies: one pass opens an object and leaves its values as text.
 //!
-//! Values stay slices of the body, so a payload is kept byte for byte and never becomes a tree.
-//! One list of objects (`tasks`, `operations`, `settle`) can be opened in the same pass: a batch is read once.
+//! Values stay slices of the body, so a payload is kept byte for byte and never becomes a tree. The same pass
+//! can open one list of objects (`tasks`, `operations`, `settle`), so a batch is read once.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,24 +11,24 @@ use serde_json::value::RawValue;
 
 use super::problem::{Code, Problem};
 
-/// Levels of arrays and objects in a body. Deeper ones are poison for the parsers of most languages,
-/// and what is accepted here is handed to workers.
+/// Levels of arrays and objects in a body. Deeper bodies break the parsers of most languages, and workers
+/// receive what is accepted here.
 pub(super) const DEPTH_MAX: usize = 128;
 
-/// Fields of one object that are looked at. No request has nearly as many, and looking for repetitions
-/// among all would take time that grows with their square.
+/// Fields of one object that are read. No request has nearly as many, and the search for repeated fields
+/// takes quadratic time.
 pub(super) const FIELDS_MAX: usize = 64;
 
-/// A JSON object: its keys and what stands beside them.
+/// A JSON object: its keys and the texts of their values.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
     pub(super) entries: Vec<(Cow<'a, str>, Value<'a>)>,
-    /// There are more than were to be kept.
+    /// The object has more fields than were kept.
     pub(super) has_more: bool,
 }
 
 impl<'a> Fields<'a> {
-    /// The text beside a key; null counts as absent.
+    /// Returns the text of a value; null counts as absent.
     pub(super) fn text(&self, name: &str) -> Option<&'a RawValue> {
         self.entries
             .iter()
@@ -42,31 +42,31 @@ impl<'a> Fields<'a> {
 
 #[derive(Debug)]
 pub(super) enum Value<'a> {
-    /// The value's text, without surrounding space.
+    /// The text of the value, without surrounding space.
     Text(&'a RawValue),
-    /// The list that was to be opened.
+    /// The list that was opened in the same pass.
     Items(Items<'a>),
-    /// That list's key with something else.
+    /// The key of that list, with another kind of value.
     NoItems { null: bool },
 }
 
-/// A list of what should be objects.
+/// A list whose items should be objects.
 #[derive(Debug)]
 pub(super) struct Items<'a> {
-    /// `None` stands for an item that is no object. At most as many as were asked for.
+    /// `None` for an item that is no object. At most as many as were asked for.
     pub(super) kept: Vec<Option<Fields<'a>>>,
-    /// How many there are.
+    /// The number of all items.
     pub(super) count: usize,
 }
 
-/// The list to open: its key and how many items to keep.
+/// The list to open: its key, and the number of items to keep.
 #[derive(Clone, Copy)]
 pub(super) struct List {
     pub(super) key: &'static str,
     pub(super) keep: usize,
 }
 
-/// The body as text; nothing stands for `{}`.
+/// Returns the body as text. An empty body counts as `{}`.
 pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
     let text = std::str::from_utf8(body).map_err(|error| {
         Code::MalformedJson.because(format!("not UTF-8 after byte {}", error.valid_up_to()))
@@ -80,7 +80,7 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
     Ok(text)
 }
 
-/// Opens one object; with `list`, that key's items too.
+/// Opens one object; with `list`, also the items of that key.
 pub(super) fn open(text: &str, list: Option<List>) -> Result<Fields<'_>, Problem> {
     read(
         text,
@@ -91,7 +91,7 @@ pub(super) fn open(text: &str, list: Option<List>) -> Result<Fields<'_>, Problem
     )
 }
 
-/// Opens one object whose keys are no fields, up to a number of them.
+/// Opens one object whose keys the client chooses, up to a number of them.
 pub(super) fn open_map(text: &str, keep: usize) -> Result<Fields<'_>, Problem> {
     read(text, ObjectSeed { list: None, keep })
 }
@@ -104,7 +104,8 @@ fn read(text: &str, seed: ObjectSeed) -> Result<Fields<'_>, Problem> {
     match opened {
         Ok(Some(fields)) => Ok(fields),
         Ok(None) => Err(not_an_object()),
-        // serde_json stops at what the visitors did not expect; only a plain pass tells whether it is JSON.
+        // serde_json stops at a value that the visitors did not expect. A second, plain pass tells whether
+        // the text is JSON.
         Err(_) => match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) if text.trim_ascii_start().starts_with('{') => Err(Problem::at(
                 "",
@@ -120,10 +121,10 @@ fn not_an_object() -> Problem {
     Problem::at("", "must be a JSON object")
 }
 
-/// Whether arrays and objects nest deeper than [`DEPTH_MAX`].
+/// Returns whether arrays and objects nest deeper than [`DEPTH_MAX`].
 fn too_deep(text: &str) -> bool {
     let opening = |byte: &u8| matches!(byte, b'[' | b'{');
-    // Most bodies have fewer brackets than levels allowed: this count runs many bytes at a time.
+    // Most bodies have fewer brackets than allowed levels, and this count handles many bytes at a time.
     if text.bytes().filter(|byte| opening(byte)).count() <= DEPTH_MAX {
         return false;
     }
@@ -147,7 +148,7 @@ fn too_deep(text: &str) -> bool {
     false
 }
 
-/// Reads an object, or `None` from any other value.
+/// Reads an object; `None` for any other value.
 struct ObjectSeed {
     list: Option<List>,
     keep: usize,
@@ -161,7 +162,7 @@ impl<'de> DeserializeSeed<'de> for ObjectSeed {
     }
 }
 
-/// Consumes any other value than the one that was asked for.
+/// Consumes a value of another kind than expected.
 macro_rules! visit_anything_else {
     ($else:expr; $($method:ident),+) => {
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,7 +198,7 @@ impl<'de> Visitor<'de> for ObjectSeed {
     visit_anything_else!(None; null, seq);
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        // The longest request has 13 fields; most have three or four.
+        // The longest request has 13 fields, most have three or four.
         let mut fields = Fields {
             entries: Vec::with_capacity(4),
             has_more: false,

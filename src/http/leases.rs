@@ -1,4 +1,5 @@
-//! Leases: a worker asks for tasks, of one queue or of many, and may settle earlier leases on the way.
+//! Lease calls: a worker asks for tasks of one or several queues, and may settle earlier leases in the same
+//! request.
 
 use std::time::Duration;
 
@@ -26,23 +27,23 @@ mod request;
 
 use request::{LeaseBody, LeaseManyRequest, LeaseOneRequest};
 
-/// Tasks for the worker, or why there are none.
+/// Leased tasks, or the reason why there are none.
 #[derive(Serialize, ToSchema)]
 pub(super) struct LeaseAnswer<'a> {
-    /// Fewer than asked for does not mean that the queue is empty.
+    /// Fewer tasks than requested do not mean that the queue is empty.
     tasks: Vec<LeasedTaskAnswer<'a>>,
-    /// What became of each operation in `settle`.
+    /// The outcome of each operation in `settle`.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     #[schema(value_type = Vec<ItemAnswer>)]
     settled: &'a [ItemAnswer<'a>],
-    /// Why there are no tasks: `empty`, `paused`, `rate_limited`, `held`, `concurrency_limited` or `breaker_open`;
-    /// with several queues, of the one that frees soonest.
+    /// Reason for an empty response: `empty`, `paused`, `rate_limited`, `held`, `concurrency_limited` or
+    /// `breaker_open`. With several queues, the reason of the queue that may have a task first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<&'static str>,
-    /// When that ends, if anybody can say: `empty` when the first scheduled task becomes ready. A new task may come at any time, and
-    /// what is stopped may go on sooner: wait, rather than ask then.
+    /// Seconds until a task may be available, if known: until the first scheduled task is due, or a gate may
+    /// open. A new task or an operator may end the wait earlier, so use `wait_seconds` rather than this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Duration>, nullable = false)]
     retry_after_seconds: Option<Seconds>,
@@ -63,8 +64,8 @@ problem_set! { LeaseProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] }
 
 /// Lease tasks of one queue.
 ///
-/// Waits up to `wait_seconds` for the first task; an empty answer is no error. Each task is the caller's until
-/// `lease_expires_at`.
+/// Waits up to `wait_seconds` for the first task. An empty response is not an error. Each task is leased to
+/// the caller until `lease_expires_at`.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/lease", operation_id = "lease", tag = "leases", params(QueuePath),
     request_body(content = LeaseOneRequest, example = json!({"max_tasks": 10, "wait_seconds": 20, "worker": "w-1"})),
@@ -78,7 +79,7 @@ pub(super) async fn lease(
     serve(&api, body, Some(queue)).await
 }
 
-/// Lease tasks of several queues: in strict order, or drawn by weight.
+/// Lease tasks of several queues, in strict order or by weight.
 #[utoipa::path(
     post, path = "/v1/lease", operation_id = "lease_many", tag = "leases",
     request_body(content = LeaseManyRequest, example = json!({"queues": ["critical", "default"], "max_tasks": 10})),
@@ -94,7 +95,7 @@ pub(super) async fn lease_many(
 async fn serve(api: &Api, body: Bytes, queue: Option<QueueName>) -> Result<Response, Problem> {
     let LeaseBody { mut request, settle } = request::read(&body, queue)?;
     let engine = api.engine()?;
-    // The body is a piece of the connection's read buffer, which would otherwise wait along.
+    // The body is a slice of the read buffer. Dropping it here frees the buffer during the wait.
     let Some(items) = settle else {
         drop(body);
         return answer(api, engine.lease(request).await?, &[]);
@@ -102,7 +103,7 @@ async fn serve(api: &Api, body: Bytes, queue: Option<QueueName>) -> Result<Respo
 
     let (batch, ops) = Batch::read(items, "settle", &body, api, |id| engine.open_lease(id));
     drop(body);
-    // An operation failed already: the worker is to know at once.
+    // An operation has failed already, and the worker must learn of it at once.
     if batch.has_refused() {
         request.wait = Duration::ZERO;
     }
@@ -111,7 +112,7 @@ async fn serve(api: &Api, body: Bytes, queue: Option<QueueName>) -> Result<Respo
     match leased {
         Ok(leased) => answer(api, leased, &answer::items(&results)),
         Err(failure) => {
-            // The operations stay done: the worker must learn of them whatever became of the lease.
+            // The operations took effect, so the worker must learn of them even if the lease failed.
             let settled = to_raw_value(&answer::items(&results)).expect("results have only text and numbers");
             Err(Problem::from(failure).with_settled(Some(settled)))
         }
@@ -140,7 +141,7 @@ fn answer(api: &Api, leased: Leased, settled: &[ItemAnswer<'_>]) -> Result<Respo
     }
 }
 
-/// About what a leased task takes beside its payload.
+/// Approximate bytes of a leased task beside its payload.
 const TASK_BYTES: usize = 640;
 
 fn write(answer: &LeaseAnswer<'_>, bytes: usize) -> Result<Vec<u8>, Problem> {

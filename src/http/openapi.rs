@@ -1,4 +1,4 @@
-//! The OpenAPI document: the base that the routes complete, and what holds for all of them.
+//! The OpenAPI document: its base, and the parts that all routes share.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use utoipa::openapi::{
 use super::problem::{Code, ProblemDocument, Retry};
 use super::{batch, dead_letters, queues, retry, samples, settle, tasks, wire};
 
-/// Rises with the API, not with each release: otherwise every release would change the document.
+/// The version of the API. It changes with the API, not with each release.
 pub const API_VERSION: &str = "1.0.0";
 
-/// Problems that any path can answer with.
+/// Problems that every path can return.
 pub(super) const ALWAYS: &[Code] = &[Code::OriginRefused, Code::Internal];
 /// Problems of paths that read from the store.
 pub(super) const READ: &[Code] = &[
@@ -48,7 +48,7 @@ pub(super) const BODY: &[Code] = &[
 /// Problems of paths with names or a query in them.
 pub(super) const QUERY: &[Code] = &[Code::ValidationFailed];
 
-/// Names the problems that an operation can answer with.
+/// Defines the problems that an operation can return.
 macro_rules! problem_set {
     ($name:ident: $($codes:expr),+ $(,)?) => {
         pub(super) struct $name;
@@ -65,7 +65,7 @@ macro_rules! problem_set {
 }
 pub(super) use problem_set;
 
-/// One response for each status, with an example for each code.
+/// Builds one response per status, with an example per code.
 pub(super) fn problem_responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
     for code in codes {
@@ -133,7 +133,7 @@ pub(super) fn base() -> OpenApi {
     Base::openapi()
 }
 
-/// What holds for every operation, said once.
+/// Adds to every operation what all share.
 pub(super) fn complete(mut document: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
         let PathItem {
@@ -163,7 +163,7 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
             let Some(RefOr::T(body)) = &mut operation.request_body else {
                 continue;
             };
-            // An empty body is `{}`: it is enough where no field is required.
+            // An empty body counts as `{}`, which is valid if no field is required.
             let needs_fields = body
                 .content
                 .values()
@@ -221,7 +221,7 @@ fn has_required(content: &RefOr<Content>, schemas: &BTreeMap<String, RefOr<Schem
     matches!(schemas.get(name), Some(RefOr::T(Schema::Object(object))) if !object.required.is_empty())
 }
 
-/// Headers of answers, by name.
+/// Returns the headers of responses, by name.
 const HEADERS: &[(&str, Type, &str)] = &[
     (
         "X-Request-Id",

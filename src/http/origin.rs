@@ -10,13 +10,14 @@ use super::problem::{Code, Problem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Which requests a service without keys refuses. A function of the address it is bound to.
+/// The requests that a service without keys refuses, depending on its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OriginRule {
-    /// Bound to a loopback address: the host must be a loopback name, too, because a page can point
-    /// a DNS name of its own at 127.0.0.1.
+    /// For a loopback address: the host must be a loopback name, too, because a page can point its own DNS
+    /// name at 127.0.0.1.
     Loopback,
-    /// Bound to other addresses by explicit wish: its names are not known, foreign pages are refused all the same.
+    /// For other addresses, which need an explicit flag: their names are unknown, but foreign pages are still
+    /// refused.
     AnyHost,
 }
 
@@ -30,14 +31,14 @@ impl OriginRule {
     }
 
     /// # Errors
-    /// `origin_refused`, saying which header was the reason.
+    /// `origin_refused`, which names the header.
     pub(super) fn check(self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-        // HTTP/2 has the host in the URI; so has HTTP/1 with an absolute target.
+        // HTTP/2, and HTTP/1 with an absolute target, have the host in the URI.
         let host = match uri.authority() {
             Some(authority) => Some(authority.as_str()),
             None => headers.get(HOST).map(|host| host.to_str().unwrap_or("?")),
         };
-        // No browser leaves the host out.
+        // Every browser sends a host.
         if self == Self::Loopback && host.is_some_and(|host| !is_loopback(host)) {
             return refuse("the host is not a loopback name");
         }

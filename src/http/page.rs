@@ -17,7 +17,7 @@ use crate::engine::{self, BadCursor};
 #[derive(Serialize, ToSchema)]
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
-    /// Give it as `cursor` for the next page; null when there is none.
+    /// Pass it as `cursor` to get the next page; null on the last page.
     #[schema(required = true)]
     pub(super) next_cursor: Option<String>,
 }
@@ -37,7 +37,7 @@ impl<T: Serialize> IntoResponse for Page<T> {
     }
 }
 
-/// A page of whole tasks may have 8 MiB: it is written where no other call waits for it.
+/// A page of whole tasks may have 8 MiB, so it is written on a thread that serves no other call.
 pub(super) async fn of_tasks(queue: QueueName, page: engine::Page<TaskView>) -> Result<Response, Problem> {
     let write = move || {
         let items = page

@@ -35,13 +35,13 @@ pub(super) struct InGroup {
 /// `{lease_id}`, not yet known to be genuine.
 pub(super) struct InLease(pub(super) String);
 
-/// Where a new task is found.
+/// Returns the path of a new task.
 pub(super) fn location(queue: &QueueName, id: TaskId) -> [(HeaderName, HeaderValue); 1] {
     let path = HeaderValue::try_from(format!("/v1/queues/{queue}/tasks/{id}"));
     [(LOCATION, path.expect("names and ids are visible ASCII"))]
 }
 
-/// `None` when an escape is not UTF-8: no queue has such a name, no task or lease such an id.
+/// Decodes a part of a path; `None` if an escape is not UTF-8, which no name or id contains.
 async fn path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<RawPathParams> {
     RawPathParams::from_request_parts(parts, state).await.ok()
 }
@@ -57,7 +57,7 @@ fn queue(path: Option<&RawPathParams>) -> Result<QueueName, Problem> {
     QueueName::parse(name).map_err(|error| Problem::at("path:queue", error.to_string()))
 }
 
-/// What bytes that are no text are shown as.
+/// Shows bytes that are not text.
 const NOT_UTF8: &str = "\u{fffd}";
 
 impl<S: Send + Sync> FromRequestParts<S> for InQueue {
@@ -73,7 +73,7 @@ impl<S: Send + Sync> FromRequestParts<S> for InTask {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = path(parts, state).await;
-        // What is no id names no task.
+        // A text that is no id names no task.
         let id = path
             .as_ref()
             .and_then(|path| TaskId::parse(segment(path, "id")).ok());

@@ -1,6 +1,6 @@
-//! Problems: every error answer of the API (RFC 9457), from one [`table`].
+//! Problems: all error responses of the API (RFC 9457), from one [`table`].
 //!
-//! A problem has two texts: `detail` is for the caller, `cause` is for the log. They never mix.
+//! A problem has two texts: `detail` for the caller and `cause` for the log. They never mix.
 
 use std::borrow::Cow;
 
@@ -15,12 +15,12 @@ mod table;
 pub use table::{Code, Outcome, Retry, Row};
 
 impl Code {
-    /// A problem that says no more than the table.
+    /// Builds a problem with the texts of the table.
     pub(super) fn problem(self) -> Problem {
         self.because(self.row().means)
     }
 
-    /// A problem with a text of its own for the caller.
+    /// Builds a problem with its own text for the caller.
     pub(super) fn because(self, detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem(Box::new(Told {
             code: self,
@@ -33,18 +33,18 @@ impl Code {
     }
 }
 
-/// One thing that is wrong with a request.
+/// One mistake of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(super) struct FieldError {
     /// A JSON pointer into the body (`/tasks/3/priority`), or `query:`, `path:`, `header:` and a name.
     #[schema(example = "/priority")]
     pub(super) pointer: String,
-    /// What is allowed.
+    /// The allowed values.
     #[schema(example = "must be an integer from 0 to 1000")]
     pub(super) detail: Cow<'static, str>,
 }
 
-/// An error answer. Boxed, because it is rare and results that carry it are not.
+/// An error response. Boxed, because it is rare, while results that may contain it are not.
 #[derive(Debug, Clone)]
 pub(super) struct Problem(Box<Told>);
 
@@ -54,7 +54,7 @@ struct Told {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     cause: Option<Cow<'static, str>>,
-    /// Where more is known than the table says.
+    /// Present if more is known than the table says.
     retry_in_seconds: Option<u32>,
     settled: Option<Box<RawValue>>,
 }
@@ -73,13 +73,13 @@ impl Problem {
         &self.0.errors
     }
 
-    /// Where something is wrong, in the order of `errors`.
+    /// Returns the places of the mistakes, in the order of `errors`.
     #[cfg(test)]
     pub(super) fn pointers(&self) -> Vec<String> {
         self.0.errors.iter().map(|error| error.pointer.clone()).collect()
     }
 
-    /// Names what is wrong in the request. `detail` alone is enough for a person where it is one thing.
+    /// Adds the mistakes of the request. A single mistake goes into `detail`, too, for people.
     pub(super) fn of_fields(code: Code, errors: Vec<FieldError>) -> Self {
         let mut problem = match &errors[..] {
             [] => code.problem(),
@@ -96,7 +96,7 @@ impl Problem {
         problem
     }
 
-    /// One wrong thing.
+    /// Builds a problem with one mistake.
     pub(super) fn at(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
         let error = FieldError {
             pointer: pointer.into(),
@@ -105,7 +105,7 @@ impl Problem {
         Self::of_fields(Code::ValidationFailed, vec![error])
     }
 
-    /// The problem of a batch of which nothing was done, for one reason that is no item's own.
+    /// Turns the problem of an item into that of a batch that had no effect.
     pub(super) fn of_all<T>(results: &[Result<T, Self>]) -> Option<&Self> {
         let first = results.first()?.as_ref().err()?;
         let code = first.code();
@@ -118,13 +118,13 @@ impl Problem {
         (of_the_service && results.iter().all(same)).then_some(first)
     }
 
-    /// What the log says and the caller does not see.
+    /// Adds a text for the log, which the caller does not see.
     pub(super) fn caused_by(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
         self.0.cause = Some(cause.into());
         self
     }
 
-    /// When repeating the request can help, if that is known better than the table does; never too early.
+    /// Sets the time after which a repeat can help, if it is known better than in the table. Rounded up.
     pub(super) fn retry_in(mut self, ms: Option<u64>) -> Self {
         self.0.retry_in_seconds = ms.map(|ms| u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX));
         self
@@ -134,13 +134,13 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
-    /// A lease call that failed after its `settle` operations were done still says what became of them.
+    /// Adds the outcomes of the `settle` operations of a lease call that failed after them.
     pub(super) fn with_settled(mut self, settled: Option<Box<RawValue>>) -> Self {
         self.0.settled = settled;
         self
     }
 
-    /// The document as the caller reads it; `instance` is the request id.
+    /// Builds the document for the caller; `instance` is the request id.
     pub(super) fn document<'a>(&'a self, instance: Option<&'a str>) -> ProblemDocument<'a> {
         let row = self.0.code.row();
         ProblemDocument {
@@ -160,7 +160,7 @@ impl Problem {
         }
     }
 
-    /// The answer: status, `Retry-After` and the document. Headers that say more are the caller's to add.
+    /// Builds the response: status, `Retry-After` and the document.
     pub(super) fn render(&self, instance: &str) -> Response {
         let document = self.document(Some(instance));
         let body = serde_json::to_vec(&document).expect("a problem has only text and numbers");
@@ -181,7 +181,7 @@ impl Problem {
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 const ACCEPT_ENCODING: HeaderName = header::ACCEPT_ENCODING;
 
-/// The problem travels to the edge as an extension: only there is the request id known.
+/// The edge reads the problem from an extension, because only the edge knows the request id.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.code().status().into_response();
@@ -190,39 +190,39 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What is wrong, in the form of RFC 9457.
+/// An error, in the form of RFC 9457.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct ProblemDocument<'a> {
-    /// A page that explains the code, relative to the service.
+    /// Page that explains the code, relative to the service.
     #[serde(rename = "type")]
     #[schema(example = "/docs/errors/validation_failed")]
     kind: String,
     title: &'a str,
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What happened this time.
+    /// What happened in this case.
     detail: &'a str,
-    /// The request id, as in `X-Request-Id` and the log.
+    /// Request id, as in `X-Request-Id` and the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     instance: Option<&'a str>,
-    /// The stable name of the problem: what programs compare.
+    /// The stable name of the problem, for programs to compare.
     #[schema(example = "validation_failed")]
     code: &'a str,
-    /// Each thing that is wrong with the request.
+    /// All mistakes of the request.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [FieldError],
-    /// As in the `Retry-After` header.
+    /// Seconds to wait before a repeat, as in the `Retry-After` header.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_seconds: Option<u32>,
-    /// `not_applied`: nothing was written. `unknown`: it may or may not have happened.
+    /// `not_applied`: the request had no effect. `unknown`: it may or may not have had its effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     outcome: Option<&'a str>,
-    /// Of a lease call that failed after its `settle` operations: their results.
+    /// Results of the `settle` operations, if a lease call failed after them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>, nullable = false)]
     settled: Option<&'a RawValue>,

@@ -1,4 +1,4 @@
-//! What the headers of an enqueue say.
+//! The headers of an enqueue.
 
 use axum::extract::FromRequestParts;
 use axum::response::Response;
@@ -13,7 +13,7 @@ use crate::domain::idempotency::Repeatable;
 use crate::domain::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::domain::task::Meta;
 
-/// The trace context of an enqueue, stored and returned with the lease; and the request's own name.
+/// The trace context of an enqueue, which leases return, and its `Idempotency-Key`.
 #[derive(Default)]
 pub(super) struct Producer {
     pub(super) traceparent: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct Producer {
     pub(super) idempotency_key: Option<String>,
 }
 
-/// How a body is to be read: the same bytes mean different tasks.
+/// The form of a body: the same bytes can mean different tasks.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
     Task,
@@ -31,11 +31,11 @@ pub(super) enum Form {
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// Whose key it is: without API keys all callers are one.
+/// The owner of the marks: without API keys, all callers are one.
 const NOBODY: &str = "";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// W3C Trace Context asks to carry at least this many bytes of `tracestate`; more is dropped.
+/// W3C Trace Context requires at least this many bytes of `tracestate`. Longer values are dropped.
 const TRACESTATE_BYTES_MAX: usize = 512;
 
 impl Producer {
@@ -48,7 +48,7 @@ impl Producer {
         }
     }
 
-    /// What a repeat of this request is known by, if it gave itself a key.
+    /// Returns the mark by which a repeat is recognised, if the request has a key.
     pub(super) fn repeatable(&self, form: Form, body: &[u8]) -> Option<Repeatable> {
         let form = match form {
             Form::Task => "task",
@@ -66,7 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Producer {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let idempotency_key = idempotency_key(&parts.headers)?;
         let traceparent = text(&parts.headers, &TRACEPARENT).filter(|value| is_traceparent(value));
-        // By the standard, a tracestate without a valid traceparent means nothing.
+        // By the standard, a tracestate without a valid traceparent has no meaning.
         let tracestate = traceparent
             .and(text(&parts.headers, &TRACESTATE))
             .filter(|value| value.len() <= TRACESTATE_BYTES_MAX);
@@ -78,7 +78,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Producer {
     }
 }
 
-/// Two would be two names for one request.
+/// Reads a header that may appear once: two values would be two names for one request.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut values = headers.get_all(&IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
@@ -121,7 +121,7 @@ impl utoipa::IntoParams for IdempotencyKey {
     }
 }
 
-/// Says that an earlier request did it.
+/// Marks the response as the outcome of an earlier request.
 pub(super) fn mark_replayed(response: &mut Response) {
     let yes = HeaderValue::from_static("true");
     response.headers_mut().insert(IDEMPOTENCY_REPLAYED, yes);
@@ -131,7 +131,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// `00-<32 hex>-<16 hex>-<2 hex>`, and what later versions may append.
+/// Returns whether a traceparent has the form `00-<32 hex>-<16 hex>-<2 hex>`, with anything appended by later
+/// versions.
 fn is_traceparent(value: &str) -> bool {
     let hex = |part: Option<&str>, digits: usize| {
         part.is_some_and(|part| {

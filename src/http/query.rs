@@ -1,4 +1,4 @@
-//! Query strings, read by field as bodies are.
+//! Query strings, read field by field like bodies.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,8 @@ use super::field::{Field, Parsed, Shape, Wrong};
 use super::json::FIELDS_MAX;
 use super::problem::Problem;
 
-/// The query string, read by field. What nobody knows is refused, as in bodies: a typo must not be silent.
+/// A query string that is read field by field. Unknown parameters are refused, as in bodies, so that typos
+/// are noticed.
 pub(super) struct QueryFields {
     pairs: Vec<(String, String)>,
     wrong: Wrong,
@@ -57,7 +58,7 @@ impl QueryFields {
         }
     }
 
-    /// Notes that a parameter goes together with no other of its kind.
+    /// Notes parameters that exclude each other.
     pub(super) fn refuse(&mut self, name: &str, detail: &'static str) {
         self.wrong.add_named("query", name, detail);
     }
@@ -94,7 +95,7 @@ pub(super) fn query_parameters(shape: &Shape) -> Vec<Parameter> {
     described.collect()
 }
 
-/// A sentence for [`Parsed`] fields of queries that hold a whole number.
+/// Reads a whole number for a [`Parsed`] field of a query.
 pub(super) fn whole_number(text: &str, min: usize, max: usize) -> Result<usize, Cow<'static, str>> {
     text.parse()
         .ok()

@@ -1,4 +1,4 @@
-//! Queues: the list, one queue's config, its counts.
+//! Queues: the list, their configs, their counts.
 
 use axum::Json;
 use axum::extract::State;
@@ -54,14 +54,14 @@ pub(super) struct QueueAnswer {
     queue: QueueName,
     #[schema(value_type = wire::Instant)]
     created_at: Millis,
-    /// Rises with every change of the config; the `ETag` holds it.
+    /// Version of the config, as in the `ETag`. Every change raises it.
     version: u64,
-    /// What of it an operator has stopped; null when nothing is.
+    /// The pause of the queue; null if it is not paused.
     #[schema(required = true)]
     paused: Option<PausedAnswer>,
-    /// What holds: what was set, and the server's defaults.
+    /// The settings in force: the config with the defaults of the server.
     config: ConfigDocument,
-    /// What was set: what PUT replaces and PATCH changes.
+    /// The config as it was set: PUT replaces it, PATCH changes it.
     set: ConfigDocument,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct ItemAnswer {
 }
 
 query_shape! {
-    /// Which page of queues.
+    /// A page of queues.
     QueuesQuery: LIMIT, CURSOR
 }
 
@@ -155,7 +155,7 @@ problem_set! {
         &[Code::QueueUnknown, Code::QueuesFull, Code::VersionMismatch, Code::StoreFull]
 }
 
-/// Replace a queue's config; makes the queue where there is none.
+/// Replace a queue's config, or create the queue.
 #[utoipa::path(
     put, path = "/v1/queues/{queue}", operation_id = "put_queue", tag = "queues",
     params(QueuePath, PreconditionHeaders),
@@ -187,10 +187,10 @@ pub(super) async fn put(
     written(engine.put_config(&queue, config, if_match).await?).map_err(mismatch)
 }
 
-/// A PATCH reads and writes; when others write in between it reads again, this often.
+/// Tries of a PATCH, which reads and then writes, when other writers come in between.
 const PATCH_TRIES: usize = 5;
 
-/// Change a queue's config by a JSON merge patch (RFC 7396): null removes what was set.
+/// Change a queue's config by a JSON merge patch (RFC 7396). Null removes a setting.
 #[utoipa::path(
     patch, path = "/v1/queues/{queue}", operation_id = "patch_queue", tag = "queues",
     params(QueuePath, PreconditionHeaders),
@@ -232,7 +232,7 @@ fn merged(config: QueueConfig, patch: &str) -> Result<QueueConfig, Problem> {
     config::read(&document.to_string())
 }
 
-/// The version to write over, if the precondition holds for it; 0 stands for no queue.
+/// Returns the version to replace if the precondition holds; 0 means "no queue".
 fn check(precondition: &Precondition, present: u64) -> Result<u64, Problem> {
     let holds = match precondition {
         Precondition::None => true,
@@ -254,7 +254,7 @@ fn mismatch(present: u64) -> Problem {
     })
 }
 
-/// The answer to a write, or the version that stood against it.
+/// Builds the response to a write; `Err` with the version that did not match.
 fn written(write: ConfigWrite) -> Result<Response, u64> {
     match write {
         ConfigWrite::Created(info) => {

@@ -1,4 +1,4 @@
-//! Request ids: echoed where the caller gave one, made otherwise.
+//! Request ids: that of the caller, or a new one.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The caller's id if it is 1 to 128 visible ASCII characters, which are safe in logs and headers.
+/// Returns the id of the caller if it is 1 to 128 visible ASCII characters, which are safe in logs and
+/// headers.
 pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
     match headers.get(&X_REQUEST_ID) {
         Some(id) if is_sound(id.as_bytes()) => id.clone(),
@@ -20,7 +21,8 @@ fn is_sound(id: &[u8]) -> bool {
     (1..=128).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
-/// Unique, not secret: random per process, then counted, which is cheaper than randomness per request.
+/// Creates an id that is unique but not secret: a random number per process, then a counter, which is cheaper
+/// than randomness per request.
 fn make() -> HeaderValue {
     static PROCESS: LazyLock<u64> = LazyLock::new(rand::random);
     static NEXT: AtomicU64 = AtomicU64::new(0);

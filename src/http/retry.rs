@@ -1,4 +1,4 @@
-//! Retry policies as tasks and configs write them, and as they are shown.
+//! Retry policies in requests and in responses.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -63,11 +63,11 @@ const JITTER: Field<Word<Jitter>> = Field::new(
 .or("\"full\"");
 
 shape! {
-    /// When a task whose attempt failed is tried again.
+    /// The delay after a failed attempt.
     RetryRequest: STRATEGY, BASE, FACTOR, MAX, JITTER
 }
 
-/// Reads the policy that stands at `at`; whether its parts go together is for [`check_bounds`] to say.
+/// Reads the policy at `at`. [`check_bounds`] checks whether its parts fit together.
 pub(super) fn read(text: &RawValue, at: At<'_>, wrong: &mut Wrong) -> RetryConfig {
     let Ok(fields) = json::open(text.get(), None) else {
         wrong.add(at, "must be an object");
@@ -83,7 +83,7 @@ pub(super) fn read(text: &RawValue, at: At<'_>, wrong: &mut Wrong) -> RetryConfi
     }
 }
 
-/// A base beyond the longest delay is a contradiction, whichever of the two was given.
+/// Notes a base that is longer than the longest delay, whichever of the two was given.
 pub(super) fn check_bounds(config: &RetryConfig, at: At<'_>, wrong: &mut Wrong) {
     let policy = config.policy();
     if policy.base_ms <= policy.max_ms {
@@ -109,7 +109,7 @@ impl Kind for Factor {
         let Some(factor) = given else {
             return Err(format!("must be a number from 1 to {RETRY_FACTOR_MAX}").into());
         };
-        // Exact: the range check keeps the value an integer below 2^17.
+        // The range check keeps the value an integer below 2^17, so the cast is exact.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         Ok(Thousandths((factor * 1000.0).round() as u32))
     }
@@ -130,7 +130,7 @@ impl Described for Factor {
 pub(super) struct PolicyOrNone;
 
 impl Kind for PolicyOrNone {
-    /// `None` stands for `false`.
+    /// `None` means `false`.
     type Value<'a> = Option<&'a RawValue>;
 
     fn read<'a>(&self, text: &'a RawValue) -> Result<Option<&'a RawValue>, Refusal> {
@@ -154,7 +154,7 @@ impl Described for PolicyOrNone {
     }
 }
 
-/// A policy as it is shown: what was set, or all that holds.
+/// A policy in a response: as set, or with all defaults.
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = Retry)]
 pub(super) struct RetryDocument {
@@ -182,7 +182,7 @@ impl RetryDocument {
         Self {
             strategy: config.strategy.map(Strategy::word),
             base_seconds: config.base_ms.map(wire::Seconds),
-            // Thousandths, too.
+            // The factor is kept in thousandths, so this is exact.
             factor: config
                 .factor
                 .map(|Thousandths(factor)| wire::Seconds(factor.into())),

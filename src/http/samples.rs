@@ -1,4 +1,4 @@
-//! Examples of answers for the OpenAPI document, written by the same types that write the answers.
+//! Examples of responses for the OpenAPI document, written by the types that write the responses.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use crate::engine::{Progress, QueueInfo, QueueStats, Snapshot};
 
 const ACCEPTED: Millis = Millis::new(1_800_000_000_120);
 
-/// Operation, status, and what it answers.
+/// Operation, status, and an example of the response.
 pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
     let queue = QueueName::parse("emails").expect("a sound name");
     let enqueued = Enqueued::new(id(), None);

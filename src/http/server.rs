@@ -1,8 +1,8 @@
-//! Listening: accepting, bounding and draining connections.
+//! The listener: accepts, bounds and drains connections.
 //!
-//! An accept loop of our own, because axum's has no deadline for a request's head, no limit of connections
-//! and no end to its drain. Nothing is spawned around a handler: when a caller leaves, its handler's future is
-//! dropped with the connection, and what it held is given back.
+//! The accept loop is our own because axum's has no deadline for a request's head, no limit of connections
+//! and no end of its drain. No task is spawned around a handler: when a caller leaves, its handler's future
+//! is dropped with the connection, and its grants are given back.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,25 +26,26 @@ mod tls;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
 
-/// Connections that the kernel holds until they are accepted. The usual 128 loses connects of a burst,
-/// and each lost one costs its client a second.
+/// Connections that the kernel keeps until they are accepted. The usual 128 loses connects of a burst, and
+/// each loss costs its client a second.
 const BACKLOG: u32 = 4096;
 
-/// After a failed accept: out of file descriptors, most likely, which only time or the end of a connection mends.
+/// The pause after a failed accept. File descriptors are used up, most likely, and only the end of a
+/// connection frees one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How connections are bounded.
+/// The bounds of connections.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Open connections; more wait in the kernel. Each costs about 20 KB, and a file descriptor.
+    /// Open connections at most; more wait in the kernel. Each costs about 20 KB and a file descriptor.
     pub connections_max: usize,
-    /// For a request's head to arrive; also the longest idle time between two requests.
+    /// Limit for the head of a request to arrive, and the longest idle time between two requests.
     pub head_deadline: Duration,
-    /// For the first byte of a connection, and for a TLS handshake.
+    /// Limit for the first byte of a connection, and for a TLS handshake.
     pub silence_deadline: Duration,
-    /// For a caller to take some part of an answer.
+    /// Limit for a caller to take the next part of a response.
     pub stall_deadline: Duration,
-    /// From the beginning of the shutdown until connections are cut.
+    /// Time from the start of the shutdown until connections are cut.
     pub drain_deadline: Duration,
     #[cfg(feature = "tls")]
     pub tls: Option<Tls>,
@@ -54,7 +55,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             connections_max: 20_000,
-            // Shorter ones would close the idle connections of client pools just when they are used again.
+            // A shorter time would close idle connections of client pools just when they are used again.
             head_deadline: Duration::from_secs(30),
             silence_deadline: Duration::from_secs(10),
             stall_deadline: Duration::from_secs(30),
@@ -65,24 +66,24 @@ impl Default for Settings {
     }
 }
 
-/// How a server ended.
+/// The end of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
-    /// Connections that still had a request when the drain's time was over.
+    /// Connections that still had a request when the time for the drain was over.
     pub cut: usize,
 }
 
 /// Binds an address; port 0 picks one.
 ///
 /// # Errors
-/// When the address is in use, not this machine's, or not allowed.
+/// If the address is in use, belongs to another machine, or is not allowed.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
     };
-    // A restart must not wait for the connections of the process before it.
+    // A restart must not wait for connections of the previous process.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -90,7 +91,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves until `shutdown` is cancelled, then lets open requests finish for at most [`Settings::drain_deadline`].
 ///
-/// Lease calls that wait end only when the engine drains: begin that when `shutdown` is cancelled, not after this returns.
+/// Waiting lease calls end only when the engine drains: start that when `shutdown` is cancelled, not after
+/// this returns.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -101,14 +103,15 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(settings.connections_max));
     let settings = Arc::new(settings);
     let graceful = GracefulShutdown::new();
-    // Owns every connection's task: dropping it cuts what is left.
+    // Owns the task of every connection. Dropping it cuts those that are left.
     let mut connections = JoinSet::new();
 
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            // Reaps finished ones, so that the set does not grow; a panic in hyper would end one connection only.
+            // Removes finished tasks, so that the set does not grow. A panic in hyper would end one
+            // connection only.
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener, &places) => {
                 let Some((stream, place)) = accepted else { continue };
@@ -125,7 +128,7 @@ pub async fn serve(
 
     drop(listener);
     let drained = async {
-        // Idle connections close at once, busy ones after the answer that they are at.
+        // Idle connections close at once, busy ones after their current response.
         graceful.shutdown().await;
         while connections.join_next().await.is_some() {}
     };
@@ -139,7 +142,7 @@ pub async fn serve(
     Drained { cut }
 }
 
-/// The next connection, once there is a place for it. `None` after a failure and a pause.
+/// Returns the next connection once there is a place for it; `None` after a failure and a pause.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
@@ -150,7 +153,7 @@ async fn accept(
         .expect("the semaphore is never closed");
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, place)),
-        // The client gave up between its connect and our accept.
+        // The client closed the connection before it was accepted.
         Err(error)
             if matches!(
                 error.kind(),

@@ -57,63 +57,63 @@ limits_answer! {
     lease_bytes_max: usize = limits::LEASE_BYTES_MAX;
     /// Queues in one lease call.
     lease_queues_max: usize = limits::LEASE_QUEUES_MAX;
-    /// Names in one lease call's filter.
+    /// Names in the filter of one lease call.
     lease_names_max: usize = limits::LEASE_NAMES_MAX;
-    /// That a lease call or the read of a task may wait.
+    /// Seconds that a lease call or the read of a task may wait.
     wait_seconds_max: u64 = limits::WAIT_SECONDS_MAX;
-    /// Of the shortest lease.
+    /// Seconds of the shortest lease.
     lease_seconds_min: Seconds = Seconds(limits::LEASE_MS_MIN);
-    /// Of the longest lease.
+    /// Seconds of the longest lease.
     lease_seconds_max: Seconds = Seconds(limits::LEASE_MS_MAX);
-    /// That a task may be scheduled ahead.
+    /// Seconds that a task may be scheduled ahead.
     delay_seconds_max: Seconds = Seconds(limits::DELAY_MS_MAX);
-    /// After which a task may expire.
+    /// Seconds after which a task may expire.
     expires_seconds_max: Seconds = Seconds(limits::EXPIRES_MS_MAX);
-    /// The highest `factor` of a retry policy.
+    /// Highest `factor` of a retry policy.
     retry_factor_max: u32 = limits::RETRY_FACTOR_MAX;
-    /// That a release may ask for.
+    /// Seconds that the `retry_after` of a release may have.
     retry_after_seconds_max: Seconds = Seconds(limits::RETRY_AFTER_MS_MAX);
-    /// The highest priority; 0 is the lowest.
+    /// Highest priority; 0 is the lowest.
     priority_max: u16 = limits::PRIORITY_MAX;
-    /// The highest `max_attempts`.
+    /// Highest `max_attempts`.
     attempts_max: u16 = limits::ATTEMPTS_MAX;
     /// Headers of a task.
     headers_max: usize = limits::HEADERS_MAX;
-    /// Of one header's name and value.
+    /// Bytes of the name and value of one header.
     header_bytes_max: usize = limits::HEADER_BYTES_MAX;
-    /// Of a worker's name.
+    /// Bytes of a worker's name.
     worker_bytes_max: usize = limits::WORKER_BYTES_MAX;
-    /// Of a lease call's `request_id`.
+    /// Bytes of a `request_id`.
     request_id_bytes_max: usize = limits::REQUEST_ID_BYTES_MAX;
-    /// Kept of an error's type; what is longer is cut.
+    /// Bytes kept of an error's type. Longer ones are cut.
     error_type_bytes_max: usize = limits::ERROR_TYPE_BYTES_MAX;
-    /// Kept of an error's message; what is longer is cut and marked.
+    /// Bytes kept of an error's message. Longer ones are cut and marked.
     error_message_bytes_max: usize = limits::ERROR_MESSAGE_BYTES_MAX;
-    /// Kept of an error's stack; what is longer is cut and marked.
+    /// Bytes kept of an error's stack. Longer ones are cut and marked.
     error_stack_bytes_max: usize = limits::ERROR_STACK_BYTES_MAX;
-    /// Of a `unique` key.
+    /// Bytes of a `unique` key.
     unique_key_bytes_max: usize = limits::UNIQUE_KEY_BYTES_MAX;
-    /// That a `unique` key may be held.
+    /// Seconds that a task may hold a `unique` key.
     unique_ttl_seconds_max: Seconds = Seconds(limits::UNIQUE_TTL_MS_MAX);
-    /// Of an `Idempotency-Key`.
+    /// Bytes of an `Idempotency-Key`.
     idempotency_key_bytes_max: usize = limits::IDEMPOTENCY_KEY_BYTES_MAX;
-    /// Of the reason of a pause.
+    /// Bytes of the reason of a pause.
     pause_reason_bytes_max: usize = limits::PAUSE_REASON_BYTES_MAX;
-    /// Of an extend's progress, as JSON text.
+    /// Bytes of `progress` in an extend, as JSON text.
     progress_bytes_max: usize = limits::PROGRESS_BYTES_MAX;
     /// Failed attempts kept with a task.
     history_attempts_max: usize = limits::HISTORY_ATTEMPTS_MAX;
-    /// Of the failed attempts kept with a task.
+    /// Bytes of the failed attempts kept with a task.
     history_bytes_max: usize = limits::HISTORY_BYTES_MAX;
     /// Items of a page.
     page_items_max: usize = limits::PAGE_MAX;
     /// Tasks ahead of a waiting one that are counted exactly.
     ahead_max: usize = limits::AHEAD_MAX;
-    /// Problems of an audit that are told; more are counted.
+    /// Problems that one audit reports. Further ones are counted.
     problems_max: usize = limits::PROBLEMS_MAX;
     /// Event streams open at one replica.
     watchers_max: usize = limits::WATCHERS_MAX;
-    /// That one part of an audit may take.
+    /// Seconds that one part of an audit may take.
     verify_seconds_max: u64 = limits::VERIFY_SECONDS_MAX;
     /// Tasks that one call of bulk work handles.
     bulk_tasks_max: usize = limits::BULK_TASKS_MAX;
@@ -121,29 +121,29 @@ limits_answer! {
     names_max: usize = limits::NAMES_MAX;
     /// Groups with an entry of their own in each of one queue's `group_weights` and `group_limits`.
     groups_max: usize = limits::GROUPS_MAX;
-    /// The least weight of a group.
+    /// Lowest weight of a group.
     group_weight_min: f64 = limits::GROUP_WEIGHT_MIN;
-    /// The most.
+    /// Highest weight of a group.
     group_weight_max: f64 = limits::GROUP_WEIGHT_MAX;
-    /// The lowest `rate_per_second` of a limit.
+    /// Lowest `rate_per_second` of a limit.
     rate_per_second_min: f64 = limits::RATE_PER_SECOND_MIN;
-    /// The highest.
+    /// Highest `rate_per_second` of a limit.
     rate_per_second_max: f64 = limits::RATE_PER_SECOND_MAX;
-    /// The highest `burst` of a limit.
+    /// Highest `burst` of a limit.
     burst_max: f64 = limits::BURST_MAX;
-    /// The highest `max_leased` of a limit.
+    /// Highest `max_leased` of a limit.
     leased_max: u64 = limits::LEASED_MAX;
-    /// The highest of a breaker's thresholds and of its `half_open_max`.
+    /// Highest threshold and `half_open_max` of a breaker.
     breaker_count_max: u64 = limits::BREAKER_COUNT_MAX;
-    /// The shortest `reset_seconds` of a breaker.
+    /// Shortest `reset_seconds` of a breaker.
     breaker_reset_seconds_min: Seconds = Seconds(limits::BREAKER_RESET_MS_MIN);
-    /// The longest.
+    /// Longest `reset_seconds` of a breaker.
     breaker_reset_seconds_max: Seconds = Seconds(limits::BREAKER_RESET_MS_MAX);
-    /// For which an operator may hold a queue, a name or a group.
+    /// Seconds for which an operator may hold a queue, a name or a group.
     hold_seconds_max: Seconds = Seconds(limits::HOLD_MS_MAX);
 }
 
-/// How long a scrape waits for Redis.
+/// Limit of a scrape for the replies of Redis.
 const FACTS_WITHIN: Duration = Duration::from_secs(2);
 
 problem_set! { ServiceProblems: ALWAYS }
@@ -157,19 +157,19 @@ pub(super) async fn limits() -> Json<&'static LimitsAnswer> {
     Json(&LIMITS)
 }
 
-/// What `/livez` and `/readyz` say when all is well.
+/// The response of `/livez` and `/readyz` if all is well.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(super) struct HealthAnswer {
     /// `alive` or `ready`.
     status: &'static str,
-    /// The level in force, which write answers wait for and name: `memory`, `fsync` or `replicated`.
+    /// Durability level in force, which write responses name: `memory`, `fsync` or `replicated`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     durability: Option<&'static str>,
 }
 
-/// Whether the process answers. Never touches Redis.
+/// Check whether the process responds. Never uses Redis.
 #[utoipa::path(
     get, path = "/livez", operation_id = "livez", tag = "service",
     responses((status = 200, description = "It does", body = HealthAnswer), ServiceProblems),
@@ -183,7 +183,7 @@ pub(super) async fn livez() -> Json<HealthAnswer> {
 
 problem_set! { ReadyProblems: ALWAYS, &[Code::NotReady, Code::StoreUnavailable, Code::ShuttingDown, Code::Timeout] }
 
-/// Whether the service does work now: Redis takes writes, scripts are loaded, and it is not shutting down.
+/// Check whether the service can work: Redis accepts writes, scripts are loaded, and it is not shutting down.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readyz", tag = "service",
     responses((status = 200, description = "It does", body = HealthAnswer), ReadyProblems),
@@ -193,7 +193,7 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<HealthAnswer>,
     if health.draining {
         return Err(Code::ShuttingDown.problem());
     }
-    // What Redis said is for the log: it may name hosts.
+    // The error of Redis goes to the log only, because it may name hosts.
     health
         .store
         .map_err(|why| Code::StoreUnavailable.problem().caused_by(why))?;
@@ -227,7 +227,8 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     ([(CONTENT_TYPE, kind)], api.metrics().text()).into_response()
 }
 
-/// What metrics show of queues; none when Redis does not say so in time, for a scrape must not hang.
+/// Reads the stats of queues for the metrics. Returns none if Redis takes too long, because a scrape must not
+/// hang.
 async fn facts(engine: &Engine, max: usize, until: Instant) -> Vec<QueueFacts> {
     let read = tokio::time::timeout_at(until, engine.some_queues(max)).await;
     let queues = read.ok().and_then(Result::ok).unwrap_or_default();
@@ -237,7 +238,7 @@ async fn facts(engine: &Engine, max: usize, until: Instant) -> Vec<QueueFacts> {
         scheduled: stats.scheduled,
         leased: stats.leased,
         dead: stats.dead,
-        // Exact up to the year 287,000.
+        // The cast is exact up to the year 287,000.
         #[allow(clippy::cast_precision_loss)]
         oldest_ready_age_seconds: stats.oldest_ready_age_ms.unwrap_or(0) as f64 / 1_000.0,
         workers_waiting: stats.workers_waiting,
@@ -253,7 +254,7 @@ async fn facts(engine: &Engine, max: usize, until: Instant) -> Vec<QueueFacts> {
     facts.collect()
 }
 
-/// Of those names that have labels, where anybody wants them: what Redis says in time.
+/// Reads the states of the names that have labels, as far as Redis replies in time.
 async fn name_facts(
     engine: &Engine,
     metrics: &Metrics,
@@ -262,7 +263,7 @@ async fn name_facts(
 ) -> Vec<NameFacts> {
     let mut facts = Vec::new();
     let read = read_name_facts(engine, metrics, queues, &mut facts);
-    // What was read until then is as fresh as the rest.
+    // The states that were read until then are valid.
     let _ = tokio::time::timeout_at(until, read).await;
     facts
 }
@@ -275,7 +276,7 @@ async fn read_name_facts(
 ) {
     for QueueFacts { queue, .. } in queues {
         let mut cursor = None;
-        // No more can have labels.
+        // No further name can have labels.
         while facts.len() < metrics.names_max() {
             let Ok(Ok(Some(page))) = engine.names(queue, limits::PAGE_MAX, cursor.as_deref()).await else {
                 break;
@@ -293,17 +294,17 @@ async fn read_name_facts(
     }
 }
 
-/// Which service this is.
+/// Identify the service.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Version)]
 pub(super) struct VersionAnswer {
-    /// Of the program.
+    /// Version of the program.
     version: &'static str,
-    /// Of the API.
+    /// Version of the API.
     api_version: &'static str,
 }
 
-/// Which service this is.
+/// Identify the service.
 #[utoipa::path(
     get, path = "/version", operation_id = "version", tag = "service",
     responses((status = 200, description = "Its versions", body = VersionAnswer), ServiceProblems),

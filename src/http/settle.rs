@@ -1,4 +1,4 @@
-//! What workers say of their leases: ack, nack, extend, release; one by one, or many at once.
+//! Settles: ack, nack, extend and release, one by one or in batches.
 
 use std::sync::Arc;
 
@@ -34,9 +34,9 @@ problem_set! {
     SettleProblems: ALWAYS, WRITE, BODY, &[Code::LeaseUnknown, Code::LeaseLost, Code::ResultTooLarge]
 }
 
-/// Finish a task.
+/// Complete a task.
 ///
-/// Repeating it with the same lease is safe and answers `already: true`.
+/// Repeating it with the same lease is safe and returns `already: true`.
 #[utoipa::path(
     post, path = "/v1/leases/{lease_id}/ack", operation_id = "ack", tag = "leases", params(LeasePath),
     request_body(content = AckRequest, example = json!({"result": "sent"})),
@@ -56,7 +56,7 @@ pub(super) async fn nack(api: State<Api>, lease: InLease, body: JsonBody) -> Res
     settle(Verb::Nack, &api, &lease, &body).await
 }
 
-/// Prolong a lease, from now on.
+/// Prolong a lease, counted from now.
 #[utoipa::path(
     post, path = "/v1/leases/{lease_id}/extend", operation_id = "extend", tag = "leases", params(LeasePath),
     request_body(content = ExtendRequest, example = json!({"lease_seconds": 60, "progress": {"done": 40, "of": 100}})),
@@ -66,7 +66,7 @@ pub(super) async fn extend(api: State<Api>, lease: InLease, body: JsonBody) -> R
     settle(Verb::Extend, &api, &lease, &body).await
 }
 
-/// Give a task back without spending the attempt.
+/// Return a task without spending the attempt.
 #[utoipa::path(
     post, path = "/v1/leases/{lease_id}/release", operation_id = "release", tag = "leases", params(LeasePath),
     request_body(content = ReleaseRequest, example = json!({"retry_after": 30})),
@@ -87,7 +87,7 @@ async fn settle(verb: Verb, api: &Api, lease: &InLease, body: &JsonBody) -> Resu
     Ok(Json(SettleAnswer::from(settled)).into_response())
 }
 
-/// What came of an operation, counted.
+/// Counts an outcome and turns it into a response.
 fn outcome(
     counters: &QueueCounters,
     result: Result<Result<Settled, NotSettled>, Failure>,
@@ -112,7 +112,7 @@ fn outcome(
     }
 }
 
-/// A list of operations, under the name that the request has for it.
+/// A list of operations; its field name depends on the request.
 pub(super) const fn list_of_operations(name: &'static str, about: &'static str) -> Field<ListOf> {
     let kind = ListOf {
         of: OPERATIONS,
@@ -132,7 +132,7 @@ shape! {
     SettleRequest: OPERATIONS_FIELD
 }
 
-/// What became of each operation.
+/// The outcome of each operation.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SettleAnswers)]
 pub(super) struct BatchAnswer<'a> {
@@ -143,8 +143,8 @@ problem_set! { SettleBatchProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] 
 
 /// Settle many leases, of any queues.
 ///
-/// A bad operation fails alone and says why in its result. When every operation fails for one and the same reason of the
-/// service's, that reason is the answer.
+/// An invalid operation fails alone, with the reason in its result. If the service refuses all operations for
+/// the same reason, the response is that problem.
 #[utoipa::path(
     post, path = "/v1/leases/batch", operation_id = "settle_batch", tag = "leases",
     request_body(content = SettleRequest, example = json!({"operations": [{"op": "ack", "lease_id": "AQZlbWFpbHM", "result": "sent"}]})),
@@ -182,13 +182,14 @@ pub(super) async fn settle_batch(
     .into_response())
 }
 
-/// The places of a list of operations: what was refused at once, and where outcomes will go.
+/// The places of a list of operations: problems of those that were refused at once, and places for the
+/// outcomes.
 pub(super) struct Batch {
     places: Vec<Result<Arc<QueueCounters>, Problem>>,
 }
 
 impl Batch {
-    /// Reads a list of operations. What is wrong with one, a forged `lease_id` included, is its own outcome.
+    /// Reads a list of operations. A mistake in one, such as a forged `lease_id`, is the outcome of that one.
     pub(super) fn read(
         items: Items<'_>,
         list: &str,
@@ -211,12 +212,12 @@ impl Batch {
         (batch, ops)
     }
 
-    /// Whether an operation failed before it reached the engine.
+    /// Returns whether an operation failed before it reached the engine.
     pub(super) fn has_refused(&self) -> bool {
         self.places.iter().any(Result::is_err)
     }
 
-    /// Each operation's outcome, in the order of the request.
+    /// Returns the outcome of each operation, in the order of the request.
     pub(super) fn results(
         self,
         outcomes: Vec<Result<Result<Settled, NotSettled>, Failure>>,

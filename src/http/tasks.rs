@@ -36,27 +36,27 @@ pub(super) mod view;
 use new_task::NewTaskRequest;
 use view::TaskAnswer;
 
-/// What became of an enqueue.
+/// The outcome of an enqueue.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EnqueueAnswer<'a> {
     #[schema(value_type = wire::Id)]
     id: TaskId,
     #[schema(value_type = wire::Name)]
     queue: &'a QueueName,
-    /// At present: a task that was there already may be in any state.
+    /// Current state. An existing task may be in any state.
     #[schema(value_type = wire::StateOrGone)]
     state: &'static str,
-    /// When it becomes ready: scheduled tasks only.
+    /// Time at which the task becomes ready. Present for scheduled tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     run_at: Option<Millis>,
-    /// Whether an earlier enqueue with the same unique key had made this task already.
+    /// Whether an earlier enqueue with the same unique key had created this task.
     duplicate: bool,
-    /// There, and true, where the duplicate got this payload and these options.
+    /// Present and true if the existing task got this payload and these options.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     replaced: bool,
-    /// Of a completed task whose ack carried one.
+    /// Result of a completed task, if its ack contained one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = wire::Json, required = false)]
     result: Option<JsonText>,
@@ -84,8 +84,9 @@ problem_set! {
 
 /// Enqueue one task.
 ///
-/// The answer comes after the durability step that its `LeaseQ-Durability` header names. With `unique`, the task that holds the key
-/// already is answered with 200 and `duplicate: true`. A request with an `Idempotency-Key` may be repeated: it is answered with the same id.
+/// The response comes after the durability step that its `LeaseQ-Durability` header names. With `unique`, if
+/// another task holds the key, the response is 200 with that task and `duplicate: true`. A request with an
+/// `Idempotency-Key` can be repeated: the response contains the same id.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks", operation_id = "enqueue", tag = "tasks",
     params(QueuePath, IdempotencyKey),
@@ -143,12 +144,12 @@ const WAIT: Field<Parsed<Duration>> = Field::new(
 );
 
 shape! {
-    /// No fields: the path says all.
+    /// A request without fields.
     EmptyRequest:
 }
 
 impl EmptyRequest {
-    /// What nobody reads is refused.
+    /// A body with fields is refused.
     pub(super) fn check(body: &[u8]) -> Result<(), Problem> {
         let mut wrong = Wrong::default();
         let fields = json::open(json::text(body)?, None)?;
@@ -158,7 +159,7 @@ impl EmptyRequest {
 }
 
 query_shape! {
-    /// How to read a task.
+    /// The options of reading a task.
     TaskQuery: WAIT
 }
 
@@ -166,8 +167,9 @@ problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::Ta
 
 /// Read one task, or wait for its end.
 ///
-/// Finished tasks stay readable as long as the queue's `retention` says. Who waits with `wait_seconds` is told the end
-/// in any case: the answer comes at once when the task has finished, and else after that time with the task as it is then.
+/// Finished tasks stay readable for the `retention` of the queue. With `wait_seconds` the response comes as
+/// soon as the task is finished, whatever the retention; after that time it contains the task in its current
+/// state.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/tasks/{id}", operation_id = "task", tag = "tasks",
     params(TaskPath, TaskQuery),
@@ -230,7 +232,7 @@ pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
 );
 
 query_shape! {
-    /// Which tasks to list.
+    /// A page of tasks of one state.
     TasksQuery: STATE, NAME, GROUP, LIMIT, CURSOR
 }
 

@@ -18,27 +18,27 @@ use super::tasks::CURSOR;
 use crate::engine::Totals;
 
 query_shape! {
-    /// Which part of the totals.
+    /// A part of the totals.
     TotalsQuery: CURSOR
 }
 
-/// Sums over queues. `oldest_ready_age_seconds` is that of the oldest task, `paused` whether any queue is.
+/// Sums over queues. `oldest_ready_age_seconds` is the largest, and `paused` is true if any queue is paused.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Totals)]
 pub(super) struct TotalsAnswer {
-    /// How many queues are in them.
+    /// Number of queues in the sums.
     queues: u64,
     #[serde(flatten)]
     counts: CountsAnswer,
-    /// Tasks completed per second, over the last minute.
+    /// Tasks completed per second over the last minute.
     throughput_per_second: f64,
-    /// Over the last five minutes.
+    /// Tasks completed per second over the last five minutes.
     throughput_per_second_5m: f64,
-    /// Over the last fifteen minutes.
+    /// Tasks completed per second over the last fifteen minutes.
     throughput_per_second_15m: f64,
     /// Attempts that failed in the last minute.
     error_rate_per_minute: f64,
-    /// There are more queues, whose totals are to be added: give it as `cursor`.
+    /// Present if there are more queues: pass it as `cursor`, and add the next totals to these.
     #[schema(required = true)]
     next_cursor: Option<String>,
 }
@@ -62,7 +62,8 @@ problem_set! { TotalsProblems: ALWAYS, READ, QUERY }
 
 /// Read totals over all queues.
 ///
-/// A call looks at about 1,000 queues, each on a snapshot of its own; where there are more, `next_cursor` goes on.
+/// A call reads about 1,000 queues, each in a snapshot of its own. If there are more, pass `next_cursor` as
+/// `cursor`.
 #[utoipa::path(
     get, path = "/v1/stats", operation_id = "totals", tag = "service", params(TotalsQuery),
     responses((status = 200, description = "The totals", body = TotalsAnswer), TotalsProblems),

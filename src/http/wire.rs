@@ -1,4 +1,4 @@
-//! How values look in answers, and what the OpenAPI document says of them.
+//! The form of values in responses, and their OpenAPI schemas.
 
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
@@ -75,7 +75,7 @@ pub(super) fn unique_key_schema() -> ObjectBuilder {
         .pattern(Some(NO_CONTROLS))
 }
 
-/// What an enqueue may say of a task that was there already.
+/// The states that an enqueue can report for an existing task.
 const GONE: &str = "gone";
 
 pub(super) fn state_or_gone(state: Option<TaskState>) -> &'static str {
@@ -107,21 +107,21 @@ pub(super) fn cursor_schema() -> ObjectBuilder {
 }
 
 wire_types! {
-    /// A queue's or task's name.
+    /// Name of a queue or of a task.
     Name = name_schema().examples(["emails"]);
-    /// A task's id: 23 characters that sort by the time of acceptance.
+    /// Id of a task: 23 characters that sort by the time of acceptance.
     Id = text().pattern(Some("^[0-9a-v]{23}$"));
     /// RFC 3339 UTC with milliseconds.
     Instant = instant_schema().examples(["2027-01-15T08:00:00.120Z"]);
     /// Seconds, with decimals where needed.
     Duration = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0)).examples([30]);
-    /// Any JSON value, byte for byte as it was given.
+    /// Any JSON value, byte for byte as it was sent.
     Json = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
-    /// The one state a task is in.
+    /// State of a task.
     State = state_schema();
-    /// The state a task is in, or `gone` when it is no longer kept.
+    /// State of a task; `gone` if it is no longer kept.
     StateOrGone = text().enum_values(Some(TaskState::ALL.map(TaskState::word).into_iter().chain([GONE])));
-    /// How many there are.
+    /// The number of all items.
     Count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
 }
 

@@ -28,25 +28,26 @@ pub(super) const QUEUE: Field<Parsed<QueueName>> = Field::new(
 );
 
 query_shape! {
-    /// Which page of which workers.
+    /// A page of workers.
     WorkersQuery: QUEUE, LIMIT, CURSOR
 }
 
-/// A worker on one queue. It names itself by `worker` in its lease calls.
+/// A worker on one queue. It names itself with `worker` in its lease calls.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Worker)]
 pub(super) struct WorkerAnswer {
     worker: String,
     #[schema(value_type = wire::Name)]
     queue: QueueName,
-    /// Tasks of the queue that it holds now.
+    /// Tasks of the queue that it has leased now.
     leases: u64,
-    /// The queue has more than 1,000 leases and not all were looked at: the worker may hold more.
+    /// The queue has more than 1,000 leases and not all were read, so the worker may have more.
     at_least: bool,
-    /// Since when it holds the oldest of them; null without one.
+    /// Time of its oldest lease; null without one.
     #[schema(value_type = Option<wire::Instant>, required = true)]
     oldest_lease_at: Option<Millis>,
-    /// Its last lease call for the queue, as told within a second; null after five minutes without one.
+    /// Time of its last lease call for the queue, reported within a second; null after five minutes without
+    /// one.
     #[schema(value_type = Option<wire::Instant>, required = true)]
     last_call_at: Option<Millis>,
 }
@@ -68,8 +69,8 @@ problem_set! { WorkersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
 /// List workers that name themselves in lease calls, with their leases and last call.
 ///
-/// One item per worker and queue; up to 1,000 per queue, those that called last. A page looks at up to 512 queues and may be
-/// short, even empty, while `next_cursor` is there.
+/// Lists one item per worker and queue: per queue, the up to 1,000 workers that called last. A page reads up
+/// to 512 queues, so it may be short or empty although `next_cursor` is present.
 #[utoipa::path(
     get, path = "/v1/workers", operation_id = "workers", tag = "service", params(WorkersQuery),
     responses((status = 200, description = "A page of workers", body = Page<WorkerAnswer>), WorkersProblems),

@@ -1,4 +1,4 @@
-//! Many dead letters in one call: at most a thousand, with a cursor for the next.
+//! Bulk work on dead letters: at most a thousand per call, with a cursor for the next call.
 
 use axum::Json;
 use axum::extract::State;
@@ -53,37 +53,38 @@ const CONFIRM: Field<Label> = Field::new(
 );
 
 shape! {
-    /// Which dead letters to replay, and how the new tasks differ from them.
+    /// A filter of dead letters, and the options of the new tasks.
     BulkReplayRequest: FILTER, LIMIT, RATE, DRY_RUN, CURSOR, MAX_ATTEMPTS, DELAY, PRIORITY, PAYLOAD
 }
 shape! {
-    /// Which dead letters to delete.
+    /// A filter of dead letters to delete.
     BulkPurgeRequest: FILTER, LIMIT, DRY_RUN, CURSOR, CONFIRM
 }
 
-/// How far a replay got.
+/// The progress of a replay.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct BulkReplayAnswer {
-    /// Dead letters that matched and were met by this call.
+    /// Matching dead letters that this call reached.
     pub(in crate::http) matched: u64,
-    /// New tasks.
+    /// Tasks that this call created.
     pub(in crate::http) replayed: u64,
-    /// Met, but replayed, purged or evicted by others before.
+    /// Matching dead letters that another caller replayed or purged first, that were evicted, or whose unique
+    /// key another task holds.
     pub(in crate::http) skipped: u64,
-    /// There while there may be more: give it as `cursor`.
+    /// Present if there may be more: pass it as `cursor` in the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(in crate::http) next_cursor: Option<String>,
 }
 
-/// How far a purge got.
+/// The progress of a purge.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct BulkPurgeAnswer {
-    /// Dead letters that matched and were met by this call.
+    /// Matching dead letters that this call reached.
     matched: u64,
-    /// Deleted by this call.
+    /// Dead letters that this call deleted.
     purged: u64,
-    /// There while there may be more: give it as `cursor`.
+    /// Present if there may be more: pass it as `cursor` in the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_cursor: Option<String>,
@@ -93,11 +94,12 @@ problem_set! {
     BulkReplayProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::PayloadTooLarge, Code::StoreFull]
 }
 
-/// Make new tasks of many dead letters, oldest first.
+/// Replay many dead letters, oldest first.
 ///
-/// One call handles at most 1,000 entries, and of work that goes on by cursors only those that were dead when it began. Each
-/// entry is replayed and gone in one step: calls that are interrupted, repeated or made at once lose nothing and double
-/// nothing. A call that the store interrupts answers how far it got.
+/// One call handles at most 1,000 dead letters. Calls that continue with a cursor skip tasks that died after
+/// the first call. One step creates the new task and removes the dead letter, so interrupted, repeated or
+/// concurrent calls lose nothing and double nothing. If the store fails during a call, the response says how
+/// far it got.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/dlq/replay", operation_id = "replay_dead_letters", tag = "dead_letters",
     params(QueuePath),
@@ -135,7 +137,7 @@ problem_set! { BulkPurgeProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Cod
 
 /// Delete many dead letters, oldest first.
 ///
-/// Without a filter `confirm` must be the queue's name, unless it is a dry run.
+/// Without a filter, `confirm` must be the name of the queue, except in a dry run.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/dlq/purge", operation_id = "purge_dead_letters", tag = "dead_letters",
     params(QueuePath),
@@ -164,7 +166,7 @@ fn read_purge(queue: &QueueName, body: &Bytes) -> Result<Bulk, Problem> {
     let bulk = read(&mut object, &mut wrong);
     let confirm = object.take(&CONFIRM, &mut wrong);
     wrong.into_result()?;
-    // A confirmation that names another queue is a mistake, whatever else is there.
+    // A confirmation that names another queue is a mistake, even beside a filter.
     let confirmed = confirm.map(|name| name == queue.as_str());
     match confirmed {
         Some(false) => Err(Code::ConfirmationRequired
@@ -203,7 +205,7 @@ fn not_begun(why: NotBegun) -> Problem {
     }
 }
 
-/// What a call that failed on its way answers: how far it got, unless that is not known.
+/// Builds the response of a call that failed midway: its progress, unless that is unknown.
 fn told(handled: Handled, done: &str) -> Result<Handled, Problem> {
     match &handled.stopped {
         Some(Failure::Unknown) => Err(Code::OutcomeUnknown.because(format!(
@@ -214,7 +216,7 @@ fn told(handled: Handled, done: &str) -> Result<Handled, Problem> {
     }
 }
 
-/// A rate that tasks can be spread by.
+/// Reads a rate that spreads tasks over time.
 #[derive(Debug)]
 struct Rate;
 

@@ -1,4 +1,4 @@
-//! Dead letters as lines that a batch enqueue takes as they are.
+//! Exports dead letters as lines that a batch enqueue accepts.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,12 +29,12 @@ use crate::http::retry::RetryDocument;
 use crate::http::wire::Seconds;
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
-/// What a stream that could not be finished ends with: no line, so that whoever did not notice the broken connection
-/// finds a task that is refused.
+/// The end of an export that failed midway. It is not valid JSON, so a client that misses the broken
+/// connection gets a task that is refused.
 const BROKEN_OFF: &[u8] = b"{\"export_broken_off\":";
 
 query_shape! {
-    /// Which dead letters to export.
+    /// A filter of dead letters to export.
     ExportQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE
 }
 
@@ -42,10 +42,9 @@ problem_set! { ExportProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
 /// Export dead letters as NDJSON, oldest first.
 ///
-/// Each line is a task as a batch enqueue takes it: name, payload, priority, group, `max_attempts`, `lease_seconds`,
-/// `retry` and headers.
-/// Attempts, errors, times, trace context and ids stay behind. The dead letters stay, too. A stream that cannot be finished is
-/// broken off: the connection ends before the body does, within a line.
+/// Each line is a task that a batch enqueue accepts: name, payload, priority, group, `max_attempts`,
+/// `lease_seconds`, `retry` and headers. Attempts, errors, times, trace context and ids are not exported. The
+/// dead letters stay in the queue. If the export fails midway, the connection closes inside a line.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/dlq/export", operation_id = "export_dead_letters", tag = "dead_letters",
     params(QueuePath, ExportQuery),
@@ -67,14 +66,14 @@ pub(in crate::http) async fn export(
         filter,
         next: Next::Page(None),
     };
-    // The first page is read before the answer begins: what fails by then is a problem like any other.
+    // The first page is read before the response begins, so that a failure by then is an ordinary problem.
     let first = export.page(None).await?;
     export.next = Next::Lines(first);
     let body = Body::from_stream(stream::unfold(export, Export::step));
     Ok(([(CONTENT_TYPE, NDJSON)], body).into_response())
 }
 
-/// An export on its way; it holds one page at a time.
+/// An export under way. It holds one page at a time.
 struct Export {
     engine: Engine,
     queue: QueueName,
@@ -83,11 +82,11 @@ struct Export {
 }
 
 enum Next {
-    /// Tell these.
+    /// Write these tasks.
     Lines(Page<TaskView>),
     /// Read the page behind the cursor.
     Page(Option<String>),
-    /// Say no more, and break the connection.
+    /// Stop, and break the connection.
     Broken,
     End,
 }
@@ -130,7 +129,7 @@ impl Export {
     }
 }
 
-/// A task as an enqueue takes it.
+/// A task in the form of an enqueue.
 #[derive(Serialize)]
 struct Line<'a> {
     name: &'a TaskName,
@@ -164,7 +163,8 @@ fn lines(tasks: &[TaskView]) -> Bytes {
     lines.into()
 }
 
-/// The payload's own text. Line breaks can stand only between its parts, where a space means the same.
+/// Returns the text of a payload on one line. Line breaks can only be between its parts, where a space means
+/// the same.
 fn on_one_line(payload: &str) -> Box<RawValue> {
     let text = payload.replace(['\n', '\r'], " ");
     RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())

@@ -1,4 +1,4 @@
-//! Which dead letters: the same fields in queries and in bodies.
+//! Filters of dead letters: the same fields in queries and in bodies.
 
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -58,7 +58,7 @@ pub(super) const DIED_BEFORE: Field<Parsed<Millis>> =
     Field::new("died_before", INSTANT, "That died before this instant.");
 
 shape! {
-    /// Which dead letters: those for which everything given holds.
+    /// A filter of dead letters: all given conditions must hold.
     DeadLetterFilter: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE
 }
 
@@ -72,7 +72,7 @@ fn bounded(text: &str, bytes_max: usize) -> Result<String, std::borrow::Cow<'sta
         .ok_or_else(|| format!("must be text of 1 to {bytes_max} bytes").into())
 }
 
-/// The filter of a query.
+/// Reads the filter of a query.
 pub(super) fn of_query(query: &mut QueryFields) -> DeadFilter {
     let filter = DeadFilter {
         name: query.take(&NAME),
@@ -89,7 +89,7 @@ pub(super) fn of_query(query: &mut QueryFields) -> DeadFilter {
     filter
 }
 
-/// The filter that stands at `at` of a body.
+/// Reads the filter at `at` of a body.
 pub(super) fn read(given: &RawValue, at: At<'_>, wrong: &mut Wrong) -> DeadFilter {
     let Ok(fields) = json::open(given.get(), None) else {
         wrong.add(at, "must be an object");
@@ -116,7 +116,7 @@ fn contradiction(filter: &DeadFilter) -> Option<&'static str> {
     (before <= after).then_some("must be later than died_after: between the two nothing can have died")
 }
 
-/// An object that [`read`] reads.
+/// The shape of the object that [`read`] reads.
 #[derive(Debug)]
 pub(super) struct FilterKind;
 

@@ -1,4 +1,4 @@
-//! What the dead letters died of: one line for each failure, however many tasks it killed.
+//! Dead letters grouped by failure: one entry per failure, however many tasks it killed.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,28 +15,29 @@ use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
 use crate::http::wire;
 
-/// Dead letters whose failure is the same but for numbers and ids.
+/// Dead letters with the same failure, apart from numbers and ids.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeadGroup)]
 pub(in crate::http) struct DeadGroupAnswer {
-    /// Of name, error type and masked message; the same on every queue. `other` stands for all beyond 1,000 groups.
+    /// Identifies name, error type and masked message; the same on every queue. `other` collects everything
+    /// beyond 1,000 groups.
     fingerprint: String,
-    /// The tasks' name; null for `other`.
+    /// Name of the tasks; null for `other`.
     #[schema(required = true, value_type = Option<wire::Name>)]
     name: Option<String>,
     #[schema(required = true)]
     error_type: Option<String>,
-    /// The message with numbers, ids, addresses and quoted values masked; at most 512 bytes of it.
+    /// The message with numbers, ids, addresses and quoted values masked; at most 512 bytes.
     #[schema(required = true)]
     message: Option<String>,
     count: u64,
-    /// When the oldest of them died.
+    /// Time of death of the oldest dead letter.
     #[schema(value_type = wire::Instant)]
     first_at: Millis,
-    /// When the newest of them died.
+    /// Time of death of the newest dead letter.
     #[schema(value_type = wire::Instant)]
     last_at: Millis,
-    /// The newest.
+    /// Id of the newest dead letter.
     #[schema(value_type = wire::Id)]
     sample_id: TaskId,
 }
@@ -58,17 +59,17 @@ impl From<DeadGroup> for DeadGroupAnswer {
     }
 }
 
-/// All groups; there are at most 1,001.
+/// All groups: at most 1,001.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeadGroups)]
 pub(in crate::http) struct DeadGroupsAnswer {
-    /// The largest first.
+    /// Ordered by count, the largest first.
     items: Vec<DeadGroupAnswer>,
 }
 
 problem_set! { DeadGroupsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
-/// Count dead letters by what killed them.
+/// Count dead letters by failure.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/dlq/groups", operation_id = "dead_groups", tag = "dead_letters", params(QueuePath),
     responses((status = 200, description = "A line for each failure", body = DeadGroupsAnswer), DeadGroupsProblems),

@@ -1,4 +1,4 @@
-//! What a replayed task is given.
+//! The options of a replay.
 
 use bytes::Bytes;
 
@@ -43,7 +43,7 @@ pub(super) const PAYLOAD: Field<Any> = Field::new(
     "What the worker gets; the dead letter's unless given. Null is absence here as everywhere.",
 );
 
-/// Reads the options of an object whose shape has them.
+/// Reads the options from an object whose shape contains them.
 pub(super) fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Replay {
     let max_attempts = object.take(&MAX_ATTEMPTS, wrong);
     let payload = object.take(&PAYLOAD, wrong);
@@ -51,7 +51,7 @@ pub(super) fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong)
         max_attempts: max_attempts.and_then(|n| u16::try_from(n).ok()),
         delay_ms: object.take(&DELAY, wrong).unwrap_or(0),
         priority: object.take(&PRIORITY, wrong).and_then(Priority::new),
-        // A slice of the body: the payload is not copied.
+        // The payload is a slice of the body, not a copy.
         payload: payload.map(|text| Json::from_checked(body.slice_ref(text.get().as_bytes()))),
     }
 }

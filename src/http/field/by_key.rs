@@ -16,10 +16,10 @@ pub(in crate::http) struct ByKey {
     pub(in crate::http) of: Of,
 }
 
-/// What the values are.
+/// The kind of the values.
 #[derive(Debug)]
 pub(in crate::http) enum Of {
-    /// Objects with a schema of this name.
+    /// Objects with the schema of this name.
     Shape(&'static str),
     Numbers {
         min: f64,
@@ -55,7 +55,8 @@ impl Described for ByKey {
     }
 }
 
-/// The entries, without those that are null. None where there is no object or one with too many keys, which is noted.
+/// Takes the entries that are not null. Returns `None` if the object is absent, or has too many keys, which
+/// is noted.
 pub(in crate::http) fn open<'a>(
     text: &'a RawValue,
     kind: &ByKey,

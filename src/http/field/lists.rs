@@ -9,7 +9,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use super::{Code, Described, Kind, Refusal, described};
 use crate::domain::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
 
-/// Text by name, for the producer's own use.
+/// Text by name, for the use of the producer.
 #[derive(Debug)]
 pub(in crate::http) struct Headers;
 
@@ -90,10 +90,10 @@ impl<K: Described> Described for Several<K> {
     }
 }
 
-/// A list of objects, opened together with the object it stands in; see [`super::Object::items`].
+/// A list of objects that is opened together with the object around it; see [`super::Object::items`].
 #[derive(Debug)]
 pub(in crate::http) struct ListOf {
-    /// The schemas that an item may have.
+    /// The possible schemas of an item.
     pub(in crate::http) of: &'static [&'static str],
     pub(in crate::http) items_max: usize,
     pub(in crate::http) too_many: Code,

@@ -1,4 +1,4 @@
-//! Objects in objects.
+//! Nested objects.
 
 use serde_json::value::RawValue;
 use utoipa::openapi::{Ref, RefOr, Schema};
@@ -27,7 +27,7 @@ impl Described for Nested {
     }
 }
 
-/// Takes the field and opens it. `None` where it is absent, null, or no object; the latter is noted.
+/// Takes the field and opens it. Returns `None` if it is absent or null, or is not an object, which is noted.
 pub(in crate::http) fn nested<'a, 'p>(
     object: &mut Object<'a, '_>,
     field: &Field<Nested>,

@@ -21,7 +21,7 @@ impl Kind for Integer {
         let text = text.get();
         let value = text.parse().ok().or_else(|| {
             let value = number(text)?;
-            // Exact: the range check keeps the value an integer below 2^53.
+            // The range check keeps the value an integer below 2^53, so the cast is exact.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             (value.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&value)).then_some(value as u64)
         });
@@ -78,11 +78,11 @@ pub(in crate::http) struct Seconds {
 }
 
 impl Seconds {
-    /// Milliseconds, or a sentence on what is allowed.
+    /// Returns milliseconds, or a sentence on the allowed values.
     pub(in crate::http) fn parse(&self, text: &str) -> Result<u64, String> {
         let (min, max) = (seconds(self.min_ms), seconds(self.max_ms));
         number(text)
-            // Compared before rounding: what is out of the limits is not made to fit.
+            // Compared before rounding, so that rounding cannot move a value into the limits.
             .filter(|given| (min..=max).contains(given))
             .and_then(seconds_to_ms)
             .ok_or_else(|| format!("must be a number of seconds from {min} to {max}"))
@@ -113,9 +113,9 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// A JSON number as a float; `None` for other values.
+/// Reads a JSON number as a float; `None` for other values.
 pub(in crate::http) fn number(text: &str) -> Option<f64> {
-    // `parse` alone would also take `inf`, `NaN` and `+1`, which the JSON pass has already ruled out.
+    // `parse` alone would accept `inf`, `NaN` and `+1`, which the JSON pass has already refused.
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         .then(|| text.parse().ok())
         .flatten()

@@ -1,11 +1,11 @@
-//! Objects: fields taken by name, nothing left unread.
+//! Objects: fields are taken by name, and no field stays unread.
 
 use serde_json::value::RawValue;
 
 use super::{At, Field, Kind, ListOf, Shape, Wrong};
 use crate::http::json::{FIELDS_MAX, Fields, Items, Value};
 
-/// An object being read: fields are taken by name, and what nobody takes is wrong.
+/// An object that is being read. Fields are taken by name; a field that is left is an error.
 pub(in crate::http) struct Object<'a, 'p> {
     fields: Fields<'a>,
     at: At<'p>,
@@ -13,7 +13,7 @@ pub(in crate::http) struct Object<'a, 'p> {
 }
 
 impl<'a, 'p> Object<'a, 'p> {
-    /// Notes each field that the shape does not have or has only later, or that is there twice.
+    /// Opens an object, and notes unknown and repeated fields.
     pub(in crate::http) fn new(
         fields: Fields<'a>,
         shape: &'static Shape,
@@ -40,7 +40,7 @@ impl<'a, 'p> Object<'a, 'p> {
         self.at
     }
 
-    /// The field's value. `None` where it is absent, null, or wrong; the latter is noted.
+    /// Takes the value of a field. Returns `None` if it is absent or null, or is wrong, which is noted.
     pub(in crate::http) fn take<K: Kind>(
         &mut self,
         field: &Field<K>,
@@ -57,8 +57,8 @@ impl<'a, 'p> Object<'a, 'p> {
             .ok()
     }
 
-    /// The items of the list that was opened with the object. `None` where absent, null, no list,
-    /// or longer than the limit; the latter two are noted.
+    /// Takes the items of the list that was opened with the object. Returns `None` if it is absent or null;
+    /// also if it is no list or too long, which is noted.
     pub(in crate::http) fn items(&mut self, field: &Field<ListOf>, wrong: &mut Wrong) -> Option<Items<'a>> {
         let at = At::Field(&self.at, field.name);
         let found = self.fields.entries.iter_mut().find(|(key, _)| key == field.name);

@@ -1,4 +1,4 @@
-//! Fields that are true or false, anything at all, or not there yet.
+//! Fields that are true or false, or any JSON.
 
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};

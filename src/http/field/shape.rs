@@ -1,11 +1,11 @@
-//! Shapes: the fields of one kind of object, as the parser checks them and the OpenAPI document shows them.
+//! Shapes: the fields of one kind of object, for the parser and the OpenAPI document.
 
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::Shape;
 
-/// Names a shape: `shape! { /// What it is. EnqueueRequest: NAME, PAYLOAD }`.
+/// Defines a shape: `shape! { /// A description. EnqueueRequest: NAME, PAYLOAD }`.
 macro_rules! shape {
     ($(#[doc = $doc:literal])+ $name:ident: $($field:path),*) => {
         $(#[doc = $doc])+
@@ -32,7 +32,7 @@ macro_rules! shape {
 }
 pub(in crate::http) use shape;
 
-/// Names a shape that stands in query strings: `query_shape! { /// What it chooses. TasksQuery: STATE, LIMIT }`.
+/// Defines a shape of query strings: `query_shape! { /// A description. TasksQuery: STATE, LIMIT }`.
 macro_rules! query_shape {
     ($(#[doc = $doc:literal])+ $name:ident: $($field:path),* $(,)?) => {
         $crate::http::field::shape! { $(#[doc = $doc])+ $name: $($field),* }
@@ -48,7 +48,7 @@ macro_rules! query_shape {
 }
 pub(in crate::http) use query_shape;
 
-/// The JSON schema of a shape. Optional fields admit null; other fields are refused.
+/// Builds the JSON schema of a shape. Optional fields admit null, and unknown fields are refused.
 pub(in crate::http) fn object_schema(shape: &Shape, about: &str) -> RefOr<Schema> {
     let mut object = ObjectBuilder::new()
         .schema_type(Type::Object)

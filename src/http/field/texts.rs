@@ -18,7 +18,7 @@ pub(in crate::http) fn string(text: &RawValue) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(inner))
 }
 
-/// The longest beginning of at most this many bytes that is whole text.
+/// Returns the longest prefix of at most this many bytes that ends between characters.
 pub(in crate::http) fn prefix(text: &str, bytes_max: usize) -> &str {
     let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
@@ -27,7 +27,7 @@ pub(in crate::http) fn prefix(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
-/// As a regular expression for OpenAPI.
+/// A regular expression for OpenAPI.
 pub(in crate::http) const NO_CONTROLS: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
 /// Short printable text, such as a worker's name.
@@ -64,7 +64,7 @@ impl Described for Label {
     }
 }
 
-/// Text that a type of the domain reads, or refuses with a sentence.
+/// Text that a domain type parses, or refuses with a sentence.
 pub(in crate::http) struct Parsed<T> {
     pub(in crate::http) parse: fn(&str) -> Result<T, Cow<'static, str>>,
     pub(in crate::http) schema: fn() -> ObjectBuilder,
@@ -85,7 +85,7 @@ impl<T> Described for Parsed<T> {
     }
 }
 
-/// A domain error as the sentence of a [`Parsed`] field.
+/// Turns a domain error into the sentence of a [`Parsed`] field.
 pub(in crate::http) fn sentence(error: impl Display) -> Cow<'static, str> {
     error.to_string().into()
 }

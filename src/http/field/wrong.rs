@@ -1,11 +1,11 @@
-//! What is wrong with a request, and where.
+//! The mistakes of a request, and their places.
 
 use std::fmt;
 
 use super::{Refusal, prefix};
 use crate::http::problem::{Code, FieldError, Problem};
 
-/// Where in the body: rendered as a JSON pointer (RFC 6901) only when something is wrong there.
+/// A place in the body. It becomes a JSON pointer (RFC 6901) only if there is a mistake.
 #[derive(Clone, Copy)]
 pub(in crate::http) enum At<'p> {
     Root,
@@ -26,7 +26,7 @@ impl fmt::Display for At<'_> {
     }
 }
 
-/// Everything that is wrong with a request, so that one answer tells all of it.
+/// All mistakes of a request, so that one response reports them together.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Wrong {
     errors: Vec<FieldError>,
@@ -34,23 +34,24 @@ pub(in crate::http) struct Wrong {
 }
 
 impl Wrong {
-    /// More than this many are of no use to a reader, and a batch of bad tasks must not be answered with megabytes.
+    /// Mistakes that one response reports: more would not help a reader, and the response to a bad batch must
+    /// stay small.
     const SHOWN_MAX: usize = 20;
-    /// Keys are the caller's to invent; what is repeated of them is not.
+    /// Bytes of a client's key that a response repeats.
     const POINTER_BYTES_MAX: usize = 200;
 
     pub(in crate::http) fn add(&mut self, at: At<'_>, refusal: impl Into<Refusal>) {
         self.push(|| at.to_string(), refusal.into());
     }
 
-    /// Something wrong outside the body: `query` and a parameter's name, for example.
+    /// Adds a mistake outside the body, for example `query` and the name of a parameter.
     pub(in crate::http) fn add_named(&mut self, place: &str, name: &str, refusal: impl Into<Refusal>) {
         self.push(|| format!("{place}:{name}"), refusal.into());
     }
 
     fn push(&mut self, pointer: impl FnOnce() -> String, refusal: Refusal) {
         let Refusal { code, detail } = refusal;
-        // A plain mistake outranks a size or an option that is not there yet: it must be mended in any case.
+        // A plain mistake decides the code before a size does: the client must fix it in any case.
         if self.code != Some(Code::ValidationFailed) {
             self.code = Some(if code == Code::ValidationFailed {
                 code
@@ -72,13 +73,13 @@ impl Wrong {
         self.code.is_none()
     }
 
-    /// The problem of a request that has no value to go on with.
+    /// Returns the problem of a request that cannot be read further.
     pub(in crate::http) fn into_problem(self) -> Problem {
         Problem::of_fields(self.code.unwrap_or(Code::ValidationFailed), self.errors)
     }
 
     /// # Errors
-    /// When anything was wrong.
+    /// If there was any mistake.
     pub(in crate::http) fn into_result(self) -> Result<(), Problem> {
         if self.is_empty() {
             Ok(())

@@ -1,4 +1,5 @@
-//! Grants on their way out: the caller's only once their answer is written, given back otherwise.
+//! Responses with grants. The grants belong to the caller once the response is written; otherwise they are
+//! given back.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,13 +16,13 @@ use crate::engine::Granted;
 use crate::http::Api;
 use crate::metrics::Metrics;
 
-/// The connection takes no more frames while it is full. Small ones let the last be taken
-/// only when nearly everything before it has left the process.
+/// Bytes of a frame. The connection takes no more frames while it is full, so with small frames it takes the
+/// last one only when almost everything before has left the process.
 const FRAME_BYTES: usize = 64 << 10;
 
 const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// An answer that hands out `granted`, written in `body`.
+/// Builds the response that hands out `granted`, which `body` contains.
 pub(super) fn respond(api: &Api, mut granted: Granted, body: Vec<u8>) -> Response {
     granted.forget_payloads();
     json(Body::new(GrantedBody {
@@ -37,16 +38,16 @@ pub(super) fn json(body: Body) -> Response {
     response
 }
 
-/// The answer's bytes and the grants that they carry. Dropped before the last frame was taken,
-/// as when the caller has left, it gives the grants back: [`Granted`] does so by itself. So it is where a lease
-/// was over before that: the answer breaks off, for it cannot be unsaid.
+/// The bytes of a response and its grants. If it is dropped before the last frame was taken, because the
+/// caller left, [`Granted`] gives the grants back. If a lease ends while the response is being written, the
+/// connection is aborted: sent bytes cannot be recalled.
 struct GrantedBody {
     rest: Bytes,
     granted: Option<Granted>,
     metrics: Arc<Metrics>,
 }
 
-/// The caller took its answer so slowly that a lease in it ended meanwhile.
+/// The caller read the response so slowly that a lease in it expired.
 #[derive(Debug, thiserror::Error)]
 #[error("a lease was over before its answer was written")]
 struct LeaseOver;
@@ -56,7 +57,7 @@ impl GrantedBody {
         let Some(granted) = self.granted.take() else {
             return;
         };
-        // Tasks of one queue stand together: one look-up counts them all.
+        // Tasks of one queue are adjacent, so one look-up counts them all.
         for of_one_queue in granted.tasks().chunk_by(|a, b| a.queue == b.queue) {
             self.metrics
                 .queue(&of_one_queue[0].queue)

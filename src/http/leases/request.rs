@@ -1,4 +1,4 @@
-//! What a worker asks for.
+//! The body of a lease call.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -87,22 +87,22 @@ const QUEUES: Field<Queues> = Field::required(
 );
 
 shape! {
-    /// What a worker asks of one queue.
+    /// A lease call on one queue.
     LeaseOneRequest: MAX_TASKS, WAIT, LEASE, WORKER, NAMES, REQUEST_ID, SETTLE
 }
 shape! {
-    /// What a worker asks of several queues.
+    /// A lease call on several queues.
     LeaseManyRequest: QUEUES, MAX_TASKS, WAIT, LEASE, WORKER, NAMES, REQUEST_ID, SETTLE
 }
 
-/// A lease call as it was read.
+/// A lease call that was read.
 pub(super) struct LeaseBody<'a> {
     pub(super) request: LeaseRequest,
-    /// Not yet read: each operation fails alone.
+    /// Operations that are not read yet, because each fails alone.
     pub(super) settle: Option<Items<'a>>,
 }
 
-/// Reads a lease call, of `queue` or else of the queues that the body names.
+/// Reads a lease call on `queue`; without it, on the queues that the body names.
 pub(super) fn read(body: &Bytes, queue: Option<QueueName>) -> Result<LeaseBody<'_>, Problem> {
     let list = List {
         key: SETTLE.name,
@@ -149,7 +149,7 @@ pub(super) fn read(body: &Bytes, queue: Option<QueueName>) -> Result<LeaseBody<'
 #[derive(Debug)]
 struct Queues;
 
-/// Weights are compared with each other; only their ratio matters.
+/// Only the ratio of the weights matters.
 const WEIGHT_MAX: f64 = 1_000_000.0;
 
 #[derive(Deserialize)]

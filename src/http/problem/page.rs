@@ -36,7 +36,7 @@ fn markdown() -> String {
     text
 }
 
-/// Whether to repeat the request, in words.
+/// Returns the advice on repeating the request, in words.
 fn repeat(code: Code) -> String {
     let outcome = match code.row().outcome {
         None => "",
@@ -94,7 +94,7 @@ fn html(title: &str, body: &str) -> String {
     )
 }
 
-/// The table's text as HTML; what stands in backticks becomes code.
+/// Turns a text of the table into HTML; backticks become code.
 fn escape(text: &str) -> String {
     let text = text
         .replace('&', "&amp;")

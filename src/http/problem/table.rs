@@ -1,4 +1,5 @@
-//! The table of problems. It feeds the answers, the OpenAPI document, `docs/errors.md` and the pages under `/docs/errors/`.
+//! The table of problems. Responses, the OpenAPI document, `docs/errors.md` and the pages under
+//! `/docs/errors/` read it.
 
 use http::StatusCode;
 use serde::Serialize;
@@ -6,21 +7,21 @@ use serde::Serialize;
 /// Whether repeating the same request can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// The same request gets the same answer.
+    /// The same request gets the same response.
     No,
-    /// Where it is known when, `Retry-After` says so.
+    /// A repeat can help later; `Retry-After` is sent if the time is known.
     Told,
-    /// After this many seconds; sent as `Retry-After`.
+    /// A repeat can help after this many seconds, sent as `Retry-After`.
     AfterSeconds(u32),
 }
 
-/// What became of the request that was answered with a 5xx.
+/// The effect of a request with a 5xx response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Nothing was written.
+    /// The request had no effect.
     NotApplied,
-    /// It may or may not have happened.
+    /// The request may or may not have had its effect.
     Unknown,
 }
 
@@ -41,9 +42,9 @@ pub struct Row {
     pub retry: Retry,
     pub outcome: Option<Outcome>,
     pub title: &'static str,
-    /// What has happened.
+    /// What happened.
     pub means: &'static str,
-    /// What the caller, or whoever runs the service, should do.
+    /// What the caller or the operator should do.
     pub advice: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Operators open and close the breaker of a name.
+//! Opens and closes the breaker of a name, for operators.
 
 use axum::Json;
 use axum::extract::State;
@@ -34,11 +34,11 @@ const FOR: Field<Seconds> = Field::new(
 );
 
 shape! {
-    /// What is to become of the breaker.
+    /// The new state of the breaker.
     SetBreakerRequest: STATE, FOR
 }
 
-/// A breaker as it now is.
+/// The state of a breaker after the request.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BreakerSet)]
 pub(in crate::http) struct SetBreakerAnswer {
@@ -48,7 +48,7 @@ pub(in crate::http) struct SetBreakerAnswer {
     name: TaskName,
     /// `open` or `closed`.
     state: &'static str,
-    /// Of one that is open for a while.
+    /// End of the open state, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     open_until: Option<Millis>,
@@ -58,7 +58,8 @@ problem_set! { SetBreakerProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 
 /// Open or close the breaker of a name by hand.
 ///
-/// Tasks stay ready, attempts unspent; what is leased goes on, and moves the breaker no more.
+/// Waiting tasks stay ready and spend no attempts. Leased tasks stay leased, and their outcomes no longer
+/// move the breaker.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/names/{name}/breaker", operation_id = "set_breaker", tag = "queues", params(NamePath),
     request_body(content = SetBreakerRequest, example = json!({"state": "open", "for_seconds": 600})),

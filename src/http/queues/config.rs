@@ -1,4 +1,4 @@
-//! A queue's config as its owner writes it.
+//! The config of a queue in requests.
 
 use std::collections::BTreeMap;
 
@@ -19,16 +19,18 @@ use crate::http::retry;
 
 use super::gates::{self, BREAKER, GROUP_LIMITS, GROUP_WEIGHTS, LIMITS};
 
-/// Deferrals that may be allowed; the count of a task has 16 bits.
+/// The largest bound of deferrals; a task counts them in 16 bits.
 const DEFERRALS_MAX: u64 = 10_000;
-/// Milliseconds of waiting that one point of priority may be worth: with 1,000 points, scores stay far below 2^53.
+/// Milliseconds of waiting that one point of priority may be worth. With 1,000 points, scores stay far below
+/// 2^53.
 const AGING_MS_MAX: u64 = 86_400_000;
-/// Entries of dead letters and of finished tasks, time and bytes of the latter: what one queue may be told to keep.
+/// Bounds of the settings for dead letters and finished tasks: entries, time, bytes.
 const KEPT_MAX: u64 = 10_000_000;
-/// What repeats are known by: for how long at least, and for how many tasks; the largest batch fits.
+/// Bounds of the marks of repeatable requests: their least time, and their number. The largest batch fits.
 const IDEMPOTENCY_MS_MIN: u64 = 1_000;
 const IDEMPOTENCY_MAX_MIN: u64 = 2 * BATCH_ITEMS_MAX as u64;
-/// Bounds that a queue may be given for unfinished tasks. The largest task fits into the least of bytes, or it would be told to wait for ever.
+/// Bounds of the settings for unfinished tasks. The largest task fits into the smallest bound of bytes;
+/// otherwise it would be refused forever.
 const UNFINISHED_MAX: u64 = 1_000_000_000;
 const UNFINISHED_BYTES_MIN: u64 = 2 * PAYLOAD_BYTES_MAX as u64;
 const KEPT_MS_MAX: u64 = 365 * 86_400_000;
@@ -218,20 +220,20 @@ const COMPLETED_BYTES: Field<Integer> = Field::new(
 );
 
 shape! {
-    /// A queue's config: what it sets, the rest being the server's defaults.
+    /// The config of a queue. Absent settings have the defaults of the server.
     QueueConfigRequest: LEASE, MAX_LEASE, MAX_ATTEMPTS, MAX_DEFERRALS, RETRY, ORDER, AGING, GROUP_WEIGHTS, LIMITS, GROUP_LIMITS,
         BREAKER, DEAD_LETTER, RETENTION, NAMES, IDEMPOTENCY_SECONDS, IDEMPOTENCY_MAX, MAX_TASKS, MAX_TASK_BYTES
 }
 shape! {
-    /// What is kept of tasks that used up their attempts.
+    /// Settings for dead letters.
     DeadLetterConfig: MAX_SIZE, MAX_AGE, MAX_BYTES, ON_FULL
 }
 shape! {
-    /// What is kept of finished tasks.
+    /// Settings for finished tasks.
     RetentionConfig: KEEP, COMPLETED_SECONDS, COMPLETED_MAX, COMPLETED_BYTES
 }
 shape! {
-    /// What holds for tasks of one name.
+    /// Settings for tasks of one name.
     NameConfigRequest: LEASE, MAX_ATTEMPTS, RETRY, LIMITS, BREAKER
 }
 
@@ -245,7 +247,7 @@ pub(super) fn read(text: &str) -> Result<QueueConfig, Problem> {
     wrong.into_result().map(|()| config)
 }
 
-/// Reads what a merge patch says, only to refuse what is wrong with it: `null`, which removes, counts as absent.
+/// Checks a merge patch. `null`, which removes a setting, counts as absent.
 pub(super) fn check_patch(text: &str) -> Result<(), Problem> {
     let mut wrong = Wrong::default();
     read_fields(json::open(text, None)?, &mut wrong);
@@ -341,7 +343,7 @@ fn read_names(text: &RawValue, wrong: &mut Wrong) -> BTreeMap<String, NameConfig
     names
 }
 
-/// A lease that is longer than the longest allowed is a contradiction, wherever the two were set.
+/// Notes a lease that is longer than the longest allowed one, wherever the two are set.
 fn check_leases(config: &QueueConfig, wrong: &mut Wrong) {
     let longest = config.max_lease_ms.unwrap_or(defaults::MAX_LEASE_MS);
     let too_long = "is longer than max_lease_seconds";
@@ -510,7 +512,7 @@ mod tests {
             r#"{"limits":{"burst":2},"group_limits":{"g":{"burst":2}},"names":{"*":{"limits":{"burst":1}}}}"#;
         let expected = ["/limits/burst", "/group_limits/g/burst", "/names/*/limits/burst"];
         assert_eq!(refused(text).1, expected);
-        // Alone, a patch cannot tell: the rate may be there.
+        // A patch alone cannot decide this: the rate may be set already.
         assert!(check_patch(text).is_ok());
     }
 
@@ -520,7 +522,7 @@ mod tests {
             refused(r#"{"retry":{"base_seconds":301},"names":{"*":{"retry":{"max_seconds":0}}}}"#).1,
             ["/retry/base_seconds", "/names/*/retry/max_seconds"]
         );
-        // Merged into a policy with a longer max_seconds it may hold.
+        // A patch alone cannot decide this: the policy may have a longer `max_seconds`.
         assert!(check_patch(r#"{"retry":{"base_seconds":301}}"#).is_ok());
     }
 
@@ -533,7 +535,7 @@ mod tests {
         assert_eq!(refused(r#"{"max_lease_seconds":10}"#).1, ["/max_lease_seconds"]);
         let named = r#"{"max_lease_seconds":60,"names":{"a":{"lease_seconds":61}}}"#;
         assert_eq!(refused(named).1, ["/names/a/lease_seconds"]);
-        // Alone, a patch cannot tell: the two may meet only when merged.
+        // A patch alone cannot decide this: the two may conflict only after the merge.
         assert!(check_patch(r#"{"max_lease_seconds":10}"#).is_ok());
         assert!(check_patch(r#"{"lease_second":null}"#).is_err());
     }

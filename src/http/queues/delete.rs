@@ -1,4 +1,4 @@
-//! Delete: a queue goes, with all that it holds.
+//! Deletes queues with all their tasks.
 
 use axum::Json;
 use axum::extract::State;
@@ -27,17 +27,17 @@ const CONFIRM: Field<Parsed<QueueName>> = Field::new(
 );
 
 query_shape! {
-    /// Whether its tasks may go, too.
+    /// Whether a queue with tasks may be deleted.
     DeleteQuery: CONFIRM
 }
 
-/// The queue is gone.
+/// The deleted queue.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeletedQueue)]
 pub(in crate::http) struct DeleteAnswer {
     #[schema(value_type = wire::Name)]
     queue: QueueName,
-    /// Tasks that went with it, dead letters among them; finished ones are not counted.
+    /// Tasks that were deleted with it, including dead letters; finished tasks are not counted.
     tasks: u64,
 }
 
@@ -48,8 +48,9 @@ problem_set! {
 
 /// Delete a queue.
 ///
-/// Its config, its tasks and its leases are gone at once: settling one of these is `lease_unknown`. Who waits for tasks of it goes on
-/// waiting. With its next task the queue comes into being again, where the service creates queues by itself.
+/// Its config, tasks and leases are gone at once: a settle of such a lease returns `lease_unknown`. Waiting
+/// lease calls continue to wait. The next enqueue creates the queue again if the service creates queues
+/// automatically.
 #[utoipa::path(
     delete, path = "/v1/queues/{queue}", operation_id = "delete_queue", tag = "queues",
     params(QueuePath, DeleteQuery),

@@ -1,4 +1,4 @@
-//! What a config says of turns and gates: weights of groups, limits of the queue, of names and of groups, breakers of names.
+//! The part of a config about turns and gates: weights of groups, limits, breakers.
 
 use std::collections::BTreeMap;
 
@@ -72,7 +72,7 @@ const MAX_LEASED: Field<Integer> = Field::new(
 );
 
 shape! {
-    /// Limits, in one queue, of all its tasks, of a name or of a group. A task must pass all that match.
+    /// Limits for all tasks of a queue, for a name, or for a group. A task must pass all that apply to it.
     LimitsRequest: RATE, BURST, MAX_LEASED
 }
 
@@ -123,7 +123,7 @@ shape! {
     BreakerRequest: FAILURE_THRESHOLD, RESET, HALF_OPEN_MAX, SUCCESS_THRESHOLD
 }
 
-/// Of the queue or of a name.
+/// Limits of the queue or of a name.
 pub(super) fn read_breaker(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Option<Breaker> {
     let parent = object.at();
     let at = At::Field(&parent, BREAKER.name);
@@ -136,7 +136,7 @@ pub(super) fn read_breaker(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Op
     })
 }
 
-/// Of the queue or of a name.
+/// Limits of the queue or of a name.
 pub(super) fn read_limits(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Limits {
     let parent = object.at();
     let at = At::Field(&parent, LIMITS.name);
@@ -172,7 +172,7 @@ fn take_limits(mut object: Object<'_, '_>, wrong: &mut Wrong) -> Limits {
     }
 }
 
-/// A burst of no rate is a contradiction, wherever the two were set.
+/// Notes a burst without a rate, wherever the two are set.
 pub(super) fn check_limits(config: &QueueConfig, wrong: &mut Wrong) {
     let mut check = |limits: &Limits, at: At<'_>| {
         if limits.burst.is_some() && limits.rate_per_second.is_none() {

@@ -1,4 +1,4 @@
-//! The groups of a queue, and how each stands.
+//! Lists the groups of a queue with their states.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -17,30 +17,30 @@ use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
 use crate::http::wire;
 
-/// How a group stands.
+/// The state of a group.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = GroupStanding)]
 pub(in crate::http) struct GroupAnswer {
-    /// Null: the tasks without a group, which form one.
+    /// Null for the tasks without a group, which form one.
     #[schema(required = true)]
     group: Option<String>,
     ready: u64,
-    /// The group has more than 128 lanes, of which 128 were counted: there may be more ready tasks.
+    /// The group has more than 128 lanes and only 128 were counted, so there may be more ready tasks.
     at_least: bool,
-    /// Null of the tasks without a group while more than 1,000 names and groups have leased tasks.
+    /// Null for the tasks without a group if more than 1,000 names and groups have leased tasks.
     #[schema(required = true)]
     leased: Option<u64>,
-    /// Ready and leased together; null where `leased` is.
+    /// Ready and leased tasks together; null if `leased` is null.
     #[schema(required = true)]
     backlog: Option<u64>,
-    /// Turns that it gets beside a group of weight 1, of its own or by `*`.
+    /// Turns relative to a group of weight 1; its own weight, or that of `*`.
     weight: f64,
-    /// What holds for it, of its own or by `*`.
+    /// The limits in force: its own, or those of `*`.
     limits: LimitsDocument,
-    /// Grants that may come at once, and fractions of the next one; null without a rate.
+    /// Grants that are possible at once, with fractions; null without a rate.
     #[schema(required = true)]
     tokens: Option<f64>,
-    /// Null when it is not held.
+    /// End of the hold; null if it is not held.
     #[schema(value_type = Option<wire::Instant>, required = true)]
     held_until: Option<Millis>,
 }
@@ -61,11 +61,12 @@ impl From<GroupStanding> for GroupAnswer {
     }
 }
 
-/// List a queue's groups, and how each stands: its tasks, weight, limits and hold.
+/// List a queue's groups with their tasks, weight, limits and hold.
 ///
-/// The tasks without a group come first, if there are any; then, in no order, groups with ready or leased tasks, and groups with a weight or
-/// limits of their own, or a hold. A page looks at up to 1,000 entries, lanes (one priority of one name in one group) counted, and may be
-/// short, even empty, while `next_cursor` is there; a group that comes or goes between two pages may be missing or be there twice.
+/// The tasks without a group come first. Then follow, in no order, groups with ready or leased tasks and
+/// groups with a weight, limits or a hold of their own. A page looks at up to 1,000 entries, including lanes
+/// (one priority of one name in one group), so it may be short or empty although `next_cursor` is present. A
+/// group that appears or disappears between two pages may be missing or listed twice.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/groups", operation_id = "groups", tag = "queues", params(QueuePath, StandingsQuery),
     responses((status = 200, description = "A page of groups", body = Page<GroupAnswer>), StandingsProblems),

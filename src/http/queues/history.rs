@@ -1,4 +1,4 @@
-//! A queue's charts, for whoever has no Prometheus.
+//! The charts of a queue, for users without Prometheus.
 
 use axum::Json;
 use axum::extract::State;
@@ -53,11 +53,11 @@ const STEP: Field<Parsed<Chart>> = Field::new(
 );
 
 query_shape! {
-    /// Which stretch of time.
+    /// The period to show.
     HistoryQuery: RANGE, STEP
 }
 
-/// `90s`, `15m`, `48h`.
+/// A period such as `90s`, `15m`, `48h`.
 fn milliseconds(text: &str) -> Option<u64> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit_ms = match unit {
@@ -71,7 +71,7 @@ fn milliseconds(text: &str) -> Option<u64> {
     (number > 0).then_some(number * unit_ms)
 }
 
-/// The chart that has it, and how many of its steps; `None` when no chart has.
+/// Returns the chart that covers the period and the number of its steps; `None` if no chart does.
 fn steps(range_ms: Option<u64>, chart: Option<Chart>) -> Option<(Chart, u64)> {
     let fits = |chart: &Chart| range_ms.is_none_or(|range| range <= chart.range_ms());
     let chart = chart.or_else(|| Chart::ALL.into_iter().find(fits))?;
@@ -80,17 +80,18 @@ fn steps(range_ms: Option<u64>, chart: Option<Chart>) -> Option<(Chart, u64)> {
     whole.then(|| (chart, range_ms / chart.step_ms()))
 }
 
-/// One value per step; the last step still goes on. Percentiles are within 5 %; null where nothing was measured.
+/// One value per step; the last step is not over yet. Percentiles are within 5 %, and null if nothing was
+/// measured.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = History)]
 pub(in crate::http) struct HistoryAnswer {
-    /// Between two points.
+    /// Seconds between two points.
     #[schema(value_type = wire::Duration)]
     step_seconds: Seconds,
-    /// When the first step begins.
+    /// Start of the first step.
     #[schema(value_type = wire::Instant)]
     begins_at: Millis,
-    /// As of when the last step is.
+    /// Time of the last value.
     #[schema(value_type = wire::Instant)]
     server_time: Millis,
     /// Tasks accepted in the step.
@@ -100,7 +101,7 @@ pub(in crate::http) struct HistoryAnswer {
     failed: Vec<u32>,
     /// Tasks that became dead letters in the step.
     died: Vec<u32>,
-    /// At the end of the step; null where it is not known.
+    /// Depth at the end of the step; null if it is not known.
     ready: Vec<Option<u32>>,
     leased: Vec<Option<u32>>,
     #[schema(value_type = Vec<Option<wire::Duration>>)]

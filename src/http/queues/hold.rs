@@ -1,4 +1,4 @@
-//! Operators' holds: of the queue, of a name, of a group.
+//! Holds by operators: of the queue, of a name, of a group.
 
 use axum::Json;
 use axum::extract::State;
@@ -30,25 +30,25 @@ const FOR: Field<Seconds> = Field::required(
 );
 
 shape! {
-    /// For how long nothing is to be granted.
+    /// The length of a hold.
     HoldRequest: FOR
 }
 
-/// A hold as it now is.
+/// The state of a hold after the request.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Held)]
 pub(in crate::http) struct HoldAnswer {
     #[schema(value_type = wire::Name)]
     queue: QueueName,
-    /// Of a hold of one name.
+    /// The name, if the hold is of a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     name: Option<String>,
-    /// Of a hold of one group.
+    /// The group, if the hold is of a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     group: Option<String>,
-    /// Null when nothing is held any more.
+    /// End of the hold; null if there is none any more.
     #[schema(value_type = Option<wire::Instant>)]
     held_until: Option<Millis>,
 }
@@ -56,9 +56,9 @@ pub(in crate::http) struct HoldAnswer {
 problem_set! { HoldProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 problem_set! { UnholdProblems: ALWAYS, WRITE, QUERY, &[Code::QueueUnknown] }
 
-/// Grant nothing of the queue for a while.
+/// Hold a queue: its tasks stay ready but are not leased until the hold ends.
 ///
-/// Tasks stay ready, attempts unspent; what is leased goes on.
+/// No attempts are spent. Leased tasks stay leased.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/hold", operation_id = "hold_queue", tag = "queues", params(QueuePath),
     request_body(content = HoldRequest, example = json!({"for_seconds": 60})),
@@ -85,7 +85,7 @@ pub(in crate::http) async fn unhold_queue(
     unhold(&api, queue, Scope::Queue, &uri).await
 }
 
-/// Grant nothing of a name for a while.
+/// Hold a name: its tasks stay ready but are not leased until the hold ends.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/names/{name}/hold", operation_id = "hold_name", tag = "queues", params(NamePath),
     request_body(content = HoldRequest, example = json!({"for_seconds": 60})),
@@ -112,7 +112,7 @@ pub(in crate::http) async fn unhold_name(
     unhold(&api, queue, Scope::Name(name.to_string()), &uri).await
 }
 
-/// Grant nothing of a group for a while.
+/// Hold a group: its tasks stay ready but are not leased until the hold ends.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/groups/{group}/hold", operation_id = "hold_group", tag = "queues", params(GroupPath),
     request_body(content = HoldRequest, example = json!({"for_seconds": 60})),

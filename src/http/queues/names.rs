@@ -1,4 +1,4 @@
-//! The names of a queue, and how each stands.
+//! Lists the names of a queue with their states.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -22,55 +22,55 @@ use crate::http::tasks::{CURSOR, LIMIT};
 use crate::http::wire;
 
 query_shape! {
-    /// Which page.
+    /// A page of names or groups.
     StandingsQuery: LIMIT, CURSOR
 }
 
-/// How a name stands.
+/// The state of a name.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NameStanding)]
 pub(in crate::http) struct NameAnswer {
     #[schema(value_type = wire::Name)]
     name: TaskName,
     ready: u64,
-    /// The name has more than 128 lanes, of which 128 were counted: there may be more ready tasks.
+    /// The name has more than 128 lanes and only 128 were counted, so there may be more ready tasks.
     at_least: bool,
     leased: u64,
-    /// What holds for it, of its own or by `*`.
+    /// The limits in force: its own, or those of `*`.
     limits: LimitsDocument,
-    /// Grants that may come at once, and fractions of the next one; null without a rate.
+    /// Grants that are possible at once, with fractions; null without a rate.
     #[schema(required = true)]
     tokens: Option<f64>,
-    /// Null when it is not held.
+    /// End of the hold; null if it is not held.
     #[schema(value_type = Option<wire::Instant>, required = true)]
     held_until: Option<Millis>,
-    /// Null when it has none.
+    /// The breaker; null if the name has none.
     #[schema(required = true)]
     breaker: Option<BreakerAnswer>,
 }
 
-/// How a breaker stands.
+/// The state of a breaker.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BreakerStanding)]
 struct BreakerAnswer {
-    /// `closed`, `open` or `half_open`; half-open from the end of the time for which it opened.
+    /// `closed`, `open` or `half_open`. It is half-open once the time for which it opened is over.
     state: &'static str,
-    /// Null when it was never in another one, as far as anybody remembers.
+    /// Time of the last change of state; null if none is remembered.
     #[schema(value_type = Option<wire::Instant>, required = true)]
     since: Option<Millis>,
-    /// Of a closed one: failed attempts one after the other.
+    /// If closed: consecutive failed attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     failures: Option<u64>,
-    /// Of an open one; not there when it is open until it is closed by hand.
+    /// If open: the end of the open state. Absent if it stays open until an operator closes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     open_until: Option<Millis>,
-    /// Of a half-open one: probes that are leased now.
+    /// If half-open: probes that are leased now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     probes: Option<u64>,
-    /// Of a half-open one: probes that were acked.
+    /// If half-open: probes that were acked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     successes: Option<u64>,
@@ -112,12 +112,13 @@ impl From<NameStanding> for NameAnswer {
 
 problem_set! { StandingsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
-/// List a queue's names, and how each stands: its tasks, limits, hold and breaker.
+/// List a queue's names with their tasks, limits, hold and breaker.
 ///
-/// In no order: names whose tasks came in the last day or are leased, and names with limits or a breaker of their own, a breaker that is
-/// not closed, or a hold. Scheduled tasks are not counted by name. A page looks at up to 1,000 entries, lanes (one priority of one name in one
-/// group) counted, and may be short, even empty, while `next_cursor` is there; a name that comes or goes between two pages may be missing or
-/// be there twice.
+/// Lists, in no order, names with leased tasks or tasks of the last day, and names with limits or a breaker
+/// of their own, a hold, or a breaker that is not closed. Scheduled tasks are not counted by name. A page
+/// looks at up to 1,000 entries, including lanes (one priority of one name in one group), so it may be short
+/// or empty although `next_cursor` is present. A name that appears or disappears between two pages may be
+/// missing or listed twice.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/names", operation_id = "names", tag = "queues", params(QueuePath, StandingsQuery),
     responses((status = 200, description = "A page of names", body = Page<NameAnswer>), StandingsProblems),
@@ -137,7 +138,7 @@ pub(in crate::http) async fn list(
     Ok(Page::of(page, NameAnswer::from).into_response())
 }
 
-/// Which page is asked for.
+/// Reads which page is requested.
 pub(super) fn page_of(uri: &Uri) -> Result<(usize, Option<String>), Problem> {
     let mut query = QueryFields::open(uri, StandingsQuery::SHAPE)?;
     let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);

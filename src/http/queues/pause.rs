@@ -1,4 +1,4 @@
-//! Pause and resume: what producers or workers may do with a queue is stopped, and goes on.
+//! Pauses and resumes leases or enqueues of a queue.
 
 use axum::Json;
 use axum::extract::State;
@@ -47,7 +47,7 @@ const UNTIL: Field<Parsed<Millis>> = Field::new(
 );
 
 shape! {
-    /// What to stop.
+    /// The operations to pause.
     PauseRequest: MODE, REASON, UNTIL
 }
 
@@ -59,7 +59,7 @@ pub(in crate::http) struct PausedAnswer {
     mode: &'static str,
     #[schema(value_type = wire::Instant)]
     since: Millis,
-    /// When it ends by itself.
+    /// End of the pause, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     until: Option<Millis>,
@@ -79,13 +79,13 @@ impl From<Paused> for PausedAnswer {
     }
 }
 
-/// A queue, and what of it is stopped.
+/// A queue and its pause.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PauseState)]
 pub(in crate::http) struct PauseAnswer {
     #[schema(value_type = wire::Name)]
     queue: QueueName,
-    /// Null: nothing is stopped.
+    /// The pause; null if the queue is not paused.
     #[schema(required = true)]
     paused: Option<PausedAnswer>,
 }
@@ -103,8 +103,9 @@ problem_set! { PauseProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 
 /// Pause a queue.
 ///
-/// From the answer on nothing is granted, or accepted, through any replica. What is leased stays leased and can be settled; due times,
-/// expiries and what operators do go on. A queue that is paused already is paused as this says, and keeps its `since`.
+/// Once the request returns, no replica grants (or accepts) tasks. Leased tasks stay leased and can be
+/// settled; due times, expiries and operators proceed. Pausing a paused queue replaces its mode, reason and
+/// end, and keeps its `since`.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/pause", operation_id = "pause", tag = "queues", params(QueuePath),
     request_body(content = PauseRequest, example = json!({"mode": "lease", "reason": "the mail provider is down"})),
@@ -139,7 +140,8 @@ pub(in crate::http) async fn pause(
 
 /// Resume a queue.
 ///
-/// Those who wait for a task are woken. Tasks kept their places and their `ready_at`. A queue that is not paused stays as it is.
+/// Waiting lease calls are woken. Tasks have kept their positions and their `ready_at`. Resuming a queue that
+/// is not paused has no effect.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/resume", operation_id = "resume", tag = "queues", params(QueuePath),
     responses((status = 200, description = "It is not paused", body = PauseAnswer), PauseProblems),

@@ -1,4 +1,4 @@
-//! On which present version a config write depends (RFC 9110, section 13).
+//! Preconditions of a config write on the present version (RFC 9110, section 13).
 
 use axum::extract::FromRequestParts;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
@@ -8,7 +8,7 @@ use utoipa::openapi::{ObjectBuilder, Required, Type};
 
 use crate::http::problem::Problem;
 
-/// What `If-Match` and `If-None-Match` ask.
+/// The precondition of `If-Match` and `If-None-Match`.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::http) enum Precondition {
     None,
@@ -16,7 +16,7 @@ pub(in crate::http) enum Precondition {
     Absent,
     /// `If-Match: *`.
     Present,
-    /// `If-Match: "7", "8"`. Entity tags that this service never made match nothing.
+    /// `If-Match: "7", "8"`. Entity tags of another origin match nothing.
     OneOf(Vec<u64>),
 }
 
@@ -75,7 +75,7 @@ impl utoipa::IntoParams for PreconditionHeaders {
     }
 }
 
-/// The version in a strong entity tag of this service. Versions begin at 1.
+/// Reads the version from a strong entity tag of this service. Versions start at 1.
 fn version(tag: &str) -> Option<u64> {
     let version = tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()?;
     (version > 0).then_some(version)

@@ -1,4 +1,4 @@
-//! Purge: the tasks of one state, or of every state, go for good.
+//! Purges tasks: deletes those of one state, or of all states.
 
 use axum::Json;
 use axum::extract::State;
@@ -39,19 +39,21 @@ const CONFIRM: Field<Label> = Field::new(
 );
 
 shape! {
-    /// What to purge.
+    /// The tasks to purge.
     PurgeRequest: STATE, CONFIRM, CURSOR
 }
 
-/// What became of the tasks that the call came to.
+/// The outcome for the tasks that the call reached.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Purged)]
 pub(in crate::http) struct PurgeAnswer {
-    /// Tasks deleted, about 10,000 a call at most.
+    /// Deleted tasks, at most about 10,000 per call.
     purged: u64,
-    /// Leased ones, which are cancelled when their lease ends, unless they are acked.
+    /// Leased tasks whose cancellation was requested. They are cancelled when their lease ends, unless they
+    /// are acked.
     cancel_requested: u64,
-    /// There when there may be more: give it as `cursor`. A call may find few, even none, while it is there.
+    /// Present if there may be more: pass it as `cursor` in the next call. A call may find few tasks or none
+    /// although it is present.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_cursor: Option<String>,
@@ -69,9 +71,9 @@ impl From<Progress> for PurgeAnswer {
 
 problem_set! { PurgeProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::ConfirmationRequired] }
 
-/// Delete tasks for good.
+/// Delete tasks permanently.
 ///
-/// Go on with `next_cursor` until there is none. What is interrupted or done twice counts no task twice.
+/// Pass `next_cursor` as `cursor` until it is absent. Interrupted or repeated calls never count a task twice.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/purge", operation_id = "purge", tag = "queues", params(QueuePath),
     request_body(content = PurgeRequest, example = json!({"state": "scheduled", "confirm": "emails"})),

@@ -1,4 +1,4 @@
-//! A queue's config as it is shown: what was set, and what therefore holds.
+//! The config of a queue in responses: as set, and with all defaults.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, default
 use crate::http::retry::RetryDocument;
 use crate::http::wire::{self, Seconds};
 
-/// A config as it is shown: what was set, or all that holds.
+/// A config in a response: as set, or with all defaults.
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = QueueConfig)]
 pub(super) struct ConfigDocument {
@@ -36,7 +36,7 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Duration>, nullable = false)]
     aging_seconds: Option<Seconds>,
-    /// As set; a group without a weight has that of `*`, or 1.
+    /// Weights as set. A group without a weight has that of `*`, or 1.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
     group_weights: BTreeMap<String, f64>,
@@ -46,7 +46,7 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     breaker: Option<BreakerDocument>,
-    /// As set.
+    /// Limits as set.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
     group_limits: BTreeMap<String, LimitsDocument>,
@@ -62,15 +62,15 @@ pub(super) struct ConfigDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     idempotency_max: Option<u64>,
-    /// Unbounded unless there.
+    /// Absent if unbounded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_tasks: Option<u64>,
-    /// Unbounded unless there.
+    /// Absent if unbounded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_bytes: Option<u64>,
-    /// As set: values that a name does not set are the queue's.
+    /// Settings as set. Absent values are those of the queue.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
     names: BTreeMap<String, NameDocument>,
@@ -191,7 +191,7 @@ fn is_empty<T: Default + PartialEq>(document: &T) -> bool {
 }
 
 impl ConfigDocument {
-    /// What was set, as a PUT would set it again.
+    /// Builds the config as set, in the form that PUT accepts.
     pub(super) fn set(config: &QueueConfig) -> Self {
         let seconds = |ms: Option<u64>| ms.map(Seconds);
         let name = |named: &NameConfig| NameDocument {
@@ -245,7 +245,7 @@ impl ConfigDocument {
         }
     }
 
-    /// What holds: what was set, and the server's defaults.
+    /// The settings in force: the config with the defaults of the server.
     pub(super) fn effective(config: &QueueConfig) -> Self {
         Self::set(&QueueConfig {
             lease_ms: config.lease_ms.or(Some(defaults::LEASE_MS)),

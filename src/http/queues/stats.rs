@@ -1,4 +1,4 @@
-//! A queue's counts, totals and rates.
+//! Counts, totals and rates of a queue.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
 use crate::http::wire::{self, Seconds};
 
-/// Exact counts and totals, on one snapshot.
+/// Exact counts and totals, from one snapshot.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QueueCounts)]
 pub(in crate::http) struct CountsAnswer {
@@ -25,22 +25,24 @@ pub(in crate::http) struct CountsAnswer {
     scheduled: u64,
     leased: u64,
     dead: u64,
-    /// Of the ready ones: kept back by a limit, a hold or a breaker. Exact up to 128 lanes, at least this beyond.
+    /// Ready tasks that are blocked by a limit, a hold or a breaker. Exact up to 128 lanes, a lower bound
+    /// beyond.
     held: u64,
     /// Names whose breaker is open.
     breakers_open: u64,
     /// Names whose breaker is half-open.
     breakers_half_open: u64,
-    /// Ready and leased together.
+    /// Ready and leased tasks together.
     backlog: u64,
-    /// Of the task that has been ready longest; null when none is ready. Exact up to 128 lanes, at least this beyond.
+    /// Age of the task that has been ready longest; null if none is ready. Exact up to 128 lanes, a lower
+    /// bound beyond.
     #[schema(value_type = Option<wire::Duration>, required = true)]
     oldest_ready_age_seconds: Option<Seconds>,
-    /// Of scheduled, ready and leased tasks, payloads and what is kept beside them: what `max_bytes` bounds.
+    /// Bytes of scheduled, ready and leased tasks, including payloads and records. `max_bytes` bounds them.
     unfinished_bytes: u64,
-    /// Lease calls that wait for this queue, at all replicas, as they said within the last seconds.
+    /// Lease calls that wait for this queue at all replicas, as reported within the last seconds.
     workers_waiting: u64,
-    /// Whether an operator has stopped leases or enqueues; the queue itself says which, since and until when.
+    /// Whether leases or enqueues are paused. Read the queue for mode, start and end.
     paused: bool,
     accepted_total: u64,
     completed_total: u64,
@@ -51,13 +53,14 @@ pub(in crate::http) struct CountsAnswer {
     replayed_total: u64,
     duplicates_total: u64,
     leases_expired_total: u64,
-    /// Enqueues with an `Idempotency-Key` that were forgotten before their time, because `idempotency_max` newer ones came.
+    /// Marks of enqueues with an `Idempotency-Key` that were dropped early because of `idempotency_max`.
     idempotency_dropped_total: u64,
 }
 
 impl From<QueueStats> for CountsAnswer {
     fn from(stats: QueueStats) -> Self {
-        // Taken apart whole, so that what the engine comes to know cannot be forgotten here.
+        // Destructured without `..`, so that a new field of the engine does not compile until it is added
+        // here.
         let QueueStats {
             ready,
             scheduled,
@@ -110,18 +113,18 @@ impl From<QueueStats> for CountsAnswer {
 
 macro_rules! rates_answer {
     ($($kind:ident $about:literal: $mean:ident $p50:ident $p95:ident $p99:ident;)+) => {
-        /// What the queue does, as all replicas saw it until a second ago. Latencies are of the last five minutes, percentiles
-        /// within 5 %; null when there was nothing to measure.
+        /// Rates of the queue as seen by all replicas until a second ago. Latencies cover the last five
+        /// minutes, with percentiles within 5 %; null if nothing was measured.
         #[derive(Debug, Serialize, ToSchema)]
         #[schema(as = QueueRates)]
         pub(in crate::http) struct RatesAnswer {
-            /// Tasks completed per second, over the last minute.
+            /// Tasks completed per second over the last minute.
             throughput_per_second: f64,
-            /// Over the last five minutes.
+            /// Tasks completed per second over the last five minutes.
             throughput_per_second_5m: f64,
-            /// Over the last fifteen minutes.
+            /// Tasks completed per second over the last fifteen minutes.
             throughput_per_second_15m: f64,
-            /// Attempts that failed in the last minute: nacked, or their lease ran out.
+            /// Attempts that failed in the last minute: nacked, or their lease expired.
             error_rate_per_minute: f64,
             $(
                 #[doc = concat!("Mean of ", $about, ".")]
@@ -137,7 +140,7 @@ macro_rules! rates_answer {
                 #[schema(value_type = Option<wire::Duration>, required = true)]
                 $p99: Option<Seconds>,
             )+
-            /// The mean from acceptance to ack, under a short name for scalers.
+            /// Mean time from acceptance to ack, under a short name for scalers.
             #[schema(value_type = Option<wire::Duration>, required = true)]
             avg_latency_seconds: Option<f64>,
         }
@@ -172,7 +175,7 @@ rates_answer! {
         end_to_end_seconds_avg end_to_end_seconds_p50 end_to_end_seconds_p95 end_to_end_seconds_p99;
 }
 
-/// What is known is not finer, and a number of few digits is easier to read.
+/// The value is no more exact than this, and few digits are easier to read.
 pub(in crate::http) fn thousandths(number: f64) -> f64 {
     (number * 1_000.0).round() / 1_000.0
 }
@@ -181,7 +184,7 @@ fn mean_seconds(spread: Option<Spread>) -> Option<f64> {
     spread.map(|spread| (spread.mean_ms * 10.0).round() / 10_000.0)
 }
 
-/// A queue's counts, totals and rates.
+/// Counts, totals and rates of a queue.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QueueStats)]
 pub(in crate::http) struct StatsAnswer {

@@ -22,34 +22,34 @@ use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
 use crate::http::wire;
 
-/// What an audit, or a part of one, found.
+/// The result of an audit, or of a part of one.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Audit)]
 pub(in crate::http) struct AuditAnswer<'a> {
     /// Tasks examined in this part.
     #[schema(value_type = wire::Count)]
     checked: u64,
-    /// Tasks that the queue has, finished ones that are still kept included: what all parts together examine.
+    /// Tasks of the queue, including finished ones that are still kept: all parts together examine them.
     #[schema(value_type = wire::Count)]
     tasks: u64,
-    /// What does not hold, each seen at one moment; the first 100.
+    /// The first 100 problems, each observed at one moment.
     problems: Vec<AuditProblem<'a>>,
-    /// All of them.
+    /// Number of all problems.
     #[schema(value_type = wire::Count)]
     problems_total: u64,
-    /// There is more to audit: give it as `cursor` to go on.
+    /// Present if there is more to audit: pass it as `cursor` in the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_cursor: Option<&'a str>,
 }
 
-/// One thing that does not hold.
+/// One problem.
 #[derive(Serialize, ToSchema)]
 struct AuditProblem<'a> {
     /// `lost`, `two_states`, `no_record`, `misplaced`, `lane`, `empty_lane`, `payload`, `history`, `unreadable`, `finished`, `dead_letter`
     /// or `counters`.
     kind: &'static str,
-    /// The task that it is about.
+    /// The task that the problem concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Id>, nullable = false)]
     id: Option<TaskId>,
@@ -77,7 +77,7 @@ const CURSOR: Field<Parsed<String>> = Field::new(
     "cursor",
     Parsed {
         parse: |text| Ok(text.to_owned()),
-        // It tells all that is still to do, so it may be long.
+        // It contains the rest of the audit, so it may be long.
         schema: || ObjectBuilder::new().schema_type(Type::String),
     },
     "The `next_cursor` of the part before.",
@@ -93,7 +93,7 @@ const MAX_SECONDS: Field<Seconds> = Field::new(
 .or("20");
 
 shape! {
-    /// How to audit.
+    /// The options of an audit.
     VerifyRequest: CURSOR, MAX_SECONDS
 }
 
@@ -103,8 +103,9 @@ problem_set! {
 
 /// Audit a queue: its indexes, records and counters against each other.
 ///
-/// It reads in small steps with pauses, so that other calls do not feel it, and changes nothing. What it reports was so at one
-/// moment, however busy the queue is. Leaving ends it. A large queue is audited in parts: go on while there is a `next_cursor`.
+/// The audit reads in small steps with pauses, so that other calls are not slowed down, and changes nothing.
+/// Each reported problem existed at one moment, however busy the queue is. Closing the connection ends the
+/// audit. A large queue is audited in parts: pass `next_cursor` as `cursor` until it is absent.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/verify", operation_id = "verify", tag = "queues", params(QueuePath),
     request_body(content = VerifyRequest, example = json!({"max_seconds": 5})),

@@ -21,10 +21,10 @@ use crate::metrics::Metrics;
 
 /// Requests that one HTTP/2 connection may have open at once.
 const STREAMS_MAX: u32 = 250;
-/// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
+/// The interval of HTTP/2 pings, and the limit for their replies.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_DEADLINE: Duration = Duration::from_secs(20);
-/// What an HTTP/2 connection with prior knowledge begins with.
+/// The first bytes of an HTTP/2 connection with prior knowledge.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
 #[derive(Clone, Copy)]
@@ -41,16 +41,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Until it is closed. Its place among the open connections is free again afterwards.
+    /// Serves the connection until it is closed, which frees its place.
     pub(super) async fn run(self, stream: TcpStream, _place: OwnedSemaphorePermit) {
         self.metrics.http.connections_total.inc();
         let _open = Open::count(&self.metrics);
-        // Answers are small and complete: waiting for more to send only adds latency.
+        // Responses are small and complete, so waiting for more bytes would only add latency.
         let _ = stream.set_nodelay(true);
 
         #[cfg(feature = "tls")]
         if let Some(tls) = self.settings.tls.clone() {
-            // Apart: connections in the clear would be as large as those with TLS.
+            // Boxed, because plain connections would otherwise be as large as those with TLS.
             return Box::pin(self.run_tls(tls, stream)).await;
         }
 

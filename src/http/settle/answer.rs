@@ -1,4 +1,4 @@
-//! What workers are told of their operations.
+//! Responses to settles.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,17 +17,17 @@ pub(in crate::http) struct AckAnswer {
     id: TaskId,
     #[schema(value_type = wire::State)]
     state: TaskState,
-    /// There, and true, when the lease had run out but nobody had been granted the task since.
+    /// Present and true if the lease had expired but nobody had been granted the task since.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     late: bool,
-    /// There, and true, when this lease had acked the task before.
+    /// Present and true if this lease had acked the task before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     already: bool,
 }
 
-/// The attempt is counted as failed.
+/// The attempt counts as failed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct NackAnswer {
     #[schema(value_type = wire::Id)]
@@ -39,7 +39,7 @@ pub(in crate::http) struct NackAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     next_attempt_at: Option<Millis>,
-    /// There, and true, when this lease had nacked the task before.
+    /// Present and true if this lease had nacked the task before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     already: bool,
@@ -52,28 +52,28 @@ pub(in crate::http) struct ExtendAnswer {
     id: TaskId,
     #[schema(value_type = wire::Instant)]
     lease_expires_at: Millis,
-    /// Whether the worker should stop: an ack still completes the task, nack and release cancel it.
+    /// Whether the worker should stop. An ack still completes the task; nack and release cancel it.
     cancel_requested: bool,
 }
 
-/// The task is given back.
+/// The task was returned.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ReleaseAnswer {
     #[schema(value_type = wire::Id)]
     id: TaskId,
     #[schema(value_type = wire::State)]
     state: TaskState,
-    /// When it becomes ready: scheduled tasks only.
+    /// Time at which the task becomes ready. Present for scheduled tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     run_at: Option<Millis>,
-    /// There, and true, when this lease had released the task before.
+    /// Present and true if this lease had released the task before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     already: bool,
 }
 
-/// The answer to an operation, in the form of its verb.
+/// The response to an operation, in the form of its verb.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(in crate::http) enum SettleAnswer {
@@ -83,7 +83,7 @@ pub(in crate::http) enum SettleAnswer {
     Release(ReleaseAnswer),
 }
 
-/// Any of them and not one: what an ack answers could also be a release's.
+/// `anyOf`, not `oneOf`: the response to an ack also matches the schema of a release.
 impl utoipa::PartialSchema for SettleAnswer {
     fn schema() -> RefOr<Schema> {
         let forms = ["AckAnswer", "NackAnswer", "ExtendAnswer", "ReleaseAnswer"];
@@ -144,11 +144,11 @@ impl From<Settled> for SettleAnswer {
     }
 }
 
-/// One operation's outcome among others: the answer of its verb, or `error`.
+/// The outcome of one operation in a batch: the response of its verb, or `error`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SettleItem)]
 pub(in crate::http) struct ItemAnswer<'a> {
-    /// From 0, in the order of the request.
+    /// Index of the operation in the request, from 0.
     index: usize,
     #[serde(flatten)]
     outcome: Outcome<'a>,
@@ -162,7 +162,7 @@ enum Outcome<'a> {
     Failed { error: ProblemDocument<'a> },
 }
 
-/// The results of many operations, in order.
+/// Builds the results of many operations, in order.
 pub(in crate::http) fn items(results: &[Result<Settled, Problem>]) -> Vec<ItemAnswer<'_>> {
     results
         .iter()

@@ -1,4 +1,4 @@
-//! Errors as workers report them: text, or an object with type, message and stack.
+//! Errors that workers report: a text, or an object with type, message and stack.
 
 use std::borrow::Cow;
 
@@ -16,11 +16,11 @@ const MESSAGE: Field<Text> = Field::new("message", Text, "Cut and marked beyond 
 const STACK: Field<Text> = Field::new("stack", Text, "Cut and marked beyond 32 KiB.");
 
 shape! {
-    /// An error in parts.
+    /// An error with type, message and stack.
     ErrorRequest: TYPE, MESSAGE, STACK
 }
 
-/// Reads an error that stands at `at`.
+/// Reads an error at `at`.
 pub(super) fn read(text: &RawValue, at: At<'_>, wrong: &mut Wrong) -> TaskError {
     if let Some(message) = string(text) {
         return cut("", &message, None);
@@ -35,7 +35,7 @@ pub(super) fn read(text: &RawValue, at: At<'_>, wrong: &mut Wrong) -> TaskError 
     cut(&kind, &message, (!stack.is_empty()).then_some(&*stack))
 }
 
-/// Errors are cut to what is kept of them and marked: a worker must be able to report a failure of any length.
+/// Cuts an error to the kept lengths and marks it, so that a worker can report a failure of any length.
 pub(super) fn cut(kind: &str, message: &str, stack: Option<&str>) -> TaskError {
     let mut was_cut = false;
     let mut fit = |text: &str, bytes_max: usize| {
@@ -54,7 +54,7 @@ pub(super) fn cut(kind: &str, message: &str, stack: Option<&str>) -> TaskError {
     }
 }
 
-/// Text of any length within the body's.
+/// Text of any length.
 #[derive(Debug)]
 pub(super) struct Text;
 
@@ -72,7 +72,7 @@ impl Described for Text {
     }
 }
 
-/// Text, or an object that [`read`] reads.
+/// A text, or an object that [`read`] reads.
 #[derive(Debug)]
 pub(super) struct ErrorKind;
 

@@ -1,4 +1,4 @@
-//! What workers say of their leases, read from bodies.
+//! Reads settles from bodies.
 
 use std::borrow::Cow;
 
@@ -31,7 +31,7 @@ pub(in crate::http) enum Verb {
     Release,
 }
 
-/// The schemas of what [`read`] takes.
+/// The schemas of the operations that [`read`] accepts.
 pub(in crate::http) const OPERATIONS: &[&str] = &[
     "AckOperation",
     "NackOperation",
@@ -54,7 +54,7 @@ pub(in crate::http) fn read_one(verb: Verb, body: &Bytes) -> Result<SettleOp, Pr
     wrong.into_result().map(|()| op)
 }
 
-/// Reads one operation of a list: what it says, and the `lease_id` it says it of.
+/// Reads one operation of a list, and its `lease_id`.
 pub(in crate::http) fn read<'a>(
     fields: Option<Fields<'a>>,
     body: &Bytes,

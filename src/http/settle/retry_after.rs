@@ -1,4 +1,4 @@
-//! `retry_after` as upstreams say it.
+//! `retry_after` in the forms that upstreams send.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use crate::domain::settle::RetryAfter;
 use crate::domain::time::seconds_to_ms;
 use crate::http::field::{Described, Kind, Refusal, number, string};
 
-/// What `Retry-After` headers say (RFC 9110), as a number, as its digits, or as a date.
+/// The value of a `Retry-After` header (RFC 9110): a number, its digits, or a date.
 #[derive(Debug)]
 pub(super) struct RetryAfterKind;
 
@@ -34,7 +34,7 @@ impl Kind for RetryAfterKind {
             .as_deref()
             .and_then(|words| httpdate::parse_http_date(words).ok())
             .ok_or_else(allowed)?;
-        // The local clock is good enough for a bound of a day; Redis's decides when the task is due.
+        // The local clock is exact enough for a bound of a day. Redis's clock decides when the task is due.
         if date > SystemTime::now() + Duration::from_millis(RETRY_AFTER_MS_MAX) {
             return Err(allowed());
         }

@@ -20,16 +20,17 @@ use crate::http::path::{InQueue, InTask, QueuePath, TaskPath};
 use crate::http::problem::{Code, Problem};
 use crate::http::wire;
 
-/// What became of the task.
+/// The outcome of a cancel.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Cancelled)]
 pub(in crate::http) struct CancelAnswer {
     #[schema(value_type = wire::Id)]
     id: TaskId,
-    /// `cancelled`; or `leased`, and then it was asked for.
+    /// `cancelled`; or `leased`, if its cancellation was requested.
     #[schema(value_type = wire::State)]
     state: TaskState,
-    /// The worker sees it when it extends; an ack still completes the task, anything else that ends the lease cancels it.
+    /// The worker sees the request when it extends. An ack still completes the task; any other end of the
+    /// lease cancels it.
     cancel_requested: bool,
 }
 
@@ -61,7 +62,8 @@ problem_set! { CancelProblems: ALWAYS, WRITE, BODY, &[Code::TaskUnknown, Code::T
 
 /// Cancel a task.
 ///
-/// One that waits is cancelled now. A leased one is asked to end. Repeating it is safe.
+/// A waiting task is cancelled at once. For a leased task, the cancellation is requested. Repeating it is
+/// safe.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks/{id}/cancel", operation_id = "cancel", tag = "tasks", params(TaskPath),
     responses((status = 200, description = "Cancelled, or asked for", body = CancelAnswer), CancelProblems),
@@ -99,25 +101,27 @@ const FILTER: Field<Nested> = Field::required(
 const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Only count.").or("false");
 
 shape! {
-    /// Which tasks to cancel: those that match every field.
+    /// A filter of tasks: all given fields must match.
     CancelFilterRequest: STATE, NAME, GROUP
 }
 
 shape! {
-    /// Many tasks to cancel.
+    /// A filter of tasks to cancel.
     CancelManyRequest: FILTER, DRY_RUN, CURSOR
 }
 
-/// What became of the tasks that the call came to.
+/// The outcome for the tasks that the call reached.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CancelledMany)]
 pub(in crate::http) struct CancelManyAnswer {
-    /// Tasks that the filter found, at most 1,000 a call. Some may have moved on before they could be cancelled.
+    /// Tasks that matched, at most 1,000 per call. Some may have changed their state before they could be
+    /// cancelled.
     matched: u64,
     cancelled: u64,
-    /// Leased ones whose workers are told when they extend.
+    /// Leased tasks whose cancellation was requested. Their workers see it when they extend.
     cancel_requested: u64,
-    /// There when there may be more: give it as `cursor`. A call may find few, even none, while it is there.
+    /// Present if there may be more: pass it as `cursor` in the next call. A call may find few tasks or none
+    /// although it is present.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_cursor: Option<String>,
@@ -138,7 +142,8 @@ problem_set! { CancelManyProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 
 /// Cancel many tasks.
 ///
-/// At most 1,000 a call: go on with `next_cursor` until there is none. What is interrupted or done twice cancels nothing twice.
+/// One call cancels at most 1,000 tasks: pass `next_cursor` as `cursor` until it is absent. Interrupted or
+/// repeated calls never cancel a task twice.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks/cancel", operation_id = "cancel_many", tag = "tasks", params(QueuePath),
     request_body(content = CancelManyRequest, example = json!({"filter": {"state": "scheduled", "name": "welcome"}, "dry_run": true})),
@@ -176,7 +181,7 @@ pub(in crate::http) async fn cancel_many(
     Ok(Json(CancelManyAnswer::from(progress)).into_response())
 }
 
-/// A cursor in a body that no such call handed out.
+/// The problem of a cursor that no such call wrote.
 pub(in crate::http) fn bad_cursor() -> Problem {
     Problem::at(
         "/cursor",

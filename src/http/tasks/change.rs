@@ -1,4 +1,4 @@
-//! Changes of waiting tasks: how urgent, and when.
+//! Changes the priority or due time of waiting tasks.
 
 use axum::Json;
 use axum::extract::State;
@@ -31,7 +31,7 @@ const RUN_AT: Field<Parsed<Millis>> = Field::new(
 );
 
 shape! {
-    /// What to change; what is left out stays as it is.
+    /// The changes to a task. Absent fields stay as they are.
     TaskPatchRequest: PRIORITY, RUN_AT
 }
 
@@ -45,11 +45,11 @@ pub(in crate::http) struct ChangeAnswer {
     #[schema(value_type = wire::State)]
     state: TaskState,
     priority: u16,
-    /// When it becomes ready: scheduled tasks only.
+    /// Time at which the task becomes ready. Present for scheduled tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     run_at: Option<Millis>,
-    /// When it became ready: ready tasks only.
+    /// Time at which the task became ready. Present for ready tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     ready_at: Option<Millis>,
@@ -70,9 +70,9 @@ impl From<Changed> for ChangeAnswer {
 
 problem_set! { ChangeProblems: ALWAYS, WRITE, BODY, &[Code::TaskUnknown, Code::TaskState, Code::StoreFull] }
 
-/// Change priority or time of a waiting task.
+/// Change the priority or due time of a waiting task.
 ///
-/// `run_at` moves it between scheduled and ready.
+/// `run_at` moves the task between scheduled and ready.
 #[utoipa::path(
     patch, path = "/v1/queues/{queue}/tasks/{id}", operation_id = "patch_task", tag = "tasks", params(TaskPath),
     request_body(content = TaskPatchRequest, example = json!({"priority": 100})),
@@ -106,7 +106,7 @@ pub(in crate::http) async fn patch(
 
 /// Run a scheduled task now.
 ///
-/// It becomes ready, as of now. A task that is ready already stays where it is.
+/// The task becomes ready as of now. A ready task keeps its position.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks/{id}/run-now", operation_id = "run_now", tag = "tasks", params(TaskPath),
     responses((status = 200, description = "Ready", body = ChangeAnswer), ChangeProblems),

@@ -1,4 +1,4 @@
-//! Why a waiting task is not running, as it is shown.
+//! The explanation of a waiting task in responses.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,48 +7,52 @@ use crate::domain::Millis;
 use crate::domain::explain::{WaitReason, Waiting};
 use crate::http::wire;
 
-/// Why a task is not running.
+/// The reasons why a task is not running.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Waiting)]
 pub(in crate::http) struct WaitingAnswer {
-    /// At least one; the one that matters most first.
+    /// At least one reason, the most important first.
     reasons: Vec<ReasonAnswer>,
-    /// Tasks of its lane (its name, group and priority) that come first: ready tasks only.
+    /// Tasks ahead of it in its lane (its name, group and priority). Present for ready tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     ahead: Option<AheadAnswer>,
 }
 
-/// How many there are, counted exactly up to 1,000.
+/// Number of tasks, exact up to 1,000.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Ahead)]
 struct AheadAnswer {
     tasks: u64,
-    /// There are more than `tasks`.
+    /// Whether there are more than `tasks`.
     at_least: bool,
 }
 
-/// One of the things that a task waits for.
+/// One reason why a task waits.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WaitReason)]
 struct ReasonAnswer {
-    /// `scheduled` (somebody said when), `retry_backoff` (its last attempt failed), `deferred` (a worker gave it back and said
-    /// when), `paused` (leases of the queue are stopped), `held`, `rate_limited`, `concurrency_limited`, `breaker_open` (by a gate of `of`), `no_worker` (nobody asks for it), `turn` (other groups have their turn first), `order` (others of its group come
-    /// first) or `next` (the next lease call that may have it gets it). More may come: read an unknown one as "not now".
+    /// `scheduled` (it has a due time), `retry_backoff` (its last attempt failed), `deferred` (a worker
+    /// released it with a time), `paused` (leases of the queue are paused), `held`, `rate_limited`,
+    /// `concurrency_limited` or `breaker_open` (a gate of `of` blocks it), `no_worker` (no lease call asks
+    /// for it), `turn` (other groups have their turns first), `order` (tasks of its group go first) or `next`
+    /// (the next lease call that accepts it gets it). Later versions may add reasons: read an unknown one as
+    /// "not now".
     reason: &'static str,
-    /// Of the first three: not before. Of a pause and of gates: when they may let it through, unless they wait for something to happen.
+    /// For `scheduled`, `retry_backoff`, `deferred`: when it becomes ready. For a pause or a gate: when it
+    /// may reopen; absent if that depends on an event.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     until: Option<Millis>,
-    /// Of gates: `queue`, `name` or `group`, whose limit, hold or breaker it is.
+    /// For gates: the scope of the limit, hold or breaker: `queue`, `name` or `group`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     of: Option<&'static str>,
-    /// Of `turn`: groups whose turn comes first.
+    /// For `turn`: the number of groups whose turn comes first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Count>, nullable = false)]
     groups: Option<u64>,
-    /// Of `order`: other lanes of its group whose first task comes before it.
+    /// For `order`: the number of other lanes of its group whose first task goes before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Count>, nullable = false)]
     lanes: Option<u64>,

@@ -1,4 +1,4 @@
-//! Tasks as producers describe them: one JSON object each, alone, in a batch, or on a line.
+//! Reads tasks of producers: one JSON object each, alone, in a batch, or on a line.
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use crate::http::retry::{self, PolicyOrNone};
 use crate::http::tasks::unique::{self, UNIQUE};
 use crate::http::wire;
 
-/// A task's name.
+/// Name of a task.
 pub(in crate::http) const TASK_NAME: Parsed<TaskName> = Parsed {
     parse: |text| TaskName::parse(text).map_err(sentence),
     schema: wire::name_schema,
@@ -33,7 +33,7 @@ pub(super) const PRIORITY_KIND: Integer = Integer {
     max: PRIORITY_MAX as u64,
 };
 
-/// An instant of Redis's clock, such as when a task is to run.
+/// An instant by Redis's clock, such as a due time.
 pub(in crate::http) const RUN_AT_KIND: Parsed<Millis> = Parsed {
     parse: |text| Millis::parse(text).map_err(sentence),
     schema: wire::instant_schema,
@@ -41,7 +41,7 @@ pub(in crate::http) const RUN_AT_KIND: Parsed<Millis> = Parsed {
 
 pub(in crate::http) const TOO_FAR: &str = "must be at most 365 days ahead";
 
-/// The local clock is good enough for a bound of a year; Redis's decides when the task is due.
+/// The local clock is exact enough for a bound of a year. Redis's clock decides when the task is due.
 pub(in crate::http) fn is_too_far(run_at: Millis) -> bool {
     run_at.since(Millis::local()) > DELAY_MS_MAX
 }
@@ -130,7 +130,7 @@ shape! {
     NewTaskRequest: NAME, PAYLOAD, PRIORITY, GROUP, DELAY, RUN_AT, MAX_ATTEMPTS, RETRY, LEASE, EXPIRES_IN, EXPIRES_AT, UNIQUE, HEADERS
 }
 
-/// Reads one task. What it returns is to be used only if nothing was noted in `wrong`.
+/// Reads one task. Use the result only if `wrong` is empty.
 pub(in crate::http) fn read(
     fields: Fields<'_>,
     body: &Bytes,
@@ -143,7 +143,7 @@ pub(in crate::http) fn read(
 
     let name = object.take(&NAME, wrong).unwrap_or_default();
     let payload = object.take(&PAYLOAD, wrong);
-    // A slice of the body: the payload is not copied.
+    // The payload is a slice of the body, not a copy.
     let payload = payload.map_or_else(Json::null, |text| {
         Json::from_checked(body.slice_ref(text.get().as_bytes()))
     });
@@ -213,8 +213,8 @@ pub(in crate::http) fn read(
     }
 }
 
-/// A task that expires before it may run is a contradiction where one clock tells so: two spans from its acceptance, or
-/// two instants. Where that is for Redis's clock to say, and where the instant has passed, it is accepted and expires.
+/// Notes a task that expires before it is due, if both are durations or both are instants. Otherwise only
+/// Redis's clock can decide: such a task is accepted and expires.
 fn read_expiry(object: &mut Object<'_, '_>, start: Start, now: Millis, wrong: &mut Wrong) -> Option<Expiry> {
     let parent = object.at();
     let given = (object.take(&EXPIRES_IN, wrong), object.take(&EXPIRES_AT, wrong));
@@ -230,7 +230,7 @@ fn read_expiry(object: &mut Object<'_, '_>, start: Start, now: Millis, wrong: &m
     };
     let at = At::Field(&parent, field);
     match (start, expiry) {
-        // As above, the local clock is good enough for a bound of a year.
+        // The local clock is exact enough for a bound of a year.
         (_, Expiry::At(instant)) if instant.since(now) > EXPIRES_MS_MAX => {
             wrong.add(at, "must be at most 365 days ahead");
         }

@@ -1,4 +1,4 @@
-//! What a producer says of a task's uniqueness.
+//! The uniqueness of a task in requests.
 
 use serde_json::value::RawValue;
 use utoipa::openapi::{Ref, RefOr, Schema};
@@ -61,7 +61,7 @@ const ON_DUPLICATE: Field<Word<OnDuplicate>> = Field::new(
 .or("\"return\"");
 
 shape! {
-    /// One task for each key.
+    /// Creates one task per key.
     UniqueRequest: KEY, TTL, SCOPE, ON_DUPLICATE
 }
 
@@ -72,7 +72,7 @@ enum Scope {
     UntilFinished,
 }
 
-/// Takes `unique` from a task's fields. `None` where it is absent or wrong; the latter is noted.
+/// Takes `unique` from the fields of a task. Returns `None` if it is absent, or is wrong, which is noted.
 pub(super) fn take(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Option<Unique> {
     let text = object.take(&UNIQUE, wrong)?;
     let task = object.at();
@@ -105,7 +105,7 @@ pub(super) fn take(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Option<Uni
     })
 }
 
-/// An object with the shape above.
+/// An object of the shape above.
 #[derive(Debug)]
 pub(super) struct UniqueObject;
 

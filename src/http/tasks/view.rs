@@ -1,4 +1,4 @@
-//! Tasks as they are shown: to workers with a lease, and to whoever reads them.
+//! Tasks in responses: with a lease for workers, and as reads show them.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::domain::{Group, LeasedTask, Millis, QueueName, TaskId, TaskName, Task
 use crate::http::retry::RetryDocument;
 use crate::http::wire::{self, Seconds};
 
-/// A task with the lease that the caller now holds.
+/// A task with the lease of the caller.
 #[derive(Serialize, ToSchema)]
 #[schema(as = LeasedTask)]
 pub(in crate::http) struct LeasedTaskAnswer<'a> {
@@ -28,27 +28,28 @@ pub(in crate::http) struct LeasedTaskAnswer<'a> {
     #[schema(value_type = wire::Json)]
     payload: &'a Json,
     priority: u16,
-    /// 1 for the first.
+    /// Number of the attempt, from 1.
     attempt: u16,
     max_attempts: u16,
-    /// Releases with `retry_after` so far.
+    /// Number of releases with `retry_after`.
     deferrals: u16,
-    /// Rises with every grant and is never reused: a fencing token.
+    /// Number of the grant. It rises with every grant and is never reused, so it can serve as a fencing
+    /// token.
     grant: u32,
-    /// Proves the lease; ack, nack, extend and release take it.
+    /// Proof of the lease, for ack, nack, extend and release.
     lease_id: &'a str,
     #[schema(value_type = wire::Duration)]
     lease_seconds: Seconds,
     #[schema(value_type = wire::Instant)]
     lease_expires_at: Millis,
-    /// The clock that `lease_expires_at` is on.
+    /// Time of Redis's clock, to compare with `lease_expires_at`.
     #[schema(value_type = wire::Instant)]
     server_time: Millis,
     #[schema(value_type = wire::Instant)]
     enqueued_at: Millis,
     #[schema(value_type = wire::Instant)]
     ready_at: Millis,
-    /// Once it waits again it is not granted from then on.
+    /// Time from which the task is not granted any more once it waits again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     expires_at: Option<Millis>,
@@ -65,7 +66,7 @@ pub(in crate::http) struct LeasedTaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     last_error: Option<ErrorAnswer<'a>>,
-    /// The dead letter that this task was made from by a replay.
+    /// The dead letter that this task was replayed from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Id>, nullable = false)]
     replayed_from: Option<TaskId>,
@@ -101,7 +102,7 @@ impl<'a> LeasedTaskAnswer<'a> {
     }
 }
 
-/// Everything the service knows of one task.
+/// Everything that the service knows about one task.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Task)]
 pub(in crate::http) struct TaskAnswer<'a> {
@@ -119,66 +120,66 @@ pub(in crate::http) struct TaskAnswer<'a> {
     #[schema(value_type = wire::Json)]
     payload: &'a Json,
     priority: u16,
-    /// Grants that counted, the running one included.
+    /// Number of attempts, including the running one.
     attempt: u16,
     max_attempts: u16,
     deferrals: u16,
-    /// Grants so far.
+    /// Number of grants.
     grant: u32,
     #[schema(value_type = wire::Duration)]
     lease_seconds: Seconds,
     retry: RetryDocument,
     #[schema(value_type = wire::Instant)]
     enqueued_at: Millis,
-    /// From when on it is not granted any more.
+    /// Time from which the task is not granted any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     expires_at: Option<Millis>,
-    /// When it becomes ready: scheduled tasks only.
+    /// Time at which the task becomes ready. Present for scheduled tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     run_at: Option<Millis>,
-    /// When it became ready: ready tasks only.
+    /// Time at which the task became ready. Present for ready tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     ready_at: Option<Millis>,
-    /// Why it is not running: scheduled and ready tasks, when read by id.
+    /// The reasons why it is not running. Present for scheduled and ready tasks that are read by id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     waiting: Option<WaitingAnswer>,
-    /// Leased tasks only.
+    /// Present for leased tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     lease_expires_at: Option<Millis>,
     cancel_requested: bool,
-    /// Who holds or last held the lease, where the lease call named a worker.
+    /// Worker of the current or last lease, if the lease call named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     worker: Option<&'a str>,
-    /// As the worker last reported it with an extend.
+    /// Progress that the worker last reported with an extend.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = wire::Json, required = false)]
     progress: Option<&'a Json>,
-    /// Completed, cancelled and dead tasks only.
+    /// Present for completed, cancelled and dead tasks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     finished_at: Option<Millis>,
-    /// Dead letters only: the same instant as `finished_at`.
+    /// Present for dead letters only: the same instant as `finished_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Instant>, nullable = false)]
     died_at: Option<Millis>,
-    /// Completed tasks whose ack carried one.
+    /// Present for completed tasks whose ack contained a result.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = wire::Json, required = false)]
     result: Option<&'a Json>,
-    /// Why it is dead: `attempts_exhausted`, `rejected` or `expired`.
+    /// Reason of the death: `attempts_exhausted`, `rejected` or `expired`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     last_error: Option<ErrorAnswer<'a>>,
-    /// Failed attempts, oldest first; of many, the first and the latest.
+    /// Failed attempts, oldest first. If there were too many, the first and the latest are kept.
     attempts: Vec<AttemptAnswer<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
@@ -190,7 +191,7 @@ pub(in crate::http) struct TaskAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tracestate: Option<&'a str>,
-    /// The dead letter that this task was made from by a replay.
+    /// The dead letter that this task was replayed from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<wire::Id>, nullable = false)]
     replayed_from: Option<TaskId>,
@@ -253,7 +254,7 @@ impl TaskAnswer<'_> {
 pub(in crate::http) struct AttemptAnswer<'a> {
     number: u16,
     grant: u32,
-    /// Null where the lease call named none.
+    /// Null if the lease call named no worker.
     #[schema(required = true)]
     worker: Option<&'a str>,
     #[schema(value_type = wire::Instant)]
@@ -279,7 +280,7 @@ impl<'a> AttemptAnswer<'a> {
     }
 }
 
-/// An error as a worker reported it, or as the service recorded it.
+/// An error that a worker reported or the service recorded.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TaskError)]
 pub(in crate::http) struct ErrorAnswer<'a> {
@@ -289,7 +290,7 @@ pub(in crate::http) struct ErrorAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     stack: Option<&'a str>,
-    /// There, and true, where message or stack were cut to their limits.
+    /// Present and true if the message or stack was cut to its limit.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     cut: bool,

@@ -28,12 +28,12 @@ const TASKS: Field<ListOf> = Field::required(
         items_max: BATCH_ITEMS_MAX,
         too_many: Code::BatchTooLarge,
     },
-    "Accepted in this order.",
+    "Tasks, accepted in this order.",
 );
 const ATOMIC: Field<Flag> = Field::new(
     "atomic",
     Flag,
-    "All or none; at most 256 tasks and 1 MiB. Otherwise a bad task fails alone.",
+    "Accept all tasks or none: at most 256 tasks and 1 MiB. Without it, an invalid task fails alone.",
 )
 .or("false");
 
@@ -103,7 +103,7 @@ problem_set! {
         (BatchRequest = "application/json", example = json!({"tasks": [{"payload": 1}, {"payload": 2}]})),
         (String = "application/x-ndjson", example = json!("{\"payload\":1}\n{\"payload\":2}\n")),
     )),
-    responses((status = 200, description = "Each task's own outcome", body = BatchAnswer), BatchProblems),
+    responses((status = 200, description = "The outcome of each task", body = BatchAnswer), BatchProblems),
 )]
 pub(super) async fn enqueue_batch(
     State(api): State<Api>,

@@ -34,7 +34,7 @@ use options::{DELAY, MAX_ATTEMPTS, PAYLOAD, PRIORITY};
 
 fn no_dead_letter() -> Problem {
     Code::TaskUnknown.because(
-        "the queue has no dead letter with this id: it never had, or it was replayed, purged or evicted",
+        "the queue has no dead letter with this id: it never existed, or it was replayed, purged or evicted",
     )
 }
 
@@ -147,7 +147,7 @@ problem_set! {
     params(TaskPath),
     request_body(content = ReplayRequest, example = json!({"max_attempts": 3, "delay_seconds": 60})),
     responses(
-        (status = 201, description = "Replayed", body = ReplayedAnswer, headers(("Location", description = "The new task's path"))),
+        (status = 201, description = "Replayed", body = ReplayedAnswer, headers(("Location", description = "Path of the new task"))),
         ReplayOneProblems
     ),
 )]

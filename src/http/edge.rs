@@ -99,7 +99,7 @@ fn stuck(is_write: bool) -> Response {
         Code::Timeout
     };
     code.problem()
-        .caused_by("no answer within the deadline")
+        .caused_by("no response within the deadline")
         .into_response()
 }
 
@@ -142,7 +142,7 @@ fn by_status(status: StatusCode) -> Problem {
         status if status.is_client_error() => Code::ValidationFailed.problem(),
         status => Code::Internal
             .problem()
-            .caused_by(format!("an answer {status} without a problem")),
+            .caused_by(format!("a response {status} without a problem")),
     }
 }
 

@@ -39,7 +39,7 @@ problem_set! { EventsProblems: ALWAYS, QUERY, &[Code::NotReady, Code::Overloaded
 /// read the state that you show again. A comment is sent every 15 seconds. `Last-Event-ID` has no effect.
 #[utoipa::path(
     get, path = "/v1/events", operation_id = "events", tag = "service", params(EventsQuery),
-    responses((status = 200, description = "Events, until either side ends it", body = String, content_type = "text/event-stream"), EventsProblems),
+    responses((status = 200, description = "Events, until either side closes the stream", body = String, content_type = "text/event-stream"), EventsProblems),
 )]
 pub(super) async fn events(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
     let mut query = QueryFields::open(&uri, EventsQuery::SHAPE)?;

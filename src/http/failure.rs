@@ -45,9 +45,9 @@ impl From<Full> for Problem {
     fn from(full: Full) -> Self {
         let why = match full {
             Full::Names => return Code::NamesFull.problem(),
-            Full::Tasks => "as many tasks are unfinished as the queue's `max_tasks` allows",
+            Full::Tasks => "the unfinished tasks of the queue have reached its `max_tasks`",
             Full::Bytes => {
-                "with it the unfinished tasks would have more bytes than the queue's `max_bytes` allows"
+                "with this task the unfinished tasks would exceed the queue's `max_bytes`"
             }
             Full::DeadLetters => {
                 "the queue's dead letters are full, and its `dead_letter.on_full` is `reject_enqueue`"

@@ -45,7 +45,7 @@ impl OriginRule {
         if let Some(origin) = headers.get(ORIGIN)
             && !is_same(origin, host)
         {
-            return refuse("the Origin is another one than the service's");
+            return refuse("the Origin differs from that of the service");
         }
         if headers
             .get(SEC_FETCH_SITE)

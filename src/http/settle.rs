@@ -50,7 +50,7 @@ pub(super) async fn ack(api: State<Api>, lease: InLease, body: JsonBody) -> Resu
 #[utoipa::path(
     post, path = "/v1/leases/{lease_id}/nack", operation_id = "nack", tag = "leases", params(LeasePath),
     request_body(content = NackRequest, example = json!({"error": {"type": "Timeout", "message": "no answer after 30 s"}})),
-    responses((status = 200, description = "Counted as failed", body = NackAnswer), SettleProblems),
+    responses((status = 200, description = "The attempt counts as failed", body = NackAnswer), SettleProblems),
 )]
 pub(super) async fn nack(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
     settle(Verb::Nack, &api, &lease, &body).await
@@ -124,7 +124,7 @@ pub(super) const fn list_of_operations(name: &'static str, about: &'static str) 
 
 const OPERATIONS_FIELD: Field<ListOf> = Field {
     required: true,
-    ..list_of_operations("operations", "Performed in this order, each alone.")
+    ..list_of_operations("operations", "Operations, performed in this order. Each succeeds or fails alone.")
 };
 
 shape! {
@@ -148,7 +148,7 @@ problem_set! { SettleBatchProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] 
 #[utoipa::path(
     post, path = "/v1/leases/batch", operation_id = "settle_batch", tag = "leases",
     request_body(content = SettleRequest, example = json!({"operations": [{"op": "ack", "lease_id": "AQZlbWFpbHM", "result": "sent"}]})),
-    responses((status = 200, description = "Each operation's own outcome", body = BatchAnswer), SettleBatchProblems),
+    responses((status = 200, description = "The outcome of each operation", body = BatchAnswer), SettleBatchProblems),
 )]
 pub(super) async fn settle_batch(
     State(api): State<Api>,

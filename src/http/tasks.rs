@@ -93,7 +93,7 @@ problem_set! {
     request_body(content = NewTaskRequest, example = json!({"name": "welcome", "payload": {"to": "a@example.com"}})),
     responses(
         (status = 200, description = "Another task holds the unique key", body = EnqueueAnswer,
-            headers(("Location", description = "That task's path"))),
+            headers(("Location", description = "Path of that task"))),
         (status = 201, description = "Accepted", body = EnqueueAnswer, headers(("Location", description = "The task's path"))),
         EnqueueProblems
     ),
@@ -140,7 +140,7 @@ const WAIT: Field<Parsed<Duration>> = Field::new(
         },
         schema: wire::wait_schema,
     },
-    "How long to wait for the task to finish: to be completed, cancelled or dead.",
+    "Seconds to wait for the task to be completed, cancelled or dead.",
 );
 
 shape! {
@@ -215,7 +215,7 @@ pub(super) const LIMIT: Field<Parsed<usize>> = Field::new(
         parse: |text| whole_number(text, 1, PAGE_MAX),
         schema: wire::page_limit_schema,
     },
-    "Items of a page at most. A page may be shorter, even empty, while `next_cursor` is there.",
+    "Items of a page at most. A page may be shorter or empty although `next_cursor` is present.",
 );
 pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
     "cursor",
@@ -228,7 +228,7 @@ pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
         },
         schema: wire::cursor_schema,
     },
-    "The `next_cursor` of the page before.",
+    "The `next_cursor` of the previous page.",
 );
 
 query_shape! {

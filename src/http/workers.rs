@@ -24,7 +24,7 @@ pub(super) const QUEUE: Field<Parsed<QueueName>> = Field::new(
         parse: |text| QueueName::parse(text).map_err(|error| error.to_string().into()),
         schema: wire::name_schema,
     },
-    "Only of this queue.",
+    "Only workers of this queue.",
 );
 
 query_shape! {

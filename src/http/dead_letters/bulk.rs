@@ -25,31 +25,31 @@ use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
 use crate::http::tasks;
 
-const FILTER: Field<FilterKind> = Field::new("filter", FilterKind, "Which dead letters; all unless given.");
+const FILTER: Field<FilterKind> = Field::new("filter", FilterKind, "Filter of dead letters. Default: all.");
 const LIMIT: Field<Integer> = Field::new(
     "limit",
     Integer {
         min: 1,
         max: BULK_TASKS_MAX as u64,
     },
-    "How many at most in this call.",
+    "Dead letters that this call handles at most.",
 )
 .or("1000");
-const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Count, and change nothing.").or("false");
+const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Count only, without any change.").or("false");
 const CURSOR: Field<Parsed<String>> = Field::new(
     "cursor",
     tasks::CURSOR.kind,
-    "The `next_cursor` of the call before, to go on with the same work.",
+    "The `next_cursor` of the previous call, to continue the same work.",
 );
 const RATE: Field<Rate> = Field::new(
     "rate_per_second",
     Rate,
-    "Spreads the tasks over time: so many may run per second, beginning now or after `delay_seconds`.",
+    "Tasks per second: spreads the new tasks over time, starting now or after `delay_seconds`.",
 );
 const CONFIRM: Field<Label> = Field::new(
     "confirm",
     Label { bytes_max: 128 },
-    "The queue's name: needed where there is no filter.",
+    "Name of the queue. Required without a filter.",
 );
 
 shape! {

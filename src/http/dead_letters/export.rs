@@ -48,7 +48,7 @@ problem_set! { ExportProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/dlq/export", operation_id = "export_dead_letters", tag = "dead_letters",
     params(QueuePath, ExportQuery),
-    responses((status = 200, description = "A line for each dead letter", body = String, content_type = "application/x-ndjson"),
+    responses((status = 200, description = "One line per dead letter", body = String, content_type = "application/x-ndjson"),
         ExportProblems),
 )]
 pub(in crate::http) async fn export(
@@ -117,7 +117,7 @@ impl Export {
                 Next::Page(cursor) => match self.page(cursor.as_deref()).await {
                     Ok(page) => self.next = Next::Lines(page),
                     Err(failure) => {
-                        tracing::warn!(queue = %self.queue, %failure, "an export of dead letters was broken off");
+                        tracing::warn!(queue = %self.queue, %failure, "an export of dead letters failed midway");
                         self.next = Next::Broken;
                         return Some((Ok(Bytes::from_static(BROKEN_OFF)), self));
                     }

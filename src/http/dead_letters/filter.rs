@@ -30,7 +30,7 @@ pub(super) const REASON: Field<Parsed<DeadReason>> = Field::new(
         },
         schema: || text().enum_values(Some(DeadReason::ALL.map(DeadReason::word))),
     },
-    "That died for this reason.",
+    "Only dead letters with this reason.",
 );
 pub(super) const ERROR_TYPE: Field<Parsed<String>> = Field::new(
     "error_type",
@@ -38,7 +38,7 @@ pub(super) const ERROR_TYPE: Field<Parsed<String>> = Field::new(
         parse: |text| bounded(text, ERROR_TYPE_BYTES_MAX),
         schema: || text().min_length(Some(1)).max_length(Some(ERROR_TYPE_BYTES_MAX)),
     },
-    "Whose last error is of this type.",
+    "Only dead letters whose last error has this type.",
 );
 pub(super) const ERROR: Field<Parsed<String>> = Field::new(
     "error",
@@ -50,12 +50,12 @@ pub(super) const ERROR: Field<Parsed<String>> = Field::new(
                 .max_length(Some(ERROR_FILTER_BYTES_MAX))
         },
     },
-    "Whose last error has this text in its message, as it is written.",
+    "Only dead letters whose last error message contains this text, compared byte by byte.",
 );
 pub(super) const DIED_AFTER: Field<Parsed<Millis>> =
-    Field::new("died_after", INSTANT, "That died at this instant or later.");
+    Field::new("died_after", INSTANT, "Only dead letters that died at this instant or later.");
 pub(super) const DIED_BEFORE: Field<Parsed<Millis>> =
-    Field::new("died_before", INSTANT, "That died before this instant.");
+    Field::new("died_before", INSTANT, "Only dead letters that died before this instant.");
 
 shape! {
     /// A filter of dead letters: all given conditions must hold.
@@ -113,7 +113,7 @@ pub(super) fn read(given: &RawValue, at: At<'_>, wrong: &mut Wrong) -> DeadFilte
 
 fn contradiction(filter: &DeadFilter) -> Option<&'static str> {
     let (after, before) = (filter.died_after?, filter.died_before?);
-    (before <= after).then_some("must be later than died_after: between the two nothing can have died")
+    (before <= after).then_some("must be later than died_after: no task can have died between the two")
 }
 
 /// The shape of the object that [`read`] reads.

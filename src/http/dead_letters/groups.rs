@@ -72,7 +72,7 @@ problem_set! { DeadGroupsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 /// Count dead letters by failure.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/dlq/groups", operation_id = "dead_groups", tag = "dead_letters", params(QueuePath),
-    responses((status = 200, description = "A line for each failure", body = DeadGroupsAnswer), DeadGroupsProblems),
+    responses((status = 200, description = "One entry per failure", body = DeadGroupsAnswer), DeadGroupsProblems),
 )]
 pub(in crate::http) async fn groups(
     State(api): State<Api>,

@@ -15,7 +15,7 @@ pub(super) const MAX_ATTEMPTS: Field<Integer> = Field::new(
         min: 1,
         max: ATTEMPTS_MAX as u64,
     },
-    "Attempts that the new task has; as many as the dead letter had unless given.",
+    "Attempts of the new task. Default: as many as the dead letter had.",
 );
 pub(super) const DELAY: Field<Seconds> = Field::new(
     "delay_seconds",
@@ -23,7 +23,7 @@ pub(super) const DELAY: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: DELAY_MS_MAX,
     },
-    "Not before this many seconds after the replay.",
+    "Seconds after the replay before which the new task is not ready.",
 )
 .or("0");
 pub(super) const PRIORITY: Field<Integer> = Field::new(
@@ -32,7 +32,7 @@ pub(super) const PRIORITY: Field<Integer> = Field::new(
         min: 0,
         max: PRIORITY_MAX as u64,
     },
-    "Higher first; the dead letter's unless given.",
+    "Priority, higher first. Default: that of the dead letter.",
 );
 pub(super) const PAYLOAD: Field<Any> = Field::new(
     "payload",
@@ -40,7 +40,7 @@ pub(super) const PAYLOAD: Field<Any> = Field::new(
         bytes_max: PAYLOAD_BYTES_MAX,
         too_large: Code::PayloadTooLarge,
     },
-    "What the worker gets; the dead letter's unless given. Null is absence here as everywhere.",
+    "Payload for the worker. Default: that of the dead letter. Null counts as absent.",
 );
 
 /// Reads the options from an object whose shape contains them.

@@ -94,7 +94,7 @@ impl<'a, 'p> Object<'a, 'p> {
 fn unknown(shape: &Shape) -> String {
     let names: Vec<_> = shape.iter().map(|field| field.name()).collect();
     if names.is_empty() {
-        return "is not a field of this request, which has none".to_owned();
+        return "is not a field of this request, which takes no fields".to_owned();
     }
     format!(
         "is not a field of this request; its fields are {}",

@@ -30,7 +30,7 @@ const FOR: Field<Seconds> = Field::new(
         min_ms: 1,
         max_ms: HOLD_MS_MAX,
     },
-    "Only with `open`: for how long, and then it is half-open. Without it, until it is closed by hand.",
+    "Only with `open`: seconds until it becomes half-open. Without it, it stays open until an operator closes it.",
 );
 
 shape! {
@@ -76,7 +76,7 @@ pub(in crate::http) async fn set(
     let open = object.take(&STATE, &mut wrong);
     let ms = object.take(&FOR, &mut wrong);
     if open == Some(false) && ms.is_some() {
-        wrong.add(At::Field(&At::Root, FOR.name), "says nothing of a closed one");
+        wrong.add(At::Field(&At::Root, FOR.name), "has no effect on a closed breaker");
     }
     wrong.into_result()?;
     let set = match open.expect("it is required") {

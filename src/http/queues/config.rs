@@ -42,7 +42,7 @@ const LEASE: Field<Seconds> = Field::new(
         min_ms: LEASE_MS_MIN,
         max_ms: LEASE_MS_MAX,
     },
-    "How long a lease lasts.",
+    "Length of a lease.",
 );
 const MAX_LEASE: Field<Seconds> = Field::new(
     "max_lease_seconds",
@@ -50,7 +50,7 @@ const MAX_LEASE: Field<Seconds> = Field::new(
         min_ms: LEASE_MS_MIN,
         max_ms: LEASE_MS_MAX,
     },
-    "How long after the grant a lease can last, however often it is extended.",
+    "Longest time from the grant to the end of a lease, however often it is extended.",
 );
 const MAX_ATTEMPTS: Field<Integer> = Field::new(
     "max_attempts",
@@ -58,7 +58,7 @@ const MAX_ATTEMPTS: Field<Integer> = Field::new(
         min: 1,
         max: ATTEMPTS_MAX as u64,
     },
-    "Attempts until a task is a dead letter.",
+    "Attempts until a task becomes a dead letter.",
 );
 const MAX_DEFERRALS: Field<Integer> = Field::new(
     "max_deferrals",
@@ -71,7 +71,7 @@ const MAX_DEFERRALS: Field<Integer> = Field::new(
 const RETRY: Field<Nested> = Field::new(
     "retry",
     Nested { of: "RetryRequest" },
-    "When a task whose attempt failed is tried again.",
+    "Retry policy after a failed attempt.",
 );
 const ORDER: Field<Word<Order>> = Field::new(
     "order",
@@ -90,21 +90,21 @@ const AGING: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: AGING_MS_MAX,
     },
-    "What one point of priority is worth in waiting time.",
+    "Waiting time that one point of priority is worth.",
 );
 const DEAD_LETTER: Field<Nested> = Field::new(
     "dead_letter",
     Nested {
         of: "DeadLetterConfig",
     },
-    "What is kept of tasks that used up their attempts.",
+    "Dead letters that are kept.",
 );
 const RETENTION: Field<Nested> = Field::new(
     "retention",
     Nested {
         of: "RetentionConfig",
     },
-    "What is kept of finished tasks; the first bound reached counts.",
+    "Finished tasks that are kept. The first bound that is reached counts.",
 );
 const IDEMPOTENCY_SECONDS: Field<Seconds> = Field::new(
     "idempotency_seconds",
@@ -112,7 +112,7 @@ const IDEMPOTENCY_SECONDS: Field<Seconds> = Field::new(
         min_ms: IDEMPOTENCY_MS_MIN,
         max_ms: KEPT_MS_MAX,
     },
-    "How long an enqueue with an `Idempotency-Key` is remembered, from then on.",
+    "Time for which an enqueue with an `Idempotency-Key` is remembered.",
 );
 const IDEMPOTENCY_MAX: Field<Integer> = Field::new(
     "idempotency_max",
@@ -120,7 +120,7 @@ const IDEMPOTENCY_MAX: Field<Integer> = Field::new(
         min: IDEMPOTENCY_MAX_MIN,
         max: KEPT_MAX,
     },
-    "Tasks of such enqueues that are remembered; then the oldest are dropped, and counted.",
+    "Tasks of such enqueues that are remembered. Past the bound the oldest are dropped and counted.",
 );
 const MAX_TASKS: Field<Integer> = Field::new(
     "max_tasks",
@@ -128,7 +128,7 @@ const MAX_TASKS: Field<Integer> = Field::new(
         min: 1,
         max: UNFINISHED_MAX,
     },
-    "Tasks that may be scheduled, ready and leased together; then new ones are refused. Unbounded unless set.",
+    "Scheduled, ready and leased tasks at most. Past the bound new tasks are refused. Default: unbounded.",
 );
 const MAX_TASK_BYTES: Field<Integer> = Field::new(
     "max_bytes",
@@ -136,7 +136,7 @@ const MAX_TASK_BYTES: Field<Integer> = Field::new(
         min: UNFINISHED_BYTES_MIN,
         max: KEPT_BYTES_MAX,
     },
-    "Bytes that they may have, payloads and what is kept beside them; then new ones are refused. Unbounded unless set.",
+    "Bytes of these tasks at most, including payloads and records. Past the bound new tasks are refused. Default: unbounded.",
 );
 const NAMES: Field<ByKey> = Field::new(
     "names",
@@ -144,7 +144,7 @@ const NAMES: Field<ByKey> = Field::new(
         keys_max: NAMES_MAX,
         of: Of::Shape("NameConfigRequest"),
     },
-    "By task name; `*` stands for each name without an entry of its own.",
+    "Settings by task name. `*` stands for each name without an entry of its own.",
 );
 
 const MAX_SIZE: Field<Integer> = Field::new(
@@ -153,7 +153,7 @@ const MAX_SIZE: Field<Integer> = Field::new(
         min: 1,
         max: KEPT_MAX,
     },
-    "Dead letters kept.",
+    "Dead letters that are kept.",
 );
 const MAX_AGE: Field<Seconds> = Field::new(
     "max_age_seconds",
@@ -161,7 +161,7 @@ const MAX_AGE: Field<Seconds> = Field::new(
         min_ms: 1_000,
         max_ms: KEPT_MS_MAX,
     },
-    "How long a dead letter is kept.",
+    "Time for which a dead letter is kept.",
 );
 const MAX_BYTES: Field<Integer> = Field::new(
     "max_bytes",
@@ -169,7 +169,7 @@ const MAX_BYTES: Field<Integer> = Field::new(
         min: 1,
         max: KEPT_BYTES_MAX,
     },
-    "Bytes of dead letters kept, with what Redis needs beside each.",
+    "Bytes of dead letters that are kept, including the overhead of Redis.",
 );
 const ON_FULL: Field<Word<OnFull>> = Field::new(
     "on_full",

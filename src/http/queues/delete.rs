@@ -23,7 +23,7 @@ const CONFIRM: Field<Parsed<QueueName>> = Field::new(
         parse: |text| QueueName::parse(text).map_err(sentence),
         schema: wire::name_schema,
     },
-    "The queue's name, to delete it though it has tasks.",
+    "Name of the queue, to delete it with its tasks.",
 );
 
 query_shape! {
@@ -66,14 +66,14 @@ pub(in crate::http) async fn delete(
     query.finish()?;
     if confirm.as_ref().is_some_and(|confirm| *confirm != queue) {
         return Err(
-            Code::ConfirmationRequired.because(format!("query:confirm must be {queue}, or be left out"))
+            Code::ConfirmationRequired.because(format!("query:confirm must be {queue} or absent"))
         );
     }
 
     match api.engine()?.delete_queue(&queue, confirm.is_some()).await? {
         Deleted::Done { tasks } => Ok(Json(DeleteAnswer { queue, tasks }).into_response()),
         Deleted::Filled { tasks } => Err(Code::QueueNotEmpty.because(format!(
-            "the queue has {tasks} tasks; ?confirm={queue} deletes them too"
+            "the queue has {tasks} tasks; ?confirm={queue} deletes them, too"
         ))),
         Deleted::Absent => Err(Code::QueueUnknown.problem()),
     }

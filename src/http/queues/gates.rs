@@ -25,7 +25,7 @@ pub(super) const GROUP_WEIGHTS: Field<ByKey> = Field::new(
             max: GROUP_WEIGHT_MAX,
         },
     },
-    "Turns that a group gets beside one of weight 1; `*` stands for each group without an entry of its own.",
+    "Turns of a group relative to a group of weight 1. `*` stands for each group without an entry of its own.",
 );
 
 const WEIGHT: Decimal = Decimal {
@@ -36,7 +36,7 @@ const WEIGHT: Decimal = Decimal {
 pub(super) const LIMITS: Field<Nested> = Field::new(
     "limits",
     Nested { of: "LimitsRequest" },
-    "How fast tasks are granted, and how many are leased at one time.",
+    "Limits of the rate of grants and of the leased tasks.",
 );
 pub(super) const GROUP_LIMITS: Field<ByKey> = Field::new(
     "group_limits",
@@ -44,7 +44,7 @@ pub(super) const GROUP_LIMITS: Field<ByKey> = Field::new(
         keys_max: GROUPS_MAX,
         of: Of::Shape("LimitsRequest"),
     },
-    "By group; `*` stands for each group without an entry of its own, but not for tasks without a group.",
+    "Limits by group. `*` stands for each group without an entry of its own, but not for tasks without a group.",
 );
 const RATE: Field<Decimal> = Field::new(
     "rate_per_second",
@@ -52,7 +52,7 @@ const RATE: Field<Decimal> = Field::new(
         min: RATE_PER_SECOND_MIN,
         max: RATE_PER_SECOND_MAX,
     },
-    "Grants per second: over any time of t seconds at most `burst + rate_per_second * t`, on all replicas together.",
+    "Grants per second: in any t seconds at most `burst + rate_per_second * t`, over all replicas.",
 );
 const BURST: Field<Decimal> = Field::new(
     "burst",
@@ -60,7 +60,7 @@ const BURST: Field<Decimal> = Field::new(
         min: 1.0,
         max: BURST_MAX,
     },
-    "Grants that may come at once after a pause; one second's worth by default, at least 1.",
+    "Grants that may follow at once after an idle time. Default: one second's worth, at least 1.",
 );
 const MAX_LEASED: Field<Integer> = Field::new(
     "max_leased",
@@ -68,7 +68,7 @@ const MAX_LEASED: Field<Integer> = Field::new(
         min: 1,
         max: LEASED_MAX,
     },
-    "Tasks that may be leased at one time.",
+    "Tasks that may be leased at the same time.",
 );
 
 shape! {
@@ -79,7 +79,7 @@ shape! {
 pub(super) const BREAKER: Field<Nested> = Field::new(
     "breaker",
     Nested { of: "BreakerRequest" },
-    "When grants of a name stop because its attempts keep failing. A queue's holds for each name without one of its own.",
+    "Circuit breaker: stops the grants of a name while its attempts keep failing. The breaker of a queue applies to each name without one of its own.",
 );
 const FAILURE_THRESHOLD: Field<Integer> = Field::new(
     "failure_threshold",
@@ -87,7 +87,7 @@ const FAILURE_THRESHOLD: Field<Integer> = Field::new(
         min: 1,
         max: BREAKER_COUNT_MAX,
     },
-    "Failed attempts one after the other (nack or the end of the lease) that open it.",
+    "Consecutive failed attempts (nack or expired lease) that open it.",
 )
 .or("5");
 const RESET: Field<Seconds> = Field::new(
@@ -96,7 +96,7 @@ const RESET: Field<Seconds> = Field::new(
         min_ms: BREAKER_RESET_MS_MIN,
         max_ms: BREAKER_RESET_MS_MAX,
     },
-    "How long it is open; twice as long each time that it fails again when half-open, up to ten times.",
+    "Time for which it is open. Each failed probe doubles it, up to ten times its value.",
 )
 .or("60");
 const HALF_OPEN_MAX: Field<Integer> = Field::new(
@@ -105,7 +105,7 @@ const HALF_OPEN_MAX: Field<Integer> = Field::new(
         min: 1,
         max: BREAKER_COUNT_MAX,
     },
-    "Tasks that may be leased at one time while it is half-open, on all replicas together.",
+    "Probes that may be leased at the same time while it is half-open, over all replicas.",
 )
 .or("1");
 const SUCCESS_THRESHOLD: Field<Integer> = Field::new(
@@ -114,7 +114,7 @@ const SUCCESS_THRESHOLD: Field<Integer> = Field::new(
         min: 1,
         max: BREAKER_COUNT_MAX,
     },
-    "Of these, how many have to be acked until it closes.",
+    "Acked probes that close it.",
 )
 .or("1");
 
@@ -176,7 +176,7 @@ fn take_limits(mut object: Object<'_, '_>, wrong: &mut Wrong) -> Limits {
 pub(super) fn check_limits(config: &QueueConfig, wrong: &mut Wrong) {
     let mut check = |limits: &Limits, at: At<'_>| {
         if limits.burst.is_some() && limits.rate_per_second.is_none() {
-            wrong.add(At::Field(&at, BURST.name), "is nothing without rate_per_second");
+            wrong.add(At::Field(&at, BURST.name), "has no effect without rate_per_second");
         }
     };
     check(&config.limits, At::Field(&At::Root, LIMITS.name));

@@ -33,7 +33,7 @@ const RANGE: Field<Parsed<u64>> = Field::new(
                 .default(Some("1h".into()))
         },
     },
-    "How far back, in whole steps: `10s` to `1h` with a step of `10s`, `5m` to `48h` with a step of `5m`.",
+    "Period to show, in whole steps: `10s` to `1h` with a step of `10s`, `5m` to `48h` with a step of `5m`.",
 );
 const STEP: Field<Parsed<Chart>> = Field::new(
     "step",
@@ -49,7 +49,7 @@ const STEP: Field<Parsed<Chart>> = Field::new(
                 .enum_values(Some(["10s", "5m"]))
         },
     },
-    "Seconds or minutes per point; by default the finest that there is for the range.",
+    "Time per point. Default: the finest step that covers the range.",
 );
 
 query_shape! {

@@ -26,7 +26,7 @@ const FOR: Field<Seconds> = Field::required(
         min_ms: 1,
         max_ms: HOLD_MS_MAX,
     },
-    "For how long from now on, in place of an earlier hold.",
+    "Seconds from now. Replaces an earlier hold.",
 );
 
 shape! {

@@ -38,12 +38,12 @@ const REASON: Field<Label> = Field::new(
     Label {
         bytes_max: PAUSE_REASON_BYTES_MAX,
     },
-    "For whoever wonders.",
+    "Reason for people who look at the queue.",
 );
 const UNTIL: Field<Parsed<Millis>> = Field::new(
     "until",
     RUN_AT_KIND,
-    "It ends then by itself, at most 365 days ahead; unless given, somebody resumes the queue.",
+    "End of the pause, at most 365 days ahead. Without it, the queue stays paused until it is resumed.",
 );
 
 shape! {
@@ -134,7 +134,7 @@ pub(in crate::http) async fn pause(
         .pause(&queue, pause)
         .await?
         .ok_or_else(|| Code::QueueUnknown.problem())?
-        .map_err(|NotPaused::Past| Problem::at("/until", "is past: it would be over already"))?;
+        .map_err(|NotPaused::Past| Problem::at("/until", "is in the past: the pause would be over already"))?;
     Ok(Json(PauseAnswer::of(queue, Some(paused))).into_response())
 }
 
@@ -144,7 +144,7 @@ pub(in crate::http) async fn pause(
 /// is not paused has no effect.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/resume", operation_id = "resume", tag = "queues", params(QueuePath),
-    responses((status = 200, description = "It is not paused", body = PauseAnswer), PauseProblems),
+    responses((status = 200, description = "The queue is not paused", body = PauseAnswer), PauseProblems),
 )]
 pub(in crate::http) async fn resume(
     State(api): State<Api>,

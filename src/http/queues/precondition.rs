@@ -39,7 +39,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
             (None, Some(absent)) if absent == ["*"] => Ok(Self::Absent),
             _ => Err(Problem::at(
                 "header:If-None-Match",
-                "must be * and stand without If-Match",
+                "must be * and must not be combined with If-Match",
             )),
         }
     }
@@ -63,7 +63,7 @@ impl utoipa::IntoParams for PreconditionHeaders {
         vec![
             header(
                 "If-Match",
-                "Only if the config has this `ETag`; `*`: only if there is such a queue.",
+                "Write only if the config has this `ETag`; `*`: only if the queue exists.",
                 ObjectBuilder::new(),
             ),
             header(

@@ -30,12 +30,12 @@ const STATE: Field<Word<TaskState>> = Field::new(
             ("dead", TaskState::Dead),
         ],
     },
-    "Tasks of this state; of every state unless given. Leased ones are cancelled instead.",
+    "State of the tasks to delete. Default: all states. Leased tasks are not deleted: their cancellation is requested.",
 );
 const CONFIRM: Field<Label> = Field::new(
     "confirm",
     Label { bytes_max: 80 },
-    "The queue's name. Without it nothing is deleted.",
+    "Name of the queue. Without it nothing is deleted.",
 );
 
 shape! {

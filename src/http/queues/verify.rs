@@ -80,7 +80,7 @@ const CURSOR: Field<Parsed<String>> = Field::new(
         // It contains the rest of the audit, so it may be long.
         schema: || ObjectBuilder::new().schema_type(Type::String),
     },
-    "The `next_cursor` of the part before.",
+    "The `next_cursor` of the previous part.",
 );
 const MAX_SECONDS: Field<Seconds> = Field::new(
     "max_seconds",
@@ -88,7 +88,7 @@ const MAX_SECONDS: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: VERIFY_SECONDS_MAX * 1000,
     },
-    "About how long this part may take. What is begun is finished.",
+    "Approximate time that this part may take. A read that has begun is finished.",
 )
 .or("20");
 

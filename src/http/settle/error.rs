@@ -11,9 +11,9 @@ use crate::domain::task::TaskError;
 use crate::http::field::{At, Described, Field, Kind, Object, Refusal, Wrong, prefix, shape, string};
 use crate::http::json;
 
-const TYPE: Field<Text> = Field::new("type", Text, "Its class, for grouping.").or("\"error\"");
-const MESSAGE: Field<Text> = Field::new("message", Text, "Cut and marked beyond 8 KiB.").or("\"\"");
-const STACK: Field<Text> = Field::new("stack", Text, "Cut and marked beyond 32 KiB.");
+const TYPE: Field<Text> = Field::new("type", Text, "Type of the error, for grouping.").or("\"error\"");
+const MESSAGE: Field<Text> = Field::new("message", Text, "Message, cut and marked beyond 8 KiB.").or("\"\"");
+const STACK: Field<Text> = Field::new("stack", Text, "Stack trace, cut and marked beyond 32 KiB.");
 
 shape! {
     /// An error with type, message and stack.

@@ -116,7 +116,7 @@ fn read_op(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wr
             if hold != Hold::None && retry_after.is_none() {
                 wrong.add(
                     At::Field(&object.at(), HOLD.name),
-                    "says nothing without retry_after",
+                    "has no effect without retry_after",
                 );
             }
             SettleOp::Release(Release {

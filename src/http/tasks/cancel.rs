@@ -66,7 +66,7 @@ problem_set! { CancelProblems: ALWAYS, WRITE, BODY, &[Code::TaskUnknown, Code::T
 /// safe.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks/{id}/cancel", operation_id = "cancel", tag = "tasks", params(TaskPath),
-    responses((status = 200, description = "Cancelled, or asked for", body = CancelAnswer), CancelProblems),
+    responses((status = 200, description = "The task is cancelled, or its cancellation is requested", body = CancelAnswer), CancelProblems),
 )]
 pub(in crate::http) async fn cancel(
     State(api): State<Api>,
@@ -87,7 +87,7 @@ const STATE: Field<Word<TaskState>> = Field::new(
             ("leased", TaskState::Leased),
         ],
     },
-    "Only tasks in this state; all three unless given.",
+    "Only tasks in this state. Default: all three.",
 );
 const NAME: Field<Parsed<TaskName>> = Field::new("name", TASK_NAME, "Only tasks of this name.");
 const GROUP: Field<Parsed<Group>> = Field::new("group", GROUP_KIND, "Only tasks of this group.");
@@ -96,7 +96,7 @@ const FILTER: Field<Nested> = Field::required(
     Nested {
         of: "CancelFilterRequest",
     },
-    "Which tasks. `{}` means all that are not finished.",
+    "Filter of tasks. `{}` means all that are not finished.",
 );
 const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Only count.").or("false");
 

@@ -22,12 +22,12 @@ use crate::http::wire;
 const PRIORITY: Field<Integer> = Field::new(
     "priority",
     PRIORITY_KIND,
-    "Higher first. The task keeps its `ready_at`.",
+    "New priority, higher first. The task keeps its `ready_at`.",
 );
 const RUN_AT: Field<Parsed<Millis>> = Field::new(
     "run_at",
     RUN_AT_KIND,
-    "Not before this instant, at most 365 days ahead; one that is past counts as now.",
+    "New due time, at most 365 days ahead. A past instant counts as now.",
 );
 
 shape! {

@@ -49,7 +49,7 @@ pub(in crate::http) fn is_too_far(run_at: Millis) -> bool {
 const NAME: Field<Parsed<TaskName>> = Field::new(
     "name",
     TASK_NAME,
-    "Which handler the task is for; limits and breakers are per name.",
+    "Name of the handler for the task. Limits and breakers are per name.",
 )
 .or("\"default\"");
 const PAYLOAD: Field<Any> = Field::new(
@@ -58,19 +58,19 @@ const PAYLOAD: Field<Any> = Field::new(
         bytes_max: PAYLOAD_BYTES_MAX,
         too_large: Code::PayloadTooLarge,
     },
-    "What the worker gets, byte for byte.",
+    "Payload for the worker, delivered byte for byte.",
 )
 .or("null");
 const PRIORITY: Field<Integer> = Field::new(
     "priority",
     PRIORITY_KIND,
-    "Higher first: 1 low, 10 normal, 50 high, 100 critical.",
+    "Priority, higher first: 1 low, 10 normal, 50 high, 100 critical.",
 )
 .or("10");
 const GROUP: Field<Parsed<Group>> = Field::new(
     "group",
     GROUP_KIND,
-    "A tenant or customer: groups with ready tasks take turns.",
+    "Group of the task, such as a tenant or customer. Groups with ready tasks take turns.",
 );
 const DELAY: Field<Seconds> = Field::new(
     "delay_seconds",
@@ -78,12 +78,12 @@ const DELAY: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: DELAY_MS_MAX,
     },
-    "Not before this many seconds after acceptance. Not together with `run_at`.",
+    "Seconds after acceptance before which the task is not ready. Not together with `run_at`.",
 );
 const RUN_AT: Field<Parsed<Millis>> = Field::new(
     "run_at",
     RUN_AT_KIND,
-    "Not before this instant, at most 365 days ahead. Not together with `delay_seconds`.",
+    "Due time, at most 365 days ahead. Not together with `delay_seconds`.",
 );
 const EXPIRES_IN: Field<Seconds> = Field::new(
     "expires_in_seconds",
@@ -91,7 +91,7 @@ const EXPIRES_IN: Field<Seconds> = Field::new(
         min_ms: 1,
         max_ms: EXPIRES_MS_MAX,
     },
-    "A task that waits this long after acceptance is granted no more and becomes a dead letter. Not together with `expires_at`.",
+    "Seconds after acceptance. A task that still waits then is not granted any more and becomes a dead letter. Not together with `expires_at`.",
 );
 const EXPIRES_AT: Field<Parsed<Millis>> = Field::new(
     "expires_at",
@@ -108,7 +108,7 @@ const MAX_ATTEMPTS: Field<Integer> = Field::new(
         min: 1,
         max: ATTEMPTS_MAX as u64,
     },
-    "Attempts until the task is a dead letter; the config's unless given.",
+    "Attempts until the task becomes a dead letter. Default: that of the config.",
 );
 const LEASE: Field<Seconds> = Field::new(
     "lease_seconds",
@@ -116,14 +116,14 @@ const LEASE: Field<Seconds> = Field::new(
         min_ms: LEASE_MS_MIN,
         max_ms: LEASE_MS_MAX,
     },
-    "How long a lease of this task lasts; the config's unless given.",
+    "Length of a lease of this task. Default: that of the config.",
 );
 const RETRY: Field<PolicyOrNone> = Field::new(
     "retry",
     PolicyOrNone,
-    "When it is tried again after a failed attempt; the config's unless given. `false`: never, as with `max_attempts: 1`.",
+    "Retry policy after a failed attempt. Default: that of the config. `false`: no retry, as with `max_attempts: 1`.",
 );
-const HEADERS: Field<Headers> = Field::new("headers", Headers, "Text by name, returned with the lease.");
+const HEADERS: Field<Headers> = Field::new("headers", Headers, "Headers of the producer, returned with the lease.");
 
 shape! {
     /// A task to enqueue.

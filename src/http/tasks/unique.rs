@@ -15,7 +15,7 @@ use crate::http::wire;
 pub(super) const UNIQUE: Field<UniqueObject> = Field::new(
     "unique",
     UniqueObject,
-    "Makes the task only if no other holds the same key in this queue.",
+    "Create the task only if no other task of this queue holds the same key.",
 );
 
 const KEY: Field<Parsed<UniqueKey>> = Field::required(
@@ -24,7 +24,7 @@ const KEY: Field<Parsed<UniqueKey>> = Field::required(
         parse: |text| UniqueKey::parse(text).map_err(sentence),
         schema: wire::unique_key_schema,
     },
-    "What two enqueues share that are to make one task.",
+    "Key of the task. Enqueues with the same key create one task.",
 );
 const TTL: Field<Seconds> = Field::new(
     "ttl_seconds",
@@ -32,7 +32,7 @@ const TTL: Field<Seconds> = Field::new(
         min_ms: UNIQUE_TTL_MS_MIN,
         max_ms: UNIQUE_TTL_MS_MAX,
     },
-    "How long from acceptance the key is held; 3600 unless given. Only with the scope `ttl`.",
+    "Seconds from acceptance for which the task holds the key. Default: 3600. Only with the scope `ttl`.",
 );
 const SCOPE: Field<Word<Scope>> = Field::new(
     "scope",
@@ -43,7 +43,7 @@ const SCOPE: Field<Word<Scope>> = Field::new(
             ("until_finished", Scope::UntilFinished),
         ],
     },
-    "How long the key is held: for `ttl_seconds`; until the task's first grant; until it is completed, cancelled, dead or purged.",
+    "End of the hold on the key: after `ttl_seconds`; at the first grant of the task; or when it is completed, cancelled, dead or purged.",
 )
 .or("\"ttl\"");
 const ON_DUPLICATE: Field<Word<OnDuplicate>> = Field::new(
@@ -88,7 +88,7 @@ pub(super) fn take(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Option<Uni
         Scope::Ttl => UniqueScope::Ttl(ttl_ms.unwrap_or(UniqueScope::DEFAULT_TTL_MS)),
         other => {
             if ttl_ms.is_some() {
-                let detail = "contradicts scope: only the scope ttl has one";
+                let detail = "contradicts scope: only the scope ttl has a time";
                 wrong.add(At::Field(&at, TTL.name), detail);
             }
             match other {

@@ -20,7 +20,7 @@ static WORDS: [(&str, Verb); 4] = [
 ];
 
 const fn op(words: &'static [(&'static str, Verb)]) -> Field<Word<Verb>> {
-    Field::required("op", Word { words }, "Which operation it is.")
+    Field::required("op", Word { words }, "The operation.")
 }
 
 pub(super) const OP: Field<Word<Verb>> = op(&WORDS);
@@ -29,17 +29,17 @@ const OP_ACK: Field<Word<Verb>> = op(from_ref(&WORDS[0]));
 const OP_NACK: Field<Word<Verb>> = op(from_ref(&WORDS[1]));
 const OP_EXTEND: Field<Word<Verb>> = op(from_ref(&WORDS[2]));
 const OP_RELEASE: Field<Word<Verb>> = op(from_ref(&WORDS[3]));
-pub(super) const LEASE_ID: Field<Text> = Field::required("lease_id", Text, "The lease that it is for.");
+pub(super) const LEASE_ID: Field<Text> = Field::required("lease_id", Text, "Lease to settle.");
 pub(super) const RESULT: Field<Any> = Field::new(
     "result",
     Any {
         bytes_max: RESULT_BYTES_MAX,
         too_large: Code::ResultTooLarge,
     },
-    "Kept with the task as its retention says.",
+    "Result of the task, kept for its retention.",
 );
 pub(super) const ERROR: Field<ErrorKind> =
-    Field::new("error", ErrorKind, "What went wrong, as text or in parts.");
+    Field::new("error", ErrorKind, "Error, as a text or an object.");
 pub(super) const RETRY: Field<Flag> = Field::new(
     "retry",
     Flag,
@@ -52,7 +52,7 @@ pub(super) const DELAY: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: DELAY_MS_MAX,
     },
-    "Until the next attempt, instead of the policy's backoff.",
+    "Seconds until the next attempt. Default: the backoff of the retry policy.",
 );
 pub(super) const LEASE: Field<Seconds> = Field::new(
     "lease_seconds",
@@ -60,7 +60,7 @@ pub(super) const LEASE: Field<Seconds> = Field::new(
         min_ms: LEASE_MS_MIN,
         max_ms: LEASE_MS_MAX,
     },
-    "From now on; the length that the lease was granted with unless given.",
+    "New length of the lease, counted from now. Default: the length with which it was granted.",
 );
 pub(super) const PROGRESS: Field<Any> = Field::new(
     "progress",
@@ -68,12 +68,12 @@ pub(super) const PROGRESS: Field<Any> = Field::new(
         bytes_max: PROGRESS_BYTES_MAX,
         too_large: Code::ValidationFailed,
     },
-    "Shown with the task.",
+    "Progress, shown with the task.",
 );
 pub(super) const RETRY_AFTER: Field<RetryAfterKind> = Field::new(
     "retry_after",
     RetryAfterKind,
-    "Seconds or an HTTP date, at most 24 hours ahead, as in the upstream's `Retry-After`. Without it the task is ready at once.",
+    "Seconds or an HTTP date, at most 24 hours ahead, as in the `Retry-After` of an upstream. Without it, the task is ready at once.",
 );
 pub(super) const HOLD: Field<Word<Hold>> = Field::new(
     "hold",
@@ -85,7 +85,7 @@ pub(super) const HOLD: Field<Word<Hold>> = Field::new(
             ("queue", Hold::Queue),
         ],
     },
-    "Which siblings wait until then, too: all of its name, of its group, or of the queue. Only with `retry_after`.",
+    "Also hold siblings until then: all tasks of its name, of its group, or of the queue. Only with `retry_after`.",
 )
 .or("\"none\"");
 pub(super) const REASON: Field<Label> = Field::new(
@@ -93,7 +93,7 @@ pub(super) const REASON: Field<Label> = Field::new(
     Label {
         bytes_max: ERROR_TYPE_BYTES_MAX,
     },
-    "For whoever reads the task.",
+    "Reason for people who read the task.",
 );
 
 shape! {

@@ -1,10 +1,13 @@
--- breaker: stops the grants of a name whose attempts keep failing, and after a while lets a few through to see whether they still do (I22).
+-- breaker: stops the grants of a name whose attempts keep failing, and lets a few probes through after a
+-- while (I22).
 --
---   BREAKER  hash  name -> state, since when, until when, failures or successes that count, probes under way, reset in ms, state that
---                  watchers were told of: as doubles; none
---                  for a breaker that never opened and has no failures to count
--- Only grants made since its state began move it, each once. It is half-open from the end of the time for which it opened.
--- Watchers hear of each state once: of one that only time made by the first grant, or end of one, that looks.
+--   BREAKER  hash  name -> as doubles: state, since when, until when, failures or successes that count,
+--                  probes under
+--                  way, reset in ms, state that watchers know. Absent for a breaker without failures that
+--                  never opened
+-- Only grants made since the start of its state move it, each once. It is half-open once the time for which
+-- it opened is over. Watchers hear of each state once. A state that time alone caused is published by the
+-- first call that evaluates the breaker at a grant or at the end of one.
 -- Uses   rotation tell
 
 local BREAKERS = 8 -- in queue.limited: names have breakers
@@ -34,7 +37,8 @@ do
     return b
   end
 
-  -- Of those gates that are of names with a breaker, or may have one that was opened by hand.
+  -- Reads the breakers of these gates: of names with a configured breaker, or with one that an operator may
+  -- have opened.
   function read_breakers(gates)
     if queue.limited < BREAKERS and queue.shut == 0 then return end
     local names, asking = {}, {}
@@ -58,7 +62,7 @@ do
     become(b, OPEN, NOW + reset_ms)
   end
 
-  -- A grant ended: 'success', 'failure', or nil for neither.
+  -- Counts the end of a grant: 'success', 'failure', or nil for neither.
   function judge_grant(b, granted_at, verdict)
     if granted_at < b.since or b.state == OPEN then return end
     if b.state == HALF_OPEN then
@@ -77,7 +81,7 @@ do
     end
   end
 
-  -- One that closed says nothing once no grant from before can be under way.
+  -- A closed breaker without failures is dropped once no grant from before its closing can be under way.
   local function says_nothing(b) return b.state == CLOSED and b.count == 0 and NOW - b.since > queue.max_lease_ms end
 
   function write_breakers()

@@ -1,10 +1,11 @@
--- draw: chooses the next tasks, reading only. Groups take turns; inside a group the lane with the best head gives.
--- Nothing is written until every choice is made, so that an error leaves the queue as it was.
+-- draw: chooses the next tasks, and only reads. Groups take turns, and inside a group the lane with the best
+-- head gives a task. The first write comes after all choices, so that an error leaves the queue unchanged.
 -- Uses   rotation gates
 
--- Tables have all their fields from the beginning: Lua makes one anew each time that it outgrows its size, and there may be hundreds in a call.
+-- Tables are created with all their fields: Lua allocates again each time a table outgrows its size, and a
+-- call may have hundreds.
 
--- A lane's member of its group's heads, in its parts; a library remembers those that it met.
+-- Returns the parts of a member of a group's heads. The library caches them.
 local priorities, names_in, members_known = {}, {}, 0
 local function parts_of(member)
   local priority = priorities[member]
@@ -16,7 +17,7 @@ local function parts_of(member)
   return priority, name
 end
 
--- A lane's two streams, read in chunks as far as they are needed.
+-- A lane: its fresh and its returned tasks, read in chunks as needed.
 local function open_lane(member, g, score)
   local priority, name = parts_of(member)
   local lane = member .. '/' .. g.group
@@ -25,17 +26,18 @@ local function open_lane(member, g, score)
     place = false, entry = false, returned = false, gate = false, parked = false, stale = false, took = false, took_back = 0, gave = false, list = false }
 end
 
--- A group, before it is known whether it has a turn.
+-- A group, before the call knows whether it has a turn.
 local function new_group(group, pass)
   return { group = group, pass = pass, raw = false, start = false, stride = false, lanes = false, heads_read = 0, more = true, page = 0, beyond = 0,
     turns = false, ended = false, gate = false }
 end
 
--- Lanes and groups that a call meets and may not touch are parked, at most so many of them: then it ends, and another is due.
+-- A call parks the blocked lanes and groups that it reaches, at most this many. Then it ends, and another
+-- call is due.
 local PARKED_MAX = 100
 local steps, kept_back = 0, NONE -- per call
 
--- Whether its name lets a task of the lane through.
+-- Returns whether the gate of its name is open for a task of the lane.
 local function passes(l)
   local gate = l.gate
   if not gate or gate.left >= 1 then return true end
@@ -71,26 +73,28 @@ local function peek(l)
   local returned = tonumber(l.back[l.b * 2])
   if fresh then
     local place = unpack_bytes('>I7', fresh)
-    -- Ticks are compared as numbers: Lua compares texts by the locale that Redis was started with.
+    -- Ticks are compared as numbers, because Lua compares texts by the locale of Redis.
     if place < returned or (place == returned and place < unpack_bytes('>I7', back)) then return place, fresh, false end
   end
   return returned, back, true
 end
 
--- Takes so many from the beginning of a list. LPOP of one is cheaper, of many it would send them all.
+-- Removes entries from the front of a list. LPOP is cheaper for one; for many it would reply with all of
+-- them.
 local function take_first(list, count)
   if count == 1 then call('LPOP', list) else call('LTRIM', list, numeral(count), '-1') end
 end
 
--- Better: lower score, then earlier acceptance. Heads are lower bounds, so a lane is opened before it wins.
+-- Returns whether one lane goes before another: lower score, then earlier acceptance. Heads are lower bounds,
+-- so a lane is opened before it wins.
 local function beats(l, other)
   if l.score ~= other.score then return l.score < other.score end
   if not l.place or not other.place then return other.place and not l.place end
   return unpack_bytes('>I7', l.entry) < unpack_bytes('>I7', other.entry)
 end
 
--- A group's lanes lie in a heap, the best of them first.
--- Scores are compared in place: a call costs more than they do.
+-- The lanes of a group form a heap with the best one first.
+-- Scores are compared inline, because a function call costs more than the comparison.
 local function sink(heap, at)
   local l, size, child = heap[at], #heap, at * 2
   local score = l.score
@@ -132,7 +136,7 @@ local function refresh(l)
   if l.place then l.score = order_score(l.priority, l.place) end
 end
 
--- Whether any of these lanes has returned tasks is one question; if none has, none is asked again.
+-- One command asks whether any of these lanes has returned tasks. If none has, no lane is asked again.
 local function ask_for_returned(lanes)
   if #lanes < 2 then return end
   local keys = {}
@@ -141,7 +145,7 @@ local function ask_for_returned(lanes)
   for _, l in ipairs(lanes) do l.more_back = false end
 end
 
--- Those of the lanes whose names let something pass, each in its group.
+-- Reads the lanes whose names have open gates, each in its group.
 local function let_through(g, lanes, scopes)
   local let, n = {}, 0
   meet_gates(scopes)
@@ -157,7 +161,7 @@ local function let_through(g, lanes, scopes)
   return let
 end
 
--- Reads the next heads of the group. `alone`: no other group has a turn, so that what is opened is of these.
+-- Reads the next heads of the group. `alone`: no other group has a turn, so these are opened at once.
 local function more_heads(g, alone)
   local from = g.heads_read
   local page = call('ZRANGE', heads_of(g.group), numeral(from), numeral(from + g.page - 1), 'WITHSCORES')
@@ -182,7 +186,7 @@ local function more_heads(g, alone)
   if alone then ask_for_returned(opened) end
 end
 
--- The lane whose head is next in the group.
+-- Returns the lane whose head is next in the group.
 local function best_lane(g)
   while steps < PARKED_MAX do
     local best = g.lanes[1]
@@ -201,7 +205,7 @@ local function best_lane(g)
   end
 end
 
--- What was chosen, in the order of granting: parallel lists, for there can be 256 of them.
+-- The chosen entries, in the order of granting: parallel lists, because there can be 256 of them.
 local picked, pick_entry, pick_lane, pick_returned = 0, NONE, NONE, NONE -- per call
 
 local function pick(l, entry, returned)
@@ -215,7 +219,7 @@ local function pick(l, entry, returned)
   end
 end
 
--- Takes up to `want` entries of the group, best first; says how many it had.
+-- Takes up to `want` entries of the group, best first. Returns how many it took.
 local function draw(g, want)
   if g.gate then want = min(want, g.gate.left) end
   if g.more and g.heads_read == 0 then more_heads(g, true) end
@@ -227,7 +231,7 @@ local function draw(g, want)
   end
   local drawn, most = 0, want
   if only and only.gate then most = min(want, only.gate.left) end
-  -- The usual case: one lane, nothing returned. No comparison, no decoding.
+  -- The usual case: one lane without returned tasks needs no comparison and no decoding.
   while only and only.place and drawn < most and not only.more_back and only.b * 2 > #only.back do
     local f, last = only.f, min(only.f + most - drawn, #only.fresh + 1)
     for i = f, last - 1 do pick(only, only.fresh[i], false) end
@@ -248,8 +252,8 @@ local function draw(g, want)
   return drawn
 end
 
--- `found` has the group's name, its pass, and those of its parked lanes that may give. Whoever was passed by, by a names filter or
--- for a gate, has no credit for it: it has its turn now, not all that it missed.
+-- Opens a group. `found` has its name, its pass, and its parked lanes that may give. A group that was skipped
+-- because of a names filter or a gate gets its turn now, but no credit for the turns that it missed.
 local function open_group(found, names, want)
   local start, g = max(found.pass, queue.round), found
   g.start, g.stride, g.names, g.lanes, g.heads_read, g.more = start, stride_of(g.group), names, {}, 0, true
@@ -262,7 +266,7 @@ local function open_group(found, names, want)
   return g
 end
 
--- Puts a group back in line behind those with a pass not above its own; after one grant its place is mostly the last.
+-- Inserts a group after those with a pass not above its own. After one grant that is usually the last place.
 local function insert_by_pass(line, first, g)
   local at = #line
   while at >= first and line[at].pass > g.pass do
@@ -272,11 +276,11 @@ local function insert_by_pass(line, first, g)
   line[at + 1] = g
 end
 
--- How the line goes on behind a group that had nothing but lanes that are kept back; nil where nothing is.
+-- Appends the next candidate after a group with only blocked lanes; nil if there can be none.
 local next_groups = nil -- per call
 
--- The groups that will have a turn in this call, most likely with one lane each, are asked together. Not behind one that keeps
--- something back: others may come between.
+-- The groups that will probably have a turn in this call are read together, usually with one lane each. The
+-- read stops at a group with blocked lanes, because other groups may come before the rest.
 local function look_ahead(line, first, want)
   local last, likely = min(#line, first + want - 1), {}
   local page = min(math.ceil(want / (last - first + 1)) + 1, 32)
@@ -292,7 +296,7 @@ local function look_ahead(line, first, want)
   ask_for_returned(likely)
 end
 
--- Picks up to `want` entries over the line; returns where the line now begins.
+-- Picks up to `want` entries from the candidates. Returns the index of the first candidate with a turn now.
 local function choose(line, first, want)
   if first == #line then
     local g = line[first]

@@ -1,14 +1,17 @@
--- gates: what may keep ready tasks from being granted: limits and holds, of the queue, of names and of groups. Each gate is looked at
--- once per call, whatever the number of tasks and lanes behind it.
+-- gates: limits, holds and breakers of the queue, of names and of groups. A call evaluates each gate once,
+-- however many tasks and lanes are behind it.
 --
---   GATES   hash  scope -> what the config says: rate per second, burst, max_leased, for names also of the breaker: as doubles, 0 for none
---   GATE    hash  scope -> tokens, when (ms) they were counted, the rate and the burst of then, held until, and then peaks (pairs of when and
---                 tokens): only while that says something
+--   GATES   hash  scope -> settings of the config as doubles, 0 for none: rate per second, burst,
+--                 max_leased, and for
+--                 names those of the breaker
+--   GATE    hash  scope -> tokens, when (ms) they were counted, rate and burst at that time, held until,
+--                 then peaks
+--                 (pairs of time and tokens). Absent if all of that is the default
 --   COUNTS  hash  scope -> leased tasks, if any
---   SHUT    zset  when to look again (ms) -> scope that keeps something back, or is held
+--   SHUT    zset  when to look again (ms) -> scope that is held, or blocks tasks
 --
--- A scope is "q" for the queue, "n<name>", or "g<group>"; "n*" and "g*" are for those without settings of their own. Tasks without a
--- group have no limits as a group, but may be held together as "g".
+-- A scope is "q" for the queue, "n<name>", or "g<group>". "n*" and "g*" apply to names and groups without
+-- settings of their own. Tasks without a group have no group limits, but may be held together as "g".
 -- Uses   rotation breaker
 
 local FAR = 4503599627370496 -- 2^52, the time of what waits for an event
@@ -22,7 +25,7 @@ do
 
   function gated() return queue.limited + queue.shut > 0 end
 
-  -- Which kinds of scopes the config says something of, by their first byte.
+  -- The kinds of scopes that the config has settings for, by their first byte.
   local kinds = {}
   local function kinds_limited()
     local bits = queue.limited % BREAKERS
@@ -37,7 +40,8 @@ do
     if at >= gate.at then gate.reason, gate.at = reason, at end
   end
 
-  -- How many tasks may pass now; `reason` and `at`, why and until when, only say something where none may.
+  -- Evaluates a gate: how many tasks may pass now. `reason` and `at` (why and until when) are valid only if
+  -- none may.
   function evaluate(gate)
     local left = math.huge
     if gate.rate > 0 then
@@ -62,8 +66,8 @@ do
     if gate.held > NOW then shut(gate, 'held', gate.held) end
   end
 
-  -- Tokens as they are now. Those that were counted by other settings grew by these until the config changed, and are then the same
-  -- share of the new bucket. Elapsed time below zero counts as zero.
+  -- Returns the tokens of now. Tokens that were counted under earlier settings grew by those until the config
+  -- changed, and then kept their share of the new bucket. A negative elapsed time counts as zero.
   local function refill(gate, tokens, at, rate, burst)
     local most = gate.burst
     if rate == 0 then return most end
@@ -76,13 +80,13 @@ do
     return tokens < most and tokens or most
   end
 
-  -- What those have that are not named, of a name or a group.
+  -- The settings of "n*" and "g*", for names and groups without settings of their own.
   local function others(settings, n, scope)
     local kind = byte(scope)
     return kind == 110 and settings[n + 1] or kind == 103 and settings[n + 2]
   end
 
-  -- What the config says of the scopes, of all in one go.
+  -- Reads the settings of the scopes with one command.
   local function read_settings(gates)
     local fields, asking, n = {}, {}, 0
     local has_limits = kinds_limited()
@@ -112,9 +116,9 @@ do
     end
   end
 
-  -- What is given back fits in only as far as the bucket has had room ever since: the rest would have overflowed. So a gate remembers the
-  -- levels that were taken from, as far as they fall. Of too many the oldest two become one, the higher at the later time: so less may
-  -- come back, never more.
+  -- A returned token fits only as far as the bucket has had room ever since: the rest would have overflowed.
+  -- So a gate remembers the peaks of its level, as long as they fall. Past the bound, the oldest two merge
+  -- into one with the higher level and the later time, so that less may come back, never more.
   local PEAKS_MAX = 8
 
   local FORMATS = {}
@@ -127,7 +131,7 @@ do
     return text
   end
 
-  -- What was kept of them is read only by those who need it.
+  -- The kept peaks are decoded only when they are needed.
   local function peaks_of(gate)
     if not gate.peaks then
       local numbers = (#gate.kept - BUCKET) / 8
@@ -159,7 +163,7 @@ do
     end
   end
 
-  -- How many of the tokens that were taken at `at` fit in.
+  -- Returns how many of the tokens that were taken at `at` fit into the bucket.
   local function fitting(gate, tokens, at)
     local peaks, room = peaks_of(gate), gate.burst - gate.tokens
     for i = 1, #peaks, 2 do
@@ -172,7 +176,7 @@ do
     return fit
   end
 
-  -- What the gates remember. Where nothing is held only a rate has to.
+  -- Reads the memory of the gates. Without holds, only gates with a rate have any.
   local function recall(gates, every)
     local fields, asking, n = {}, {}, 0
     for i = 1, #gates do
@@ -195,11 +199,11 @@ do
     end
   end
 
-  -- A gate whose memory nobody had to ask for is about to change.
+  -- Reads the memory of a gate that is about to change, if it was not read before.
   function recall_gate(gate) recall({ gate }, true) end
 
-  -- All fields from the beginning, as in `draw`. `kept` is what was remembered as bytes, false for nothing, and NONE before anybody
-  -- asked; `peaks` is false as long as they stand there only.
+  -- All fields are created at once, as in `draw`. `kept` is the memory as bytes: false for none, NONE if it
+  -- was not read. `peaks` is false until they are decoded from it.
   local function unread(scope)
     return { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, peaks = NONE, held = 0, taken = 0,
       left = math.huge, at = 0, reason = false, kept = NONE, changed = false, numbers = false, breaker = false }
@@ -210,7 +214,7 @@ do
     for i = 1, #gates do
       local gate = gates[i]
       if gate.most == 0 then
-        -- Nobody asks.
+        -- Not read.
       elseif gate.scope == 'q' then
         gate.leased = call('ZCARD', LEASED)
       else
@@ -223,8 +227,8 @@ do
     for i, gate in ipairs(asking) do gate.leased = tonumber(leased[i] or 0) end
   end
 
-  -- Looks at those that were not looked at yet: 300 at most, in a few commands for all. Of a kind without limits there is nothing to
-  -- read while nothing is shut.
+  -- Evaluates the gates that were not evaluated yet, at most 300, with a few commands for all. A kind without
+  -- limits needs no read while nothing is shut.
   function meet_gates(scopes)
     local met, n, has_limits, every = {}, 0, kinds_limited(), queue.shut > 0
     for i = 1, #scopes do
@@ -252,11 +256,11 @@ do
     return gates_met[scope]
   end
 
-  -- Tasks passed; fewer than none when they are given back, which were granted at `at`.
+  -- Counts tasks that passed. A negative number gives back tasks that were granted at `at`.
   function pass_gate(gate, tasks, at)
     gate.taken, gate.leased = gate.taken + tasks, gate.leased + tasks
     if gate.rate == 0 or tasks == 0 then
-      -- Nothing is counted.
+      -- Such a gate counts nothing.
     elseif tasks > 0 then
       note_peak(gate)
       gate.tokens = gate.tokens - tasks
@@ -268,7 +272,7 @@ do
     evaluate(gate)
   end
 
-  -- A grant of the name ended, as in `breaker`.
+  -- Counts the end of a grant of the name, as in `breaker`.
   function judge_of(name, granted_at, verdict)
     if queue.limited < BREAKERS then return end
     local gate = gate_of('n' .. name)
@@ -277,15 +281,15 @@ do
     evaluate(gate)
   end
 
-  -- What was met was read. What else is looked at behind the first write is looked at here: by a call that will say why it fell
-  -- short, and by one that makes a gate remember something.
+  -- Reads the gates that are needed after the first write: by a call that reports why it fell short, and by
+  -- one that makes a gate remember something. Gates that the call has used were read already.
   function check_gates(short)
     local all = some_changed or (short and gated())
     if queue.shut > 0 or some_shut or all then call('ZCARD', SHUT) end
     for _, key in ipairs(all and { GATES, GATE, BREAKER, COUNTS } or NONE) do call('HLEN', key) end
   end
 
-  -- The bucket of an earlier limit, which goes on as it was should that come back.
+  -- The bucket of an earlier limit, which continues if that limit comes back.
   local function former_bucket(gate)
     if not gate.kept then return 0, 0, 0, 0, true end
     local tokens, at, rate, burst = unpack_bytes('<dddd', gate.kept)
@@ -293,7 +297,7 @@ do
     return tokens, at, rate, burst, tokens + (NOW - at) * rate / 1000 >= burst
   end
 
-  -- What a gate has to remember, or nil: a bucket that is full and a hold that is over say nothing.
+  -- Returns the memory of a gate, or nil: a full bucket and an expired hold need none.
   local function memory_of(gate)
     local held = gate.held
     if gate.rate == 0 then
@@ -308,8 +312,8 @@ do
     return pack('<ddddd', tokens, NOW, gate.rate, gate.burst, held) .. (n > 0 and pack(doubles(n), unpack(peaks)) or '')
   end
 
-  -- Buckets that nobody touches fill up unnoticed. Of `count` gates that remember something and were not met, those that have nothing to
-  -- any more.
+  -- An unused bucket fills up unnoticed. Returns, from `count` gates with memory that this call did not use,
+  -- those that need none any more.
   function full_buckets(count)
     local sample, full = {}, {}
     for _, scope in ipairs(call('HRANDFIELD', GATE, count)) do
@@ -323,7 +327,8 @@ do
     return full
   end
 
-  -- Where there are more than a few, with each new one some others are looked at, so that there are never many.
+  -- Once there are more than a few, each new one makes the call check some others, so that there are never
+  -- many.
   local FEW, SAMPLE = 32, 8
   local function forget_some()
     if call('HLEN', GATE) > FEW then many('HDEL', GATE, full_buckets(SAMPLE)) end

@@ -1,4 +1,4 @@
--- grant: what a lease call asks for, and how chosen tasks are handed out.
+-- grant: reads the requests of a lease call, and grants the chosen tasks.
 -- Uses   rotation task unique history requests expiry
 
 local requests, recalled, want = {}, NONE, 0 -- per call
@@ -17,8 +17,8 @@ local function read_requests(at)
   end
 end
 
--- Writes the leases of the tasks in `ids`, whose records and mutable parts (or false) stand beside them, and puts them into
--- the reply. The n-th nonce of a call is (seed + n * 797) % PLACES, which the caller knows as well.
+-- Writes the leases of the tasks in `ids`, with their records and mutable parts (or false), and adds them to
+-- the reply. The n-th nonce of a call is (seed + n * 797) % PLACES, which the caller computes as well.
 local scores, granted, extras = {}, NONE, {} -- per call
 
 local function grant(ids, records, muts, seed, reply)
@@ -33,7 +33,7 @@ local function grant(ids, records, muts, seed, reply)
     request.given = request.given + 1
     local id, rec = ids[i], records[i]
     local flags, lease_ms = byte(rec, 9), request.lease_ms
-    -- 4 LEASE_MS, 32 BIG, 64 UNIQUE and 128 EXPIRES, the bits that matter here.
+    -- The bits that matter here: 4 LEASE_MS, 32 BIG, 64 UNIQUE, 128 EXPIRES.
     local m = muts[i] or request.worker ~= '' or lease_ms > 0 or flags % 8 >= 4 or flags >= 32
     if m then
       local task = read_record(rec)

@@ -1,8 +1,8 @@
--- held: how many ready tasks gates keep back, and breakers that do.
+-- held: counts ready tasks that gates block, and breakers that are not closed.
 -- Uses   gates rotation
 
--- Counted are the lanes behind shut gates, 128 of them at most: then it is at least so many. What is noted as shut comes first; a gate
--- that shut when nobody looked is found at the lanes that would be next.
+-- Counts the lanes behind shut gates, 128 at most; with more, the number is a lower bound. Gates that are
+-- noted as shut come first. A gate that shut without a call is found at the lanes that would be next.
 local function held_tasks()
   if not gated() or queue.ready == 0 then return 0 end
   if gate_of('q').left < 1 then return queue.ready end
@@ -45,7 +45,7 @@ local function held_tasks()
   return min(held, queue.ready)
 end
 
--- Breakers that are open, and half-open; of more than LOOK_MAX that say something at least so many.
+-- Returns the open and the half-open breakers; lower bounds if more than LOOK_MAX breakers have state.
 local function shut_breakers()
   local counts = { [OPEN] = 0, [HALF_OPEN] = 0 }
   if not gated() then return 0, 0 end

@@ -1,9 +1,9 @@
--- holds: nothing of a queue, a name or a group is granted for a while, because a worker or an operator says so.
+-- holds: a worker or an operator stops the grants of a queue, a name or a group for a while.
 -- Uses   gates
 
 local holds = NONE -- per call
 
--- Until `at` (ms); 0 ends it.
+-- Holds the scope until `at` (ms); 0 ends the hold.
 local function hold(scope, at)
   local gate = gate_of(scope)
   recall_gate(gate)
@@ -13,7 +13,8 @@ local function hold(scope, at)
   holds[#holds + 1] = gate
 end
 
--- Behind write_gates(). What is held stands among the gates to look at again, also while nothing waits there.
+-- Called after write_gates(). A held scope is listed among the gates to look at again, even without waiting
+-- tasks.
 local function write_holds()
   if holds == NONE then return end
   for _, gate in ipairs(holds) do

@@ -1,11 +1,12 @@
--- line: the groups that may have a turn, the next first.
+-- line: the candidates: groups that may have a turn, the next one first.
 -- Uses   draw lanes
 
--- Lanes whose scores under names:<name> lag behind their group's pass, by name; the caller writes what was read here.
+-- Lanes whose scores under names:<name> lag behind the pass of their group, by name. The caller corrects the
+-- ones read here.
 local lagging = NONE -- per call
 local LANES_MAX = 1000
 
--- What a call knows of a group that has tasks: its pass, and whether it is parked, or kept back now.
+-- Returns what the call knows of a group with tasks: its pass, and whether it is parked or blocked now.
 local groups_met = NONE -- per call
 
 local function meet_group(group, score)
@@ -21,7 +22,7 @@ local function meet_group(group, score)
   return g
 end
 
--- The same of many, in a few commands.
+-- The same for many groups, with a few commands.
 local function meet_groups(groups)
   local scopes, new = {}, {}
   for _, group in ipairs(groups) do
@@ -37,7 +38,7 @@ local function meet_groups(groups)
   end
 end
 
--- Parked lanes that are to stand in rotation again, with the pass of their group.
+-- Parked lanes that return to the rotation, with the pass of their group.
 local returning_lanes = NONE -- per call
 local function return_lane(g, member, name)
   if returning_lanes == NONE then returning_lanes = {} end
@@ -48,11 +49,12 @@ end
 -- Parked lanes have scores below zero, so they come first.
 local function parked_lanes(name) return queue.shut > 0 and call('ZCOUNT', names_of(name), '-inf', '(0') or 0 end
 
--- Gates that were to be looked at again by now, and the names among them that let tasks through.
+-- The gates that are due for another look, and the names among them whose gates are open.
 local DUE_MAX = 256
 local due_gates, awake = NONE, NONE -- per call
 
--- Earlier: lower pass, then by name as Redis compares them; Lua compares texts by the locale that Redis was started with.
+-- Returns whether one candidate goes before another: lower pass, then by name as Redis compares them. Lua
+-- would compare texts by the locale of Redis.
 local function is_earlier(a, b)
   local p, q = a.raw or a.pass, b.raw or b.pass
   if p ~= q then return p < q end
@@ -64,7 +66,8 @@ local function is_earlier(a, b)
   return #x < #y
 end
 
--- The groups in rotation, in their order, from where the last look ended: as many as `want`, but for those that a gate keeps back.
+-- Reads the groups in rotation in their order, from where the last read ended: `want` groups that are not
+-- blocked.
 local turns_seen = 0 -- per call
 local function list_turns(want, list)
   local open, size = 0, turns_seen == 0 and want or 32
@@ -87,14 +90,16 @@ local function list_turns(want, list)
   end
 end
 
--- One that was found had nothing but lanes that are kept back: the next one, that `want` may be picked in turn. Says whether there is any.
+-- A listed group had only blocked lanes. Appends the next group so that enough tasks can be picked. Returns
+-- whether there was one.
 local function extend_line(line, first)
   local before = #line
   if turns_seen then
     list_turns(1, function(g)
       if g.blocked or g.start then return end
       open_group(g, nil, 1)
-      -- Before those that had a turn in this call, and among the others where it would have been from the beginning.
+      -- It goes before groups that had a turn in this call, and among the others at its place from the
+      -- beginning.
       local at = #line
       while at >= first and (line[at].pass > g.pass or (line[at].pass == g.pass and (line[at].pass > line[at].start or is_earlier(g, line[at])))) do
         line[at + 1] = line[at]
@@ -106,7 +111,7 @@ local function extend_line(line, first)
   return #line > before
 end
 
--- All but the usual line: by names, or where gates keep something back.
+-- The candidates in all but the usual case: with a names filter, or with shut gates.
 local function search_line(want, names)
   local listed, is_listed, wanted = {}, {}, nil
 
@@ -134,9 +139,10 @@ local function search_line(want, names)
     end
   end
 
-  -- Lists the groups that have lanes of the name, from one rank to another: the parked ones or the others. Scores are lower bounds of passes,
-  -- so reading stops where no group beyond can come before the `want` that were found; or after LANES_MAX, and then the rest waits for
-  -- another call. A parked lane whose group is kept back waits for that from now on.
+  -- Lists the groups with lanes of the name between two ranks: the parked ones or the others. Scores are
+  -- lower bounds of passes, so reading stops when no later group can come before the `want` found ones. It
+  -- also stops after LANES_MAX, and leaves the rest to another call. A parked lane whose group is blocked
+  -- waits for the gate of the group from now on.
   local function list_name(name, from, to, parked)
     local size, looked, off, mine = want + 32, 0, parked and PARKED or 0, {}
     while from <= to do
@@ -204,7 +210,7 @@ local function search_line(want, names)
   return line
 end
 
--- The groups that may have a turn, lowest pass first; `want` picks cannot touch more than `want` of them.
+-- Returns the candidates, lowest pass first. `want` picks cannot touch more than `want` groups.
 local function open_line(want, names)
   if #names > 0 or gated() then return search_line(want, names) end
   local line, page, groups = {}, call('ZRANGE', TURN, '0', numeral(want - 1), 'WITHSCORES'), {}

@@ -1,9 +1,9 @@
--- moves: where lanes and groups stand behind a lease, gathered and written with few commands, whatever their number.
+-- moves: the new positions of lanes and groups after a lease, collected and written with a few commands.
 -- Uses   rotation
 
 local moved_groups, moved_names, moved_turns, dropped_keys = NONE, NONE, NONE, NONE -- per call
 
--- By the names among what a lease touched that may be written behind it: they were not looked at yet.
+-- Reads the names of touched lanes that were not read yet and are written after the lease.
 local function check_moves(lanes)
   local seen = {}
   for _, l in ipairs(lanes) do
@@ -32,19 +32,19 @@ local function begin_moves()
   if moved_groups == NONE then moved_groups, moved_names, moved_turns, dropped_keys = {}, {}, { add = {}, drop = {} }, {} end
 end
 
--- To a score among the heads of its group.
+-- Moves a lane to a score among the heads of its group.
 local function lane_moves(l, score)
   begin_moves()
   put(lists_of(moved_groups, l.group).add, score, l.member)
 end
 
--- To a score among the lanes of its name.
+-- Moves a lane to a score among the lanes of its name.
 local function lane_turns(l, score)
   begin_moves()
   put(lists_of(moved_names, l.name).add, score, format('%d/%s', l.priority, l.group))
 end
 
--- It has no more entries; its list is still there when all of it was taken.
+-- Removes a lane without entries. Its list still exists if all of it was taken.
 local function lane_ends(l, list)
   begin_moves()
   if list then dropped_keys[#dropped_keys + 1] = list end
@@ -54,7 +54,7 @@ local function lane_ends(l, list)
   name.drop[#name.drop + 1] = format('%d/%s', l.priority, l.group)
 end
 
--- The head of a group's only lane has nobody to be compared with; and heads are lower bounds.
+-- The head of a group's only lane is compared with no other, and heads are lower bounds: it can stay.
 local function has_rivals(l) return l.parked or l.g.more or l.g.aside or l.g.heads_read > 1 end
 
 local function group_moves(g, pass)
@@ -62,12 +62,13 @@ local function group_moves(g, pass)
   put(moved_turns.add, format('%d', pass), g.group)
 end
 
--- Writes what is gathered of lanes. Groups that have none any more are `ended`; the others may have group_moves() from here on.
+-- Writes the collected moves of lanes. Returns groups without lanes as `ended`; the others may use
+-- group_moves() from here on.
 local function write_lanes()
   for group, heads in pairs(moved_groups) do
     local g = heads.g
     many('ZADD', heads_of(group), heads.add)
-    -- Usually all heads of a group are known, and had what was taken.
+    -- Usually the call knows all heads of a group.
     if g and #heads.add == 0 and not g.more and not g.aside and g.heads_read == #heads.drop then
       dropped_keys[#dropped_keys + 1] = heads_of(group)
       g.ended = true

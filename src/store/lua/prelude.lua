@@ -1,16 +1,21 @@
--- prelude: stands before every operation. Names the queue's keys, in the order of `store/keys.rs`, reads the
--- clock once, and holds what every script needs.
+-- prelude: runs before every operation. It names the keys of the queue, in the order of `store/keys.rs`,
+-- reads the clock once, and contains helpers of all scripts.
 --
--- House rules for everything below and behind it:
+-- House rules for this file and all others:
 --   read -> decide -> write -> reply. A script is atomic for readers, but it does not roll back:
 --   no check and no error() after the first write.
 --   Every loop is bounded by an argument. Lists given to unpack() stay below 1,000 values.
 --   Payload bytes are never decoded here: cjson damages `[]` and numbers above 2^53.
---   All files are one library, whose functions Redis makes once. What belongs to one call stands in lines that end in
---   `-- per call`; they are run at the beginning of each call of an operation whose `Uses` reaches their file. Lines
---   that end in `-- once` are run by the first call, because Redis lets nobody see anything while a library is loaded,
---   and lines that end in `-- per queue` by a call on another queue than the one before.
---   Numbers go into commands as numbers (sent with 17 digits) or by format('%d') or numeral(), which are quicker; `..` would cut them at 14.
+--   All files are one library, whose functions Redis creates once. Variables of one call are in lines that
+--     end in
+--   `-- per call`, which run at the start of each call of an operation whose `Uses` reaches their file.
+--     Lines that end
+--   in `-- once` run in the first call, because a library cannot read anything while it is loaded. Lines
+--     that end in
+--   `-- per queue` run in a call on another queue than the one before.
+--   Numbers go into commands as numbers (sent with 17 digits), or by format('%d') or numeral(),
+--     which are faster.
+--   `..` would cut them at 14 digits.
 
 local function globals() return ipairs, tonumber, unpack end
 local ipairs, tonumber, unpack = globals() -- once
@@ -18,7 +23,7 @@ local floor, min, max, sub, byte, format = math.floor, math.min, math.max, strin
 local pack, unpack_bytes = struct.pack, struct.unpack -- once
 local call = redis.call -- once
 
--- A queue's key names. One is declared, the others have its hash tag and follow from it; a library remembers them.
+-- The key names of a queue. One is declared, and the others share its hash tag. The library caches them.
 local known, known_count = {}, 0
 local function keys_of(declared)
   local names = known[declared]
@@ -39,19 +44,21 @@ local PLACES = 2048
 
 local NOW = clock() -- per call
 
--- The moment that a text says: '+' ms from now | '@' ms; nil for ''.
+-- Reads an instant: '+' ms from now | '@' ms; nil for ''.
 local function moment(text)
   if text ~= '' then return tonumber(sub(text, 2)) + (byte(text) == 43 and NOW or 0) end
 end
 
--- A lease's score is its expiry in ms times PLACES, plus its nonce: an integer, because Redis writes and reads fractions slowly.
+-- The score of a lease is its expiry in ms times PLACES, plus its nonce: an integer,
+-- because Redis is slow at fractions.
 local function read_score(score)
   local exact = tonumber(score)
   local nonce = exact % PLACES
   return (exact - nonce) / PLACES, nonce
 end
 
--- Small whole numbers as texts: Redis takes its time to write a number with 17 digits. A library remembers those that it met.
+-- Returns a small whole number as a text, because Redis is slow at writing numbers with 17 digits. The
+-- library caches them.
 local numerals = {}
 local function numeral(n)
   local text = numerals[n]
@@ -62,7 +69,8 @@ local function numeral(n)
   return text
 end
 
--- Sends `command key [flag] a1 a2 ...` in slices that unpack() can carry; says what the last one answered. `list` has pairs or single values.
+-- Sends `command key [flag] a1 a2 ...` in slices that unpack() can carry. Returns the reply to the last one.
+-- `list` has pairs or single values.
 local function many(command, key, list, flag)
   local last = #list
   if last == 0 then return end
@@ -75,7 +83,7 @@ local function many(command, key, list, flag)
   return answer
 end
 
--- `value` at the end of the list that `all` has for `key`.
+-- Appends `value` to the list that `all` has for `key`.
 local function gather(all, key, value)
   local list = all[key]
   if not list then

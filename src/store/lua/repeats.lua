@@ -1,8 +1,8 @@
--- repeats: what a request with an Idempotency-Key leaves behind, so that a repeat is answered alike.
+-- repeats: marks of requests with an Idempotency-Key, so that a repeat gets the same outcome.
 --
 --   IDEM     hash  request 16 [index 2] -> body 16 | expires 6 | what it did 1 | id 14
 --   IDEM_AT  list  expires 6 | request 16 [index 2], oldest first
---   A batch has a mark of its own, which says with which body it came, and one for each task that was not refused.
+--   A batch has a mark of its own with the digest of its body, and one for each task that was not refused.
 
 local DID = { m = 'made', d = 'duplicate', r = 'replaced' }
 local REPEAT_MARK = '>c16I6c1c14'
@@ -10,7 +10,7 @@ local REPEAT_MARK = '>c16I6c1c14'
 local known_repeats, new_repeats, repeat_ends, renewed = NONE, NONE, NONE, NONE -- per call
 local old_repeats, old_repeat_fields, dropped_repeats = 0, NONE, 0 -- per call
 
--- What is remembered under these: `known_repeats` by field.
+-- Reads the marks of these fields: `known_repeats` by field.
 local function read_repeats(fields)
   if #fields == 0 then return end
   known_repeats, new_repeats, repeat_ends, renewed = {}, {}, {}, {}
@@ -30,7 +30,7 @@ local function remember_repeat(field, body, id, did, ms)
   repeat_ends[#repeat_ends + 1] = pack('>I6', NOW + ms) .. field
 end
 
--- The oldest, as far as their time is over or there would be more than `max`: `limit` of them at most.
+-- Drops the oldest marks that have expired or exceed `max`: `limit` at most.
 local function plan_old_repeats(limit, max)
   local over, ends = call('LLEN', IDEM_AT) + #repeat_ends - max, {}
   local oldest = call('LINDEX', IDEM_AT, 0)
@@ -42,7 +42,7 @@ local function plan_old_repeats(limit, max)
     if ends[i] > NOW and i > over then break end
     old_repeats, fields[i] = i, sub(entry, 7)
   end
-  -- One that came again after its time stands further behind, too, and stays.
+  -- A mark that was written again after its time has a later entry, too, and stays.
   for i, value in ipairs(call('HMGET', IDEM, unpack(fields))) do
     if value and not renewed[fields[i]] and unpack_bytes('>I6', value, 17) == ends[i] then
       old_repeat_fields[#old_repeat_fields + 1] = fields[i]

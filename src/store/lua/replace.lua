@@ -1,23 +1,24 @@
--- replace: a task that was never granted gets another payload and other options. Its id, its place, its due time and
--- its key stay; when it expires is among the options.
+-- replace: a task that was never granted gets another payload and other options, including its expiry. Its
+-- id, place, due time and key stay.
 -- Uses   task lanes expiry waiting intake
 
 local swaps, swapped = NONE, NONE -- per call
 local payload_goes_to, payload_dropped = NONE, NONE -- per call
 local swap_muts, swap_payloads = NONE, NONE -- per call
 
--- Payloads that lie apart, by the task that the caller has for them.
+-- Payloads of the second hash, by the task that the caller created for them.
 local payloads = NONE -- per call
 
--- The body in the place of a record's own.
+-- Replaces the body of a record.
 local function rewritten(rec, old, body, expires_at)
   local new = sub(rec, 1, 7) .. timed(body, old.run_at or 0, expires_at)
   local at = read_record(new).scope_at
   return sub(new, 1, at - 1) .. old.scope .. sub(new, at + 1)
 end
 
--- Notes that `item`, an enqueue with this body, lane and expiry, is to be the task `id`, which is in `state`; `made` is how that
--- lies if it was made by this very call. Says whether it can be: 'full' where it would be too large for the queue.
+-- Notes that `item`, an enqueue with this body, lane and expiry, replaces the task `id` in `state`. `made`
+-- describes the task if this call created it. Returns whether that is possible; 'full' if the task would be
+-- too large for the queue.
 local function swap(id, state, made, item, body, way, expires_at)
   if state ~= 'r' and state ~= 's' then return false end
   local s = swaps[id]
@@ -45,7 +46,7 @@ local function swap(id, state, made, item, body, way, expires_at)
   return true
 end
 
--- One that this call put on its way into a lane does not arrive there.
+-- A task that this call moves into a lane does not arrive there.
 local function withdraw(lane, entry)
   local a = arriving[lane]
   local places, lowest = {}, math.huge
@@ -63,8 +64,8 @@ local function withdraw(lane, entry)
   end
 end
 
--- Of a task made by this call nothing is written yet. Its entry leaves the list of its lane, or where that of a task that expires
--- goes; and enters the other lane, whose list is by tick.
+-- A task that this call created is not written yet. Its entry leaves the list of its lane (or the sorted set,
+-- if it expires) and enters the other lane, whose list is ordered by tick.
 local function move_made(s, old)
   local entry, from, to = entry_of(old.tick, s.id), s.made.lane, s.way
   if from == to and not old.expires_at == not s.expires_at then return end
@@ -86,8 +87,8 @@ local function move_made(s, old)
   end
 end
 
--- One that waits already leaves its lane as if it were cancelled, and arrives in the other at the place it had; or in the same one,
--- where it was in the list and may expire now.
+-- A waiting task leaves its lane as if it were cancelled, and arrives in the other one at the same place. It
+-- also re-enters the same lane if it was in the list and may expire now.
 local function move_stored(s, old, m)
   local entry, way = entry_of(old.tick, s.id), s.way
   local priority, place = m and m.priority or old.priority, m and m.place or old.place
@@ -101,8 +102,8 @@ local function move_stored(s, old, m)
   arrive(way.priority, way.name, way.group, place, entry)
 end
 
--- Decides what is written; the records of this call's own tasks are in `records`, the others are added there. The caller checks
--- what arrives and what expires.
+-- Decides what is written. `records` has the records of tasks that this call created, and gets the others.
+-- The caller checks arrivals and expiries.
 local function plan_swaps(records)
   for _, s in ipairs(swapped) do
     local at, old = s.made and s.made.at or #records + 2, s.old
@@ -128,7 +129,8 @@ local function plan_swaps(records)
   check_departures()
 end
 
--- Behind everything that enters lanes: what these are left with is looked at again. In this order groups keep their turn.
+-- Called after all arrivals: the heads of the touched lanes are read again. In this order groups keep their
+-- turns.
 local function write_swaps()
   many('HDEL', PAY, swap_payloads)
   many('HSET', MUT, swap_muts)

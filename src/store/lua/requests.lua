@@ -1,18 +1,18 @@
--- requests: a lease call that names itself (request_id) and is repeated gets the same grants.
+-- requests: a lease call with a request_id that is repeated gets the same grants.
 --
 --   REQ     hash  key -> "0", or "1" once they were handed out again 1 | (grant 4 | id 14) ...
 --   REQ_AT  zset  when the last of its leases ends -> key
 
 local REQUESTS_MAX = 100000
 
--- Whether the call was answered before, and its leases may still run.
+-- Returns whether the call was granted before and its leases may still run.
 local function is_repeated(key)
   local ends = call('ZSCORE', REQ_AT, key)
   return call('HEXISTS', REQ, key) == 1 and ends and tonumber(ends) > NOW
 end
 
--- Whether its grants were handed out a second time: who got them then may work on them, whatever became of the first caller. Asked of
--- each grant of a call, and looked up once.
+-- Returns whether a repeat got the grants: its caller may work on them even if the first caller left. Called
+-- for each grant of a call, and read once.
 local recalled_calls = NONE -- per call
 local function was_recalled(key)
   if key == '' then return false end

@@ -5,15 +5,17 @@
 --   back:<lane>    zset    place -> entry, of tasks that became ready in another way
 --   heads:<group>  zset    order score -> "<priority>/<name>", a lower bound of the lane's best task
 --   names:<name>   zset    pass -> "<priority>/<group>", a lower bound of the group's pass
---   TURN           zset    pass -> group; the lowest pass has its turn, ties go by name, each grant adds the group's stride
+--   TURN           zset    pass -> group; the lowest pass has its turn, ties go by name,
+--                          each grant adds the group's stride
 --   queue.round            the pass at which the latest turn was taken
 --
 -- <lane> is "<priority>/<name>/<group>"; an entry is tick (7 bytes) .. id (14), so that ties sort by
 -- acceptance. All four exist only while the lane has entries.
 --
--- What a gate keeps back is parked, so that no lease has to pass it by. A parked lane has the score inf among its group's heads, and
--- its pass less PARKED among the lanes of its name. A parked group, which is kept back itself or has parked lanes only, has its pass
--- plus PARKED in TURN. PARKED is 2^52. A lease parks what it meets and brings it back (`parked`); new entries of a parked lane change nothing.
+-- Blocked lanes and groups are parked, so that no lease has to skip them. A parked lane has the score inf
+-- among the heads of its group, and its pass minus PARKED among the lanes of its name. A parked group is
+-- blocked itself or has only parked lanes; it has its pass plus PARKED in TURN. PARKED is 2^52. Leases park
+-- and unpark (`parked`); new entries of a parked lane change nothing.
 
 local PARKED = 4503599627370496
 
@@ -26,7 +28,7 @@ end
 local function heads_of(group) return ROOT .. 'heads:' .. group end
 local function names_of(name) return ROOT .. 'names:' .. name end
 
--- What a grant adds to the pass of a group: TURN_COST through its weight.
+-- Returns what a grant adds to the pass of a group: TURN_COST divided by its weight.
 local strides = NONE -- per call
 local function read_strides(groups)
   if queue.weighted ~= 1 then return end
@@ -44,8 +46,9 @@ local function stride_of(group)
   return strides[group]
 end
 
--- A group that joins goes behind those that wait for their turn in this round and before those that had it: as if it had had its own
--- when the round began. So nobody gains by leaving and coming back, and a single task waits for one turn of the others.
+-- A group that joins goes behind groups that wait for their turn in this round and before those that had it,
+-- as if it had had its own at the start of the round. So no group gains by leaving and coming back, and a
+-- single task waits for one turn of the others.
 local FIRST_ROUND = 1099511627776 -- passes stay whole numbers above zero, and below 2^52
 local round_known = false -- per call
 local function pass_of_new(group)
@@ -56,14 +59,14 @@ local function pass_of_new(group)
   return queue.round + stride_of(group) - 1
 end
 
--- A lane as an enqueue gathers it, among its others.
+-- Returns the lane under which an enqueue collects an entry.
 local function fresh_lane(lanes, key, member, priority, name, group)
   local lane = { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
   lanes[key] = lane
   return lane
 end
 
--- Which of heads, turn and names lanes that get their first entry must enter: a command for each group, whatever its lanes are.
+-- Reads which indexes (heads, turn, names) the lanes with a first entry must enter: one command per group.
 local function check_entries(lanes)
   if #lanes == 0 then return end
   local groups, by_group, members, named = {}, {}, {}, {}
@@ -115,8 +118,9 @@ local function enter_rotation(lanes)
   for name, list in pairs(names) do many('ZADD', names_of(name), list, 'NX') end
 end
 
--- Replicas with waiting leases write their names into `hungry`; whoever makes tasks ready tells them once, as the last
--- thing before write_queue(). While leases are paused nobody would get any: they stay hungry until they are told of the end.
+-- Replicas with waiting leases write their names into `hungry`. A script that makes tasks ready publishes to
+-- them once, right before write_queue(). While leases are paused no task can be granted, so the names stay
+-- until the end of the pause is published.
 local function wake(me, ready)
   local hungry = queue.hungry
   if ready == 0 or hungry == '' or hungry == me or is_paused(PAUSE_LEASE) then return end

@@ -1,5 +1,6 @@
--- several: leases from many groups and lanes. Chooses first, then looks at what was chosen: entries of tasks that
--- moved on are stale, are dropped, and made up for; so are tasks past their expiry, whose burial is the sweep's. Returns ids, records, mutable parts, and how to take them.
+-- several: leases from many groups and lanes. It chooses entries, then reads their tasks. Stale entries and
+-- expired tasks, which the sweep buries, are dropped and replaced by further choices. Returns ids, records,
+-- mutable parts, and a function that takes them.
 -- Uses   parked moves counts task
 
 local function several(names, wanted, bytes_max)
@@ -33,7 +34,7 @@ local function several(names, wanted, bytes_max)
         if not pick_returned[i] then l.stale = (l.stale or 0) + 1 end
         if l.gate then
           l.gate.left, l.g.gate.left = l.gate.left + 1, l.g.gate.left + 1
-          -- It was kept back for nothing, and is next: by another call.
+          -- The entry was stale, so its token is free again. Let the next call retry the lane.
           if l.gate.left == 1 or l.g.gate.left == 1 then more = 1 end
         end
       end
@@ -42,7 +43,8 @@ local function several(names, wanted, bytes_max)
   end
   if (#ids == 0 and picked > 0) or (steps >= PARKED_MAX and #ids < wanted) then more = 1 end
 
-  -- What each lane gave away, and each group's turns: after a cut by bytes fewer than were drawn.
+  -- The entries that each lane gave, and the turns of each group: fewer than were chosen after a cut by
+  -- bytes.
   local lanes, groups = {}, {}
   for i = 1, picked do
     local l = pick_lane[i]
@@ -80,7 +82,7 @@ local function several(names, wanted, bytes_max)
 
   return ids, records, muts, function()
     for _, l in ipairs(lanes) do
-      -- A list of which nothing is left goes with those of other lanes.
+      -- Empty lists are deleted together.
       local list = l.took > 0 and l.key
       l.list = not l.place and more == 0 and list
       if list and not l.list then take_first(list, l.took) end

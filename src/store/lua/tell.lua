@@ -1,7 +1,7 @@
--- tell: watchers at all replicas hear what happened, if there are any. Kinds are those of `domain/event.rs`.
+-- tell: publishes events to watchers at all replicas, if there are any. Kinds are those of `domain/event.rs`.
 
--- `said` is what stands between the braces of a JSON object, with the places of the values behind it as format() has them: numbers
--- and words of ours, names, which need no escape, and groups as json_text() writes them; never another text of a caller's.
+-- `said` is the inside of a JSON object, with places for format() and the values after it: our own numbers
+-- and words, names, which need no escape, and groups from json_text(); never another text of a caller.
 local function tell(kind, said, ...)
   call('PUBLISH', EVENTS, kind .. ' ' .. string.match(Q, '{(.-)}') .. ' {' .. format(said, ...) .. '}')
 end

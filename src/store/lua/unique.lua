@@ -1,16 +1,16 @@
--- unique: keys that one task holds, so that no second one is made while it does.
+-- unique: keys that one task holds, so that no second task is created meanwhile.
 --
---   UNIQ     hash  key -> the holder's id 14 | expires 6, 0 where the holder's first grant or its end frees it
+--   UNIQ     hash  key -> id of the holder 14 | expires 6, 0 if the holder's first grant or its end frees it
 --   UNIQ_AT  zset  expires -> key, of those that expire
 -- Uses   task
 
--- Scopes, as records say them; what frees the key of the third is time alone.
+-- The scopes in records. Time alone frees a key of the third.
 local UNTIL_LEASED, UNTIL_FINISHED = 'l', 'f'
 
 local holders, lapsed_keys, taken_keys, timed_keys = NONE, NONE, NONE, NONE -- per call
 local untimed_keys, freed_keys, old_keys, held_until = NONE, NONE, NONE, NONE -- per call
 
--- Who holds which of these keys: `holders` by key, and in `held_until` until when those that expire.
+-- Reads the holders of these keys: `holders` by key, and `held_until` for holds that expire.
 local function read_key_holders(keys)
   if #keys == 0 then return end
   holders, lapsed_keys, taken_keys, timed_keys, untimed_keys, held_until = {}, {}, {}, {}, {}, {}
@@ -26,8 +26,8 @@ local function read_key_holders(keys)
   end
 end
 
--- Whose task it is that holds the key and still lives: one that waited past its expiry is dead before it is buried, and what its
--- death frees it holds no more. Asks of tasks that are written; this call's own have not died.
+-- Returns the living task that holds the key. A waiting task past its expiry is dead before it is buried, and
+-- does not hold a key that death frees. Reads written tasks; tasks that this call created are alive.
 local function living_holder(key)
   local id = holders[key]
   if not id or held_until[key] > 0 then return id end
@@ -36,7 +36,7 @@ local function living_holder(key)
   return not is_over and id or nil
 end
 
--- The key is this task's, for `ttl` ms or, where that is 0, until it is freed.
+-- Gives the key to this task, for `ttl` ms; 0: until it is freed.
 local function take_key(key, id, ttl)
   local expires = ttl > 0 and NOW + ttl or 0
   holders[key], held_until[key] = id, expires
@@ -50,7 +50,8 @@ local function take_key(key, id, ttl)
   end
 end
 
--- Keys whose time is over, `limit` at most. Whoever takes some looks for twice as many, so that they cannot pile up.
+-- Drops expired keys, `limit` at most. A call that takes keys drops twice as many, so that they cannot pile
+-- up.
 local function plan_old_keys(limit)
   old_keys = call('ZRANGEBYSCORE', UNIQ_AT, '-inf', NOW, 'LIMIT', 0, limit)
   return #old_keys
@@ -64,7 +65,7 @@ local function write_keys()
   many('ZADD', UNIQ_AT, timed_keys)
 end
 
--- Only its holder frees a key: after a first grant or a death it may be another's.
+-- Only its holder frees a key: after a first grant or a death another task may hold it.
 local function free_key(id, task)
   local value = call('HGET', UNIQ, task.unique_key)
   if value and sub(value, 1, 14) == id then
@@ -73,15 +74,15 @@ local function free_key(id, task)
   end
 end
 
--- The task ends (completed, cancelled, dead, purged): to be called with its record before the first write, and
--- write_freed() among the writes.
+-- Notes that the task ends (completed, cancelled, dead, purged). Called with its record before the first
+-- write; write_freed() follows among the writes.
 local function free_unique(id, rec)
   if not has(byte(rec, 9), UNIQUE) then return end
   local task = read_record(rec)
   if task.scope == UNTIL_LEASED or task.scope == UNTIL_FINISHED then free_key(id, task) end
 end
 
--- The task is granted: the same for the scope that ends with that.
+-- Notes that the task is granted: the same for the scope that ends then.
 local function free_at_grant(id, task)
   if task.scope == UNTIL_LEASED then free_key(id, task) end
 end

@@ -1,14 +1,15 @@
--- waiting: tasks that leave the place where they wait otherwise than by a grant: a lane, or the schedule.
+-- waiting: tasks that leave their lane or the schedule without a grant.
 --
 --   STALE  hash  lane -> entries of its list that were left behind there; met by a lease, they are dropped
 -- Uses   lanes task expiry
 
--- A list forgets an element in its middle at the cost of its length: up to COMPACT it does. In a longer one the entry is left behind;
--- where these are more than half, the list is compacted in steps of COMPACT, so that they are bounded by the tasks that live.
+-- Removing an element from the middle of a list costs its length, so that is done up to COMPACT entries. In a
+-- longer list the entry becomes stale. Once more than half are stale, the list is compacted in steps of
+-- COMPACT, so that live tasks bound the stale entries.
 local COMPACT, STEPS_MAX = 1000, 2
 
--- What is known of a task, and the state it is in: r ready, s scheduled, l leased, d dead, c completed, x cancelled. Nil for none.
--- One that waited past its expiry is dead already; `waits` says where it lies until it is buried.
+-- Reads a task and its state: r ready, s scheduled, l leased, d dead, c completed, x cancelled; nil if there
+-- is none. A waiting task past its expiry counts as dead; `waits` tells where it is until it is buried.
 local function look_up(id)
   local rec = call('HGET', REC, id)
   if not rec then return nil end
@@ -27,7 +28,7 @@ end
 
 local STATES = { ready = 'r', scheduled = 's', leased = 'l', dead = 'd', completed = 'c', cancelled = 'x' }
 
--- Its mutable part, made up for a task to which nothing happened but its acceptance, or its first grant.
+-- Returns the mutable part of a task; a new one if the task has none.
 local function mut_of(t)
   if t.bytes then return read_mut(t.bytes) end
   if t.leased then
@@ -37,8 +38,8 @@ local function mut_of(t)
   return untouched(t.task)
 end
 
--- depart() gathers, check_departures() reads, apply_departures() writes: behind what makes their entries stale, a mutable part or a
--- record that is gone.
+-- depart() collects, check_departures() reads, apply_departures() writes. It runs after the write that makes
+-- their entries stale: a mutable part, or a deleted record.
 local departures, departing, unscheduled = NONE, NONE, NONE -- per call
 
 local function depart(t)
@@ -75,7 +76,8 @@ local function check_departures()
   end
 end
 
--- One step. What lives of a list that is too long to be written anew goes to the returned ones, at the place it has.
+-- Compacts one step. If a list is too long to be rewritten, its live entries move to the returned tasks at
+-- their places.
 local function compact(d)
   local key, kept = ROOT .. 'fresh:' .. d.lane, {}
   local page = call('LRANGE', key, 0, COMPACT - 1)

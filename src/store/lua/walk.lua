@@ -1,11 +1,11 @@
--- walk: pages over what stands in several indexes. Each is scanned in turn, and an item is shown by the first that has it; the order is
--- that of the scans, none.
+-- walk: pages over the items of several indexes. Each index is scanned in turn, and the first one that has an
+-- item shows it. There is no order.
 
--- Entries and lanes that this call looked at.
+-- Entries and lanes that this call has read.
 local looked = 0 -- per call
 
--- `ranked` ones are sorted sets, the others hashes. `prefix` is what a field has before the item, `but` an item that is none, and
--- `says` tells by a hash's value whether it is there for the list.
+-- `ranked` indexes are sorted sets, the others hashes. `prefix` comes before the item in a field, `but` is a
+-- field that is no item, and `says` decides by a value of the hash whether the item belongs to the list.
 local function stands_in(index, item)
   if item == index.but then return false end
   if index.ranked then return call('ZSCORE', index.key, item) end
@@ -20,8 +20,9 @@ local function is_known(indexes, last, item)
   return false
 end
 
--- Calls show() with up to `limit` items; says where the next page goes on, or ''. The cursor is the index, that of its scan, and how many
--- of its batch were looked at. Looks at LOOK_MAX entries at most, or at one whatever show() adds to `looked`.
+-- Calls show() with up to `limit` items. Returns the cursor of the next page, or '': the index, the cursor of
+-- its scan, and the number of entries of that batch that were read. Reads at most LOOK_MAX entries, and at
+-- least one, whatever show() adds to `looked`.
 local function walk(indexes, limit, cursor, show)
   local at, scan, skip = string.match(cursor, '^(%d+) (%d+) (%d+)$')
   at, scan, skip = tonumber(at or 1), scan or '0', tonumber(skip or 0)

@@ -30,7 +30,8 @@ for i = 2, #ARGV do
     free_unique(t.id, t.rec)
     if t.task.expires_at then cannot_expire(t.id) end
     finish(CANCELLED, pack('>I4', bytes_of(t.id, t.rec)) .. t.id, 0, pack('>I4', m.grants), '')
-    -- What may lie in a list still is not to be taken for a fresh one; and an enqueue repeated now must not make it anew.
+    -- A list may still contain its entry, which must not count as fresh; and a repeated enqueue must not
+    -- create the task again.
     changes[#changes + 1] = t.id
     changes[#changes + 1] = write_mut(m)
     mark_left(t.id, CANCELLED, m.grants)

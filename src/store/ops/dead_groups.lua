@@ -2,7 +2,8 @@
 --
 -- ARGV   1 fingerprint behind which to go on, or ''  2 how many at most
 -- Reply  "grouped", the last fingerprint or '' at the end,
---          then per group: fingerprint, name, error type, masked message, count, first and last died at (ms), id of the last
+--          then per group: fingerprint, name, error type, masked message, count,
+--          first and last died at (ms), id of the last
 --        "absent" when the queue does not exist
 -- Keeps  I24 I28: counts, times and samples are read off the index, so they cannot drift
 -- Uses   deaths

@@ -1,11 +1,14 @@
--- groups: the groups of a queue, page by page, and how each stands: those with ready or leased tasks, a weight, limits or a hold.
+-- groups: lists the groups with ready or leased tasks, a weight, limits or a hold, page by page,
+-- with their states.
 --
 -- ARGV   1 how many at most  2 cursor or ''
--- Reply  "grouped", cursor of the next page or '', then per group as a list: group ('' for the tasks without one, which come first), ready,
+-- Reply  "grouped", cursor of the next page or '', then per group as a list: group ('' for the tasks without
+--          one, which come first), ready,
 --          "1" when these are at least so many, leased or '' when nobody counts them, weight,
 --          rate per second, burst, max_leased (0 for none each), tokens or '', held until or 0
 --        "absent" when the queue does not exist
--- Order  none. Looks at LOOK_MAX entries at most, lanes counted: a page may be short, even empty, while a cursor is there.
+-- Order  none. Reads LOOK_MAX entries at most, including lanes: a page may be short or empty although a
+--          cursor follows.
 -- Keeps  I24 I28
 -- Uses   standing
 -- Flags  no-writes
@@ -24,7 +27,8 @@ local function show(group, leased)
   rows[#rows + 1] = row
 end
 
--- Leased tasks without a group have no number of their own: what the groups leave of all, while that is cheap to know.
+-- Leased tasks without a group have no counter. Their number is the rest after all groups, as long as that is
+-- cheap to compute.
 local function ungrouped()
   if call('HLEN', COUNTS) > LOOK_MAX then return '' end
   local left, counts = call('ZCARD', LEASED), call('HGETALL', COUNTS)

@@ -1,10 +1,12 @@
 -- list: ids of one state, page by page.
 --
--- ARGV   1 state, or unfinished (scheduled, ready, leased), or live (these and dead)  2 how many at most  3 cursor or ''
+-- ARGV   1 state, or unfinished (scheduled, ready, leased), or live (these and dead)  2 how many at most
+--          3 cursor or ''
 --          4 name or ''  5 group or ''  6 "1": no batch of a scan may be cut
 -- Reply  "listed", cursor of the next page or '', ids...
 --        "absent" when the queue does not exist
--- Order  scheduled by due time, leased by expiry, dead, completed and cancelled newest first, the others as they lie.
+-- Order  scheduled by due time, leased by expiry, dead, completed and cancelled newest first,
+--          the others as they lie.
 --        Looks at LOOK_MAX entries at most: a page may be short, even empty, while a cursor is there.
 -- Keeps  I28
 -- Uses   task
@@ -22,7 +24,7 @@ local function matches(rec)
   return (name == '' or task.name == name) and (group == '' or task.group == group)
 end
 
--- A sorted set, from behind the entry that the cursor names ("score id"), whether that still exists or not.
+-- Reads a sorted set after the entry that the cursor names ("score id"), even if that entry is gone.
 local function by_score(key, newest_first)
   local from, score, id = 0, string.match(cursor, '^(%S+) (.+)$')
   if id then
@@ -42,7 +44,8 @@ local function by_score(key, newest_first)
   end
 end
 
--- The finished ones, newest first. The cursor is how many are newer than the entry last seen, and that entry.
+-- Reads finished tasks, newest first. The cursor has the number of tasks newer than the last seen entry, and
+-- that entry.
 local function by_finish(letter)
   local skip, seen = string.match(cursor, '^(%d+) (.+)$')
   skip = tonumber(skip or 0)
@@ -51,7 +54,7 @@ local function by_finish(letter)
   for i = #page, 1, -1 do
     looked = looked + 1
     local id = sub(page[i], 11)
-    -- What finished since the last page pushed the seen one further away; if it is gone, so is all behind it.
+    -- Tasks that finished since the last page moved the seen entry back. If it is gone, so are all after it.
     if passed and sub(call('HGET', RES, id) or '', 1, 1) == letter and matches(filtered and call('HGET', REC, id)) then
       ids[#ids + 1] = id
       if #ids == limit then break end
@@ -69,9 +72,9 @@ local function is_wanted(id)
   return wanted ~= 'ready' or not (call('ZSCORE', LEASED, id) or call('ZSCORE', DUE, id))
 end
 
--- Tasks with a record that other indexes do not know, as ready ones are. The cursor is that of HSCAN, and how many of its
--- batch were looked at: those that were handed out may be no longer wanted when the next page is read. Where they may be
--- gone by then that number would skip others, so whole batches are handed out.
+-- Reads tasks that have a record but are in no other index, such as ready ones. The cursor has that of HSCAN,
+-- and the number of entries of its batch that were read: tasks of the last page may have left the list by the
+-- next one. If they can be gone by then, that number would skip others, so whole batches are returned.
 local function by_record(whole)
   local scan, skip = string.match(cursor, '^(%d+) (%d+)$')
   scan, skip = scan or '0', tonumber(skip or 0)

@@ -27,7 +27,8 @@ for i = 2, #ARGV do
         leaving_now[#leaving_now + 1] = t.id
         if t.waits == 'r' then ready = ready + 1 end
         queue.unfinished_bytes = queue.unfinished_bytes - bytes_of(t.id, t.rec)
-        -- An enqueue repeated now must not make it anew: what may lie in a list still would be taken for it.
+        -- A repeated enqueue must not create the task again: its old list entry would count as the new
+        -- task's.
         if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
       else
         buried_ids[#buried_ids + 1] = t.id

@@ -1,7 +1,9 @@
--- recall: the grants of a lease call that is repeated with the same request_id, as far as they are still leased.
+-- recall: returns the grants of a lease call that is repeated with the same request_id,
+-- if they are still leased.
 --
 -- ARGV   1 request_id key
--- Reply  "recalled", now, then per task: id, record, payload or '', mutable part or '', last attempt or '', expires_at, nonce
+-- Reply  "recalled", now, then per task: id, record, payload or '', mutable part or '', last attempt or '',
+--          expires_at, nonce
 --        "absent" when the queue does not exist
 -- Keeps  I6 I7
 -- Uses   task history
@@ -23,6 +25,6 @@ for at = 2, #grants, 18 do
     reply[n + 6], reply[n + 7] = expires, nonce
   end
 end
--- From here on they are not taken back for the first caller, who may have left.
+-- From here on a give-back of the first caller, which may have left, has no effect.
 if #reply > 2 and byte(grants) == 48 then call('HSET', REQ, ARGV[1], '1' .. sub(grants, 2)) end
 return reply

@@ -11,7 +11,7 @@ local LANES_MAX = 1000
 
 if not read_queue() then return { 'absent' } end
 
--- Behind the cursor of the groups there is, amidst a group, that of its heads and its name.
+-- Inside a group, its heads' cursor and its name follow the cursor of the groups.
 local scan, inner, amidst = string.match(ARGV[1], '^(%d+) (%d+) (.*)$')
 local page = call('ZSCAN', TURN, scan or ARGV[1], 'COUNT', ARGV[2])
 local first = 1

@@ -24,7 +24,7 @@ if records ~= live + finished then
     scheduled, queue.ready, leased, dead, finished)
 end
 
--- Summed up where that takes but a moment; of more tasks, only what their number says.
+-- Adds up the tasks if that is quick. With more tasks, only their number is compared.
 local unfinished, bytes, RECORD_MIN = scheduled + queue.ready + leased, queue.unfinished_bytes, 14
 if records <= LOOK_MAX then
   local all, sum = call('HGETALL', REC), 0
@@ -55,7 +55,7 @@ if requests ~= ends then problem('counters', '', '%d repeatable lease calls, %d 
 local shut = call('ZCARD', SHUT)
 if shut ~= queue.shut then problem('counters', '', '%d gates are shut, %d are counted', shut, queue.shut) end
 
--- Of few leases each is counted again, of more only that there are as many.
+-- With few leases each is counted again; with more, only their number is compared.
 local MOST = 1000
 local counts = call('HLEN', COUNTS) <= MOST and call('HGETALL', COUNTS)
 if counts then

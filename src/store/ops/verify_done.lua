@@ -1,8 +1,11 @@
--- verify_done: a page of the finished tasks that are kept, oldest first. Meanwhile others are appended, and the oldest leave:
+-- verify_done: reads a page of the kept finished tasks, oldest first. Meanwhile others are appended and the
+-- oldest leave:
 -- who says where the last page ended gets exactly what follows it.
 --
--- ARGV   1 index of the next one when the last page was read  2 the entry before it ('' to begin)  3 how many at most
--- Reply  "verified", index of the next one or '' at the end, entries looked at, problems, the last entry, how many are kept,
+-- ARGV   1 index of the next one when the last page was read  2 the entry before it ('' to begin)
+--          3 how many at most
+-- Reply  "verified", index of the next one or '' at the end, entries looked at, problems, the last entry,
+--          how many are kept,
 --          their bytes as counted (both as of now), then the bytes of each
 --        "lost" when what the last page ended with has left
 --        "absent" when the queue does not exist

@@ -1,8 +1,10 @@
 -- verify_index: a page of an index: has each of its members what it stands for?
 --
--- ARGV   1 index: a hash or sorted set of tasks by its role, 'turn', 'heads' or 'names'  2 group or name, for the last two
+-- ARGV   1 index: a hash or sorted set of tasks by its role, 'turn', 'heads' or 'names'
+--          2 group or name, for the last two
 --        3 cursor  4 how many at most, about
--- Reply  "verified", cursor of the next page or '', members looked at, problems, then of 'turn' its groups, of 'heads' its members
+-- Reply  "verified", cursor of the next page or '', members looked at, problems, then of 'turn' its groups,
+--          of 'heads' its members
 --        "absent" when the queue does not exist
 -- Keeps  I4 I18 by saying where they do not hold
 -- Uses   examine

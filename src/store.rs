@@ -1,7 +1,8 @@
-//! What Redis remembers. The only room that knows a key or sends a command.
+//! The memory in Redis. No other room knows a key or sends a command.
 //!
-//! One atomic script per kind of transition, and the batch is the general case: each takes N items of one
-//! queue. An operation is a pair of files in `ops/`: the Lua that changes state and the Rust that gives it types.
+//! There is one atomic script per kind of transition, and the batch is the general case: each takes N items
+//! of one queue. An operation is a pair of files in `ops/`: the Lua that changes state and the Rust that
+//! gives it types.
 
 mod checkup;
 mod confirm;

@@ -1,4 +1,4 @@
-//! Is this Redis fit to keep tasks? Asked at the start, and whenever an operator wants to know.
+//! Checks whether this Redis is fit to keep tasks: at the start, and whenever an operator asks.
 
 use std::collections::HashMap;
 
@@ -13,18 +13,18 @@ use crate::domain::checkup::Check;
 use crate::domain::durability::Level;
 use crate::domain::{Millis, QueueName};
 
-/// Scripts use commands that came with it.
+/// The first version with all commands that the scripts use.
 const VERSION_MIN: (u32, u32) = (6, 2);
-/// From here on there are functions.
+/// The first version with functions.
 const VERSION_OF_FUNCTIONS: (u32, u32) = (7, 0);
-/// Of used to allowed memory, in percent, beyond which producers will soon be refused.
+/// Used memory in percent of the allowed, beyond which enqueues will soon be refused.
 const MEMORY_PERCENT_WARN: u64 = 90;
-/// Between our clock and Redis's, in ms.
+/// Difference between the local clock and Redis's, in ms.
 const CLOCK_MS_WARN: u64 = 2_000;
-/// No queue of anybody's, only a name for keys.
+/// Not a real queue, only a name for keys.
 const NOBODY: &str = "leaseq.doctor";
 
-/// What `INFO` says, by field.
+/// The reply of `INFO`, by field.
 struct Info(HashMap<String, String>);
 
 impl Info {
@@ -47,7 +47,8 @@ impl Info {
 }
 
 impl Store {
-    /// Everything about Redis that matters to tasks. `asked` is the level that write answers should have, if it is known.
+    /// Checks everything about Redis that matters to tasks. `asked` is the configured durability level, if it
+    /// is known.
     pub async fn checkup(&self, asked: Option<Level>) -> Vec<Check> {
         let mut conn = self.conn();
         let before = Millis::local();
@@ -93,7 +94,7 @@ impl Store {
         }
     }
 
-    /// Loads them where they are missing, as the first call of the service would.
+    /// Loads the scripts if they are missing, as the first call of the service would.
     async fn scripts(&self) -> Check {
         let nobody = QueueName::parse(NOBODY).expect("it is a sound name");
         match self.call(&QueueKeys::new(&nobody), &OverviewOp).await {
@@ -112,7 +113,7 @@ impl Store {
     }
 }
 
-/// The first two parts.
+/// The first two parts of a version.
 fn parsed(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split('.').map(str::parse);
     Some((parts.next()?.ok()?, parts.next()?.ok()?))

@@ -1,5 +1,5 @@
-//! Level `replicated`: replicas confirm what was written. `WAIT` counts for the connection that wrote, and for what
-//! it was told before: it travels behind the scripts, in their pipeline. On any other connection it would say yes at once.
+//! Level `replicated`: replicas confirm writes. `WAIT` covers the earlier writes of its own connection, so it
+//! follows the scripts in their pipeline. On another connection it would succeed at once.
 
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use deadpool_redis::redis::{Pipeline, Value};
 
 use super::error::StoreError;
 
-/// How long replicas may take. The service's own repeat of an unknown outcome takes as long again.
+/// The limit for replicas. The service's own retry of an unknown outcome may take as long again.
 const WITHIN: Duration = Duration::from_secs(1);
 
-/// How many replicas must have a write; `None` asks none.
+/// The number of replicas that must have a write; `None` asks none.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Confirm(Option<NonZeroU8>);
 
@@ -24,7 +24,7 @@ impl Confirm {
         self.0.is_some()
     }
 
-    /// Puts the question behind what `pipeline` has; how many answers it adds.
+    /// Appends `WAIT` to the pipeline. Returns the number of replies that it adds.
     pub(super) fn ask(self, pipeline: &mut Pipeline) -> usize {
         let Some(replicas) = self.0 else { return 0 };
         let within_ms = u64::try_from(WITHIN.as_millis()).unwrap_or(u64::MAX);
@@ -32,7 +32,7 @@ impl Confirm {
         1
     }
 
-    /// Reads the answer. The write is in the primary whatever it says, so too few replicas make its outcome unknown:
+    /// Reads the reply. The primary has the write in any case, so too few replicas make its outcome unknown:
     /// a failover may or may not keep it.
     pub(super) fn read(self, answer: Option<Value>) -> Result<(), StoreError> {
         let Some(replicas) = self.0 else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The one door to Redis: connections, pipelines of script calls, and what becomes of their errors.
+//! The one way to Redis: connections, pipelines of script calls, and their errors.
 
 use std::num::NonZeroU8;
 use std::sync::Arc;
@@ -20,16 +20,17 @@ use super::ops::Op;
 use super::reply::Reply;
 use super::script::{self, Clock, Library, Script};
 
-/// How to reach Redis.
+/// The address of Redis and the bounds of its use.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
     /// `redis://`, `rediss://` or `redis+unix://`.
     pub url: String,
     /// Connections at most.
     pub connections: usize,
-    /// How long an answer may take before its outcome counts as unknown.
+    /// Time that a reply may take before its outcome counts as unknown.
     pub response_timeout: Duration,
-    /// Replicas that must have a write before it counts as done; more than a second without them makes it unknown.
+    /// Replicas that must have a write before it counts as done. After a second without them its outcome is
+    /// unknown.
     pub replicas: Option<NonZeroU8>,
     pub clock: Clock,
 }
@@ -46,7 +47,7 @@ impl StoreSettings {
     }
 }
 
-/// Cheap to clone.
+/// Access to one Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
@@ -55,15 +56,15 @@ pub struct Store {
     confirm: Confirm,
     info: Arc<redis::ConnectionInfo>,
     keyring: Arc<Keyring>,
-    /// This Redis has no functions, or does not let us load any.
+    /// This Redis has no functions, or does not allow loading any.
     plain: Arc<AtomicBool>,
 }
 
 impl Store {
-    /// Does not connect yet.
+    /// Creates a store. It connects when it is first used.
     ///
     /// # Errors
-    /// When the URL is none; the message does not repeat it, for it may hold a password.
+    /// If the URL is invalid. The message does not repeat it, because it may contain a password.
     pub fn new(settings: &StoreSettings) -> Result<Self, String> {
         let bad_url = |_| "the Redis URL cannot be read".to_owned();
         let info = settings.url.as_str().into_connection_info().map_err(bad_url)?;
@@ -92,12 +93,12 @@ impl Store {
         })
     }
 
-    /// Where Redis is, for the connection that listens for wake-ups.
+    /// Returns the address of Redis, for connections that subscribe.
     pub(crate) fn info(&self) -> &redis::ConnectionInfo {
         &self.info
     }
 
-    /// How long an answer may take before its outcome counts as unknown.
+    /// Time that a reply may take before its outcome counts as unknown.
     pub(crate) fn response_timeout(&self) -> Duration {
         self.response_timeout
     }
@@ -106,7 +107,7 @@ impl Store {
         &self.keyring
     }
 
-    /// A connection to keep; it connects when first used and again after it broke.
+    /// Returns a connection to keep. It connects when it is first used, and again after it broke.
     pub fn conn(&self) -> Conn {
         Conn {
             store: self.clone(),
@@ -114,15 +115,15 @@ impl Store {
         }
     }
 
-    /// One operation on a connection of the pool. Not for hot paths: the pool pings at every turn.
+    /// Calls one operation on a connection of the pool. Not for hot paths: the pool pings before each use.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
+    /// As [`StoreError`] lists.
     pub async fn call<O: Op>(&self, keys: &QueueKeys, op: &O) -> Result<O::Outcome, StoreError> {
         self.conn().call(keys, op).await
     }
 
-    /// A batch that belongs to this store's clock.
+    /// Creates a batch for the clock of this store.
     pub fn batch(&self) -> Batch {
         Batch {
             clock: self.clock,
@@ -132,17 +133,17 @@ impl Store {
         }
     }
 
-    /// Whether operations go out as plain scripts.
+    /// Returns whether operations are sent as plain scripts.
     pub(crate) fn is_plain(&self) -> bool {
         self.plain.load(Ordering::Relaxed)
     }
 
-    /// One command on a connection of the pool. Not for hot paths.
+    /// Sends one command on a connection of the pool. Not for hot paths.
     pub(crate) async fn command<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.conn().command(command).await
     }
 
-    /// As [`Self::command`], for a write that must outlive what the durability level says.
+    /// As [`Self::command`], for a write that must have the configured durability.
     pub(crate) async fn write<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.conn().write(command).await
     }
@@ -166,7 +167,7 @@ fn unsent(error: &PoolError) -> StoreError {
     }
 }
 
-/// Script calls that travel together: one write, one read, and at `fsync` one sync.
+/// Script calls of one pipeline: one write, one read, and at `fsync` one sync.
 pub struct Batch {
     clock: Clock,
     plain: bool,
@@ -189,11 +190,11 @@ impl Batch {
     }
 }
 
-/// What became of a batch.
+/// The replies to a batch.
 pub struct Answers {
-    /// In order. Errors are per call: one cannot fail another.
+    /// One per call, in order. An error of one call does not affect the others.
     pub replies: Vec<Result<Reply, StoreError>>,
-    /// Whether replicas have all of it, where the store asks for that. If not, what was done is done in the primary alone.
+    /// Whether the replicas have all writes, if the store asks them. If not, only the primary has them.
     pub confirmed: Result<(), StoreError>,
 }
 
@@ -204,13 +205,14 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// Sends all calls and waits for all answers, and for the replicas.
+    /// Sends all calls, and waits for all replies and for the replicas.
     pub async fn send(&mut self, batch: Batch) -> Answers {
         let confirm = self.store.confirm;
         self.send_and(confirm, batch).await
     }
 
-    /// Likewise, but no replica is waited for: for what may be lost with the primary and is then said again.
+    /// As [`Self::send`], without waiting for replicas: for data that may be lost with the primary and is
+    /// sent again then.
     pub async fn send_unconfirmed(&mut self, batch: Batch) -> Vec<Result<Reply, StoreError>> {
         self.send_and(Confirm::default(), batch).await.replies
     }
@@ -287,7 +289,7 @@ impl Conn {
     }
 
     /// # Errors
-    /// As [`StoreError`] says.
+    /// As [`StoreError`] lists.
     pub async fn call<O: Op>(&mut self, keys: &QueueKeys, op: &O) -> Result<O::Outcome, StoreError> {
         let mut batch = self.store.batch();
         batch.push(keys, op);
@@ -336,7 +338,8 @@ impl Conn {
         Ok(answer)
     }
 
-    /// Takes the connection from the pool, which would lend it again, when an answer says that it is of no more use.
+    /// Removes the connection from the pool if an error shows that it is broken: the pool would lend it
+    /// again.
     fn discard_spoilt<T>(&mut self, answers: &[Result<T, StoreError>]) {
         let spoilt =
             |answer: &Result<T, StoreError>| answer.as_ref().is_err_and(StoreError::spoils_connection);
@@ -349,7 +352,7 @@ impl Conn {
 
     async fn connection(&mut self) -> Result<&mut deadpool_redis::Connection, StoreError> {
         if self.open.is_none() {
-            // Making a connection is large, and all that may have to would be as large as it.
+            // Boxed, because this future is large and would make all futures that contain it as large.
             let open = Box::pin(self.store.pool.get()).await;
             self.open = Some(open.map_err(|error| unsent(&error))?);
         }
@@ -378,7 +381,8 @@ impl Conn {
             .map_err(|error| StoreError::of_sent(&error))
     }
 
-    /// Libraries of other versions stay for replicas that still run them; of many, all go: who needs one loads it again.
+    /// Loads the library. Libraries of other versions stay for replicas that still use them. If there are too
+    /// many, all are deleted, and replicas load theirs again.
     async fn load_library(&mut self, library: &Library) -> Result<(), StoreError> {
         let pattern = format!("{}*", script::LIBRARY);
         let listed: redis::Value = self
@@ -404,10 +408,11 @@ impl Conn {
     }
 }
 
-/// Versions of the library that may lie in one Redis.
+/// Versions of the library that may exist in one Redis.
 const LIBRARIES_MAX: usize = 8;
 
-/// The names in an answer of `FUNCTION LIST`: per library a map, or before RESP3 a list, of words and values.
+/// Reads the names in a reply of `FUNCTION LIST`: per library a map (or, before RESP3, a list) of words and
+/// values.
 fn library_names(listed: Value) -> Vec<String> {
     let Value::Array(libraries) = listed else {
         return Vec::new();
@@ -422,7 +427,7 @@ fn library_names(listed: Value) -> Vec<String> {
     libraries.into_iter().filter_map(name_of).collect()
 }
 
-/// The first words of a call; keys and arguments are the same either way.
+/// Writes the first words of a call. Keys and arguments are the same in both forms.
 fn opening(script: &Script, plain: bool) -> Cmd {
     let (verb, name) = if plain {
         ("EVALSHA", &script.plain().sha)
@@ -434,14 +439,14 @@ fn opening(script: &Script, plain: bool) -> Cmd {
     cmd
 }
 
-/// Redis 6.2 does not know the commands; a user's rules may forbid them.
+/// Returns whether functions cannot be used: Redis 6.2 lacks the commands, and ACL rules may forbid them.
 fn has_no_functions(error: &str) -> bool {
     let error = error.to_ascii_lowercase();
     (error.contains("unknown command") || error.contains("no permissions") || error.contains("noperm"))
         && (error.contains("fcall") || error.contains("function"))
 }
 
-/// The log gets the details, the caller the fact that it is broken.
+/// Classifies a reply that makes no sense. The details are for the log.
 pub fn bad_reply(script: &str, bad: &super::reply::BadReply) -> StoreError {
     StoreError::Broken(format!("{script}: {bad}"))
 }

@@ -1,4 +1,4 @@
-//! The embedded default: a private redis-server child on a data directory of our own.
+//! The embedded default: a private redis-server child on its own data directory.
 //!
 //! - Nobody else reaches it: a unix socket in a 0700 directory, no port.
 //! - One service per data directory, by a lock the kernel drops with the process.
@@ -31,28 +31,28 @@ use tokio::sync::watch;
 use dir::DataDir;
 use keeper::{Control, State};
 
-/// When the append-only file is synced.
+/// The sync of the append-only file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
-    /// Before each answer.
+    /// Before each reply.
     Always,
     /// About once a second.
     EverySecond,
 }
 
-/// What to start, where, and how.
+/// The settings of an embedded Redis.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub data_dir: PathBuf,
-    /// The redis-server or valkey-server binary; `None` looks next to our own, then in `PATH`.
+    /// The redis-server or valkey-server binary; `None`: the one next to our own, then the one in `PATH`.
     pub redis_server: Option<PathBuf>,
     pub sync: Sync,
-    /// The `leaseq` binary that the child is started through.
+    /// The `leaseq` binary that starts the child.
     pub leash: PathBuf,
 }
 
 impl Options {
-    /// On `data_dir`, synced always, through the running binary.
+    /// Settings for `data_dir`: synced always, started by the running binary.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -63,7 +63,7 @@ impl Options {
     }
 }
 
-/// Why there is no embedded Redis. Each text names the way out.
+/// The reason why there is no embedded Redis. Each text tells what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmbeddedError {
     #[error(
@@ -107,8 +107,8 @@ pub enum EmbeddedError {
     Stopped,
 }
 
-/// A running embedded Redis. Dropping it kills the child at once, which loses nothing that was
-/// answered; [`Embedded::stop`] is the orderly way.
+/// A running embedded Redis. Dropping it kills the child at once, which loses no confirmed write.
+/// [`Embedded::stop`] is the orderly way.
 pub struct Embedded {
     control: Arc<Control>,
     state: watch::Receiver<State>,
@@ -116,16 +116,16 @@ pub struct Embedded {
     keeper: Option<std::thread::JoinHandle<()>>,
 }
 
-/// How long [`Embedded::stop`] waits after SIGTERM before it kills.
+/// Time after SIGTERM before [`Embedded::stop`] kills the child.
 const STOP_WAIT: Duration = Duration::from_secs(10);
-/// How long a killed process may take to disappear before it is left to the kernel.
+/// Time that a killed process may take to disappear before it is left to the kernel.
 const KILL_WAIT: Duration = Duration::from_secs(5);
 
 impl Embedded {
-    /// Starts redis-server and returns once it answers, if only that it is still loading.
+    /// Starts redis-server, and returns once it replies, even if it is still loading.
     ///
     /// # Errors
-    /// Any [`EmbeddedError`]; nothing is left running then.
+    /// Any [`EmbeddedError`]. No process is left running then.
     pub async fn start(options: Options) -> Result<Self, EmbeddedError> {
         let server = find::redis_server(options.redis_server.as_deref(), &options.leash)?;
         let dir = DataDir::open(&options.data_dir)?;
@@ -144,21 +144,21 @@ impl Embedded {
         Ok(embedded)
     }
 
-    /// The unix socket to connect to; the same over restarts.
+    /// Returns the unix socket to connect to. Restarts keep it.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Waits until it has loaded its data and takes commands.
+    /// Waits until Redis has loaded its data and takes commands.
     ///
     /// # Errors
-    /// When it never will.
+    /// If it never will.
     pub async fn ready(&self) -> Result<(), EmbeddedError> {
         let mut state = self.state.clone();
         wait(&mut state, |state| matches!(state, State::Ready { .. })).await
     }
 
-    /// Pends for as long as there is hope, and then says why there is none.
+    /// Waits until the child is given up. Returns the reason.
     pub async fn failed(&self) -> EmbeddedError {
         let mut state = self.state.clone();
         match wait(&mut state, |_| false).await {
@@ -167,7 +167,7 @@ impl Embedded {
         }
     }
 
-    /// The child's process id while it takes commands.
+    /// Returns the process id of the child while it takes commands.
     pub fn pid(&self) -> Option<u32> {
         match *self.state.borrow() {
             State::Ready { pid } => Some(pid),
@@ -175,7 +175,8 @@ impl Embedded {
         }
     }
 
-    /// SIGTERM, a wait of at most ten seconds, SIGKILL. Call it when nobody needs Redis any more.
+    /// Stops the child: SIGTERM, a wait of at most ten seconds, SIGKILL. Call it when nothing needs Redis any
+    /// more.
     pub async fn stop(mut self) {
         self.control.stop(rustix::process::Signal::TERM);
         let ended = |state: &State| matches!(state, State::Stopped | State::Failed(_));
@@ -213,7 +214,7 @@ async fn wait(
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.control.stop(rustix::process::Signal::KILL);
-        // Short: the child is dead or dying. Without the join the data directory's lock could
+        // Short, because the child is dead or dying. Without the join, the lock of the data directory could
         // outlive this value and refuse the next start.
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();

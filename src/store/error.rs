@@ -1,29 +1,29 @@
-//! What can go wrong between this process and Redis, sorted by the one question that matters: did it happen?
+//! Errors between this process and Redis, sorted by the question that matters: did it happen?
 
 use deadpool_redis::redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// A broken conversation with Redis. Expected answers are values, not this.
+/// A failed call. Expected outcomes are values instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing was written; safe to retry.
+    /// Nothing was written. Safe to retry.
     #[error("not applied: {0}")]
     NotApplied(&'static str),
-    /// Sent, but not answered: it may or may not have happened.
+    /// The call was sent without a reply: it may or may not have happened.
     #[error("outcome unknown: {0}")]
     Unknown(String),
-    /// Redis is at `maxmemory`; operations that free memory still work.
+    /// Redis is at `maxmemory`. Operations that free memory still work.
     #[error("the store is full")]
     Full,
-    /// A script failed or answered what it cannot: a defect, or foreign hands in the data.
+    /// A script failed, or its reply makes no sense: a defect, or somebody changed the data.
     #[error("broken: {0}")]
     Broken(String),
 }
 
 impl StoreError {
-    /// The connection loads them and sends the call again.
+    /// Redis lost the scripts: the connection loads them and sends the call again.
     pub(crate) const FORGOTTEN: Self = Self::NotApplied("Redis forgot the scripts");
 
-    /// Classifies an error that came back for a command that was sent.
+    /// Classifies the error of a command that was sent.
     pub(crate) fn of_sent(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Server(kind) => Self::of_server(kind, error),
@@ -33,7 +33,7 @@ impl StoreError {
         }
     }
 
-    /// Classifies an error met before anything was sent.
+    /// Classifies an error before anything was sent.
     pub(crate) fn of_unsent() -> Self {
         Self::NotApplied("Redis is not reachable")
     }
@@ -64,7 +64,7 @@ impl StoreError {
         }
     }
 
-    /// One word, for metrics.
+    /// Returns the class as one word, for metrics.
     pub fn class(&self) -> &'static str {
         match self {
             Self::NotApplied(_) => "not_applied",
@@ -74,7 +74,7 @@ impl StoreError {
         }
     }
 
-    /// The connection this came from should not be used again.
+    /// Returns whether the connection must not be used again.
     pub(crate) fn spoils_connection(&self) -> bool {
         matches!(self, Self::Unknown(_))
             || matches!(self, Self::NotApplied(why) if *why == "the node became a replica" || *why == "Redis is not reachable")

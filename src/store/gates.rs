@@ -1,5 +1,4 @@
-//! What a config says of turns and gates, packed so that scripts read it without a thought: the entries of the hash `gates`
-//! (`lua/gates.lua`).
+//! Packs the settings of turns and gates for scripts: the entries of the hash `gates` (`lua/gates.lua`).
 
 use crate::domain::gate::{Breaker, Limits, Positive, Scope, TURN};
 use crate::domain::queue::{NameConfig, QueueConfig};
@@ -17,7 +16,7 @@ pub fn weighted(config: &QueueConfig) -> bool {
     config.group_weights.keys().any(|group| group != "*")
 }
 
-/// As scripts name it.
+/// Returns the name of a scope in scripts.
 pub fn scope(scope: &Scope) -> String {
     match scope {
         Scope::Queue => "q".to_owned(),
@@ -26,7 +25,7 @@ pub fn scope(scope: &Scope) -> String {
     }
 }
 
-/// Which scopes have limits: 1 the queue, 2 names, 4 groups; names with breakers are 2 and 8.
+/// Returns the kinds of scopes with limits: 1 the queue, 2 names, 4 groups; names with breakers are 2 and 8.
 pub fn limited(config: &QueueConfig) -> u64 {
     let breakers = config.breaker.is_some() || config.names.values().any(|name| name.breaker.is_some());
     let names = breakers || config.names.values().any(|name| !name.limits.is_none());
@@ -37,8 +36,9 @@ pub fn limited(config: &QueueConfig) -> u64 {
         + 8 * u64::from(breakers)
 }
 
-/// `w<group>` → what a grant adds to its pass, and its weight; scope → limits, and of names the breaker. Also of names with neither, for which `n*` would
-/// stand otherwise.
+/// Returns the entries: `w<group>` → what a grant adds to its pass, and its weight; scope → limits, and for
+/// names the breaker. Every configured name gets an entry, even an empty one; otherwise `n*` would apply to
+/// it.
 pub fn entries(config: &QueueConfig) -> Vec<(String, Vec<u8>)> {
     let limited = limited(config);
     let mut entries = Vec::new();
@@ -80,7 +80,7 @@ fn limit_numbers(limits: &Limits) -> [f64; 3] {
     ]
 }
 
-/// Zeros for none.
+/// Writes limits; zeros mean none.
 #[allow(clippy::cast_precision_loss)]
 fn breaker_numbers(breaker: Option<Breaker>) -> [f64; 4] {
     let holds = breaker.map_or_else(Breaker::default, |breaker| breaker.effective());

@@ -1,5 +1,5 @@
-//! The key behind every `lease_id`, as this process knows it. Redis has the say, so that all replicas have the same;
-//! and where Redis lost it, with all its data, whoever notices first writes the one back that is in use.
+//! The key behind every `lease_id`, as known to this process. Redis decides, so that all replicas have the
+//! same key. If Redis lost it with all its data, the first replica that notices writes back the one in use.
 
 use std::sync::RwLock;
 
@@ -16,12 +16,12 @@ pub(super) struct Keyring(RwLock<Keys>);
 #[derive(Clone)]
 struct Keys {
     current: LeaseKey,
-    /// Of leases made just before Redis lost it and another replica made a new one.
+    /// The key of leases that were made just before Redis lost it and another replica created a new one.
     before: Option<LeaseKey>,
 }
 
 impl Keyring {
-    /// With a key that is used only if Redis has none yet.
+    /// Creates a keyring with a key that is used only if Redis has none yet.
     pub(super) fn fresh() -> Self {
         Self(RwLock::new(Keys {
             current: LeaseKey::random(),
@@ -45,13 +45,13 @@ impl Keyring {
 }
 
 impl Store {
-    /// What leases are sealed with. [`Self::agree_on_lease_key`] must have been asked before the first.
+    /// Returns the key that seals leases. Call [`Self::agree_on_lease_key`] before the first lease.
     pub fn lease_key(&self) -> LeaseKey {
         self.keyring().read().current
     }
 
     /// # Errors
-    /// For anything that no replica of this deployment made, or made before Redis lost its key twice.
+    /// For every text that no replica of this deployment wrote, or wrote before Redis lost its key twice.
     pub fn open_lease(&self, lease_id: &str) -> Result<Lease, ForgedLease> {
         let keys = self.keyring().read();
         keys.current.open(lease_id).or_else(|forged| match keys.before {
@@ -60,11 +60,12 @@ impl Store {
         })
     }
 
-    /// Takes over the key that Redis has; gives it the one of this process where it has none, or none any more.
-    /// To be asked before the first lease, when a queue is made, and now and then: Redis does not say when it lost its data.
+    /// Takes over the key of Redis, or gives Redis the key of this process if it has none. Called before the
+    /// first lease, when a queue is created, and from time to time, because Redis does not report that it
+    /// lost its data.
     ///
     /// # Errors
-    /// As [`StoreError`] says. The key in use stays.
+    /// As [`StoreError`] lists. The key in use stays.
     pub async fn agree_on_lease_key(&self) -> Result<(), StoreError> {
         let key = match self.stored_lease_key().await? {
             Some(key) => key,
@@ -74,7 +75,7 @@ impl Store {
                     .write(cmd("SET").arg(keys::SECRET).arg(&mine.secret()[..]).arg("NX"))
                     .await?;
                 if made.is_some() {
-                    // Replicas that were there before use the one that is lost; who does not hear it looks by itself.
+                    // Older replicas still use the lost key. One that misses the message checks by itself.
                     let told: Result<redis::Value, _> = self
                         .command(cmd("PUBLISH").arg(keys::WAKE).arg(keys::SECRET))
                         .await;
@@ -92,10 +93,10 @@ impl Store {
         Ok(())
     }
 
-    /// The same on a connection of the caller's, for those who ask now and then: a pool would ping first.
+    /// As [`Self::agree_on_lease_key`], on a connection of the caller, because a pool would ping first.
     ///
     /// # Errors
-    /// As [`StoreError`] says. The key in use stays.
+    /// As [`StoreError`] lists. The key in use stays.
     pub async fn compare_lease_key(&self, conn: &mut Conn) -> Result<(), StoreError> {
         match read_key(conn.command(&ask_for_key()).await?)? {
             Some(key) => self.keyring().adopt(key),

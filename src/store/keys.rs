@@ -46,14 +46,14 @@
 //! | `lq:1:events` | channel | kind, queue, JSON object (`domain/event.rs`) | |
 //! | `lq:1:ended` | channel | queue, ids of tasks that ended and that somebody follows | |
 //!
-//! A script declares the first key. It makes the others from it, for naming them all with each call costs more than
-//! most commands do; they carry the same hash tag, so a cluster keeps them together.
+//! A script declares the first key and derives the others from it, because sending all names with each call
+//! costs more than most commands. They share one hash tag, so a cluster keeps them together.
 
 use std::sync::Arc;
 
 use crate::domain::QueueName;
 
-/// Layout version: another one may lie beside it while a service is upgraded.
+/// The layout version. Another one may exist beside it during an upgrade.
 pub const PREFIX: &str = "lq:1:";
 pub const QUEUES: &str = "lq:1:queues";
 pub const HINTS: &str = "lq:1:hints";
@@ -61,16 +61,16 @@ pub const SECRET: &str = "lq:1:secret";
 pub const WAKE: &str = "lq:1:wake";
 pub const EVENTS: &str = "lq:1:events";
 pub const ENDED: &str = "lq:1:ended";
-/// Tests set the clock here, in milliseconds; nothing else reads it.
+/// The clock of tests, in milliseconds. Nothing else reads it.
 pub const TEST_CLOCK: &str = "lq:1:clock";
 
-/// The keys of one queue: the declared one, from which the others follow.
+/// The keys of one queue: the declared one, from which the others are derived.
 #[derive(Debug, Clone)]
 pub struct QueueKeys(Arc<str>);
 
 impl QueueKeys {
     pub const COUNT: usize = 37;
-    /// What the names end with, in the order of `lua/prelude.lua`; the first is declared.
+    /// The ends of the names, in the order of `lua/prelude.lua`. The first is declared.
     pub const ROLES: [&'static str; Self::COUNT] = [
         "state",
         "q",
@@ -116,19 +116,19 @@ impl QueueKeys {
         Self(format!("{PREFIX}{{{queue}}}:{declared}").into())
     }
 
-    /// All names, in the order of [`Self::ROLES`].
+    /// Returns all names, in the order of [`Self::ROLES`].
     pub fn all(&self) -> [String; Self::COUNT] {
         let [declared, ..] = Self::ROLES;
         let root = self.0.strip_suffix(declared).unwrap_or(&self.0);
         Self::ROLES.map(|role| format!("{root}{role}"))
     }
 
-    /// The one that scripts are told; they make the others from it.
+    /// Returns the declared key, from which scripts derive the others.
     pub fn declared(&self) -> &str {
         &self.0
     }
 
-    /// Makes the others in Lua, behind what they all begin with.
+    /// Returns the Lua that derives the other keys from their common prefix.
     pub(super) fn lua() -> String {
         let names = Self::ROLES.map(|role| format!("root .. '{role}'")).join(", ");
         format!("local function name_keys(root) return {{ root, {names} }} end\n")

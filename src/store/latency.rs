@@ -1,4 +1,5 @@
-//! How latencies and waiting lease calls lie in Redis: the Rust twin of `lua/latency.lua` and `ops/beat.lua`.
+//! The form of latencies and waiting lease calls in Redis: the Rust twin of `lua/latency.lua` and
+//! `ops/beat.lua`.
 
 use bytes::Buf;
 
@@ -9,11 +10,11 @@ use crate::domain::pulse::WAITING_MS_MAX;
 
 const SUM_MAX: u64 = (1 << 48) - 1;
 const COUNT_MAX: u32 = (1 << 24) - 1;
-/// Bytes of a replica's name, and of what stands of it.
+/// Bytes of the name of a replica, and of its entry.
 const REPLICA_BYTES: usize = 9;
 const ENTRY_BYTES: usize = REPLICA_BYTES + 6 + 4;
 
-/// Empty when nothing was counted.
+/// Writes latencies; empty if nothing was counted.
 pub fn write(latencies: &Latencies) -> Vec<u8> {
     let mut out = Vec::new();
     if latencies.is_empty() {
@@ -31,7 +32,7 @@ pub fn write(latencies: &Latencies) -> Vec<u8> {
 }
 
 /// # Errors
-/// When the bytes are not what [`write()`] or the scripts made.
+/// If neither [`write()`] nor a script can have written the bytes.
 pub fn read(mut bytes: &[u8]) -> Result<Latencies, BadReply> {
     let mut latencies = Latencies::default();
     for kind in latencies.kinds_mut() {
@@ -54,7 +55,7 @@ pub fn read(mut bytes: &[u8]) -> Result<Latencies, BadReply> {
     Ok(latencies)
 }
 
-/// Lease calls that wait at replicas which said so not too long ago.
+/// Adds up the waiting lease calls of replicas that reported recently.
 pub(super) fn waiting(said: &[u8], now: Millis) -> u64 {
     let entries = said.chunks_exact(ENTRY_BYTES);
     let counts = entries.map(|entry| {

@@ -1,13 +1,13 @@
-//! Names of the scripts that stand for a number or a word are written out where they are used: a function of Lua 5.1
-//! has 200 local names at most, and a number that stands in the code costs no look-up.
+//! Replaces the constants of the scripts by their values: a function of Lua 5.1 has 200 local names at most,
+//! and a literal costs no look-up.
 
 use std::collections::HashMap;
 
-/// What a name stands for.
+/// The value of a constant.
 pub(super) type Literals = HashMap<String, String>;
 
-/// The texts without indentation, comments that have a line of their own, and lines of the form `local NAME, OTHER = 1, 'word'`; with what
-/// these say in place of the names. Lines stay where they are. `known` grows by what is met.
+/// Returns the texts with constants replaced by their values, without indentation, comment lines and lines of
+/// the form `local NAME, OTHER = 1, 'word'`. Line numbers stay. `known` gets the constants that are found.
 pub(super) fn written_out<'a>(
     known: &mut Literals,
     pieces: impl IntoIterator<Item = (&'a str, String)>,
@@ -28,12 +28,12 @@ pub(super) fn written_out<'a>(
     out
 }
 
-/// What the lines of a text say of names that only stand for something.
+/// Returns the constants that a text defines.
 pub(super) fn literals_in(text: &str) -> Literals {
     text.lines().filter_map(literals).flatten().collect()
 }
 
-/// What a line at the left margin says of names that only stand for something.
+/// Returns the constants that a line at the left margin defines.
 fn literals(line: &str) -> Option<Vec<(String, String)>> {
     let code = line.split(" -- ").next()?;
     let (names, values) = code.strip_prefix("local ")?.split_once(" = ")?;
@@ -52,7 +52,8 @@ fn literals(line: &str) -> Option<Vec<(String, String)>> {
     })
 }
 
-/// Writes a line with literals in place of their names, but not within texts, comments, and where a name gets another meaning.
+/// Writes a line with values in place of constants, except in strings and comments, and where the name is
+/// redefined.
 fn write_line(line: &str, known: &mut Literals, out: &mut String) {
     if line.starts_with("--") {
         return;
@@ -96,7 +97,7 @@ const fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Where the text that begins `at` a quote has ended, over quotes that are escaped.
+/// Returns the end of the string that begins at the quote `at`, past escaped quotes.
 fn behind_text(bytes: &[u8], at: usize) -> usize {
     let mut end = at + 1;
     while end < bytes.len() && bytes[end] != b'\'' {

@@ -1,4 +1,4 @@
-//! Everything this product can do to Redis: a file pair per operation.
+//! Every operation of this product on Redis: one file pair each.
 
 use deadpool_redis::redis::Cmd;
 
@@ -57,7 +57,7 @@ pub trait Op {
     /// Reads the reply in the order of the script's header.
     ///
     /// # Errors
-    /// When the reply is not one the header knows.
+    /// If the header does not list the reply.
     fn outcome(&self, reply: Reply) -> Result<Self::Outcome, BadReply>;
 }
 
@@ -65,7 +65,7 @@ pub trait Op {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Absent;
 
-/// What a settled item was told.
+/// The outcome of one settled item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer<T> {
     Done(T),
@@ -73,11 +73,11 @@ pub enum Answer<T> {
     Unknown,
 }
 
-/// What a settling script answered, per item in order.
+/// The reply of a settling script, with one outcome per item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settles<T> {
     pub now: Millis,
-    /// Gates that may let tasks through again, which this call kept shut before: as many waiting leases are to look.
+    /// Gates that may have opened by this call: the caller wakes as many waiters.
     pub freed: u64,
     pub answers: Vec<Answer<T>>,
 }
@@ -105,7 +105,7 @@ fn settled<T>(
     Ok(Ok(Settles { now, freed, answers }))
 }
 
-/// Which bound of a queue is reached, as `lua/intake.lua` says it.
+/// Reads which bound of a queue is reached, as `lua/intake.lua` writes it.
 fn full_of(word: &str) -> Result<crate::domain::queue::Full, BadReply> {
     use crate::domain::queue::Full;
     match word {
@@ -117,7 +117,7 @@ fn full_of(word: &str) -> Result<crate::domain::queue::Full, BadReply> {
     }
 }
 
-/// One letter per state, as the scripts write it.
+/// Reads a state, as scripts write it.
 fn state(letter: &str) -> Result<crate::domain::TaskState, BadReply> {
     use crate::domain::TaskState::{Cancelled, Completed, Dead, Leased, Ready, Scheduled};
     Ok(match letter {
@@ -131,7 +131,7 @@ fn state(letter: &str) -> Result<crate::domain::TaskState, BadReply> {
     })
 }
 
-/// A lease's identity as ARGV.
+/// Writes the identity of a lease into ARGV.
 fn lease_args(cmd: &mut Cmd, lease: &crate::domain::Lease) {
     cmd.arg(lease.task.as_bytes()).arg(lease.grant).arg(lease.nonce);
 }

@@ -1,4 +1,5 @@
-//! May this user do everything that the service does? Redis can say without doing it (`ACL DRYRUN`, 7.0).
+//! Checks whether the user may send every command of the service. Redis 7.0 can tell without executing it
+//! (`ACL DRYRUN`).
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,8 @@ use super::error::StoreError;
 use super::{keys, script};
 use crate::domain::checkup::Check;
 
-/// Commands sent beside the scripts, with arguments like those of the service. What is only needed for one of two
-/// ways to call scripts, or to see what Redis does, is below.
+/// Commands beside the scripts, with arguments like those of the service. Commands for only one form of
+/// scripts, or for reading settings, are below.
 const BESIDE: &[&[&str]] = &[
     &["SET", keys::SECRET, "x"],
     &["GET", keys::SECRET],
@@ -37,9 +38,9 @@ const FUNCTIONS: &[&[&str]] = &[
 ];
 const PLAIN: &[&[&str]] = &[&["EVALSHA", "x", "1", ANY_KEY], &["SCRIPT", "LOAD", "x"]];
 const TO_SEE: &[&[&str]] = &[&["INFO"], &["CONFIG", "GET", "x"]];
-/// Only where replicas must have what is answered.
+/// Needed only at level `replicated`.
 const REPLICATED: &[&[&str]] = &[&["WAIT", "1", "1"]];
-/// A key as queues have it.
+/// A key of a queue.
 const ANY_KEY: &str = "lq:1:{leaseq.doctor}:q";
 
 pub(super) async fn check(conn: &mut Conn) -> Check {
@@ -55,7 +56,7 @@ pub(super) async fn check(conn: &mut Conn) -> Check {
 
 const NAME: &str = "permissions";
 
-/// What the user may not do, each as the words of a command.
+/// Returns the commands that the user may not send, each as its words.
 async fn denied(conn: &mut Conn) -> Result<BTreeSet<String>, StoreError> {
     let user: String = conn.command(cmd("ACL").arg("WHOAMI")).await?;
     let mut denied = BTreeSet::new();
@@ -89,7 +90,7 @@ async fn denied(conn: &mut Conn) -> Result<BTreeSet<String>, StoreError> {
     Ok(denied)
 }
 
-/// A command of the scripts with as many arguments as it needs, each a key of a queue.
+/// Returns a command of the scripts with as many arguments as it needs, each a key of a queue.
 async fn sample(conn: &mut Conn, command: &str) -> Result<Vec<String>, StoreError> {
     if let Some(known) = BESIDE.iter().find(|words| words[0] == command)
         && matches!(command, "PUBLISH" | "TIME")
@@ -137,7 +138,7 @@ fn judged(denied: &BTreeSet<String>) -> Check {
         );
     }
     let all = denied.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    // Plain scripts take over where functions cannot be loaded, not where they cannot be called.
+    // Plain scripts replace functions that cannot be loaded, but not those that cannot be called.
     let no_way =
         denied.contains("FCALL") && !denied.contains("FUNCTION LOAD") && !denied.contains("FUNCTION LIST");
     match (lacks(FUNCTIONS), lacks(PLAIN), lacks(TO_SEE)) {
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!(verdict(&["SUBSCRIBE"]), Verdict::Fail);
     }
 
-    /// Each `cmd("X")` of this room.
+    /// Finds each `cmd("X")` of this room.
     #[test]
     fn every_command_that_is_sent_is_asked_for() {
         let known: BTreeSet<&str> = [BESIDE, FUNCTIONS, PLAIN, TO_SEE, REPLICATED]

@@ -1,4 +1,4 @@
-//! How a task lies in Redis: the Rust twin of `lua/task.lua` and `lua/history.lua`.
+//! The form of a task in Redis: the Rust twin of `lua/task.lua` and `lua/history.lua`.
 
 use bytes::{Buf, BufMut, Bytes};
 
@@ -11,7 +11,7 @@ use crate::domain::{Group, Millis, NewTask, Priority, TaskName, UniqueKey};
 
 /// A millisecond has this many places (`PLACES` in the prelude).
 pub const PLACES: u64 = 2048;
-/// Payloads above this lie apart, so that scripts that read records stay fast.
+/// Larger payloads are in a second hash, so that scripts that read records stay fast.
 pub const INLINE_PAYLOAD_MAX: usize = 2048;
 
 const RUN_AT: u16 = 1;
@@ -21,9 +21,9 @@ const GROUP: u16 = 8;
 const META: u16 = 16;
 const BIG: u16 = 32;
 const UNIQUE: u16 = 64;
-/// A task with this flag never lies in a list of fresh ones: what expires must be taken out of its lane.
+/// A task with this flag is never in a fresh list, because an expiring task must be removable from its lane.
 const EXPIRES: u16 = 128;
-/// Behind those that grants ask for: they look at the second byte alone.
+/// In the first byte, because grants test only flags in the second byte.
 const RETRY: u16 = 256;
 
 const RETRY_BYTES: usize = 14;
@@ -34,8 +34,8 @@ const WORKER: u8 = 4;
 const PROGRESS: u8 = 8;
 const REASON: u8 = 16;
 
-/// The record of a new task without what the script knows, which are its tick, when it is due and when it expires;
-/// and the payload if it lies apart.
+/// Writes the record of a new task, without the fields that the script adds (tick, due time, expiry). Returns
+/// the payload apart if it belongs into the second hash.
 pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
     let payload = task.payload.bytes();
     let big = payload.len() > INLINE_PAYLOAD_MAX;
@@ -46,7 +46,7 @@ pub fn write(task: &NewTask, policy: Policy) -> (Vec<u8>, Option<Bytes>) {
     (out, big.then(|| payload.clone()))
 }
 
-/// What stands before the payload; for a `big` one, which lies apart, that is the whole record.
+/// Writes the part before the payload. For a `big` task that is the whole record.
 pub fn head(task: &NewTask, policy: Policy, big: bool) -> Vec<u8> {
     let meta = (!task.meta.is_empty()).then(|| serde_json::to_vec(&task.meta).expect("strings become JSON"));
     let mut flags = 0;
@@ -91,7 +91,7 @@ pub fn head(task: &NewTask, policy: Policy, big: bool) -> Vec<u8> {
     out
 }
 
-/// How a scope is written, in records and for the scripts.
+/// Returns the form of a scope in records and scripts.
 pub fn scope_letter(scope: UniqueScope) -> u8 {
     match scope {
         UniqueScope::Ttl(_) => b't',
@@ -124,7 +124,7 @@ fn push_short(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// A record as it was read.
+/// A record that was read.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub enqueued_at: Millis,
@@ -137,7 +137,7 @@ pub struct Record {
     pub name: TaskName,
     pub group: Option<Group>,
     pub unique_key: Option<UniqueKey>,
-    /// For how long it holds that key; of `ttl` not how many ms, which stand with the key.
+    /// The scope of that key. The ms of `ttl` are kept with the key.
     pub unique_scope: Option<UniqueScope>,
     pub meta: Meta,
     pub payload: Json,
@@ -145,10 +145,10 @@ pub struct Record {
     pub size: u32,
 }
 
-/// The lease length frozen into a record.
+/// Reads the lease length that is frozen into a record.
 ///
 /// # Errors
-/// When the bytes are not what [`write()`] made.
+/// If [`write()`] cannot have written the bytes.
 pub fn lease_ms(record: &[u8]) -> Result<u64, BadReply> {
     let bad = || BadReply("a task record");
     let flags = u16::from_be_bytes(*record.get(7..).and_then(<[u8]>::first_chunk).ok_or_else(bad)?);
@@ -164,9 +164,9 @@ pub fn lease_ms(record: &[u8]) -> Result<u64, BadReply> {
     Ok(u32::from_be_bytes(*ms).into())
 }
 
-/// Since when a task is ready, of its record and its mutable part, empty without one.
+/// Returns since when a task is ready, from its record and its mutable part (empty if it has none).
 pub fn ready_at(record: &[u8], mutable: &[u8]) -> Option<Millis> {
-    // Behind grants, failed, deferrals, flags and priority.
+    // After grants, failed, deferrals, flags and priority.
     const PLACE_AT: usize = 11;
     let number = |bytes: &[u8], from: usize, len: usize| {
         let bytes = bytes.get(from..from + len)?;
@@ -181,10 +181,10 @@ pub fn ready_at(record: &[u8], mutable: &[u8]) -> Option<Millis> {
     Some(Millis::new(number(record, 0, 7)? / PLACES))
 }
 
-/// Reads a record and the payload that lay apart, empty if none did.
+/// Reads a record, and its payload from the second hash (empty if it had none there).
 ///
 /// # Errors
-/// When the bytes are not what [`write()`] made.
+/// If [`write()`] cannot have written the bytes.
 pub fn read(mut record: Bytes, apart: Bytes) -> Result<Record, BadReply> {
     let size = record.len() + apart.len();
     let bad = BadReply("a task record");
@@ -279,13 +279,13 @@ fn sized(bytes: &mut Bytes, length: usize) -> Option<String> {
     String::from_utf8(bytes.split_to(length).into()).ok()
 }
 
-/// The part of a task that changes; the default is that of a task to which nothing happened.
+/// The mutable part of a task. The default is that of a new task.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mutable {
     pub grants: u32,
     pub failed: u16,
     pub deferrals: u16,
-    /// The last lease ran out, and its attempt is among the failed ones.
+    /// The last lease expired, and its attempt is among the failed ones.
     pub ran_out: bool,
     pub cancel_requested: bool,
     pub reason: Option<DeadReason>,
@@ -302,7 +302,7 @@ pub struct Mutable {
 /// Reads a mutable part; `None` for empty bytes.
 ///
 /// # Errors
-/// When the bytes are not what `write_mut` in `lua/task.lua` makes.
+/// If `write_mut` in `lua/task.lua` cannot have written the bytes.
 pub fn read_mutable(mut bytes: Bytes) -> Result<Option<Mutable>, BadReply> {
     if bytes.is_empty() {
         return Ok(None);
@@ -349,7 +349,7 @@ pub fn read_mutable(mut bytes: Bytes) -> Result<Option<Mutable>, BadReply> {
 /// Reads one failed attempt.
 ///
 /// # Errors
-/// When the bytes are not what `write_attempt` in `lua/history.lua` makes.
+/// If `write_attempt` in `lua/history.lua` cannot have written the bytes.
 pub fn read_attempt(mut bytes: Bytes) -> Result<Attempt, BadReply> {
     let bad = || BadReply("an attempt");
     if bytes.len() < 20 {
@@ -387,15 +387,15 @@ pub fn read_attempt(mut bytes: Bytes) -> Result<Attempt, BadReply> {
     })
 }
 
-/// A message cut in Lua may end within a character.
+/// A message that was cut in Lua may end inside a character.
 fn sized_lossy(bytes: &mut Bytes, length: usize) -> Option<String> {
     (bytes.len() >= length).then(|| String::from_utf8_lossy(&bytes.split_to(length)).into_owned())
 }
 
-/// Reads all attempts kept, oldest first.
+/// Reads all kept attempts, oldest first.
 ///
 /// # Errors
-/// When the bytes are not what `with_attempt` in `lua/history.lua` makes.
+/// If `with_attempt` in `lua/history.lua` cannot have written the bytes.
 pub fn read_history(mut bytes: Bytes) -> Result<Vec<Attempt>, BadReply> {
     let mut attempts = Vec::new();
     while let Some(tail) = bytes.len().checked_sub(4) {

@@ -1,7 +1,8 @@
-//! What belongs to no queue: which queues there are, and when they want a sweep.
+//! The registry: the list of queues, and the times of their next sweeps.
 //!
-//! In a cluster these keys lie in other slots than the queues' own, so they are written beside the scripts: a
-//! queue is registered before its first write, and hints are only hints, repaired by the slow sweep.
+//! In a cluster these keys are in other slots than the queues, so they are written beside the scripts. A
+//! queue is registered before its first write. Due times are hints, and the slow sweep makes up for lost
+//! ones.
 
 use std::collections::HashMap;
 
@@ -13,21 +14,21 @@ use super::keys;
 use crate::domain::event::Event;
 use crate::domain::{Millis, QueueName};
 
-/// What Redis says of its append-only file.
+/// The state of the append-only file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Syncing {
-    /// Each write is synced before it is answered.
+    /// Each write is synced before its reply.
     pub every_write: bool,
-    /// No rewrite is under way. A file that was just switched on counts only from the end of its first one, and
-    /// nothing else tells the two apart.
+    /// No rewrite is under way. A file that was just switched on counts only from the end of its first
+    /// rewrite, and no other field distinguishes the two.
     pub is_whole: bool,
 }
 
 impl Store {
-    /// Notes a queue; `false` when there are `max` already and this is none of them.
+    /// Registers a queue. Returns `false` if it is new and there are `max` queues already.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
+    /// As [`StoreError`] lists.
     pub async fn register(&self, queue: &QueueName, max: usize) -> Result<bool, StoreError> {
         let known: bool = self
             .command(cmd("HEXISTS").arg(keys::QUEUES).arg(queue.as_str()))
@@ -35,7 +36,8 @@ impl Store {
         if known {
             return Ok(true);
         }
-        // A Redis that lost everything has lost the lease key, too; its first queue is soon leased from.
+        // A Redis that lost its data has lost the lease key, too, and its first queue will soon be leased
+        // from.
         self.agree_on_lease_key().await?;
         let queues: usize = self.command(cmd("HLEN").arg(keys::QUEUES)).await?;
         if queues >= max {
@@ -45,10 +47,11 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes a queue that is there: whoever made it does so again afterwards, because a deletion may have struck it off meanwhile.
+    /// Registers an existing queue. Its creator calls this again afterwards, because a deletion may have
+    /// removed the entry meanwhile.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
+    /// As [`StoreError`] lists.
     pub async fn note(&self, queue: &QueueName) -> Result<(), StoreError> {
         let _: i64 = self
             .write(
@@ -61,10 +64,11 @@ impl Store {
         Ok(())
     }
 
-    /// Strikes off a queue that was deleted. Somebody may have made it anew: look afterwards, and [`Self::note`] it then.
+    /// Removes a deleted queue. Another caller may have created it again: check afterwards, and
+    /// [`Self::note`] it then.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
+    /// As [`StoreError`] lists.
     pub async fn unregister(&self, queue: &QueueName) -> Result<(), StoreError> {
         let _: i64 = self
             .command(cmd("HDEL").arg(keys::QUEUES).arg(queue.as_str()))
@@ -75,8 +79,8 @@ impl Store {
         Ok(())
     }
 
-    /// Wakes those who wait for a queue at other replicas: scripts tell only who asked, and a queue that was not there
-    /// could not be asked. A hint that may be lost.
+    /// Wakes the waiters of a new queue at other replicas: scripts publish only to replicas that asked, and a
+    /// queue that did not exist could not be asked. May be lost.
     pub async fn tell_made(&self, queue: &QueueName, replica: &str) {
         let message = format!("{queue} 1 {replica}");
         let told = self
@@ -87,7 +91,7 @@ impl Store {
         }
     }
 
-    /// Tells watchers at all replicas. A hint that may be lost.
+    /// Publishes an event to the watchers at all replicas. May be lost.
     pub async fn tell(&self, event: &Event) {
         let told = self
             .command::<u64>(cmd("PUBLISH").arg(keys::EVENTS).arg(event.message()))
@@ -97,10 +101,10 @@ impl Store {
         }
     }
 
-    /// Whether Redis syncs its append-only file before it answers.
+    /// Reads whether Redis syncs its append-only file before it replies.
     ///
     /// # Errors
-    /// As [`StoreError`] says; also where it does not let that be seen.
+    /// As [`StoreError`] lists; also if Redis does not allow reading the settings.
     pub async fn syncing(&self) -> Result<Syncing, StoreError> {
         let persistence: String = self.command(cmd("INFO").arg("persistence")).await?;
         let settings: HashMap<String, String> = self
@@ -111,7 +115,7 @@ impl Store {
         Ok(Syncing {
             every_write: says("aof_enabled:1")
                 && is("appendfsync", "always")
-                // With this set to yes nothing is synced while the file is rewritten, always or not.
+                // If this is yes, nothing is synced during a rewrite, whatever `appendfsync` is.
                 && is("no-appendfsync-on-rewrite", "no"),
             is_whole: says("aof_rewrite_in_progress:0")
                 && says("aof_rewrite_scheduled:0")
@@ -119,10 +123,11 @@ impl Store {
         })
     }
 
-    /// Redis takes a write, and replicas have it where they must; also keeps the probe bounded.
+    /// Checks that Redis accepts a write, and that replicas have it if they must. The probe's key stays
+    /// bounded.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
+    /// As [`StoreError`] lists.
     pub async fn probe(&self) -> Result<(), StoreError> {
         let _: redis::Value = self
             .write(cmd("SET").arg("lq:1:probe").arg(1).arg("PX").arg(60_000))
@@ -132,10 +137,10 @@ impl Store {
 }
 
 impl Conn {
-    /// Some queues, in no order, and the next cursor, 0 at the end.
+    /// Returns some queues in no order, and the next cursor, 0 at the end.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
+    /// As [`StoreError`] lists.
     pub async fn scan_queues(
         &mut self,
         cursor: u64,
@@ -151,10 +156,10 @@ impl Conn {
         Ok((next, names.collect()))
     }
 
-    /// Notes that a queue wants a sweep at `at`, unless an earlier one is noted.
+    /// Notes that a queue needs a sweep at `at`, unless an earlier time is noted.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
+    /// As [`StoreError`] lists.
     pub async fn hint(&mut self, queue: &QueueName, at: Millis) -> Result<(), StoreError> {
         let _: i64 = self
             .command(
@@ -168,10 +173,11 @@ impl Conn {
         Ok(())
     }
 
-    /// Takes the queues whose sweep is due on Redis's clock, at most `limit`. Who dies holding one is made up for by the slow sweep.
+    /// Takes at most `limit` queues whose sweep is due by Redis's clock. If this replica dies before the
+    /// sweeps, the slow sweep makes up for them.
     ///
     /// # Errors
-    /// As [`StoreError`] says.
+    /// As [`StoreError`] lists.
     pub async fn take_due_hints(&mut self, limit: usize) -> Result<Vec<QueueName>, StoreError> {
         let first: Vec<(String, u64)> = self
             .command(
@@ -189,7 +195,7 @@ impl Conn {
         let (seconds, micros): (u64, u64) = self.command(&cmd("TIME")).await?;
         let now = seconds * 1000 + micros / 1000;
         for (name, _) in first.into_iter().take_while(|(_, at)| *at <= now) {
-            // Before the sweep: what is noted from now on was written after it read.
+            // Before the sweep, so that a time noted from now on is not lost.
             let removed: u64 = self.command(cmd("ZREM").arg(keys::HINTS).arg(&name)).await?;
             if let Ok(queue) = QueueName::parse(&name)
                 && removed == 1

@@ -1,11 +1,11 @@
-//! Reads what scripts answer: words, numbers and bytes, one after the other.
+//! Reads the replies of scripts: words, numbers and bytes in order.
 
 use bytes::Bytes;
 use deadpool_redis::redis::Value;
 
 use crate::domain::{Millis, TaskId};
 
-/// A reply that its script cannot have given: names what was expected.
+/// A reply that its script cannot have written. Names the expected value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0} in the reply")]
 pub struct BadReply(pub &'static str);
@@ -62,12 +62,12 @@ impl Reply {
         self.number().map(Millis::new)
     }
 
-    /// 0 stands for none.
+    /// Reads an instant; 0 means none.
     pub fn some_millis(&mut self) -> Result<Option<Millis>, BadReply> {
         Ok(Some(self.number()?).filter(|ms| *ms > 0).map(Millis::new))
     }
 
-    /// Empty text stands for none.
+    /// Reads a number; an empty text means none.
     pub fn some_number(&mut self) -> Result<Option<u64>, BadReply> {
         match self.0.as_slice().first() {
             Some(Value::BulkString(bytes)) if bytes.is_empty() => {
@@ -82,7 +82,8 @@ impl Reply {
         self.some_decimal()?.ok_or(BadReply("a decimal"))
     }
 
-    /// Empty text stands for none. Scripts write decimals as text: Redis cuts a number of theirs.
+    /// Reads a decimal; an empty text means none. Scripts write decimals as texts, because Redis truncates
+    /// their numbers.
     pub fn some_decimal(&mut self) -> Result<Option<f64>, BadReply> {
         let text = self.text()?;
         if text.is_empty() {
@@ -95,14 +96,14 @@ impl Reply {
         TaskId::from_slice(&self.bytes()?).map_err(|_| BadReply("a task id"))
     }
 
-    /// The next value, if it is a nested array.
+    /// Reads the next value if it is a nested array.
     pub fn array_if_any(&mut self) -> Option<Self> {
         matches!(self.0.as_slice().first(), Some(Value::Array(_)))
             .then(|| self.array().ok())
             .flatten()
     }
 
-    /// A nested array, or a word alone as an array of one.
+    /// Reads a nested array; a single word counts as an array of one.
     pub fn array(&mut self) -> Result<Self, BadReply> {
         match self.0.next() {
             Some(Value::Array(values)) => Ok(Self(values.into_iter())),

@@ -1,8 +1,9 @@
-//! The Lua scripts: one library of Redis Functions, made of the parts in `lua/` and the operations in `ops/`.
+//! The Lua scripts: one library of Redis Functions, generated at start from the parts in `lua/`, the
+//! operations in `ops/` and constants of Rust.
 //!
-//! Redis makes a library's functions once, when it loads it; a plain script makes all its functions anew with every
-//! call, which costs more than most calls do (ADR 6). Where there are no functions (Redis 6.2) or the service may not
-//! load any, the same text goes out as one plain script per operation.
+//! Redis creates the functions of a library once, when it loads it. A plain script creates all its functions
+//! in every call, which costs more than most calls (ADR 6). If Redis has no functions (6.2), or the service
+//! may not load any, the same text is sent as one plain script per operation.
 
 use std::collections::BTreeSet;
 use std::sync::{LazyLock, OnceLock};
@@ -18,41 +19,41 @@ use crate::domain::pause::PauseMode;
 use crate::domain::pulse::{self, Chart};
 use crate::domain::queue::{Keep, OnFull, Order, defaults};
 
-/// What ends the lines that are run again with every call.
+/// The mark of lines that run in every call.
 const PER_CALL: &str = " -- per call";
-/// What ends the lines that are run again when a call is on another queue than the one before.
+/// The mark of lines that run when a call is on another queue than the one before.
 const PER_QUEUE: &str = " -- per queue";
-/// What ends the lines that are run by the first call.
+/// The mark of lines that run in the first call.
 const ONCE: &str = " -- once";
 
-/// Stands for the hash in the text that is hashed.
+/// The place of the hash in the text that is hashed.
 const HASH: &str = "<hash>";
 
-/// Every library's name begins so; the rest tells versions of its text apart.
+/// The prefix of every library's name. The rest distinguishes versions of the text.
 pub(crate) const LIBRARY: &str = "leaseq_";
 
-/// One operation, both ways to call it.
+/// One operation, in both forms.
 pub struct Script {
     pub name: &'static str,
-    /// Whether it may change anything.
+    /// Whether it may write.
     pub(crate) writes: bool,
-    /// For `FCALL`.
+    /// The name for `FCALL`.
     pub(crate) function: String,
     source: &'static str,
     clock: Clock,
     plain: OnceLock<Plain>,
 }
 
-/// An operation as a script by itself.
+/// An operation as a plain script.
 pub(crate) struct Plain {
-    /// For `SCRIPT LOAD`.
+    /// The text for `SCRIPT LOAD`.
     pub(crate) text: String,
-    /// For `EVALSHA`.
+    /// The hash for `EVALSHA`.
     pub(crate) sha: String,
 }
 
 impl Script {
-    /// Made when it is first asked for: most services never do.
+    /// Created when it is first needed, which is never in most services.
     pub(crate) fn plain(&self) -> &Plain {
         self.plain.get_or_init(|| {
             let text = text(plain_pieces(&(self.name, self.source), self.clock));
@@ -62,26 +63,26 @@ impl Script {
     }
 }
 
-/// All operations on one clock.
+/// Returns all operations on one clock.
 pub struct Library {
-    /// For `FUNCTION LOAD`.
+    /// The text for `FUNCTION LOAD`.
     pub(crate) code: String,
     pub scripts: Vec<Script>,
 }
 
-/// Whose time the scripts read.
+/// The clock of the scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Clock {
     /// Redis `TIME`.
     #[default]
     Redis,
-    /// The number at [`keys::TEST_CLOCK`]; for tests only, and no caller can reach it.
+    /// The number at [`keys::TEST_CLOCK`]. For tests only; no caller can reach it.
     Test,
 }
 
 macro_rules! files {
     ($name:ident, $folder:literal: $($file:ident)*) => {
-        /// Lua files by name, each after those that it uses.
+        /// Lua files by name, each after the files that it uses.
         pub const $name: &[(&str, &str)] =
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
@@ -93,7 +94,7 @@ files!(SOURCES, "ops/": enqueue lease pause recall ack nack release extend sweep
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
-/// The words that a file's header has behind `word`.
+/// Returns the words after `word` in the header of a file.
 fn named<'a>(source: &'a str, word: &str) -> Vec<&'a str> {
     let mark = format!("-- {word} ");
     source
@@ -104,18 +105,18 @@ fn named<'a>(source: &'a str, word: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// A part as it stands in every operation that reaches it.
+/// A part, as every operation that reaches it contains it.
 struct Part {
     name: &'static str,
-    /// Itself, and what it uses.
+    /// The part itself and the parts that it uses.
     reaches: BTreeSet<&'static str>,
     literals: Literals,
-    /// What a call of an operation with this part begins with.
+    /// The start of a call of an operation with this part.
     resets: String,
     text: String,
 }
 
-/// In the order of [`PARTS`]. Each is written once, not once for every operation.
+/// In the order of [`PARTS`]. Each is generated once, not once per operation.
 static WRITTEN: LazyLock<Vec<Part>> = LazyLock::new(|| {
     let mut written = Vec::new();
     for &(name, source) in PARTS {
@@ -134,7 +135,7 @@ static WRITTEN: LazyLock<Vec<Part>> = LazyLock::new(|| {
     written
 });
 
-/// They are the same on both clocks.
+/// The parts are the same on both clocks.
 static FOUNDATION_LITERALS: LazyLock<Literals> = LazyLock::new(|| {
     let foundation = foundation(Clock::Redis);
     foundation
@@ -143,14 +144,14 @@ static FOUNDATION_LITERALS: LazyLock<Literals> = LazyLock::new(|| {
         .collect()
 });
 
-/// The parts that a file uses, and those that these use.
+/// Returns the parts that a file uses, directly or not.
 fn reach(parts: &[Part], source: &str) -> BTreeSet<&'static str> {
     let uses = named(source, "Uses");
     let used = parts.iter().filter(|part| uses.contains(&part.name));
     used.flat_map(|part| part.reaches.iter().copied()).collect()
 }
 
-/// What names stand for behind the foundation and these parts.
+/// Returns the constants after the foundation and these parts.
 fn known_to(parts: &[Part], reached: &BTreeSet<&str>) -> Literals {
     let mut known = FOUNDATION_LITERALS.clone();
     for part in parts.iter().filter(|part| reached.contains(part.name)) {
@@ -159,7 +160,7 @@ fn known_to(parts: &[Part], reached: &BTreeSet<&str>) -> Literals {
     known
 }
 
-/// The facts that Lua takes from Rust, so that each is written once.
+/// Generates the constants that Lua takes from Rust, so that each is written once.
 fn constants(clock: Clock) -> String {
     const RETRY: RetryPolicy = RetryPolicy::DEFAULT;
     let now = match clock {
@@ -218,7 +219,7 @@ fn constants(clock: Clock) -> String {
     )
 }
 
-/// What may be paused, each at the place that its bits say as a number.
+/// The modes of a pause, each at the index of its bits.
 fn pause_words() -> String {
     let words = (1..).map_while(PauseMode::of_bits).map(PauseMode::word);
     words
@@ -227,7 +228,7 @@ fn pause_words() -> String {
         .join(", ")
 }
 
-/// `a, b = x, y` of each line `local a, b = x, y` that ends in `mark`.
+/// Returns `a, b = x, y` of each line `local a, b = x, y` that ends in `mark`.
 fn assignments(text: &str, mark: &str) -> String {
     let lines = text
         .lines()
@@ -235,7 +236,7 @@ fn assignments(text: &str, mark: &str) -> String {
     lines.flat_map(|line| [" ", line]).collect()
 }
 
-/// The text as it is loaded: what is run later is only declared. Lines stay where they are.
+/// Returns the text to load, in which lines that run later only declare. Line numbers stay.
 fn declared(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
@@ -248,7 +249,7 @@ fn declared(text: &str) -> String {
     out
 }
 
-/// What all operations stand on, as files with their texts.
+/// Returns the foundation of all operations, as files with their texts.
 fn foundation(clock: Clock) -> [(&'static str, String); 4] {
     [
         ("constants", constants(clock)),
@@ -258,7 +259,8 @@ fn foundation(clock: Clock) -> [(&'static str, String); 4] {
     ]
 }
 
-/// What every call begins with. Apart from what the parts add, for a function of Lua 5.1 knows 60 outer names at most.
+/// Returns the start of every call. Parts have their own, because a function of Lua 5.1 can use 60 outer
+/// names at most.
 fn beginning() -> String {
     format!(
         "local declared\n\
@@ -270,7 +272,8 @@ fn beginning() -> String {
     )
 }
 
-/// The parts that an operation reaches, what each call of it begins with, and itself as `run()`, as they stand in what is loaded.
+/// Returns the parts that an operation reaches, the start of each call, and the operation itself as `run()`,
+/// in the order of the loaded text.
 fn operation(name: &'static str, source: &str) -> Vec<(&'static str, String)> {
     let reached = reach(&WRITTEN, source);
     let parts = || WRITTEN.iter().filter(|part| reached.contains(part.name));
@@ -284,14 +287,15 @@ fn operation(name: &'static str, source: &str) -> Vec<(&'static str, String)> {
     pieces
 }
 
-/// The files a plain script is made of, in order, as they stand in it.
+/// Returns the files of a plain script, in order.
 fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'static str, String)> {
     let &(name, source) = source;
     let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
     pieces.extend(written_out(&mut Literals::new(), foundation(clock)));
     pieces.push(("define", "local function define()\n".to_owned()));
     pieces.extend(operation(name, source));
-    // A plain script may not say that it is wanted on a full store; one whose first write frees is let through.
+    // A plain script cannot declare that it works on a full store. One whose first write frees memory is
+    // allowed.
     let frees = if named(source, "Flags").contains(&"allow-oom") {
         "call('HDEL', Q, '') "
     } else {
@@ -304,8 +308,8 @@ fn plain_pieces(source: &(&'static str, &'static str), clock: Clock) -> Vec<(&'s
     pieces
 }
 
-/// The files the library is made of, in order, as they stand in it. Each operation has parts of its own and is made by a
-/// function of its own, for one of Lua 5.1 has 200 local names at most; of the foundation it may know 60.
+/// Returns the files of the library, in order. Each operation has its own copy of its parts inside a function
+/// of its own, because a function of Lua 5.1 has 200 local names at most, and can use 60 of the foundation.
 fn library_pieces(hash: &str, clock: Clock) -> Vec<(&'static str, String)> {
     let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
     pieces.extend(written_out(&mut Literals::new(), foundation(clock)));
@@ -357,7 +361,7 @@ fn assemble(clock: Clock) -> Library {
 static ON_REDIS_TIME: LazyLock<Library> = LazyLock::new(|| assemble(Clock::Redis));
 static ON_TEST_TIME: LazyLock<Library> = LazyLock::new(|| assemble(Clock::Test));
 
-/// All operations on one clock.
+/// Returns all operations on one clock.
 pub fn library(clock: Clock) -> &'static Library {
     match clock {
         Clock::Redis => &ON_REDIS_TIME,
@@ -365,7 +369,7 @@ pub fn library(clock: Clock) -> &'static Library {
     }
 }
 
-/// The commands that the Lua files send, by name.
+/// Returns the commands that the Lua files send, by name.
 pub(crate) fn commands() -> BTreeSet<&'static str> {
     let texts = PARTS
         .iter()
@@ -377,7 +381,7 @@ pub(crate) fn commands() -> BTreeSet<&'static str> {
             .into_iter()
             .flat_map(|mark| text.split(mark).skip(1))
     });
-    // Up to the key; an expression may choose between two.
+    // Up to the key: an expression may choose between two commands.
     sent.filter_map(|rest| rest.split(',').next())
         .flat_map(|first| first.split('\'').skip(1).step_by(2))
         .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()))
@@ -391,7 +395,7 @@ pub(crate) fn script(clock: Clock, name: &'static str) -> &'static Script {
         .expect("operations name scripts of the list above")
 }
 
-/// Where an error is: Redis counts lines from the top of what it loaded, people read files.
+/// Finds the file and line of an error: Redis counts lines from the top of the loaded text.
 pub(crate) fn locate(name: &str, error: &str) -> String {
     let line = |mark: &str| {
         let digits = error
@@ -410,7 +414,7 @@ pub(crate) fn locate(name: &str, error: &str) -> String {
     found.unwrap_or_else(|| name.to_owned())
 }
 
-/// Files with their numbers of lines, in order.
+/// Returns the files with their numbers of lines, in order.
 type Lines = Vec<(&'static str, usize)>;
 
 static LIBRARY_LINES: LazyLock<Lines> = LazyLock::new(|| lines(library_pieces("", Clock::Redis)));
@@ -454,7 +458,7 @@ mod tests {
         }
     }
 
-    /// What a file declares at its left margin.
+    /// Returns the names that a file declares at its left margin.
     fn declares(text: &str) -> Vec<&str> {
         let names = text.lines().filter_map(|line| {
             let rest = line.strip_prefix("local ")?;
@@ -466,7 +470,8 @@ mod tests {
         names.flat_map(|names| names.split(", ")).map(str::trim).collect()
     }
 
-    /// Names in the code that are no texts, no fields, not assigned to, and no locals of a narrower scope.
+    /// Returns the names that the code reads: no strings, no fields, no assignments, no locals of a narrower
+    /// scope.
     fn words(text: &str) -> BTreeSet<&str> {
         let code = || text.lines().map(|line| line.split("--").next().unwrap_or(""));
         let narrow: BTreeSet<_> = code()
@@ -524,7 +529,7 @@ mod tests {
         }
     }
 
-    /// Else what belongs to one call would be left over from another.
+    /// Otherwise variables of one call would be left over from another.
     #[test]
     fn every_file_names_the_parts_it_uses() {
         for (file, source) in SOURCES.iter().chain(PARTS) {

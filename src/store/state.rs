@@ -1,12 +1,12 @@
-//! A queue's counters and live settings: one packed string, read and written whole by the scripts that need it.
+//! The counters and live settings of a queue: one packed string, which scripts read and write whole.
 //!
-//! A hash costs a search per field and a conversion per number, with every call of every script; this costs one copy.
-//! Behind the numbers stand the replicas that want to be told of new tasks.
+//! A hash would cost a search per field and a conversion per number in every call; this costs one copy. The
+//! replicas that asked for messages about new tasks follow the numbers.
 
 use std::collections::BTreeMap;
 
-/// The numbers, as they lie: doubles, exact up to 2^53. Times are in ms, but `tick` is in places
-/// (`lua/prelude.lua`); `round` and `stride` are passes (`lua/rotation.lua`).
+/// The numbers in their order: doubles, exact up to 2^53. Times are in ms, except `tick`, which is in places
+/// (`lua/prelude.lua`). `round` and `stride` are passes (`lua/rotation.lua`).
 pub const FIELDS: [&str; 38] = [
     "version",
     "order",
@@ -50,7 +50,7 @@ pub const FIELDS: [&str; 38] = [
 
 const WIDTH: usize = size_of::<f64>();
 
-/// The Lua twin: the table `queue`, and how it is read and written.
+/// Generates the Lua twin: the table `queue`, with its reader and writer.
 pub(super) fn lua() -> String {
     let fields = FIELDS.map(|field| format!("queue.{field}")).join(", ");
     let format = format!("<{}", "d".repeat(FIELDS.len()));
@@ -71,7 +71,7 @@ pub(super) fn lua() -> String {
     )
 }
 
-/// What the string says, by name; `hungry` apart. `None` for a string of another layout.
+/// Reads the string by name, and `hungry` apart. Returns `None` for a string of another layout.
 pub fn read(bytes: &[u8]) -> Option<(BTreeMap<&'static str, f64>, &[u8])> {
     let (numbers, hungry) = bytes.split_at_checked(FIELDS.len() * WIDTH)?;
     let numbers = numbers

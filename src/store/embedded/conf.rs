@@ -10,18 +10,18 @@ use std::path::{Path, PathBuf};
 use super::Sync;
 use super::dir::DataDir;
 
-/// Connections the child takes: some dozens per service. The default of 10,000 would only make it
-/// complain about the limit of open files.
+/// Connections that the child accepts: a service needs some dozens. The default of 10,000 would only cause a
+/// warning about the limit of open files.
 const CLIENTS_MAX: u16 = 1000;
 
-/// Entries of a hash or a sorted set that Redis searches from the beginning; larger ones it looks up. Its defaults of 512 and 128 cost
-/// a call of a hundred tasks a fifth more.
+/// Entries up to which Redis keeps a hash or sorted set as a list that it searches from the start. Its
+/// defaults of 512 and 128 make a call of a hundred tasks a fifth more expensive.
 const SEARCHED_MAX: u16 = 32;
 
-/// Writes the file, readable by this user only, and gives its path.
+/// Writes the file, readable by this user only. Returns its path.
 pub(super) fn write(dir: &DataDir, sync: Sync) -> io::Result<PathBuf> {
     let path = dir.redis().join("redis.conf");
-    // Removed first, so that the mode below is the mode it has.
+    // Removed first, so that the file gets the mode below.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -40,8 +40,8 @@ fn text(dir: &DataDir, sync: Sync) -> String {
         Sync::Always => "always",
         Sync::EverySecond => "everysec",
     };
-    // DEBUG and MODULE are off by default from Redis 7 on; renaming them away holds for 6.2 too,
-    // which does not know the settings that say so.
+    // DEBUG and MODULE are off by default from Redis 7 on. Renaming them also works for 6.2, which lacks
+    // those settings.
     let mut text = format!(
         "# Written by leaseq at each start; changes are lost.\n\
          port 0\n\
@@ -64,17 +64,17 @@ fn text(dir: &DataDir, sync: Sync) -> String {
         socket = quoted(dir.socket()),
         home = quoted(dir.redis()),
     );
-    // Redis 6.2 keeps its file elsewhere and would begin empty beside this directory. It does not
-    // know this line either, so that a downgrade stops here instead.
+    // Redis 6.2 keeps its file elsewhere and would start empty. It does not know this line, so a downgrade
+    // fails here instead.
     if dir.has_append_only_dir() {
         text.push_str("appenddirname \"appendonlydir\"\n");
-        // `torn` does it, and whole.
+        // `torn` removes the whole transaction instead.
         text.push_str("aof-load-truncated no\n");
     }
     text
 }
 
-/// A path as redis.conf reads it back: quoted, with all but plain characters as `\xHH`.
+/// Writes a path for redis.conf: quoted, with all but plain characters as `\xHH`.
 fn quoted(path: &Path) -> String {
     let mut text = String::from("\"");
     for &byte in path.as_os_str().as_bytes() {

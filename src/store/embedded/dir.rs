@@ -26,12 +26,12 @@ const LOCK: &str = "leaseq.lock";
 const MARKER: &str = "leaseq-data.toml";
 const REDIS: &str = "redis";
 const MARKER_NEW: &str = "leaseq-data.toml.new";
-/// Entries that do not make a directory somebody else's: what a start that was cut off leaves behind,
-/// and what mkfs leaves in a new volume.
+/// Entries that a directory of ours may contain before it has a marker: leftovers of an interrupted start,
+/// and those of mkfs in a new volume.
 const HARMLESS: [&str; 3] = [LOCK, MARKER_NEW, "lost+found"];
 /// Bytes of a unix socket's path, without the closing zero: `sun_path` on Linux.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
-/// Raised when an older leaseq must not open the directory any more.
+/// The version of the directory. It rises if an older leaseq must not open the directory any more.
 const FORMAT: i64 = 1;
 
 /// A data directory that this process holds.
@@ -40,12 +40,12 @@ pub(super) struct DataDir {
     root: PathBuf,
     redis: PathBuf,
     socket: PathBuf,
-    /// The kernel drops the lock with the process, however it ends.
+    /// The kernel releases the lock when the process ends, however it ends.
     _lock: File,
 }
 
 impl DataDir {
-    /// Makes the directory if it is missing, locks it, and checks that it is ours.
+    /// Creates the directory if it is missing, locks it, and checks that it is ours.
     pub(super) fn open(path: &Path) -> Result<Self, EmbeddedError> {
         let fails = |error: io::Error| unusable(path, error.to_string());
         DirBuilder::new()
@@ -83,13 +83,13 @@ impl DataDir {
         self.redis.join("redis.lock")
     }
 
-    /// Where Redis 7 and later keep the append-only file.
+    /// Returns where Redis 7 and later keep the append-only file.
     pub(super) fn has_append_only_dir(&self) -> bool {
         self.redis.join("appendonlydir/appendonly.aof.manifest").exists()
     }
 
-    /// Refuses to start a server on nothing where there once was data: whoever lost a disk or
-    /// mistyped a restore must not be served an empty queue.
+    /// Refuses to start an empty server where there was data before: after a lost disk or a mistyped restore,
+    /// an empty queue would hide the loss.
     pub(super) fn check_data(&self) -> Result<(), EmbeddedError> {
         let there = self.has_append_only_dir() || self.redis.join("appendonly.aof").exists();
         if there || !begun(&self.root).unwrap_or(true) {
@@ -100,7 +100,7 @@ impl DataDir {
         })
     }
 
-    /// From now on the append-only file must be there. Call it before the first write.
+    /// Notes that the append-only file must exist from now on. Call it before the first write.
     pub(super) fn mark_begun(&self) -> Result<(), EmbeddedError> {
         if begun(&self.root).unwrap_or(false) {
             return Ok(());
@@ -112,7 +112,8 @@ impl DataDir {
 
 impl Drop for DataDir {
     fn drop(&mut self) {
-        // The short directory of a long path was for the socket alone. Fails while something is in it.
+        // The short directory of a long path contained only the socket. The removal fails if it has other
+        // entries.
         if let Some(home) = self.socket.parent().filter(|home| *home != self.redis) {
             let _ = std::fs::remove_file(&self.socket);
             let _ = std::fs::remove_dir(home);
@@ -138,7 +139,7 @@ fn lock(root: &Path) -> Result<File, EmbeddedError> {
             holder: holder.trim().parse().ok(),
         });
     }
-    // The process id is for people; the lock is what counts.
+    // The process id is for people. Only the lock counts.
     let _ = file
         .set_len(0)
         .and_then(|()| file.rewind())
@@ -146,7 +147,7 @@ fn lock(root: &Path) -> Result<File, EmbeddedError> {
     Ok(file)
 }
 
-/// Refuses a directory that holds what is not ours, before anything is written to it.
+/// Refuses a directory with foreign entries, before anything is written to it.
 fn check_ours(root: &Path) -> Result<(), EmbeddedError> {
     match begun(root) {
         Ok(_) => return Ok(()),
@@ -173,7 +174,7 @@ fn unusable(path: &Path, problem: String) -> EmbeddedError {
     }
 }
 
-/// Whether the directory ever held data, as its marker says.
+/// Reads from the marker whether the directory ever contained data.
 fn begun(root: &Path) -> io::Result<bool> {
     let text = std::fs::read_to_string(root.join(MARKER))?;
     let odd = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem.to_owned());
@@ -189,7 +190,7 @@ fn begun(root: &Path) -> io::Result<bool> {
         .ok_or_else(|| odd("is damaged"))
 }
 
-/// Replaces the marker as a whole, and on disk before it returns.
+/// Replaces the marker atomically, and syncs it before it returns.
 fn mark(root: &Path, begun: bool) -> io::Result<()> {
     let new = root.join(MARKER_NEW);
     let mut file = OpenOptions::new()
@@ -210,13 +211,13 @@ fn mark(root: &Path, begun: bool) -> io::Result<()> {
     File::open(root)?.sync_all()
 }
 
-/// A directory that only this user can enter.
+/// Creates a directory that only this user can enter.
 fn private(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    // A link would let somebody else choose where the data goes.
+    // Through a link another user could choose where the data goes.
     let metadata = std::fs::symlink_metadata(path)?;
     if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(io::Error::other(format!(
@@ -230,9 +231,9 @@ fn private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The socket's path: beside the data, or where that is too long for a unix socket, in a private
-/// directory under the system's temporary one. That name is fixed by the data directory, so that
-/// a killed service leaves no trail of them.
+/// Returns the path of the socket: beside the data, or, if that is too long for a unix socket, in a private
+/// directory under the system's temporary one. The data directory determines that name, so that killed
+/// services do not leave many of them.
 fn socket(redis: &Path) -> io::Result<PathBuf> {
     let beside = redis.join("redis.sock");
     if beside.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {

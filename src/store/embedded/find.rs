@@ -1,4 +1,4 @@
-//! Which redis-server.
+//! Finds the redis-server binary.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::EmbeddedError;
 
 const NAMES: [&str; 2] = ["redis-server", "valkey-server"];
 
-/// The named binary; else one next to `ours`, else one in `PATH`.
+/// Returns the named binary; without a name the one next to `ours`, then the one in `PATH`.
 pub(super) fn redis_server(named: Option<&Path>, ours: &Path) -> Result<PathBuf, EmbeddedError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     look(named, ours, &path)
@@ -15,7 +15,7 @@ pub(super) fn redis_server(named: Option<&Path>, ours: &Path) -> Result<PathBuf,
 
 fn look(named: Option<&Path>, ours: &Path, path: &OsStr) -> Result<PathBuf, EmbeddedError> {
     if let Some(named) = named {
-        // A bare name means the one in PATH, as in a shell.
+        // A bare name is searched in PATH, as in a shell.
         let found = if named.components().count() == 1 {
             std::env::split_paths(path)
                 .map(|dir| dir.join(named))
@@ -37,7 +37,7 @@ fn look(named: Option<&Path>, ours: &Path, path: &OsStr) -> Result<PathBuf, Embe
     next_to
         .into_iter()
         .chain(std::env::split_paths(path))
-        // PATH may hold an empty entry; a binary in the working directory is not one to trust.
+        // An empty entry of PATH means the working directory, whose binaries are not trusted.
         .filter(|dir| dir.is_absolute())
         .flat_map(|dir| NAMES.map(|name| dir.join(name)))
         .find(|file| runs(file).is_ok())

@@ -1,4 +1,4 @@
-//! Is the embedded Redis's data directory in good order, and has its disk room?
+//! Checks the data directory of the embedded Redis and the space on its disk.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,10 +9,10 @@ use rustix::fs::statvfs;
 use crate::domain::checkup::Check;
 
 const NAME: &str = "data_dir";
-/// Below this a log that is synced with each write may stop any moment.
+/// With less free space, a log that is synced with each write may fail at any moment.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
-/// Looks at the directory of a running service; changes nothing.
+/// Checks the directory of a running service. Changes nothing.
 pub fn check(data_dir: &Path) -> Check {
     let redis = data_dir.join("redis");
     let facts = fs::metadata(&redis).and_then(|facts| Ok((facts, statvfs(&redis)?)));
@@ -42,7 +42,7 @@ pub fn check(data_dir: &Path) -> Check {
             "Make room on the disk: when it is full, Redis takes no writes.",
         );
     }
-    // A rewrite puts a second log beside the first.
+    // A rewrite creates a second log beside the first.
     if free < log + FREE_BYTES_MIN {
         return Check::warn(
             NAME,
@@ -53,7 +53,7 @@ pub fn check(data_dir: &Path) -> Check {
     Check::ok(NAME, shown)
 }
 
-/// Of the append-only files; what cannot be read counts as nothing.
+/// Returns the bytes of the append-only files. Unreadable ones count as 0.
 fn log_bytes(redis: &Path) -> u64 {
     let entries = fs::read_dir(redis.join("appendonlydir"))
         .into_iter()

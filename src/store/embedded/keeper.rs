@@ -1,7 +1,7 @@
-//! The thread that starts the child and waits for it: over and over, until it is told to stop.
+//! The thread that starts the child, waits for its end and starts it again, until it is stopped.
 //!
-//! One thread for all of it, because the kernel's death signal fires when the *thread* that forked
-//! ends. It sleeps in `waitid` while the child lives.
+//! One thread does all of it, because the kernel's death signal fires when the *thread* that forked ends. It
+//! sleeps in `waitid` while the child lives.
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -18,18 +18,18 @@ use super::log::Log;
 use super::ping::{Answer, ping};
 use super::{EmbeddedError, Options, conf, leash, torn};
 
-/// A child that lived this long has earned a fresh start of the count and the backoff.
+/// A child that lived this long resets the count and the backoff.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// Deaths in a row, none of them after a stable life, before it is given up.
+/// Consecutive deaths without a stable life, after which the child is given up.
 const DEATHS_MAX: u32 = 5;
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// Between two questions whether it answers: fine at first, since cold start is budgeted in
-/// milliseconds, coarse when it loads for minutes.
+/// Pauses between two pings: short at first, because a cold start takes milliseconds, and longer if it loads
+/// for minutes.
 const POLL_MIN: Duration = Duration::from_millis(2);
 const POLL_MAX: Duration = Duration::from_millis(50);
 
-/// How the child is.
+/// The state of the child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     Starting,
@@ -37,15 +37,15 @@ pub(super) enum State {
     Ready {
         pid: u32,
     },
-    /// Dead, and to be started again.
+    /// Dead, and about to be started again.
     Down,
-    /// On request.
+    /// Stopped on request.
     Stopped,
-    /// For good.
+    /// Given up.
     Failed(EmbeddedError),
 }
 
-/// What others may do to the child.
+/// The handle by which others signal the child.
 #[derive(Default)]
 pub(super) struct Control {
     inner: Mutex<Inner>,
@@ -55,12 +55,12 @@ pub(super) struct Control {
 #[derive(Default)]
 struct Inner {
     stopping: bool,
-    /// Set exactly while the process exists unreaped, so that a signal can never hit a stranger.
+    /// Present exactly while the process exists unreaped, so that a signal can never hit another process.
     child: Option<Pid>,
 }
 
 impl Control {
-    /// Signals the child, if there is one, and lets none be started again.
+    /// Signals the child, if there is one, and prevents another start.
     pub(super) fn stop(&self, signal: Signal) {
         let mut inner = self.lock();
         inner.stopping = true;
@@ -78,7 +78,7 @@ impl Control {
         self.lock().stopping
     }
 
-    /// Sleeps, or less when told to stop.
+    /// Sleeps until the time is over or a stop is requested.
     fn pause(&self, length: Duration) {
         let inner = self.lock();
         let _ = self
@@ -170,7 +170,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Takes away what a power cut left half written; whether there was any, so that the next start can be another.
+    /// Removes a transaction that a power cut left half written. Returns whether there was one, so that
+    /// another start can succeed.
     fn mend(&self) -> bool {
         match torn::mend(self.dir.redis()) {
             Ok(0) => false,
@@ -194,7 +195,7 @@ impl Keeper {
             path: self.dir.redis().to_owned(),
             problem: format!("redis.conf cannot be written: {error}"),
         })?;
-        // A predecessor that is still dying must not answer in the new one's place.
+        // A predecessor that is still dying must not reply in place of the new one.
         let _ = std::fs::remove_file(self.dir.socket());
         let system = |error: std::io::Error| EmbeddedError::System(error.to_string());
         let (reader, writer) = std::io::pipe().map_err(system)?;
@@ -204,9 +205,10 @@ impl Keeper {
             .stdin(Stdio::null())
             .stdout(writer.try_clone().map_err(system)?)
             .stderr(writer)
-            // Ctrl-C in a terminal goes to the whole foreground group; the child must see the drain out.
+            // Ctrl-C in a terminal signals the whole foreground group, but the child must live until the
+            // drain is over.
             .process_group(0);
-        // Its environment is nobody's business: what we were told may hold secrets.
+        // The environment of the child is empty, because ours may contain secrets.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("LEASEQ_") {
                 command.env_remove(name);
@@ -222,13 +224,13 @@ impl Keeper {
             let _ = rustix::process::kill_process(Pid::from_child(&child), Signal::KILL);
         }
         drop(inner);
-        // The command holds the pipe's write ends; while it does, the log would never end.
+        // The command holds the write ends of the pipe, and the log would never end while it exists.
         drop(command);
         let log = Log::follow(reader).map_err(system)?;
         Ok((child, log))
     }
 
-    /// Follows one child from its start to its end: whether it ever answered, and how it ended.
+    /// Follows one child from its start to its end. Returns whether it ever replied, and how it ended.
     fn live(&self, mut child: Child) -> Result<(bool, ExitStatus), EmbeddedError> {
         let mut poll = POLL_MIN;
         let mut answered = false;
@@ -247,7 +249,7 @@ impl Keeper {
             std::thread::sleep(poll);
             poll = (poll + poll / 16).min(POLL_MAX);
         }
-        // Before anybody is told: the mark must be there before the first write.
+        // Before the child counts as ready: the mark must exist before the first write.
         if let Err(error) = self.dir.mark_begun() {
             self.control.stop(Signal::TERM);
             let _ = self.reap(&mut child);
@@ -277,8 +279,8 @@ impl Keeper {
         Ok(status)
     }
 
-    /// Waits for the end without reaping, which is done under the lock: a process id is free for
-    /// others the moment it is reaped.
+    /// Waits for the end without reaping. Reaping happens under the lock, because a reaped process id can be
+    /// reused at once.
     fn reap(&self, child: &mut Child) -> Result<ExitStatus, EmbeddedError> {
         let system = |error: std::io::Error| EmbeddedError::System(error.to_string());
         let who = WaitId::Pid(Pid::from_child(child));

@@ -1,4 +1,4 @@
-//! What runs between fork and redis-server: our own binary, started as `leaseq __leash`.
+//! The program between fork and redis-server: our own binary, started as `leaseq __leash`.
 //!
 //! Between fork and exec a multi-threaded parent can do nothing safely, so the child first becomes
 //! this program, which ties itself to its parent and takes the lock, and then becomes redis-server.
@@ -17,10 +17,10 @@ use rustix::process::{Pid, Signal};
 /// The name of the hidden subcommand.
 pub const SUBCOMMAND: &str = "__leash";
 
-/// How long a server that lost its service may take to die before the next one gives up.
+/// Time that a server without its service may take to die before the next one gives up.
 const PREDECESSOR_WAIT: Duration = Duration::from_secs(10);
 
-/// The running binary, even after an upgrade has replaced its file.
+/// Returns the running binary, even after an upgrade has replaced its file.
 pub fn running_binary() -> PathBuf {
     let own = PathBuf::from("/proc/self/exe");
     if own.exists() {
@@ -29,7 +29,7 @@ pub fn running_binary() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| "leaseq".into())
 }
 
-/// The command that starts `program` on a leash held by this process.
+/// Returns the command that starts `program` on a leash of this process.
 pub(super) fn command(leash: &Path, lock: &Path, program: &Path) -> Command {
     let mut command = Command::new(leash);
     command
@@ -44,7 +44,8 @@ pub(super) fn command(leash: &Path, lock: &Path, program: &Path) -> Command {
     command
 }
 
-/// Ties this process to its parent, takes the lock, and becomes `program`. Returns only to say why not.
+/// Ties this process to its parent, takes the lock, and becomes `program`. Returns only on failure, with the
+/// reason.
 pub fn become_child(parent: u32, lock: &Path, program: &Path, args: &[std::ffi::OsString]) -> String {
     if let Err(error) = die_with_parent(parent) {
         return error;
@@ -77,13 +78,13 @@ pub fn become_child(parent: u32, lock: &Path, program: &Path, args: &[std::ffi::
     format!("{} cannot be executed: {error}", program.display())
 }
 
-/// Asks the kernel for SIGKILL when the thread that started this process ends. SIGKILL, because
-/// nobody is left who would wait for an orderly end; the append-only file needs none.
+/// Asks the kernel for SIGKILL when the thread that started this process ends. An orderly end is not needed:
+/// nothing waits for it, and the append-only file is safe.
 fn die_with_parent(parent: u32) -> Result<(), String> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| format!("the death signal cannot be set: {error}"))?;
-    // The parent may have died before the request above. Another parent means exactly that.
+    // The parent may have died before the request above, which shows as another parent.
     if rustix::process::getppid().map(Pid::as_raw_pid) != i32::try_from(parent).ok() {
         return Err("the service that started this process is gone".into());
     }

@@ -1,4 +1,4 @@
-//! The child's output: passed on to our log, its end kept for error messages.
+//! The output of the child: it is copied to our log, and its end is kept for error messages.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, PipeReader, Read};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 const LINES_KEPT: usize = 12;
 const LINE_BYTES_MAX: u64 = 2000;
-/// Redis marks what went wrong with `#`. These lines it marks so at every start and stop, and advice on the kernel's
-/// settings (`WARNING Memory overcommit must be enabled!`) whether it matters here or not.
+/// Redis marks trouble with `#`. It also marks these harmless lines of every start and stop, and advice on
+/// kernel settings (`WARNING Memory overcommit must be enabled!`), which may not matter here.
 const NOTHING_WRONG: [&str; 10] = [
     "WARNING",
     "oO0",
@@ -23,7 +23,7 @@ const NOTHING_WRONG: [&str; 10] = [
     "Valkey is now ready to exit",
 ];
 
-/// Reads one child's output until it closes.
+/// Reads the output of one child until it closes.
 pub(super) struct Log {
     lines: Arc<Mutex<VecDeque<String>>>,
     reader: JoinHandle<()>,
@@ -39,15 +39,15 @@ impl Log {
         Ok(Self { lines, reader })
     }
 
-    /// What it said last, for a person who must find out why it died.
+    /// Returns the last lines, for a person who must find out why the child died.
     pub(super) fn last_words(self) -> String {
-        // Its end has been written; only the reader may lag. A rewrite child can hold the pipe open.
+        // The end is written, and only the reader may lag. A rewrite child can hold the pipe open.
         let patience = Instant::now() + Duration::from_millis(200);
         while !self.reader.is_finished() && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(2));
         }
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        // A fatal error of redis is its last line or follows "FATAL CONFIG FILE ERROR".
+        // A fatal error of Redis is its last line, or follows "FATAL CONFIG FILE ERROR".
         let told: Vec<&str> = lines
             .iter()
             .map(|line| message(line))
@@ -84,20 +84,20 @@ fn pass_on(output: PipeReader, kept: &Mutex<VecDeque<String>>) {
     }
 }
 
-/// Whether an operator should read the line at once. What has no level is the rest of an error that did, or the reason
-/// why redis never began, which the service tells with that.
+/// Returns whether an operator should read the line at once. A line without a level continues an error, or is
+/// the reason why Redis never started, which the service reports anyway.
 fn is_wrong(line: &str) -> bool {
     stamp(line).is_some_and(|(level, told)| {
         level == '#' && !NOTHING_WRONG.iter().any(|start| told.starts_with(start))
     })
 }
 
-/// A line without redis's own `pid:role date time level` in front; our log has these itself.
+/// Removes the prefix `pid:role date time level` of Redis, which our log has itself.
 fn message(line: &str) -> &str {
     stamp(line).map_or(line, |(_, told)| told)
 }
 
-/// The level and what comes behind, of a line that has one.
+/// Returns the level and the rest of a line that has a level.
 fn stamp(line: &str) -> Option<(char, &str)> {
     let (pid, _) = line.split_once(':')?;
     pid.parse::<u32>().ok()?;

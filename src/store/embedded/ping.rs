@@ -1,4 +1,4 @@
-//! Is it there yet? One inline PING over the socket, without a Redis client.
+//! Pings Redis over the socket, without a Redis client.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Nobody listens, or nobody answered in time.
+    /// Nothing listens, or no reply came in time.
     None,
-    /// It reads its data and takes no commands yet.
+    /// Redis loads its data and takes no commands yet.
     Loading,
     Ready,
 }
 
-/// A server that accepts but does not answer for this long is asked again.
+/// A server that accepts but does not reply for this long is pinged again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 pub(super) fn ping(socket: &Path) -> Answer {
@@ -22,7 +22,7 @@ pub(super) fn ping(socket: &Path) -> Answer {
         if reply.starts_with(b"-LOADING") {
             Answer::Loading
         } else {
-            // +PONG. Another error is an answer too: what it means is for the store to find out.
+            // +PONG. An error is a reply, too, and the store finds out its meaning.
             Answer::Ready
         }
     })

@@ -1,27 +1,27 @@
-//! A power cut may leave the last transaction of the append-only file half written.
+//! Removes the last transaction of the append-only file if a power cut left it half written.
 //!
-//! Redis takes it away when it loads, but only from memory: the commands of it that are whole stay in the file behind
-//! their `MULTI`, and the start after the next write takes them for done (valkey-io/valkey#4342). A script's effects
-//! are such a transaction, so half of one would come back. Therefore our Redis is told to refuse a torn file, and
-//! what is torn is taken away here, whole.
+//! Redis drops such a transaction when it loads, but only from memory. Its complete commands stay in the file
+//! after their `MULTI`, and the start after the next write executes them (valkey-io/valkey#4342). The effects
+//! of a script are such a transaction, so half of one would come back. Therefore our Redis is configured to
+//! refuse a torn file, and this module removes the whole transaction.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// What redis-server says before it exits, when it is told to refuse a torn file.
+/// The last words of a redis-server that refuses a torn file.
 const REFUSAL: &str = "Unexpected end of file reading the append only file";
 
-/// Whether a server's last words say that the file is torn.
+/// Returns whether the last words of a server report a torn file.
 pub(super) fn is_why(last_words: &str) -> bool {
     last_words.contains(REFUSAL)
 }
 
-/// Cuts the file that was written last after its last whole command outside of a transaction, and syncs it: the bytes
-/// taken away. At level `fsync` nothing of them had been answered.
+/// Cuts the newest file after its last complete command outside of a transaction, and syncs it. Returns the
+/// number of removed bytes. At level `fsync` none of them had been confirmed.
 ///
 /// # Errors
-/// When the file cannot be read or written, or is damaged elsewhere than at its end.
+/// If the file cannot be read or written, or is damaged before its end.
 pub(super) fn mend(redis: &Path) -> io::Result<u64> {
     let path = last_part(&redis.join("appendonlydir"))?;
     let file = OpenOptions::new().read(true).write(true).open(path)?;
@@ -32,7 +32,7 @@ pub(super) fn mend(redis: &Path) -> io::Result<u64> {
     Ok(size - whole)
 }
 
-/// The file that the manifest names last: the one being written.
+/// Returns the last file of the manifest, which is the newest.
 fn last_part(dir: &Path) -> io::Result<PathBuf> {
     let manifest = BufReader::new(File::open(dir.join("appendonly.aof.manifest"))?);
     let mut last = None;
@@ -48,7 +48,7 @@ fn last_part(dir: &Path) -> io::Result<PathBuf> {
     last.ok_or_else(|| damaged("the manifest names no file that is being written"))
 }
 
-/// How far the commands are whole and not inside a transaction without its end.
+/// Returns the length of the complete commands that are not inside an unfinished transaction.
 fn whole_bytes(mut log: impl BufRead) -> io::Result<u64> {
     let (mut at, mut whole, mut inside) = (0, 0, false);
     loop {
@@ -77,7 +77,7 @@ enum Word {
     Other,
 }
 
-/// Reads one command: its bytes and which it is; nothing at the end.
+/// Reads one command. Returns its length and its kind; `None` at the end.
 fn command(log: &mut impl BufRead) -> io::Result<Option<(u64, Word)>> {
     if log.fill_buf()?.is_empty() {
         return Ok(None);
@@ -107,7 +107,7 @@ fn command(log: &mut impl BufRead) -> io::Result<Option<(u64, Word)>> {
     Ok(Some((bytes, word)))
 }
 
-/// Reads a line that is a sign and a number: its bytes and the number.
+/// Reads a line of a sign and a number. Returns its length and the number.
 fn number(log: &mut impl BufRead, sign: u8) -> io::Result<(u64, u64)> {
     /// Longer than any number.
     const LINE_BYTES_MAX: u64 = 32;

@@ -1,4 +1,4 @@
-//! What one replica saw of a queue joins what the others saw.
+//! Adds the observations of one replica to those of the others.
 
 use deadpool_redis::redis::Cmd;
 
@@ -12,15 +12,15 @@ pub struct BeatOp<'a, W> {
     pub replica: &'a str,
     /// Lease calls that wait for the queue at this replica.
     pub waiting: u32,
-    /// Tasks moved, as far as this replica knows: watchers are told.
+    /// Tasks moved by calls of this replica: watchers hear of it.
     pub moved: bool,
-    /// Since the last beat.
+    /// Latencies since the last beat.
     pub latencies: &'a Latencies,
-    /// Named workers that called since the last beat; at most `WORKERS_MAX`.
+    /// Named workers that sent a lease call since the last beat; at most `WORKERS_MAX`.
     pub workers: W,
 }
 
-/// The queue as the beat found it.
+/// The state of the queue at the beat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beaten {
     pub now: Millis,

@@ -1,4 +1,4 @@
-//! Waiting tasks are cancelled; of leased ones it is asked for.
+//! Cancels waiting tasks, and requests the cancellation of leased ones.
 
 use deadpool_redis::redis::Cmd;
 
@@ -7,9 +7,9 @@ use crate::domain::change::{Cancelled, NotChanged};
 use crate::domain::{TaskId, TaskState};
 use crate::store::reply::{BadReply, Reply};
 
-/// Of distinct tasks, at most `SCRIPT_ITEMS_MAX` and a batch of a scan.
+/// Distinct ids: at most `SCRIPT_ITEMS_MAX` and a batch of a scan.
 pub struct CancelOp<'a> {
-    /// Leave those alone that are in another state by now.
+    /// Skips tasks that are in another state by now.
     pub only: Option<TaskState>,
     pub ids: &'a [TaskId],
 }

@@ -1,4 +1,4 @@
-//! Makes a queue, or changes what holds for it.
+//! Creates a queue, or changes its config.
 
 use deadpool_redis::redis::Cmd;
 
@@ -8,9 +8,9 @@ use crate::store::gates;
 use crate::store::reply::{BadReply, Reply};
 
 pub struct ConfigureOp<'a> {
-    /// The version that must be the present one; 0: the queue must not exist.
+    /// The version that the queue must have; 0: it must not exist.
     pub expected: Option<u64>,
-    /// Make the queue when it is absent.
+    /// Create the queue if it is absent.
     pub create: bool,
     pub config: &'a QueueConfig,
 }
@@ -20,12 +20,12 @@ pub enum Configured {
     Done {
         version: u64,
         created: bool,
-        /// The order changed: run [`super::reorder`] before answering.
+        /// The order changed: run [`super::reorder`] before the response.
         reorder: bool,
     },
-    /// The present version; 0 for an absent queue.
+    /// The version of the queue; 0 if it is absent.
     Mismatch { version: u64 },
-    /// A queue of this name was deleted, and some of its lanes are left: call again.
+    /// A deleted queue of this name has lanes left: call again.
     Clearing,
 }
 

@@ -1,4 +1,4 @@
-//! Looks for dead letters, a page at a time.
+//! Finds dead letters, page by page.
 
 use bytes::Bytes;
 use deadpool_redis::redis::{Cmd, ToRedisArgs};
@@ -10,20 +10,20 @@ use crate::store::reply::{BadReply, Reply};
 
 pub struct DeadOp<'a> {
     pub filter: &'a DeadFilter,
-    /// This one alone.
+    /// Only the dead letter with this id.
     pub only: Option<TaskId>,
     pub newest_first: bool,
-    /// Entries to look at at most: what a call costs.
+    /// Entries that the call reads at most, which bounds its cost.
     pub look: usize,
-    /// Entries to find at most.
+    /// Entries that the call returns at most.
     pub limit: usize,
-    /// Where the page before ended.
+    /// The last entry of the previous page.
     pub behind: Option<Place>,
-    /// Give the records, as a replay needs them.
+    /// Return the records, which a replay needs.
     pub records: bool,
 }
 
-/// Where an entry stands among the dead letters, whether it is still there or not.
+/// The position of an entry among the dead letters, even if the entry is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub died_at: Millis,
@@ -34,7 +34,7 @@ pub struct Place {
 pub struct DeadPage {
     pub now: Millis,
     pub looked: usize,
-    /// Where to go on; `None` at the end.
+    /// The last entry that was read; `None` at the end.
     pub next: Option<Place>,
     pub letters: Vec<DeadLetter>,
 }
@@ -42,11 +42,11 @@ pub struct DeadPage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     pub place: Place,
-    /// Empty unless asked for.
+    /// Empty unless requested.
     pub record: Bytes,
-    /// Its last one; known with the record.
+    /// The last attempt; present with the record.
     pub priority: Priority,
-    /// Bytes of a payload that lies apart.
+    /// Bytes of a payload in the second hash.
     pub apart_bytes: usize,
 }
 

@@ -7,15 +7,15 @@ use crate::domain::fingerprint::{DeadGroup, GroupError};
 use crate::store::reply::{BadReply, Reply};
 
 pub struct DeadGroupsOp<'a> {
-    /// The fingerprint behind which to go on; empty to begin.
+    /// The last fingerprint of the previous page; empty for the first.
     pub after: &'a str,
-    /// At most.
+    /// Entries at most.
     pub limit: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadGroups {
-    /// The last fingerprint, when there may be more behind it.
+    /// The last fingerprint, if there may be more.
     pub next: Option<String>,
     pub groups: Vec<DeadGroup>,
 }
@@ -48,7 +48,7 @@ fn group(reply: &mut Reply) -> Result<DeadGroup, BadReply> {
     let (name, kind, message) = (reply.text()?, reply.text()?, reply.text()?);
     Ok(DeadGroup {
         fingerprint,
-        // A task has a name, `other` has none.
+        // Groups of tasks have a name, `other` has none.
         error: (!name.is_empty()).then_some(GroupError { name, kind, message }),
         count: reply.number()?,
         first_at: reply.millis()?,

@@ -1,4 +1,4 @@
-//! A queue goes, with all that it holds.
+//! Deletes a queue with all its tasks.
 
 use deadpool_redis::redis::Cmd;
 
@@ -7,36 +7,36 @@ use crate::store::reply::{BadReply, Reply};
 
 pub struct DeleteOp {
     pub what: What,
-    /// How many lanes to clear in this call.
+    /// Lanes that the call clears at most.
     pub lanes: usize,
 }
 
-/// What may be deleted.
+/// The queues that may be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// The queue, if it has no task but finished ones.
+    /// A queue with only finished tasks.
     Empty,
-    /// The queue with all its tasks.
+    /// A queue with all its tasks.
     Filled,
-    /// Only what an earlier call left over: never a queue that was made since.
+    /// Only the remains of an earlier call, never a queue that was created since.
     Rest,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// The queue is gone; so many tasks went with it.
+    /// The queue was deleted with this many tasks.
     Done { tasks: u64 },
-    /// It has tasks, and was left alone.
+    /// The queue has tasks and was not deleted.
     Filled { tasks: u64 },
-    /// There was no queue, or is none any more.
+    /// There is no queue.
     Absent,
 }
 
-/// What came of one call.
+/// The outcome of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeleteStep {
     pub deleted: Deleted,
-    /// Lanes of it are left: call again.
+    /// Some lanes are left: call again.
     pub again: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What is kept of finished tasks is deleted before its retention ends.
+//! Deletes finished tasks before their retention ends.
 
 use deadpool_redis::redis::Cmd;
 
@@ -7,18 +7,18 @@ use crate::domain::TaskState;
 use crate::store::reply::{BadReply, Reply};
 
 pub struct DiscardOp {
-    /// `Completed` or `Cancelled`; both without.
+    /// `Completed` or `Cancelled`; `None`: both.
     pub only: Option<TaskState>,
-    /// How many of the oldest to pass by: those that an earlier call left.
+    /// Number of the oldest tasks to skip, which an earlier call kept.
     pub skip: u64,
-    /// How many to look at.
+    /// Entries to read.
     pub limit: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Discarded {
     pub purged: u64,
-    /// Where to go on; `None` at the end.
+    /// The last entry that was read; `None` at the end.
     pub skip: Option<u64>,
 }
 

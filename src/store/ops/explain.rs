@@ -1,4 +1,4 @@
-//! Why a waiting task is not running.
+//! Explains why a waiting task is not running.
 
 use deadpool_redis::redis::Cmd;
 
@@ -15,26 +15,26 @@ pub struct ExplainOp(pub TaskId);
 pub enum Explained {
     Scheduled {
         reason: WaitReason,
-        /// What will keep it back when it is due.
+        /// The gates that will block it when it is due.
         shut: Vec<WaitReason>,
     },
     Ready {
         now: Millis,
         ahead: Ahead,
-        /// Other lanes of its group whose head comes first.
+        /// Other lanes of its group whose heads go first.
         lanes: u64,
         /// Groups whose turn comes first.
         groups: u64,
         /// Tasks of the queue that are leased.
         leased: u64,
-        /// When one was last granted.
+        /// The time of the last grant.
         leased_at: Option<Millis>,
-        /// Replicas with waiting leases, as of the last look or wake-up.
+        /// Replicas with waiters, as of the last look or wake-up.
         hungry: String,
-        /// A pause and gates that keep it back.
+        /// The pause and gates that block it.
         shut: Vec<WaitReason>,
     },
-    /// It waits for nothing, or is gone.
+    /// The task does not wait, or does not exist.
     Other,
 }
 
@@ -56,7 +56,7 @@ impl Op for ExplainOp {
                     (false, true) => WaitReason::Deferred { until },
                     (false, false) => WaitReason::Scheduled { until },
                 };
-                // What is over when the task is due does not keep it.
+                // A gate that opens before the task is due does not block it.
                 let mut shut = shut(&mut reply)?;
                 shut.retain(|gate| gate.until().is_none_or(|end| end > until));
                 Ok(Explained::Scheduled { reason, shut })

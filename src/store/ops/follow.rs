@@ -1,4 +1,4 @@
-//! Notes that somebody waits for the end of tasks.
+//! Notes that reads wait for the end of tasks.
 
 use deadpool_redis::redis::Cmd;
 
@@ -6,12 +6,12 @@ use super::{Absent, Op};
 use crate::domain::TaskId;
 use crate::store::reply::{BadReply, Reply};
 
-/// Tasks, each with how long its end is still waited for, in ms. At most `SCRIPT_ITEMS_MAX`.
+/// Tasks, each with the rest of the wait in ms. At most `SCRIPT_ITEMS_MAX`.
 pub struct FollowOp<'a>(pub &'a [(TaskId, u64)]);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Followed {
-    /// Not over; a message will tell.
+    /// Not finished. A message will be published at its end.
     Waiting,
     /// Completed, cancelled or dead.
     Ended,
@@ -21,7 +21,7 @@ pub enum Followed {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// A task is due or a lease ran out, and no sweep has come by.
+    /// A task is due or a lease has expired, and no sweep has moved it yet.
     pub sweep_is_due: bool,
     /// One per task.
     pub tasks: Vec<Followed>,

@@ -1,4 +1,4 @@
-//! The groups of a queue and how each stands, page by page.
+//! Lists the groups of a queue with their states, page by page.
 
 use deadpool_redis::redis::Cmd;
 
@@ -8,9 +8,9 @@ use crate::domain::standing::GroupStanding;
 use crate::store::reply::{BadReply, Reply};
 
 pub struct GroupsOp<'a> {
-    /// At most.
+    /// Entries at most.
     pub limit: usize,
-    /// Empty to begin.
+    /// Empty for the first page.
     pub cursor: &'a [u8],
 }
 

@@ -1,4 +1,4 @@
-//! Operators hold a queue, a name or a group back.
+//! Holds a queue, a name or a group, for operators.
 
 use deadpool_redis::redis::Cmd;
 
@@ -10,13 +10,13 @@ use crate::store::reply::{BadReply, Reply};
 
 pub struct HoldOp<'a> {
     pub scope: &'a Scope,
-    /// From now on; 0 ends a hold.
+    /// Length of the hold from now; 0 ends it.
     pub ms: u64,
 }
 
 impl Op for HoldOp<'_> {
     const SCRIPT: &'static str = "hold";
-    /// Until when; `None`: not any more.
+    /// The end of the hold; `None`: not held any more.
     type Outcome = Result<Option<Millis>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {

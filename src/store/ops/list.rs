@@ -1,4 +1,4 @@
-//! Ids of one state, page by page.
+//! Lists the ids of one state, page by page.
 
 use deadpool_redis::redis::Cmd;
 
@@ -10,7 +10,7 @@ pub struct ListOp<'a> {
     pub state: TaskState,
     /// 1..=`PAGE_MAX`.
     pub limit: usize,
-    /// Empty to begin.
+    /// Empty for the first page.
     pub cursor: &'a [u8],
 }
 

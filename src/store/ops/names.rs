@@ -1,4 +1,4 @@
-//! The names of a queue and how each stands, page by page.
+//! Lists the names of a queue with their states, page by page.
 
 use deadpool_redis::redis::Cmd;
 
@@ -9,16 +9,16 @@ use crate::domain::standing::{BreakerStanding, BreakerState, GateStanding, NameS
 use crate::store::reply::{BadReply, Reply};
 
 pub struct NamesOp<'a> {
-    /// At most.
+    /// Entries at most.
     pub limit: usize,
-    /// Empty to begin.
+    /// Empty for the first page.
     pub cursor: &'a [u8],
 }
 
 /// A page of names or of groups.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standings<T> {
-    /// Where the next page goes on; empty at the end.
+    /// The cursor of the next page; empty at the end.
     pub cursor: Vec<u8>,
     pub items: Vec<T>,
 }
@@ -71,7 +71,7 @@ pub(super) fn ready(row: &mut Reply) -> Result<Ready, BadReply> {
     })
 }
 
-/// As `lua/standing.lua` adds it.
+/// Reads limits and hold, as `lua/standing.lua` writes them.
 pub(super) fn gate(row: &mut Reply) -> Result<GateStanding, BadReply> {
     let (rate, burst) = (row.decimal()?, row.decimal()?);
     let limits = Limits {

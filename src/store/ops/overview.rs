@@ -1,4 +1,4 @@
-//! Config and counts of a queue on one snapshot.
+//! Reads config and counts of a queue in one snapshot.
 
 use deadpool_redis::redis::Cmd;
 
@@ -19,9 +19,9 @@ pub struct Overview {
     pub created_at: Millis,
     pub paused: Option<Paused>,
     pub ready: u64,
-    /// Of the ready ones, kept back by a limit, a hold or a breaker: exact up to 128 lanes, an at-least beyond.
+    /// Ready tasks that gates block: exact up to 128 lanes, a lower bound beyond.
     pub held: u64,
-    /// Breakers of its names: of more than a thousand that are not as if they never opened at least so many.
+    /// Names whose breaker is open. A lower bound once more than 1,000 breakers have state.
     pub breakers_open: u64,
     pub breakers_half_open: u64,
     pub scheduled: u64,
@@ -30,7 +30,7 @@ pub struct Overview {
     /// Finished tasks that are still readable.
     pub kept: u64,
     pub oldest_ready_at: Option<Millis>,
-    /// Of scheduled, ready and leased tasks: records and payloads.
+    /// Bytes of scheduled, ready and leased tasks: records and payloads.
     pub unfinished_bytes: u64,
     pub accepted_total: u64,
     pub completed_total: u64,
@@ -42,7 +42,7 @@ pub struct Overview {
     pub duplicates_total: u64,
     pub leases_expired_total: u64,
     pub idempotency_dropped_total: u64,
-    /// Lease calls that wait, at all replicas.
+    /// Lease calls that wait at all replicas.
     pub waiting: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Priority or time of a waiting task changes.
+//! Changes the priority or due time of a waiting task.
 
 use deadpool_redis::redis::Cmd;
 

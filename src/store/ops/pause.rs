@@ -1,4 +1,4 @@
-//! Stops leases, enqueues or both, or lets them go on.
+//! Pauses and resumes leases or enqueues.
 
 use deadpool_redis::redis::Cmd;
 
@@ -9,18 +9,18 @@ use crate::store::reply::{BadReply, Reply};
 
 pub struct PauseOp<'a> {
     pub replica: &'a str,
-    /// `None`: nothing is stopped from now on.
+    /// `None` resumes the queue.
     pub pause: Option<&'a Pause>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PauseChanged {
     Done {
-        /// Tasks that leases may take again; 0 unless this call opened them.
+        /// Tasks that can be leased again; 0 unless this call ended a pause of leases.
         ready: u64,
         since: Millis,
     },
-    /// Its end is past: nothing changed.
+    /// The end of the pause is in the past: nothing changed.
     Past,
 }
 

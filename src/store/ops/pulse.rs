@@ -1,4 +1,4 @@
-//! A queue's recent past, as its replicas saw it together.
+//! Reads the recent past of a queue from the observations of all replicas.
 
 use bytes::{Buf, Bytes};
 use deadpool_redis::redis::Cmd;
@@ -11,9 +11,9 @@ use crate::store::reply::{BadReply, Reply};
 
 pub struct PulseOp {
     pub chart: Chart,
-    /// The newest; at least one.
+    /// The newest rows; at least one.
     pub rows: u64,
-    /// And windows of latencies, and who waits.
+    /// Also read the windows of latencies and the waiting calls.
     pub latencies: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Tasks are deleted for good; leased ones are asked to end instead.
+//! Deletes tasks, and requests the cancellation of leased ones.
 
 use deadpool_redis::redis::Cmd;
 
@@ -6,9 +6,9 @@ use super::{Absent, Op};
 use crate::domain::{TaskId, TaskState};
 use crate::store::reply::{BadReply, Reply};
 
-/// Of distinct tasks, at most `SCRIPT_ITEMS_MAX` and a batch of a scan.
+/// Distinct ids: at most `SCRIPT_ITEMS_MAX` and a batch of a scan.
 pub struct PurgeOp<'a> {
-    /// Leave those alone that are in another state by now. Finished tasks are always left alone.
+    /// Skips tasks that are in another state by now. Finished tasks are always skipped.
     pub only: Option<TaskState>,
     pub ids: &'a [TaskId],
 }
@@ -16,7 +16,7 @@ pub struct PurgeOp<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Purged {
     pub purged: u64,
-    /// Leased ones that are now to be cancelled when their grant ends.
+    /// Leased tasks that become cancelled when their current lease ends.
     pub cancel_requested: u64,
 }
 

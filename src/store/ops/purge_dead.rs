@@ -11,7 +11,7 @@ pub struct PurgeDeadOp<'a>(pub &'a [TaskId]);
 
 impl Op for PurgeDeadOp<'_> {
     const SCRIPT: &'static str = "purge_dead";
-    /// How many were dead letters until now.
+    /// The number that were dead letters.
     type Outcome = Result<u64, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {

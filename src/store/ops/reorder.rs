@@ -1,4 +1,4 @@
-//! Puts lane heads in the order that now holds, some groups at a time.
+//! Reorders the lane heads after a change of the order, some groups per call.
 
 use deadpool_redis::redis::Cmd;
 
@@ -6,7 +6,7 @@ use super::{Absent, Op};
 use crate::store::reply::{BadReply, Reply};
 
 pub struct ReorderOp<'a> {
-    /// `"0"` to begin; the outcome is the next one, `"0"` when all is done.
+    /// `"0"` for the first call. The outcome is the next cursor, `"0"` at the end.
     pub cursor: &'a str,
     pub groups: usize,
 }

@@ -1,4 +1,4 @@
-//! Dead letters become new tasks that begin anew, and leave in the same step.
+//! Replays dead letters: creates the new tasks and removes the dead letters in one step.
 
 use bytes::Bytes;
 use deadpool_redis::redis::Cmd;
@@ -15,48 +15,49 @@ use crate::store::reply::{BadReply, Reply};
 /// At least one item, at most `SCRIPT_ITEMS_MAX`.
 pub struct ReplayOp<'a> {
     pub replica: &'a str,
-    /// An earlier try had an unknown outcome: what it moved is told as moved.
+    /// An earlier try had an unknown outcome: the reply includes what it moved.
     pub again: bool,
-    /// What all items get; as it was given to [`Item::new`].
+    /// The options of all items, as passed to [`Item::new`].
     pub replay: &'a Replay,
     pub items: &'a [Item],
 }
 
-/// A dead letter and the task that it becomes.
+/// A dead letter and its new task.
 pub struct Item {
     old: TaskId,
     task: NewTask,
-    /// Without its tick.
+    /// The record without its tick.
     record: Vec<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replayed {
     pub now: Millis,
-    /// How many became ready at once.
+    /// Tasks that became ready at once.
     pub ready: u64,
     pub items: Vec<Moved>,
 }
 
-/// What became of an item.
+/// The outcome of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
-    /// Due at this instant, `None` for a ready one.
+    /// Replayed. The due time; `None` if the new task is ready.
     Moved(Option<Millis>),
-    /// It is no dead letter any more.
+    /// It is not a dead letter any more.
     Gone,
-    /// This task holds its unique key, so it stays a dead letter.
+    /// This task holds its unique key. It stays a dead letter.
     Taken(TaskId),
-    /// The queue has as much unfinished work as it may have, so it stays a dead letter.
+    /// The queue has reached its bound of unfinished tasks. It stays a dead letter.
     Full(Full),
 }
 
 impl Item {
-    /// The new task, begun anew: payload, name, group, headers, trace context, lease length, retry policy and unique key stay, and
-    /// what `replay` does not say. It does not expire. `id` is made before the first try, so that a repeat of it cannot double the task.
+    /// Creates the new task with all its attempts. Payload, name, group, headers, trace context, lease
+    /// length, retry policy and unique key stay unless `replay` changes them. The new task does not expire.
+    /// `id` is created before the first try, so that a retry cannot double the task.
     ///
     /// # Errors
-    /// When the record cannot be read.
+    /// If the record cannot be read.
     pub fn new(letter: &DeadLetter, id: TaskId, start: Start, replay: &Replay) -> Result<Self, BadReply> {
         let old = record::read(letter.record.clone(), Bytes::new())?;
         let mut meta = old.meta;
@@ -73,7 +74,7 @@ impl Item {
             payload: replay.payload.clone().unwrap_or(old.payload),
             priority: replay.priority.unwrap_or(letter.priority),
             start,
-            // The old one's would have it die at once.
+            // With the old expiry it would die at once.
             expiry: None,
             retry: None,
             max_attempts: None,
@@ -87,7 +88,7 @@ impl Item {
             lease_ms: old.lease_ms,
             retry: old.retry,
         };
-        // A large payload of its own stays in Redis: the script moves it.
+        // The script moves a large payload inside Redis.
         let record = if replay.payload.is_none() && letter.apart_bytes > 0 {
             record::head(&task, policy, true)
         } else {
@@ -100,7 +101,7 @@ impl Item {
         })
     }
 
-    /// The new task's id.
+    /// Returns the id of the new task.
     pub fn id(&self) -> TaskId {
         self.task.id
     }

@@ -1,4 +1,4 @@
-//! Ids of tasks that are to be dealt with: [`super::list`] with a filter, for pages and for bulk work.
+//! Finds tasks: [`super::list`] with a filter, for pages and for bulk work.
 
 use deadpool_redis::redis::Cmd;
 
@@ -7,13 +7,13 @@ use super::{Absent, Op};
 use crate::domain::TaskState;
 use crate::store::reply::{BadReply, Reply};
 
-/// Tasks of which states.
+/// The states to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum States {
     One(TaskState),
     /// Scheduled, ready and leased.
     Unfinished,
-    /// These and the dead.
+    /// Scheduled, ready, leased and dead.
     Live,
 }
 
@@ -31,11 +31,11 @@ pub struct SelectOp<'a> {
     pub states: States,
     pub name: Option<&'a str>,
     pub group: Option<&'a str>,
-    /// What is found may be deleted before the next call: no batch of a scan may be cut, so the limit may be exceeded by one
-    /// that alone is larger.
+    /// The found tasks may be deleted before the next call, so no batch of a scan is cut. The limit may be
+    /// exceeded by one batch that is larger.
     pub deletes: bool,
     pub limit: usize,
-    /// Empty to begin.
+    /// Empty for the first page.
     pub cursor: &'a [u8],
 }
 

@@ -1,4 +1,4 @@
-//! Operators open and close the breaker of a name.
+//! Opens and closes the breaker of a name, for operators.
 
 use deadpool_redis::redis::Cmd;
 
@@ -14,7 +14,7 @@ pub struct SetBreakerOp<'a> {
 
 impl Op for SetBreakerOp<'_> {
     const SCRIPT: &'static str = "set_breaker";
-    /// Until when it is open, if somebody said.
+    /// The end of the open state, if it has one.
     type Outcome = Result<Option<Millis>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {

@@ -1,4 +1,4 @@
-//! Everything Redis knows of some tasks.
+//! Reads everything that Redis knows about some tasks.
 
 use bytes::{Buf, Bytes};
 use deadpool_redis::redis::Cmd;
@@ -13,7 +13,7 @@ pub struct ShowOp<'a>(pub &'a [TaskId]);
 
 impl Op for ShowOp<'_> {
     const SCRIPT: &'static str = "show";
-    /// One per id; `None` for a task that is not there.
+    /// One per id; `None` if there is no such task.
     type Outcome = Result<Vec<Option<TaskView>>, Absent>;
 
     fn args(&self, cmd: &mut Cmd) {
@@ -65,7 +65,7 @@ fn view(id: TaskId, reply: &mut Reply) -> Result<Option<TaskView>, BadReply> {
         ..record::Mutable::default()
     };
     let m = record::read_mutable(mutable)?.unwrap_or(untouched);
-    // A late ack completes an attempt that was counted when its lease ran out.
+    // A late ack completes an attempt that was counted as failed when its lease expired.
     let unfailed = state == TaskState::Leased || (state == TaskState::Completed && !m.ran_out);
     Ok(Some(TaskView {
         id,
@@ -100,7 +100,7 @@ fn view(id: TaskId, reply: &mut Reply) -> Result<Option<TaskView>, BadReply> {
     }))
 }
 
-/// A score's whole milliseconds.
+/// Returns the whole milliseconds of a score.
 fn score(text: &[u8]) -> Result<Option<Millis>, BadReply> {
     if text.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What the scripts of an audit answer: how far they came, and what they found.
+//! Replies of the scripts of an audit: their progress and their findings.
 
 use crate::domain::TaskId;
 use crate::domain::audit::{Disagreement, Kind};
@@ -6,7 +6,7 @@ use crate::store::reply::{BadReply, Reply};
 
 use super::Absent;
 
-/// A page of one part of an audit.
+/// One page of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verified {
     /// Empty at the end.
@@ -15,7 +15,7 @@ pub struct Verified {
     pub problems: Vec<Disagreement>,
 }
 
-/// Reads `"verified", cursor, looked, problems`; the rest is the operation's own.
+/// Reads `"verified", cursor, looked, problems`. The operation reads the rest.
 pub(super) fn verified(reply: &mut Reply) -> Result<Result<Verified, Absent>, BadReply> {
     match reply.text()?.as_str() {
         "verified" => {}
@@ -38,7 +38,7 @@ pub(super) fn verified(reply: &mut Reply) -> Result<Result<Verified, Absent>, Ba
 fn disagreement(mut reply: Reply) -> Result<Disagreement, BadReply> {
     let kind = Kind::parse(&reply.text()?).ok_or(BadReply("a kind of problem"))?;
     let (id, detail) = (reply.bytes()?, lossy(&reply.bytes()?));
-    // What is no id has its place in the words.
+    // A value that is no id is named in the text.
     Ok(match TaskId::from_slice(&id) {
         Ok(id) => Disagreement {
             kind,
@@ -58,7 +58,7 @@ fn disagreement(mut reply: Reply) -> Result<Disagreement, BadReply> {
     })
 }
 
-/// Damaged names may be no text.
+/// Damaged names may not be text.
 pub(super) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

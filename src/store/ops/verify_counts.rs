@@ -1,4 +1,4 @@
-//! Counters against sizes, at one moment.
+//! Compares counters with sizes, at one moment.
 
 use deadpool_redis::redis::Cmd;
 

@@ -1,4 +1,4 @@
-//! The finished tasks that are kept, in their order, and what they weigh.
+//! Reads the kept finished tasks in their order, with their bytes.
 
 use bytes::Bytes;
 use deadpool_redis::redis::Cmd;
@@ -8,9 +8,9 @@ use super::{Absent, Op};
 use crate::store::reply::{BadReply, Reply};
 
 pub struct VerifyDoneOp<'a> {
-    /// Of the next entry, when the page before was read; 0 to begin.
+    /// The index of the next entry when the previous page was read; 0 for the first.
     pub at: u64,
-    /// What that page ended with; empty to begin.
+    /// The last entry of that page; empty for the first.
     pub last: &'a [u8],
     pub limit: usize,
 }
@@ -20,14 +20,14 @@ pub enum VerifiedDone {
     Page {
         page: Verified,
         last: Bytes,
-        /// How many are kept now.
+        /// The number of kept tasks now.
         length: u64,
-        /// What the queue counts as their bytes now.
+        /// Their bytes as the queue counts them now.
         counted: u64,
-        /// Of each entry of the page.
+        /// The bytes of each entry of the page.
         bytes: Vec<u32>,
     },
-    /// The end of the page before has left.
+    /// The last entry of the previous page has left.
     Lost,
 }
 

@@ -1,4 +1,4 @@
-//! Has each member of an index what it stands for?
+//! Checks that each member of an index has its task, group or lane.
 
 use bytes::Bytes;
 use deadpool_redis::redis::Cmd;
@@ -10,9 +10,9 @@ use crate::store::reply::{BadReply, Reply};
 pub struct VerifyIndexOp<'a> {
     /// A role of a hash or sorted set of tasks, or `turn`, `heads`, `names`.
     pub index: &'a str,
-    /// Which group's heads, which name's lanes.
+    /// The group of the heads, or the name of the lanes.
     pub of: &'a [u8],
-    /// `"0"` to begin.
+    /// `"0"` for the first page.
     pub cursor: &'a str,
     pub limit: usize,
 }
@@ -20,7 +20,7 @@ pub struct VerifyIndexOp<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VerifiedIndex {
     pub page: Verified,
-    /// Of `turn` and `heads`.
+    /// The members of `turn` and `heads`.
     pub members: Vec<Bytes>,
 }
 

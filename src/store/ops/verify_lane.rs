@@ -1,4 +1,4 @@
-//! What lies in a lane.
+//! Reads the entries of a lane.
 
 use deadpool_redis::redis::Cmd;
 
@@ -8,14 +8,14 @@ use crate::domain::TaskId;
 use crate::store::reply::{BadReply, Reply};
 
 pub struct VerifyLaneOp<'a> {
-    /// As it stands in key names.
+    /// The lane as in key names.
     pub lane: &'a [u8],
-    /// Of tasks that came back; else the fresh ones, the youngest first.
+    /// Read the returned tasks; otherwise the fresh ones, the youngest first.
     pub back: bool,
-    /// `"0"` to begin.
+    /// `"0"` for the first page.
     pub cursor: &'a str,
     pub limit: usize,
-    /// Else only the ids are told.
+    /// Examine the tasks; otherwise only return the ids.
     pub examine: bool,
 }
 

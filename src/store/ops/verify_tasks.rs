@@ -9,7 +9,7 @@ use crate::domain::TaskId;
 use crate::store::reply::{BadReply, Reply};
 
 pub enum VerifyTasksOp<'a> {
-    /// `"0 0"` to begin.
+    /// `"0 0"` for the first page.
     Page { cursor: &'a str, limit: usize },
     /// At most 900.
     These(&'a [TaskId]),
@@ -18,7 +18,7 @@ pub enum VerifyTasksOp<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VerifiedTasks {
     pub page: Verified,
-    /// Records that the queue has.
+    /// The number of records of the queue.
     pub records: u64,
     /// Tasks that can only be in the fresh list of their lane, by lane.
     pub claims: Vec<(Bytes, Vec<TaskId>)>,
@@ -51,7 +51,7 @@ impl Op for VerifyTasksOp<'_> {
             let (lane, mut list) = (reply.bytes()?, reply.array()?);
             let mut ids = Vec::new();
             while !list.is_empty() {
-                // A record under what is no id was told as a problem, or belongs to nobody.
+                // A record whose field is no id was reported as a problem, or is not ours.
                 ids.extend(TaskId::from_slice(&list.bytes()?));
             }
             claims.push((lane, ids));

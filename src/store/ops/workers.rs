@@ -7,25 +7,25 @@ use crate::domain::Millis;
 use crate::store::reply::{BadReply, Reply};
 
 pub struct WorkersOp {
-    /// Leases to look at, at most.
+    /// Leases that the call reads at most.
     pub look: usize,
 }
 
-/// One worker, as one queue knows it.
+/// One worker on one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     pub worker: String,
-    /// Within the last `WORKER_MS_MAX`.
+    /// The last lease call within `WORKER_MS_MAX`.
     pub called_at: Option<Millis>,
     pub leases: u64,
-    /// Since when it holds the oldest.
+    /// The time of its oldest lease.
     pub since: Option<Millis>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workers {
     pub now: Millis,
-    /// There are more leases than were looked at: who holds those is not in the counts.
+    /// There are more leases than were read, and the counts do not include them.
     pub more: bool,
     /// In no order.
     pub seen: Vec<Seen>,

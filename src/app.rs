@@ -1,10 +1,9 @@
-//! The composition root: the only file that sees everything.
+//! The composition root: the only file that uses all rooms.
 //!
-//! Start: bind the address (an occupied port fails before anything is touched) → Redis (the embedded
-//! child, or a URL) → store → engine → HTTP → `listening on …`.
-//! Shutdown, on SIGTERM, SIGINT or a Redis that is gone for good: stop accepting and answer waiting
-//! leases → flush what was taken (both within `drain_seconds`) → stop the embedded child, which is
-//! needed to the last.
+//! Start: bind the address (an occupied port fails before anything is changed) → Redis (the embedded child,
+//! or a URL) → store → engine → HTTP → `listening on …`. Shutdown, on SIGTERM, SIGINT or an embedded Redis
+//! that is given up: stop accepting and end waiting leases → send all pending work (both within
+//! `drain_seconds`) → stop the embedded child, which is needed until then.
 
 mod process;
 
@@ -27,14 +26,14 @@ use crate::metrics::{Bounds, Metrics};
 use crate::store::embedded::{self, Embedded, EmbeddedError};
 use crate::store::{Store, StoreSettings};
 
-/// Between two tries to reach Redis at the start.
+/// Pause between two tries to reach Redis at the start.
 const START_PAUSE: Duration = Duration::from_millis(100);
-/// For what was taken to be sent when no request is left.
+/// Time limit for sending pending work when no request is left.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
-/// Items of a script call, for measuring what group commit brings. Not a setting.
+/// Items of a script call, to measure the gain of group commit. Not a setting.
 const TEST_SCRIPT_ITEMS: &str = "LEASEQ_TEST_SCRIPT_ITEMS";
 
-/// Why the service did not start, or did not stay up. Each text is one sentence for a person.
+/// The reason why the service did not start or stopped. Each text is one sentence for people.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("{address} cannot be listened on: {}", listen_problem(.error))]
@@ -72,13 +71,13 @@ fn listen_problem(error: &std::io::Error) -> String {
 /// The Redis that the store connects to.
 #[derive(Debug, Clone)]
 pub enum Endpoint {
-    /// The embedded child's socket.
+    /// The socket of the embedded child.
     Socket(PathBuf),
     Url(RedisUrl),
 }
 
 impl Endpoint {
-    /// With its password, for connecting only.
+    /// The URL with its password, for connecting only.
     fn url(&self) -> String {
         match self {
             Self::Socket(path) => format!("redis+unix://{}", percent_encoded(path)),
@@ -87,7 +86,7 @@ impl Endpoint {
     }
 }
 
-/// A path as a URL carries it: a data directory may have a `?`, a `#` or a `%` in its name.
+/// Escapes a path for a URL: the name of a data directory may contain a `?`, a `#` or a `%`.
 fn percent_encoded(path: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
     path.as_os_str()
@@ -103,10 +102,10 @@ fn percent_encoded(path: &Path) -> String {
         .collect()
 }
 
-/// Runs the service until it is told to stop; `Ok` after an orderly shutdown.
+/// Runs the service until it is stopped. Returns `Ok` after an orderly shutdown.
 ///
 /// # Errors
-/// When it cannot start, or the embedded Redis is gone for good.
+/// If it cannot start, or the embedded Redis is given up.
 pub async fn run(mut config: Config) -> Result<(), StartError> {
     let process = Process {
         connections_wanted: config.max_connections,
@@ -169,7 +168,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
 }
 
 /// Connects the store to `endpoint`, starts the engine, serves `listener` until `stop`, and drains within `config.drain`.
-/// The service listens before Redis answers: it is alive then, and says that it is not ready.
+/// The service listens before Redis is ready: it is alive then, and reports that it is not ready.
 async fn serve(
     config: &Config,
     process: Process,
@@ -195,9 +194,9 @@ async fn serve(
         tls: tls(config)?,
         ..server::Settings::default()
     };
-    // Taken by whichever announcement comes first.
+    // The first announcement takes it.
     let mut address = listener.local_addr().ok();
-    // Ends after `stop` and the drain; joined below.
+    // Ends after `stop` and the drain, and is joined below.
     let shutdown = stop.child_token();
     let server = tokio::spawn(server::serve(
         listener,
@@ -227,13 +226,13 @@ async fn serve(
     }
     let _ = server.await;
     if let Some(engine) = engine {
-        // No request is left: what they gave back on leaving is sent, then the committers end.
+        // No request is left. The committers send the last give-backs, then end.
         let _ = tokio::time::timeout(STOP_DEADLINE, engine.stop()).await;
     }
     Ok(())
 }
 
-/// Tries until Redis answers. Whoever waits for the announcement is told after a while that the service listens, though it is not ready.
+/// Retries until Redis replies. After a while the service announces that it listens although it is not ready.
 async fn start_engine(
     config: &Config,
     store: &Store,
@@ -283,7 +282,7 @@ async fn start_engine(
     }
 }
 
-/// A Redis of somebody else's may lose tasks, and still be what its owner wants: it is said, not refused.
+/// An external Redis may be configured to lose tasks, and its owner may want that: it is logged, not refused.
 fn warn_of(checks: &[Check]) {
     for check in checks.iter().filter(|check| check.verdict != Verdict::Ok) {
         let advice = check.advice.as_deref().unwrap_or_default();
@@ -303,10 +302,10 @@ fn tls(config: &Config) -> Result<Option<server::Tls>, StartError> {
         .map_err(StartError::Tls)
 }
 
-/// `listening on http://ADDR`, the line that tests and scripts wait for.
+/// Writes `listening on http://ADDR`, the line that tests and scripts wait for.
 fn announce(address: Option<SocketAddr>) {
     if let Some(address) = address {
-        // Whoever started the service may have closed stderr; that is no reason not to serve.
+        // A closed stderr must not stop the service.
         let _ = writeln!(std::io::stderr(), "listening on http://{address}");
     }
 }
@@ -315,14 +314,15 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     server::bind(address).map_err(|error| StartError::Listen { address, error })
 }
 
-/// The first SIGTERM or SIGINT drains; a second one ends the process at once, embedded child and all.
+/// Handles signals: the first SIGTERM or SIGINT drains, a second one ends the process with its embedded child
+/// at once.
 fn stop_on_signals() -> Result<CancellationToken, StartError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
     let token = stop.clone();
-    // Owned by the process: it waits for signals as long as there is one to receive them.
+    // Owned by the process: it waits for signals until the process ends.
     tokio::spawn(async move {
         for nth in 1.. {
             tokio::select! {
@@ -339,8 +339,8 @@ fn stop_on_signals() -> Result<CancellationToken, StartError> {
     Ok(stop)
 }
 
-/// Raises the soft limit of open files, which is often 1,024 for no reason but history, and gives
-/// the number of connections that the hard limit leaves room for.
+/// Raises the soft limit of open files, which is often 1,024 for historical reasons. Returns the number of
+/// connections that the hard limit allows.
 fn connections_that_fit(wanted: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let files = wanted as u64 + OTHER_FILES;
@@ -349,7 +349,7 @@ fn connections_that_fit(wanted: usize) -> usize {
         limit.current = Some(limit.maximum.map_or(files, |hard| hard.min(files)));
         let _ = setrlimit(Resource::Nofile, limit);
     }
-    // Read back: what counts is what the kernel granted.
+    // Read back, because the kernel may have granted less.
     let Some(granted) = getrlimit(Resource::Nofile).current.filter(|soft| *soft < files) else {
         return wanted;
     };

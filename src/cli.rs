@@ -1,4 +1,4 @@
-//! The command line. Verbs other than `serve` know only the public HTTP API.
+//! The command line. Verbs other than `serve` use only the public HTTP API.
 
 // Doc comments on arguments are what `--help` prints on a terminal, where back-ticks are noise.
 #![allow(clippy::doc_markdown)]
@@ -82,12 +82,12 @@ enum Command {
 
 type Done = Result<Exit, Failure>;
 
-/// Parses the process's arguments, does what they say, and gives the exit code.
+/// Parses the arguments of the process and runs the verb. Returns the exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // `--help` and `--version` come this way too, for stdout. A closed pipe is no failure.
+            // `--help` and `--version` arrive here, too, and go to stdout. A closed pipe is not a failure.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }
@@ -131,14 +131,14 @@ impl Command {
     }
 }
 
-/// Client verbs wait more than they compute: one thread is enough for them.
+/// Client verbs mostly wait, so one thread is enough.
 fn on_one_thread(verb: impl Future<Output = Done>) -> Done {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Error, format!("the runtime cannot be started: {error}")))?;
     let done = runtime.block_on(verb);
-    // A read of stdin that nobody waits for any more must not hold the process up.
+    // A pending read of stdin must not delay the end of the process.
     runtime.shutdown_background();
     done
 }

@@ -1,8 +1,8 @@
 //! The service's settings: flags over `LEASEQ_*` variables over a TOML file over defaults.
 //!
-//! [`settings::SETTINGS`] is the one list of keys; flags, variables, the file's keys, `leaseq config`
-//! and the reference are derived from it. Values become types here, once, and all mistakes are
-//! reported together. The environment comes in as a map, so tests never touch the process's own.
+//! [`settings::SETTINGS`] is the one list of keys, from which flags, variables, keys of the file, `leaseq
+//! config` and the reference are derived. Values become types here, once, and all mistakes are reported
+//! together. The environment is passed in as a map, so that tests never change that of the process.
 
 mod mistakes;
 mod redis_url;
@@ -22,7 +22,7 @@ pub use sources::{Env, Flags, Source};
 use crate::domain::durability::Level;
 use sources::Layers;
 
-/// Everything `leaseq serve` can be told, checked.
+/// All settings of `leaseq serve`, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Port 0 lets the system pick one.
@@ -30,7 +30,8 @@ pub struct Config {
     pub redis: Redis,
     pub durability: Durability,
     pub tls: Option<Tls>,
-    /// Anyone who reaches the address may do everything. Always true of a loopback address without keys.
+    /// Every client that reaches the address may do everything. Always true for a loopback address without
+    /// keys.
     pub insecure_no_auth: bool,
     pub log: LogFormat,
     /// Level, or comma-separated `target=level` pairs.
@@ -39,37 +40,37 @@ pub struct Config {
     pub max_queues: usize,
     /// An enqueue to an unknown queue creates it.
     pub auto_create: bool,
-    /// Client connections at once; more wait in the listen backlog. 1..=1,000,000.
+    /// Client connections at the same time; more wait in the listen backlog. 1..=1,000,000.
     pub max_connections: usize,
-    /// Queues with labels of their own in metrics; at most 10,000.
+    /// Queues with their own labels in metrics; at most 10,000.
     pub metrics_queues: usize,
-    /// Pairs of queue and task name with labels of their own; at most 10,000, and 0 counts no names.
+    /// Pairs of queue and task name with their own labels in metrics; at most 10,000; 0: no metrics per name.
     pub metrics_names: usize,
-    /// How long requests in flight may go on after SIGTERM; at most an hour.
+    /// Time for requests in flight after SIGTERM; at most an hour.
     pub drain: Duration,
 }
 
-/// Where tasks are kept.
+/// The Redis that keeps the tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redis {
-    /// A private redis-server of our own, on `data_dir`.
+    /// A private redis-server on `data_dir`.
     Embedded {
         data_dir: PathBuf,
-        /// The binary; `None` looks next to our own and in `PATH`.
+        /// The binary; `None`: the one next to our own, or in `PATH`.
         redis_server: Option<PathBuf>,
     },
     Url(RedisUrl),
 }
 
-/// What a write answer waits for.
+/// The durability step that write responses wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// Redis took it; a power cut may lose about a second.
+    /// Redis accepted the write. A power cut may lose about a second.
     Memory,
-    /// It is in the synced append-only file. On an external Redis the store must verify
-    /// `appendfsync always` before it may promise this.
+    /// The synced append-only file contains the write. On an external Redis the store must verify
+    /// `appendfsync always` first.
     Fsync,
-    /// This many replicas have it too.
+    /// This many replicas have the write, too.
     Replicated { replicas: NonZeroU8 },
 }
 
@@ -82,7 +83,7 @@ impl Durability {
         }
     }
 
-    /// How many replicas must have a write.
+    /// The number of replicas that must have a write.
     pub const fn replicas(self) -> Option<NonZeroU8> {
         match self {
             Self::Memory | Self::Fsync => None,
@@ -104,16 +105,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// The settings in force, and where each came from.
+/// The settings in force, with the source of each.
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
     pub effective: Vec<Effective>,
-    /// What was probably not meant, such as a variable one letter off a setting's.
+    /// Probable mistakes, such as a variable that differs from a setting by one letter.
     pub warnings: Vec<String>,
 }
 
-/// One line of `leaseq config`; secrets are already hidden.
+/// One line of `leaseq config`. Secrets are already hidden.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effective {
     pub key: String,
@@ -121,10 +122,10 @@ pub struct Effective {
     pub source: Source,
 }
 
-/// Puts the layers together.
+/// Combines the layers.
 ///
 /// # Errors
-/// All mistakes of all layers, contradictions between settings included.
+/// All mistakes of all layers, including contradictions between settings.
 pub fn load(flags: &Flags, env: &Env) -> Result<Loaded, Mistakes> {
     let mut layers = Layers::read(flags, env);
     let config = read(&mut layers);
@@ -140,7 +141,7 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Loaded, Mistakes> {
     )
 }
 
-/// Where a value is wrong its mistake is noted and the default stands in, so that the rest is still checked.
+/// A wrong value is noted and replaced by its default, so that the rest is still checked.
 fn read(layers: &mut Layers) -> Config {
     let redis = redis(layers);
     let durability = durability(layers, &redis);
@@ -179,7 +180,8 @@ fn listen(layers: &mut Layers) -> SocketAddr {
 
 fn redis(layers: &mut Layers) -> Redis {
     if let Some(url) = layers.optional("redis-url", values::redis_url) {
-        // A data_dir from a file or an image's environment gives way silently; two flags are a contradiction.
+        // A data_dir from a file or from the environment of an image is overridden silently. Two flags are a
+        // contradiction.
         if layers.is_flag("redis-url") && layers.is_flag("data-dir") {
             layers.refuse(
                 "data-dir",

@@ -1,4 +1,4 @@
-//! Every metric: its name, unit and meaning, in one place. Served at `/metrics`.
+//! Every metric with its name, unit and meaning. Served at `/metrics`.
 //!
 //! Labels are bounded: routes are templates, and queues beyond [`Bounds::queues`] are counted as `_other`.
 
@@ -26,12 +26,12 @@ pub use facts::{NameFacts, QueueFacts};
 pub use names::NameCounters;
 pub use queues::{QueueCounters, seconds};
 
-/// How many label values there may be: a scrape must not grow with what callers name.
+/// The bounds of label values, so that a scrape does not grow with the names that callers send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Queues with labels of their own.
+    /// Queues with their own labels.
     pub queues: usize,
-    /// Pairs of queue and name with labels of their own; 0: names are not counted.
+    /// Pairs of queue and name with their own labels; 0: no metrics per name.
     pub names: usize,
 }
 
@@ -50,31 +50,31 @@ const OTHER: &str = "_other";
 const REQUEST_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0,
 ];
-/// A script call is expected below a millisecond and must stay below 50.
+/// A script call usually takes less than a millisecond and must take less than 50.
 const CALL_SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0,
 ];
-/// A script call takes up to 256 items.
+/// A script call has up to 256 items.
 const CALL_ITEMS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// All metrics of this process. One per process; handed around in an [`Arc`].
+/// All metrics of this process. There is one per process, shared by an [`Arc`].
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     pub http: Http,
     pub store: Store,
-    /// Lease calls that are waiting for a task; set when the metrics are read.
+    /// Lease calls that wait for a task; set when the metrics are read.
     pub lease_waiters: IntGauge,
-    /// Reads that are waiting for the end of a task; set when the metrics are read.
+    /// Reads that wait for the end of a task; set when the metrics are read.
     pub task_waiters: IntGauge,
-    /// 1 while Redis is not seen to keep the durability level of the settings.
+    /// 1 while a check shows that Redis does not provide the durability level of the settings.
     pub durability_degraded: IntGauge,
     queues: Queues,
     names: Names,
     facts: Facts,
 }
 
-/// What the wire sees.
+/// Metrics of HTTP.
 #[derive(Debug)]
 pub struct Http {
     requests: IntCounterVec,
@@ -83,26 +83,26 @@ pub struct Http {
     pub in_flight: IntGauge,
     pub connections: IntGauge,
     pub connections_total: IntCounter,
-    /// Connections that ended by a deadline before they said anything useful.
+    /// Connections that a deadline ended before their first request.
     pub connections_refused: IntCounterVec,
 }
 
-/// What calls to the store cost. The engine and the store write here.
+/// Costs of calls to the store, written by engine and store.
 #[derive(Debug)]
 pub struct Store {
     /// By `script`.
     pub call_seconds: HistogramVec,
-    /// By `script`: how well group commit works.
+    /// Items per call by `script`, which shows the effect of group commit.
     pub call_items: HistogramVec,
     /// By `class`: `not_applied`, `unknown`, `full`, `broken`.
     pub failures: IntCounterVec,
 }
 
 impl Store {
-    /// A script call with `items` callers' items came back after `seconds`, among others that travelled with it.
+    /// Counts a script call with `items` items whose pipeline took `seconds`.
     pub fn called(&self, script: &str, items: usize, seconds: f64, failed: Option<&str>) {
         self.call_seconds.with_label_values(&[script]).observe(seconds);
-        // Exact: a call has at most 256 items.
+        // The cast is exact, because a call has at most 256 items.
         #[allow(clippy::cast_precision_loss)]
         self.call_items.with_label_values(&[script]).observe(items as f64);
         if let Some(class) = failed {
@@ -113,7 +113,7 @@ impl Store {
 
 impl Metrics {
     /// # Panics
-    /// Never: names and labels are constants that the tests register.
+    /// Never: names and labels are constants, which the tests register.
     pub fn new(bounds: Bounds) -> Self {
         let registry = Registry::new();
         let new = New(&registry);
@@ -142,37 +142,38 @@ impl Metrics {
         metrics
     }
 
-    /// The counters of a queue; those of `_other` once as many queues have their own as may.
+    /// Returns the counters of a queue; those of `_other` past the bound of queues.
     pub fn queue(&self, queue: &QueueName) -> Arc<QueueCounters> {
         self.queues.of(queue)
     }
 
-    /// The counters of a name in a queue; `None` where names are not counted.
+    /// Returns the counters of a name in a queue; `None` if there are no metrics per name.
     pub fn name(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
         self.names.of(queue, name)
     }
 
-    /// How many queues' facts to read now for [`Self::set_facts`]; `None`: they were read just now.
+    /// Returns how many queues to read for [`Self::set_facts`]; `None`: they were read just now.
     pub fn facts_due(&self) -> Option<usize> {
         self.facts.are_due().then_some(self.queues.max)
     }
 
-    /// What Redis says of queues and of those names that have labels. None when it does not answer: no value is better than an old one.
+    /// Sets the states of queues and of the names with labels. None if Redis does not reply: no value is
+    /// better than an old one.
     pub fn set_facts(&self, queues: Vec<QueueFacts>, names: Vec<NameFacts>) {
         self.facts.set(queues, names);
     }
 
-    /// How many names may have labels of their own, over all queues; 0: names are not counted.
+    /// Returns how many names may have their own labels, over all queues; 0: no metrics per name.
     pub fn names_max(&self) -> usize {
         self.names.max
     }
 
-    /// Whether the name has labels of its own, which it gets while there are fewer than may be.
+    /// Returns whether the name has its own labels, which it gets while there are fewer than the bound.
     pub fn shows_name(&self, queue: &QueueName, name: &TaskName) -> bool {
         self.names.has_labels(queue, name)
     }
 
-    /// The text format of Prometheus, version 0.0.4.
+    /// Writes the text format of Prometheus, version 0.0.4.
     pub fn text(&self) -> String {
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
@@ -212,7 +213,7 @@ impl Http {
         }
     }
 
-    /// Notes one request. `status` is `None` when the caller left before the answer.
+    /// Counts one request. `status` is `None` if the caller left before the response.
     pub fn observe(&self, method: &str, route: &str, status: Option<u16>, took: Duration) {
         let status = match status.map(|status| status / 100) {
             None => "gone",
@@ -256,7 +257,8 @@ impl Store {
     }
 }
 
-/// Makes and registers; every name and label set is a constant, so failing is a mistake in this file.
+/// Creates and registers a metric. All names and labels are constants, so a failure is a mistake in this
+/// file.
 struct New<'a>(&'a Registry);
 
 impl New<'_> {

@@ -1,4 +1,4 @@
-//! Logs: where they go, in which form, and how much.
+//! Logs: their target, form and level.
 
 use std::str::FromStr;
 
@@ -7,12 +7,12 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     #[default]
     Text,
-    /// One JSON object on each line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -24,17 +24,17 @@ pub enum TelemetryError {
     Twice,
 }
 
-/// Begins to write logs to stderr; stdout is for what commands answer.
+/// Starts to write logs to stderr; stdout is for the output of commands.
 ///
-/// `filter` is a level, or levels by target joined by commas.
+/// `filter` is a level, or a comma-separated list of levels by target.
 ///
 /// # Errors
-/// For a filter that is none, and when called twice.
+/// If the filter is invalid, or if it is called twice.
 pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
     // `Targets` and not `EnvFilter`: it needs no regular expressions and cannot match on field values.
     let filter = Targets::from_str(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
-    // A reader of stderr that has gone away must not take the service down: the layer would report its failed
-    // writes with `eprintln!`, which panics.
+    // A closed stderr must not end the service: the layer would report failed writes with `eprintln!`, which
+    // panics.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .log_internal_errors(false);
@@ -58,7 +58,7 @@ pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// A panic is a log line like any other, so that it is found where logs are collected and has their form.
+/// A panic becomes an ordinary log line, so that log collectors find it.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload

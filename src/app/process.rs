@@ -1,4 +1,4 @@
-//! What the process itself stands on: open files, and the data directory of its Redis.
+//! Checks of the process itself: open files, and the data directory of its Redis.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,13 @@ use rustix::process::{Resource, getrlimit};
 use crate::domain::checkup::Check;
 use crate::store::embedded::health;
 
-/// Files besides client connections: Redis, logs, the runtime.
+/// Open files besides client connections: Redis, logs, the runtime.
 pub(super) const OTHER_FILES: u64 = 128;
 
 pub(super) struct Process {
-    /// What `max_connections` says, whether it fits or not.
+    /// The setting `max_connections`, whether it fits or not.
     pub(super) connections_wanted: usize,
-    /// Of the embedded Redis.
+    /// The data directory of the embedded Redis.
     pub(super) data_dir: Option<PathBuf>,
 }
 

@@ -10,7 +10,7 @@ use super::exit::{Exit, Failure};
 use super::{Done, client, input, output};
 use crate::config::Env;
 
-/// Finish a leased task
+/// Complete a leased task
 #[derive(Debug, clap::Args)]
 pub(super) struct Ack {
     #[arg(value_parser = input::lease_id)]
@@ -22,10 +22,10 @@ pub(super) struct Ack {
     settle: SettleArgs,
 }
 
-/// What all verbs on a lease have besides their own options.
+/// The options that all verbs on a lease share.
 #[derive(Debug, clap::Args)]
 pub(super) struct SettleArgs {
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -50,7 +50,7 @@ impl Ack {
     }
 }
 
-/// The answers of ack, nack, extend and release, which share most of their fields.
+/// The responses to ack, nack, extend and release, which share most of their fields.
 #[derive(Deserialize)]
 struct Settled {
     id: String,
@@ -69,7 +69,7 @@ struct Settled {
 }
 
 impl SettleArgs {
-    /// Performs `operation` on the lease and shows the answer.
+    /// Performs `operation` on the lease and shows the response.
     pub(super) async fn call(
         &self,
         env: &Env,

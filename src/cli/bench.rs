@@ -26,23 +26,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use throughput::Loop;
 
-/// Tasks per request, connections and the longest time while a backlog is laid down; not measured.
+/// Tasks per request, connections and the time limit for enqueueing a backlog, which is not measured.
 const BACKLOG_BATCH: u64 = 250;
 const BACKLOG_CONNECTIONS: usize = 4;
 const BACKLOG_TIME_MAX: Duration = Duration::from_secs(1800);
-/// How much longer than its window a run may take: connecting, and the last answers.
+/// Time that a run may take beyond its window, for connecting and the last responses.
 const GRACE: Duration = Duration::from_secs(90);
 
-/// Runs the benchmark and prints its report; a failure when there was an error in it.
+/// Runs the benchmark and prints its report. Fails if any request failed.
 pub(super) async fn run(args: Args) -> super::Done {
     let json = args.json;
-    // The generator brings its own threads and runtimes; this one only waits for them.
+    // The generator has its own threads and runtimes; this one only waits for them.
     let measured = tokio::task::spawn_blocking(move || measure(&args)).await;
     let report = measured
         .map_err(Error::other)
         .and_then(|measured| measured)
         .map_err(|error| Failure::new(Exit::Error, format!("the benchmark ended early: {error}")))?;
-    // A reader of stdout that has gone away is no failure.
+    // A reader that closed stdout is not a failure.
     let _ = print(&if json {
         report.to_json() + "\n"
     } else {

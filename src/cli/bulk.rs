@@ -1,4 +1,4 @@
-//! Work on many tasks: asked before, shown while it runs.
+//! Bulk work: asks before it starts, and shows its progress.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -7,27 +7,27 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{Exit, Failure};
 
-/// How bulk work is confirmed.
+/// The confirmation of bulk work.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Confirm {
-    /// Only tell how many it would be
+    /// Only count the matches
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
 
 impl Confirm {
-    /// Whether somebody must be asked, and wants to know how many it would be.
+    /// Returns whether the user must confirm, and so needs the count.
     pub(super) fn asks(self) -> bool {
         !self.yes && !self.dry_run
     }
 
-    /// Asks the person at the terminal, unless that was settled before.
+    /// Asks the user at the terminal for confirmation, unless the options decide.
     ///
     /// # Errors
-    /// Where nobody can be asked, or the answer was not yes.
+    /// If there is no terminal, or the answer is not yes.
     pub(super) fn ask(self, question: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
@@ -50,11 +50,11 @@ impl Confirm {
     }
 }
 
-/// A line on stderr that moves; silent where stderr is no terminal.
+/// A progress bar on stderr; silent if stderr is not a terminal.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Without a total where nobody counted before.
+    /// Creates a bar; without a total if nothing was counted before.
     pub(super) fn of(what: &'static str, total: Option<u64>) -> Self {
         let (bar, template) = match total {
             Some(total) => (

@@ -1,4 +1,4 @@
-//! A client of the public API, as any other program could be one.
+//! A client of the public API, without access that other programs lack.
 
 mod failure;
 
@@ -18,13 +18,13 @@ use serde::de::DeserializeOwned;
 use super::exit::{Exit, Failure};
 pub(super) use failure::{CallError, Problem};
 
-/// Beyond what a call was asked to wait for.
+/// Time limit of a request beyond the wait that it asks for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer is a lease: 8 MiB of payloads, and a thousand tasks around them.
+/// The longest response is that of a lease call: 8 MiB of payloads and a thousand tasks around them.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 
-/// Cheap to clone. Debug hides the key.
+/// A client. Cheap to clone. Debug hides the key.
 #[derive(Clone)]
 pub(super) struct Api {
     base: String,
@@ -43,10 +43,10 @@ impl fmt::Debug for Api {
 
 impl Api {
     /// # Errors
-    /// For a URL that is not plain `http://host[:port][/prefix]`.
+    /// If the URL is not of the form `http://host[:port][/prefix]`.
     pub(super) fn new(url: &str, key: Option<&str>) -> Result<Self, Failure> {
         let bad = |problem: &str| {
-            // The URL is not repeated: it might carry a password.
+            // The error does not repeat the URL, which might contain a password.
             Failure::usage(format!("the service's URL {problem}")).hint("--url http://127.0.0.1:8080")
         };
         let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
@@ -84,17 +84,17 @@ impl Api {
             idempotency_key: None,
             http: Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
-                // Below the 30 s after which the service closes an idle connection, so that a request
-                // does not meet a connection that is just being closed.
+                // Below the 30 s after which the service closes an idle connection, so that no request uses a
+                // connection that is just being closed.
                 .pool_idle_timeout(Duration::from_secs(20))
                 .build(connector),
         })
     }
 
-    /// For one request that may be sent again: the service does it once.
+    /// Adds an `Idempotency-Key`, so that the request can be repeated and has its effect once.
     ///
     /// # Errors
-    /// For a key that cannot stand in a header.
+    /// If the key is not a valid header value.
     pub(super) fn repeatable(&self, idempotency_key: &str) -> Result<Self, Failure> {
         let value = HeaderValue::try_from(idempotency_key)
             .map_err(|_| Failure::usage("the idempotency key must be one line of printable ASCII"))?;
@@ -108,7 +108,7 @@ impl Api {
         self.call(Method::GET, path, None, Duration::ZERO).await
     }
 
-    /// `wait`: how long the call itself may be meant to wait.
+    /// Sends a request. `wait`: the time that the service may wait before it responds.
     pub(super) async fn post(&self, path: &str, json: Vec<u8>, wait: Duration) -> Result<Bytes, CallError> {
         self.call(Method::POST, path, Some(("application/json", json.into())), wait)
             .await
@@ -133,7 +133,7 @@ impl Api {
         .await
     }
 
-    /// An answer of any length, as it comes; the caller says how long it waits for more.
+    /// Returns a response of any length as a stream. The caller limits the wait for each part.
     pub(super) async fn stream(&self, path: &str) -> Result<Incoming, CallError> {
         let request = self.request(Method::GET, path, None)?;
         let answer = tokio::time::timeout(PATIENCE, self.http.request(request)).await;
@@ -242,7 +242,7 @@ impl Api {
     }
 }
 
-/// hyper's own text is "client error (Connect)"; what a person needs is at the bottom.
+/// Returns the innermost error: hyper's own text is only "client error (Connect)".
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -251,7 +251,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// Reads an answer of the service.
+/// Reads a response of the service.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
         Failure::new(

@@ -1,4 +1,4 @@
-//! `leaseq config`: what the service would run with.
+//! `leaseq config`: the settings that the service would use.
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use super::serve::Settings;
 use super::{Done, output};
 use crate::config::Env;
 
-/// Print the settings that `serve` would run with, and where each comes from
+/// Print the settings that `serve` would use, and the source of each
 ///
-/// Takes the flags of `serve`, and tells every mistake at once. Secrets are hidden.
+/// Accepts the flags of `serve`, and reports all mistakes at once. Secrets are hidden.
 #[derive(Debug, clap::Args)]
 pub(super) struct Config {
     #[command(flatten)]
     settings: Settings,
-    /// Print JSON: an object of {value, source} per setting
+    /// Print JSON: {value, source} per setting
     #[arg(long)]
     json: bool,
 }

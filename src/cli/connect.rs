@@ -1,4 +1,4 @@
-//! The options that every client verb has.
+//! The options of every client verb.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use super::exit::Failure;
 use crate::config::Env;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-/// A key has some dozens of characters; a bigger file is something else.
+/// A key has a few dozen characters. A bigger file is not a key file.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub(super) struct Connect {
 
 impl Connect {
     /// # Errors
-    /// For an unusable URL or key file.
+    /// If the URL or the key file is unusable.
     pub(super) fn api(&self, env: &Env) -> Result<Api, Failure> {
         let url = self
             .url
@@ -33,7 +33,7 @@ impl Connect {
         let file = self
             .api_key_file
             .clone()
-            // A flag wins over both variables; of these, the key itself.
+            // A flag overrides both variables. Of these, the one with the key itself wins.
             .or_else(|| match env.get("LEASEQ_API_KEY") {
                 Some(_) => None,
                 None => env.get("LEASEQ_API_KEY_FILE").map(PathBuf::from),

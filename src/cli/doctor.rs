@@ -9,16 +9,16 @@ use crate::config::{Env, RedisUrl};
 use crate::domain::checkup::{self, Check};
 use crate::store::{Store, StoreSettings};
 
-/// Check the service and its Redis, and say what to do about what is wrong
+/// Check the service and its Redis, and print advice on problems
 ///
-/// Asks the service. With --redis-url it looks at that Redis itself, as the service does when it starts: before there is one.
-/// Exits with 1 when a check failed; a warning is no failure.
+/// Asks the service. With --redis-url it checks that Redis directly, before a service uses it. Exits with 1
+/// if a check failed; a warning is not a failure.
 #[derive(Debug, clap::Args)]
 pub(super) struct Doctor {
-    /// Look at this Redis instead of asking a service: redis://, rediss:// or redis+unix://
+    /// Check this Redis instead of asking a service: redis://, rediss:// or redis+unix://
     #[arg(long, value_name = "URL", value_parser = RedisUrl::parse, conflicts_with_all = ["url", "api_key_file"])]
     redis_url: Option<RedisUrl>,
-    /// Print the API's answer as it is; with --redis-url, one like it
+    /// Print the response of the API as JSON; with --redis-url, the same form
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -88,7 +88,7 @@ impl Doctor {
     }
 }
 
-/// What `serve` would meet there.
+/// Checks a Redis as `serve` would at its start.
 async fn of_redis(url: &RedisUrl) -> Result<Checkup, Failure> {
     let store = Store::new(&StoreSettings::new(url.expose())).map_err(Failure::usage)?;
     let checks = store.checkup(None).await;

@@ -22,53 +22,55 @@ pub(super) struct Enqueue {
     queue: QueueName,
     /// JSON: the text itself, @FILE, or - for stdin; null by default. With --ndjson: @FILE or - (default)
     payload: Option<String>,
-    /// Which handler the task is for; "default" by default
+    /// Name of the handler for the task; "default" by default
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// 0 to 1000, higher first; 10 by default
+    /// Priority: 0 to 1000, higher first; 10 by default
     #[arg(long, value_name = "N")]
     priority: Option<u16>,
-    /// Run it this much later
+    /// Run the task after this time
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "run_at")]
     delay: Option<Duration>,
-    /// Run it at this time, such as 2027-01-31T08:00:00Z
+    /// Run the task at this time, such as 2027-01-31T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
     run_at: Option<Millis>,
-    /// Fairness key: a tenant, a customer
+    /// Group for fair turns, such as a tenant or customer
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
-    /// Attempts before it is a dead letter; the queue decides by default
+    /// Attempts until the task becomes a dead letter; that of the queue by default
     #[arg(long, value_name = "N")]
     max_attempts: Option<u16>,
-    /// How long a worker's lease lasts; the queue decides by default
+    /// Length of a lease of this task; that of the queue by default
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
-    /// Make the task only if no other of the queue holds this key
+    /// Create the task only if no other task of the queue holds this key
     #[arg(long, value_name = "KEY")]
     unique_key: Option<String>,
-    /// How long it holds the key, with --unique-scope ttl; 1h by default
+    /// Time for which the task holds the key, with --unique-scope ttl; 1h by default
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "unique_key")]
     unique_ttl: Option<Duration>,
-    /// Until when it holds the key: "ttl" (default), "until_leased" or "until_finished"
+    /// End of the hold on the key: "ttl" (default), "until_leased" or "until_finished"
     #[arg(long, value_name = "SCOPE", value_parser = ["ttl", "until_leased", "until_finished"],
         hide_possible_values = true, requires = "unique_key")]
     unique_scope: Option<String>,
-    /// Where another task holds the key: "return" it (default), "reject" this one, "replace" its payload and options
+    /// If another task holds the key: "return" it (default), "reject" this one, or "replace" its payload and
+    /// options
     #[arg(long, value_name = "WHAT", value_parser = ["return", "reject", "replace"],
         hide_possible_values = true, requires = "unique_key")]
     on_duplicate: Option<String>,
-    /// The request's own name: sent again with it, nothing is made twice. With --ndjson each batch adds its number
+    /// Key of the request: a repeat with the same key creates no second task. With --ndjson each batch
+    /// appends its number
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     #[command(flatten)]
     retry: retry::Retry,
-    /// Become a dead letter if it still waits after this long
+    /// Make the task a dead letter if it still waits after this time
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "expires_at")]
     expires_in: Option<Duration>,
-    /// Become a dead letter if it still waits at this time, such as 2027-01-31T08:00:00Z
+    /// Make the task a dead letter if it still waits at this time, such as 2027-01-31T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
     expires_at: Option<Millis>,
-    /// Header to go with the task; may be repeated
+    /// Header of the task; may be repeated
     #[arg(long = "header", value_name = "KEY=VALUE", value_parser = input::header)]
     headers: Vec<(String, String)>,
     /// Read one task object per line, with the fields of the API, and send them in batches
@@ -77,7 +79,7 @@ pub(super) struct Enqueue {
         "unique_key", "headers",
     ])]
     ndjson: bool,
-    /// Print the API's answer as it is; with --ndjson one per batch
+    /// Print the response of the API as JSON; with --ndjson one per batch
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// How a verb ended. The numbers are a contract with scripts.
+/// The end of a verb. The numbers are a contract with scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Exit {
@@ -56,7 +56,7 @@ impl Exit {
         }
     }
 
-    /// What a status of the API means for a script.
+    /// Returns the exit code for a status of the API.
     pub(super) const fn of_status(status: u16) -> Self {
         match status {
             200..=299 => Self::Ok,
@@ -85,12 +85,12 @@ pub(super) fn help() -> String {
     text
 }
 
-/// Why a verb did not do what it was asked, for the person at the terminal.
+/// The failure of a verb, for the user at the terminal.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
     message: String,
-    /// What to do next.
+    /// Advice for the user.
     hint: Option<String>,
 }
 
@@ -112,7 +112,7 @@ impl Failure {
         self
     }
 
-    /// Stdout was closed by its reader, as `head` does: not worth a word, and no failure.
+    /// The reader closed stdout, as `head` does: not a failure, and not worth a message.
     pub(super) fn closed_pipe() -> Self {
         Self::new(Exit::Ok, "")
     }

@@ -15,7 +15,7 @@ use crate::config::Env;
 pub(super) struct Extend {
     #[arg(value_parser = input::lease_id)]
     lease_id: String,
-    /// How long from now, 1s to 12h; what the lease was granted with by default
+    /// New length from now, 1s to 12h; the granted length by default
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
     /// JSON to show with the task: the text itself, @FILE, or - for stdin

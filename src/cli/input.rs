@@ -1,4 +1,4 @@
-//! Arguments that may also come from a file or stdin.
+//! Arguments that can also come from a file or stdin.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::exit::Failure;
 use crate::domain::limits::BODY_BYTES_MAX;
 use crate::domain::{QueueName, TaskId, TaskName, TaskState};
 
-/// Where data comes from: `-` is stdin, `@FILE` a file, anything else the text itself.
+/// The source of data: `-` is stdin, `@FILE` a file, anything else the text itself.
 pub(super) enum Input<'a> {
     Text(&'a str),
     File(&'a Path),
@@ -29,7 +29,7 @@ impl<'a> Input<'a> {
 /// Reads an argument as JSON, byte for byte; `what` names it in errors.
 pub(super) fn json(argument: &str, what: &str) -> Result<Box<RawValue>, Failure> {
     let text = text(argument, what)?;
-    // Surrounding white space is the shell's or the editor's, not the value's.
+    // Surrounding white space comes from the shell or an editor, and is not part of the value.
     RawValue::from_string(text.trim().to_owned()).map_err(|error| {
         let quoted = serde_json::to_string(text.trim()).unwrap_or_default();
         let failure = Failure::usage(format!("the {what} is not JSON: {error}"));
@@ -95,7 +95,7 @@ pub(super) fn state(text: &str) -> Result<TaskState, String> {
     })
 }
 
-/// For clap: text that can stand in a path as it is, which every `lease_id` can.
+/// For clap: text that needs no escape in a path, as every `lease_id`.
 pub(super) fn lease_id(text: &str) -> Result<String, String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     if (1..=1024).contains(&text.len()) && text.bytes().all(plain) {

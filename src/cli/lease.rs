@@ -11,10 +11,10 @@ use super::{Done, client, duration, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Lease tasks, waiting for one if there is none
+/// Lease tasks, and wait if there are none
 ///
-/// Several queues are asked in the order given. The lease_id in the answer is what ack, nack,
-/// extend and release take. `leaseq work` does all of this for a program of yours.
+/// Several queues are asked in the given order. Pass the lease_id of a leased task to ack, nack, extend or
+/// release. `leaseq work` does all of this for your program.
 #[derive(Debug, clap::Args)]
 pub(super) struct Lease {
     #[arg(required = true, value_name = "QUEUE", value_parser = input::queue)]
@@ -22,22 +22,22 @@ pub(super) struct Lease {
     /// Tasks to lease at most
     #[arg(long, value_name = "N", default_value_t = 1)]
     max: u32,
-    /// How long to wait for a task, at most 60s
+    /// Time to wait for a task, at most 60s
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration::parse)]
     wait: Duration,
-    /// How long the lease lasts, 1s to 12h; the queue decides by default
+    /// Length of the lease, 1s to 12h; that of the queue by default
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
     /// Lease only tasks of this name; may be repeated
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
-    /// Name to be listed under
+    /// Name of this worker in lists
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
-    /// Exit with 3 when nothing came
+    /// Exit with 3 if there was no task
     #[arg(long)]
     exit_empty: bool,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub(super) struct Lease {
 /// The body of a lease call.
 #[derive(Debug, Serialize)]
 pub(super) struct LeaseCall<'a> {
-    /// Only for several queues; one queue is in the path.
+    /// Present for several queues; a single queue is in the path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) queues: Option<&'a [QueueName]>,
     pub(super) max_tasks: u32,
@@ -63,7 +63,7 @@ pub(super) struct LeaseCall<'a> {
 }
 
 impl LeaseCall<'_> {
-    /// Path and body for `queues`.
+    /// Returns path and body for `queues`.
     pub(super) fn request(self, queues: &[QueueName]) -> (String, Vec<u8>) {
         let (path, queues) = match queues {
             [one] => (format!("/v1/queues/{one}/lease"), None),
@@ -129,7 +129,7 @@ impl Lease {
 }
 
 fn show(tasks: Vec<Shown>) -> Result<(), super::exit::Failure> {
-    // One line per field: a lease_id alone fills a terminal's width.
+    // One line per field, because a lease_id alone fills the width of a terminal.
     for task in tasks {
         let mut fields = vec![
             ("task", task.id),

@@ -9,21 +9,21 @@ use super::ack::SettleArgs;
 use super::{duration, input};
 use crate::config::Env;
 
-/// Report that a leased task failed
+/// Report a failed attempt of a leased task
 #[derive(Debug, clap::Args)]
 pub(super) struct Nack {
     #[arg(value_parser = input::lease_id)]
     lease_id: String,
-    /// What went wrong: the text itself, @FILE, or - for stdin
+    /// Error message: the text itself, @FILE, or - for stdin
     #[arg(long, value_name = "TEXT")]
     error: Option<String>,
-    /// Kind of error, for grouping
+    /// Type of the error, for grouping
     #[arg(long = "type", value_name = "TYPE", requires = "error")]
     kind: Option<String>,
-    /// Do not try again: the task becomes a dead letter
+    /// Do not retry: the task becomes a dead letter
     #[arg(long)]
     no_retry: bool,
-    /// Try again after this time instead of the policy's
+    /// Retry after this time instead of the backoff of the policy
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "no_retry")]
     delay: Option<Duration>,
     #[command(flatten)]

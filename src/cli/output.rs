@@ -1,4 +1,4 @@
-//! Data on stdout, everything else on stderr; a closed pipe is never a panic.
+//! Data goes to stdout, everything else to stderr. A closed pipe never panics.
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -30,12 +30,12 @@ pub(super) fn line(bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// A note for the person at the terminal. Nothing depends on its arrival.
+/// Writes a note for the user at the terminal, ignoring errors.
 pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Rows under a header: drawn for a terminal, tab-separated without the header for a pipe.
+/// Writes rows: as a table with a header on a terminal, tab-separated without the header into a pipe.
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() {
         let text: String = rows.iter().map(|row| tab_separated(row) + "\n").collect();
@@ -53,7 +53,7 @@ pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failu
     line(table.to_string().as_bytes())
 }
 
-/// One thing, a line per field, values aligned.
+/// Writes one object, with a line per field and aligned values.
 pub(super) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
     let terminal = std::io::stdout().is_terminal();
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -67,7 +67,7 @@ pub(super) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
     line(text.as_bytes())
 }
 
-/// An answer of the API that is one object: as it is, or a line per field.
+/// Writes a response with one object: as JSON, or a line per field.
 pub(super) fn answer(answer: &[u8], json: bool) -> Result<(), Failure> {
     if json {
         return line(answer);
@@ -80,7 +80,7 @@ pub(super) fn answer(answer: &[u8], json: bool) -> Result<(), Failure> {
     fields(&shown)
 }
 
-/// A value of the API's as a person reads it.
+/// Formats a value of the API for people.
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -89,7 +89,7 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-/// An object's fields in the order the service tells them.
+/// The fields of an object, in the order of the response.
 struct Ordered(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Ordered {
@@ -121,7 +121,7 @@ fn tab_separated(row: &[String]) -> String {
         .join("\t")
 }
 
-/// A payload may hold tabs and newlines; a row may not.
+/// Replaces tabs and newlines, which a payload may contain and a row must not.
 fn one_line(cell: &str) -> String {
     cell.replace(['\t', '\n', '\r'], " ")
 }

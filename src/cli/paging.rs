@@ -1,4 +1,4 @@
-//! Lists of the API, page after page.
+//! Reads lists of the API page by page.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::exit::Failure;
 use super::{output, query};
 use crate::domain::limits::PAGE_MAX;
 
-/// A list, and how much of it is wanted.
+/// A list and the number of wanted items.
 pub(super) struct List<'a> {
     pub(super) path: &'a str,
     pub(super) parameters: &'a [(&'a str, Option<&'a str>)],
@@ -24,7 +24,7 @@ struct Page<T> {
 }
 
 impl List<'_> {
-    /// Gives each page to `each`, as it came and as items; says whether there are more.
+    /// Passes each page to `each`, as bytes and as items. Returns whether there are more.
     async fn walk<T: DeserializeOwned>(
         &self,
         api: &Api,
@@ -47,7 +47,7 @@ impl List<'_> {
         Ok(cursor.is_some())
     }
 
-    /// Prints a table, or with `json` the answers as they are, a page a line; says whether there are more.
+    /// Prints a table, or with `json` one response per line. Returns whether there are more.
     pub(super) async fn print<T: DeserializeOwned>(
         &self,
         api: &Api,
@@ -72,7 +72,7 @@ impl List<'_> {
     }
 }
 
-/// The names of all queues, in their order.
+/// Returns the names of all queues, sorted.
 pub(super) async fn queues(api: &Api) -> Result<Vec<String>, Failure> {
     #[derive(Deserialize)]
     struct Item {

@@ -1,6 +1,6 @@
 //! Query strings.
 
-/// A path with the parameters that have a value.
+/// Returns a path with the parameters that have a value.
 pub(super) fn path(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     let mut text = path.to_owned();
     let given = parameters
@@ -15,7 +15,7 @@ pub(super) fn path(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     text
 }
 
-/// What is not plain in a query, or in a segment of a path, is escaped.
+/// Escapes a value for a query or a segment of a path.
 pub(super) fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

@@ -1,4 +1,4 @@
-//! `leaseq queues`: which there are, what holds for them, and their end.
+//! `leaseq queues`: lists, configures, pauses, holds and deletes queues.
 
 mod breaker;
 mod empty;
@@ -62,19 +62,19 @@ impl Queues {
 /// List all queues with their counts
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Print the API's answers as they are, one per page and line
+    /// Print the responses of the API as JSON, one page per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// Show what holds for a queue, and what of it was set
+/// Show the settings of a queue, and which of them were set
 #[derive(Debug, clap::Args)]
 struct Show {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -99,7 +99,7 @@ impl Show {
     }
 }
 
-/// A queue's settings, one a row.
+/// Returns the settings of a queue, one per row.
 fn shown(answer: &[u8], json: bool) -> Result<(), super::exit::Failure> {
     if json {
         return output::line(answer);
@@ -118,7 +118,7 @@ fn shown(answer: &[u8], json: bool) -> Result<(), super::exit::Failure> {
     output::table(&["setting", "value", "from"], rows)
 }
 
-/// Every value that is no object, under the names that lead to it.
+/// Flattens an object: each value under the path of names that leads to it.
 fn leaves(value: &Value, name: &str, found: &mut impl FnMut(&str, &Value)) {
     let Value::Object(fields) = value else {
         return found(name, value);

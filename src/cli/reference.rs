@@ -1,4 +1,4 @@
-//! `docs/cli.md` is made from the same definitions that parse the command line.
+//! Generates `docs/cli.md` from the definitions that parse the command line.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use clap::{Arg, Command, CommandFactory};
 use super::Cli;
 use super::exit::Exit;
 
-/// The reference as Markdown.
+/// Returns the reference as Markdown.
 fn markdown() -> String {
     let mut command = Cli::command();
     command.build();
@@ -40,7 +40,7 @@ fn markdown() -> String {
     text
 }
 
-/// A verb, and the verbs under it.
+/// Writes a verb and the verbs below it.
 fn describe(verb: &Command, name: &str, text: &mut String) {
     let about = verb.get_long_about().or_else(|| verb.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();

@@ -8,18 +8,18 @@ use super::ack::SettleArgs;
 use super::{duration, input};
 use crate::config::Env;
 
-/// Give a leased task back without spending the attempt
+/// Return a leased task without spending the attempt
 #[derive(Debug, clap::Args)]
 pub(super) struct Release {
     #[arg(value_parser = input::lease_id)]
     lease_id: String,
-    /// Not before: a duration, or an HTTP date as an upstream's Retry-After gives it; at once by default
+    /// Earliest retry: a duration, or an HTTP date as in Retry-After; at once by default
     #[arg(long, value_name = "DURATION|DATE", value_parser = retry_after)]
     retry_after: Option<RetryAfter>,
-    /// What else waits until then
+    /// Siblings to hold until then
     #[arg(long, value_enum, default_value_t = Hold::None, requires = "retry_after")]
     hold: Hold,
-    /// Why, for whoever looks at the task
+    /// Reason, shown with the task
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]

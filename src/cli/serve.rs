@@ -12,8 +12,9 @@ use crate::{app, telemetry};
 
 /// Run the service
 ///
-/// Each setting is a flag, a variable (--data-dir is LEASEQ_DATA_DIR) and a key of the TOML file
-/// (data_dir); flags win over variables over the file. SIGTERM and SIGINT drain and exit 0.
+/// Each setting is a flag, a variable (--data-dir is LEASEQ_DATA_DIR) and a key of the TOML file (data_dir).
+/// Flags override variables, and variables override the file. SIGTERM and SIGINT drain the service, which
+/// then exits with 0.
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -43,13 +44,13 @@ impl Serve {
     }
 }
 
-/// The flags of [`SETTINGS`], as `serve` and `config` take them.
+/// The flags of [`SETTINGS`], for `serve` and `config`.
 #[derive(Debug)]
 pub(super) struct Settings(Flags);
 
 impl Settings {
     /// # Errors
-    /// All mistakes at once, as a usage failure.
+    /// A usage failure with all mistakes.
     pub(super) fn load(&self, env: &Env) -> Result<config::Loaded, Failure> {
         config::load(&self.0, env).map_err(|mistakes| Failure::usage(mistakes.to_string()))
     }

@@ -10,19 +10,19 @@ use super::{Done, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Show a queue's counts and rates, or a line for each queue
+/// Show the counts and rates of a queue, or one line per queue
 #[derive(Debug, clap::Args)]
 pub(super) struct Stats {
     #[arg(value_parser = input::queue)]
     queue: Option<QueueName>,
-    /// Print the API's answer as it is; of all queues, one answer per page and line
+    /// Print the response of the API as JSON; for all queues, one page per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// Columns of the list, as far as the service tells them.
+/// The columns of the list, as far as the response has them.
 const COLUMNS: [&str; 6] = [
     "ready",
     "scheduled",
@@ -53,7 +53,7 @@ impl Stats {
     }
 }
 
-/// A line for each queue.
+/// Prints one line per queue.
 pub(super) async fn list(api: &Api, json: bool) -> Done {
     let queues = List {
         path: "/v1/queues",
@@ -64,7 +64,7 @@ pub(super) async fn list(api: &Api, json: bool) -> Done {
     Ok(Exit::Ok)
 }
 
-/// Counts are in the item itself or in its `stats`.
+/// Reads a count from the item or from its `stats`.
 fn row(item: Map<String, Value>) -> Vec<String> {
     let find = |name: &str| {
         item.get(name)

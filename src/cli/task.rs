@@ -1,4 +1,4 @@
-//! `leaseq task`: look at tasks, and change what waits.
+//! `leaseq task`: shows, changes and cancels tasks.
 
 mod cancel;
 mod change;
@@ -11,7 +11,7 @@ use super::{input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Look at tasks, cancel them, change when or how urgently they run
+/// Show, list, cancel and change tasks
 #[derive(Debug, clap::Args)]
 pub(super) struct Task {
     #[command(subcommand)]
@@ -46,7 +46,7 @@ struct Get {
     queue: QueueName,
     #[arg(value_parser = input::task_id)]
     id: String,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -13,20 +13,21 @@ use super::{Done, client, input, output, paging};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// One part of an audit: short, so that the bar moves.
+/// Length of one part of an audit: short, so that the progress bar moves.
 const PART_SECONDS: u64 = 2;
 
 /// Audit queues: their indexes, records and counters against each other
 ///
-/// Changes nothing, and reads in small steps that other calls do not feel. Exits with 1 when something does not hold.
+/// Changes nothing, and reads in small steps that do not slow other calls down. Exits with 1 if it finds a
+/// problem.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
     #[arg(value_parser = input::queue, required_unless_present = "all")]
     queues: Vec<QueueName>,
-    /// All queues, one after the other
+    /// Audit all queues, one after the other
     #[arg(long, conflicts_with = "queues")]
     all: bool,
-    /// Print {"queue", "checked", "problems", "problems_total"} for each queue, one a line
+    /// Print {"queue", "checked", "problems", "problems_total"} per queue and line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -51,7 +52,7 @@ struct Problem {
     detail: String,
 }
 
-/// All parts together.
+/// The results of all parts together.
 #[derive(Default, Serialize)]
 struct Audited {
     queue: String,
@@ -109,7 +110,7 @@ impl Verify {
 }
 
 async fn audit(api: &Api, queue: String) -> Result<Audited, Failure> {
-    // Hidden by itself where stderr is no terminal.
+    // The bar hides itself if stderr is not a terminal.
     let bar = ProgressBar::new(0);
     let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} tasks, {elapsed}");
     bar.set_style(style.expect("the template is a constant that parses"));

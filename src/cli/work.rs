@@ -1,4 +1,4 @@
-//! `leaseq work`: any program becomes a safe worker.
+//! `leaseq work`: turns any program into a safe worker.
 
 mod backoff;
 mod capture;
@@ -29,35 +29,35 @@ use journal::Journal;
 use perform::Worker;
 use shift::{Shift, Tally};
 
-/// Run a program for each task: payload on stdin, exit code decides
+/// Run a program for each task: payload on stdin, outcome by exit code
 ///
 /// The program gets the payload as JSON on stdin and the task's fields in its environment:
 /// LEASEQ_TASK_ID, LEASEQ_QUEUE, LEASEQ_NAME, LEASEQ_GROUP, LEASEQ_ATTEMPT, LEASEQ_MAX_ATTEMPTS,
 /// LEASEQ_GRANT, LEASEQ_LEASE_ID, LEASEQ_PRIORITY, LEASEQ_ENQUEUED_AT, LEASEQ_LEASE_SECONDS,
 /// LEASEQ_LEASE_EXPIRES_AT, a `LEASEQ_HEADER_<NAME>` for each header, TRACEPARENT and TRACESTATE.
 ///
-/// Its exit code decides: 0 acks, with stdout as the result where it is JSON of at most 256 KiB;
-/// 75 releases the task for --retry-after, attempt unspent; 65 makes it a dead letter; any other code
-/// or a signal nacks it, with the end of stderr as the message.
+/// The exit code decides the outcome: 0 acks, with stdout as the result if it is JSON of at most 256 KiB; 75
+/// releases the task for --retry-after without spending the attempt; 65 makes it a dead letter; any other
+/// code or a signal nacks it, with the end of stderr as the message.
 ///
-/// The lease is prolonged while the program runs. A lost lease or a cancelled task stops the program.
-/// SIGTERM and SIGINT stop leasing, give running programs the grace time, then stop them and
-/// release their tasks; a second signal skips the grace time. No process outlives its worker.
+/// The lease is extended while the program runs. A lost lease or a cancelled task stops the program. After
+/// SIGTERM or SIGINT the worker leases no more tasks, gives running programs the grace time, then stops them
+/// and releases their tasks. A second signal skips the grace time. No program outlives its worker.
 #[derive(Debug, clap::Args)]
 pub(super) struct Work {
-    /// Several are asked in this order
+    /// Queues, asked in this order
     #[arg(required = true, value_name = "QUEUE", value_parser = input::queue)]
     queues: Vec<QueueName>,
-    /// Tasks at once
+    /// Tasks that run at the same time
     #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     concurrency: u32,
-    /// How long a lease lasts without a sign of life, 1s to 12h; the queue decides by default
+    /// Length of a lease without a heartbeat, 1s to 12h; that of the queue by default
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
     /// Take only tasks of this name; may be repeated
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
-    /// Name to be listed under; host:pid by default
+    /// Name of this worker in lists; host:pid by default
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
     /// Stop after one task
@@ -66,22 +66,22 @@ pub(super) struct Work {
     /// Stop after this many tasks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_tasks: Option<u64>,
-    /// Stop when there is nothing to lease; exit with 3 if there never was
+    /// Stop if there is no task to lease; exit with 3 if there was none at all
     #[arg(long)]
     exit_empty: bool,
-    /// How long one request waits for a task, at most 60s; 20s by default, 0 with --exit-empty
+    /// Time that one request waits for a task, at most 60s; 20s by default, 0 with --exit-empty
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     wait: Option<Duration>,
-    /// How long a task waits after exit code 75
+    /// Time that a task waits after exit code 75
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     retry_after: Duration,
-    /// How long running programs may go on after SIGTERM or SIGINT
+    /// Time that running programs have after SIGTERM or SIGINT
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = duration::parse)]
     grace: Duration,
-    /// Tell each task that went well, too
+    /// Report each successful task, too
     #[arg(long, short)]
     verbose: bool,
-    /// Do not pass the programs' stderr on
+    /// Do not print the stderr of the programs
     #[arg(long, short)]
     quiet: bool,
     /// The program and its arguments
@@ -91,7 +91,7 @@ pub(super) struct Work {
     connect: Connect,
 }
 
-/// How long one request waits, unless told.
+/// The default wait of one request.
 const WAIT_DEFAULT: Duration = Duration::from_secs(20);
 
 impl Work {
@@ -151,7 +151,7 @@ impl Work {
         }
     }
 
-    /// Runs in a script that wants to know how it went.
+    /// The verb runs in a script that reads its exit code.
     fn is_bounded(&self) -> bool {
         self.exit_empty || self.tasks_max() < u64::MAX
     }

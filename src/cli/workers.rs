@@ -12,10 +12,10 @@ use crate::domain::QueueName;
 /// List workers that name themselves in lease calls, with their leases and last call
 #[derive(Debug, clap::Args)]
 pub(super) struct Workers {
-    /// Only of this queue
+    /// Only workers of this queue
     #[arg(value_parser = input::queue)]
     queue: Option<QueueName>,
-    /// Print the API's answers as they are, one per page and line
+    /// Print the responses of the API as JSON, one page per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]

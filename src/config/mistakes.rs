@@ -1,4 +1,4 @@
-//! What is wrong with the settings, all at once.
+//! All mistakes of the settings together.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use super::sources::Source;
 /// One wrong setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// As the file writes it.
+    /// The key as in the file.
     pub key: String,
     pub source: Source,
-    /// A sentence without the key.
+    /// A sentence about the mistake, without the key.
     pub problem: String,
-    /// How it is written where it was found; empty when there is nothing to show.
+    /// The correct form at the place of the mistake; empty if there is none to show.
     pub example: String,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// The one of `known` that `word` was probably meant to be: at most two letters off.
+/// Returns the entry of `known` that `word` probably means: at most two letters off.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
@@ -58,7 +58,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's edit distance, by bytes: keys and variables are ASCII.
+/// Returns Levenshtein's edit distance by bytes, because keys and variables are ASCII.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {

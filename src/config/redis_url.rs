@@ -1,4 +1,4 @@
-//! The address of an external Redis, whose password is shown nowhere.
+//! The address of an external Redis. Its password is never shown.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub enum Scheme {
 
 impl RedisUrl {
     /// # Errors
-    /// Says what is wrong without repeating the URL.
+    /// A text about the mistake that does not repeat the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text
             .split_once("://")
@@ -57,19 +57,19 @@ impl RedisUrl {
         self.scheme
     }
 
-    /// The URL with its password, for connecting only.
+    /// Returns the URL with its password, for connecting only.
     pub fn expose(&self) -> &str {
         &self.url
     }
 }
 
-/// Checks `[user[:password]@]host[:port][/db]` and gives it back without the password.
+/// Checks `[user[:password]@]host[:port][/db]`, and returns it without the password.
 fn host(rest: &str) -> Result<String, String> {
     let (authority, db) = match rest.split_once('/') {
         Some((authority, db)) => (authority, db),
         None => (rest, ""),
     };
-    // A password may hold an @; a host cannot.
+    // A password may contain an @, a host cannot.
     let (user, address) = match authority.rsplit_once('@') {
         Some((user, address)) => (Some(user), address),
         None => (None, authority),

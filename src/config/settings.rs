@@ -1,17 +1,17 @@
 //! The one list of settings.
 
-/// A setting under its flag's name; key and variable follow from it.
+/// A setting by the name of its flag, from which key and variable are derived.
 #[derive(Debug)]
 pub struct Setting {
-    /// Without the dashes: `data-dir` for `--data-dir`, `data_dir` and `LEASEQ_DATA_DIR`.
+    /// The flag without dashes: `data-dir` for `--data-dir`, `data_dir` and `LEASEQ_DATA_DIR`.
     pub flag: &'static str,
-    /// What a value looks like in help texts.
+    /// The form of a value in help texts.
     pub value: &'static str,
-    /// The default as it would be written; empty where unset is the default.
+    /// The default in the form of a value; empty if the default is unset.
     pub default: &'static str,
     pub example: &'static str,
     pub help: &'static str,
-    /// Given without a value it means `true`.
+    /// The flag without a value means `true`.
     pub switch: bool,
 }
 
@@ -27,7 +27,7 @@ impl Setting {
     }
 
     /// # Panics
-    /// For a flag that is not in [`SETTINGS`]: names in the code are checked by every load.
+    /// If the flag is not in [`SETTINGS`]. Every load checks the names in the code.
     pub fn of(flag: &str) -> &'static Self {
         SETTINGS
             .iter()

@@ -1,4 +1,4 @@
-//! Where values come from, and which one wins.
+//! The sources of values, and their precedence.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,12 +8,12 @@ use super::mistakes::{Mistake, Mistakes, nearest};
 use super::settings::{ENV_PREFIX, SETTINGS, Setting};
 use super::{Config, Durability, Effective, Redis, RedisUrl};
 
-/// Variables of the process that begin with `LEASEQ_`.
+/// The variables of the process that start with `LEASEQ_`.
 #[derive(Debug, Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
 
 impl Env {
-    /// The process's own.
+    /// Returns the environment of this process.
     pub fn process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| {
@@ -24,7 +24,7 @@ impl Env {
             .collect()
     }
 
-    /// An empty variable is an unset one: compose files write `${X:-}`.
+    /// Reads a variable. An empty one counts as unset, because compose files write `${X:-}`.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -39,16 +39,16 @@ impl FromIterator<(String, String)> for Env {
     }
 }
 
-/// What the command line gave.
+/// The values of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
-    /// By flag name.
+    /// Values by flag name.
     pub values: BTreeMap<&'static str, String>,
     /// `--config FILE`.
     pub config: Option<PathBuf>,
 }
 
-/// Which layer a value is from.
+/// The layer of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Flag,
@@ -68,7 +68,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// The winning text of each setting, and the mistakes met so far.
+/// The text in force of each setting, and the mistakes found so far.
 pub(super) struct Layers {
     given: BTreeMap<&'static str, (String, Source)>,
     mistakes: Vec<Mistake>,
@@ -143,7 +143,7 @@ impl Layers {
         }
     }
 
-    /// A setting that may be absent. A wrong value is noted and counts as absent.
+    /// Reads a setting that may be absent. A wrong value is noted and counts as absent.
     pub(super) fn optional<T>(
         &mut self,
         flag: &str,
@@ -159,7 +159,7 @@ impl Layers {
         }
     }
 
-    /// A setting with a default. A wrong value is noted and the default stands in.
+    /// Reads a setting with a default. A wrong value is noted and replaced by the default.
     pub(super) fn value<T>(&mut self, flag: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         self.optional(flag, &parse).unwrap_or_else(|| {
             parse(Setting::of(flag).default).expect("the defaults in SETTINGS are valid, as a test shows")
@@ -170,7 +170,7 @@ impl Layers {
         matches!(self.given.get(flag), Some((_, Source::Flag)))
     }
 
-    /// Notes a mistake at the place the setting came from; once per setting.
+    /// Notes a mistake at the source of the setting, once per setting.
     pub(super) fn refuse(&mut self, flag: &str, problem: String) {
         let setting = Setting::of(flag);
         let key = setting.key();
@@ -189,8 +189,8 @@ impl Layers {
         });
     }
 
-    /// Variables that look like a misspelt setting. Others are left alone: orchestrators inject
-    /// `LEASEQ_PORT` and the like for a service that is called leaseq.
+    /// Finds variables that look like a misspelt setting. Others are ignored: orchestrators inject
+    /// `LEASEQ_PORT` and the like for a service with the name leaseq.
     pub(super) fn warnings(&self, env: &Env) -> Vec<String> {
         let variables: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
         let ours = [
@@ -246,7 +246,7 @@ fn unknown(key: String, source: Source) -> Mistake {
     }
 }
 
-/// The setting's example in the syntax of the place where it was set.
+/// Returns the example of a setting in the syntax of its source.
 fn example(setting: &Setting, source: &Source) -> String {
     let value = setting.example;
     match source {
@@ -259,7 +259,7 @@ fn example(setting: &Setting, source: &Source) -> String {
     }
 }
 
-/// A value for people: secrets hidden, computed defaults spelt out.
+/// Formats a value for people: secrets are hidden, computed defaults are shown.
 fn shown(setting: &Setting, given: Option<&str>, config: &Config) -> String {
     let embedded = matches!(config.redis, Redis::Embedded { .. });
     match (setting.flag, given) {

@@ -75,7 +75,7 @@ fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
 #[test]
 fn every_setting_can_come_from_each_layer_with_its_example() {
     for setting in SETTINGS {
-        // What else a setting needs to make sense.
+        // The other settings that a setting requires.
         let with: &[(&'static str, &str)] = match setting.flag {
             "replicas" => &[("redis-url", "redis://h"), ("durability", "replicated")],
             "tls-cert" => &[("tls-key", "k")],

@@ -1,4 +1,4 @@
-//! From text to type, one function per kind of value. An error says what is wrong, not what was meant.
+//! Parses values, one function per kind. An error names the mistake.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU8;
@@ -28,7 +28,7 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
     }
 }
 
-/// The value stays unspoken when it is wrong: it may hold a password.
+/// The error does not repeat the value, which may contain a password.
 pub(super) fn redis_url(text: &str) -> Parsed<RedisUrl> {
     RedisUrl::parse(text)
 }
@@ -40,7 +40,7 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     Ok(PathBuf::from(text))
 }
 
-/// The setting by itself, before it meets `replicas`.
+/// The setting alone, before it is combined with `replicas`.
 pub(super) fn durability(text: &str) -> Parsed<Level> {
     match text {
         "fsync" => Ok(Level::Fsync),
@@ -78,7 +78,7 @@ pub(super) fn count(text: &str) -> Parsed<usize> {
     }
 }
 
-/// How many label values metrics may have.
+/// Reads the number of label values that metrics may have.
 pub(super) fn labels(text: &str) -> Parsed<usize> {
     match text.parse() {
         Ok(count @ 0..=10_000) => Ok(count),

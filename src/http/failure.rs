@@ -46,9 +46,7 @@ impl From<Full> for Problem {
         let why = match full {
             Full::Names => return Code::NamesFull.problem(),
             Full::Tasks => "the unfinished tasks of the queue have reached its `max_tasks`",
-            Full::Bytes => {
-                "with this task the unfinished tasks would exceed the queue's `max_bytes`"
-            }
+            Full::Bytes => "with this task the unfinished tasks would exceed the queue's `max_bytes`",
             Full::DeadLetters => {
                 "the queue's dead letters are full, and its `dead_letter.on_full` is `reject_enqueue`"
             }

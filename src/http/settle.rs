@@ -124,7 +124,10 @@ pub(super) const fn list_of_operations(name: &'static str, about: &'static str) 
 
 const OPERATIONS_FIELD: Field<ListOf> = Field {
     required: true,
-    ..list_of_operations("operations", "Operations, performed in this order. Each succeeds or fails alone.")
+    ..list_of_operations(
+        "operations",
+        "Operations, performed in this order. Each succeeds or fails alone.",
+    )
 };
 
 shape! {

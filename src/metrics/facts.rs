@@ -1,4 +1,4 @@
-//! What Redis knows of queues, as of the last time somebody read the metrics. Every replica shows the same: take the
+//! States of queues in Redis, read when the metrics are read. Every replica shows the same values: take the
 //! maximum over replicas, never the sum (`deploy/prometheus/rules.yaml`).
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +11,12 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use crate::domain::standing::NameStanding;
 use crate::domain::{QueueName, TaskName};
 
-/// Scrapers that come at once share what one of them had read.
+/// Concurrent scrapes share one reading.
 const FRESH: Duration = Duration::from_secs(1);
 
 const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
 
-/// One queue, as it is in Redis.
+/// The state of one queue in Redis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueFacts {
     pub queue: QueueName,
@@ -24,11 +24,11 @@ pub struct QueueFacts {
     pub scheduled: u64,
     pub leased: u64,
     pub dead: u64,
-    /// 0 when none is ready.
+    /// 0 if no task is ready.
     pub oldest_ready_age_seconds: f64,
     pub workers_waiting: u64,
     pub paused: bool,
-    /// Of the ready ones, kept back by a limit, a hold or a breaker.
+    /// Ready tasks that a limit, a hold or a breaker blocks.
     pub held: u64,
     pub breakers_open: u64,
     pub breakers_half_open: u64,
@@ -38,16 +38,16 @@ pub struct QueueFacts {
     pub leases_expired_total: u64,
 }
 
-/// One name of a queue, as it is in Redis.
+/// The state of one name of a queue in Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameFacts {
     pub queue: QueueName,
     pub name: TaskName,
     pub ready: u64,
     pub leased: u64,
-    /// A hold keeps it back.
+    /// Whether the name is held.
     pub held: bool,
-    /// The state of its breaker, as the API says it; `None` where it has none.
+    /// The state of its breaker, as in the API; `None` if it has none.
     pub breaker: Option<&'static str>,
 }
 
@@ -87,7 +87,7 @@ impl Facts {
         facts
     }
 
-    /// Whether it is time to read them again; whoever asks does so.
+    /// Returns whether it is time to read the states again; the caller does so.
     pub(super) fn are_due(&self) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = known.read_at.is_none_or(|at| at.elapsed() >= FRESH);
@@ -97,7 +97,7 @@ impl Facts {
         due
     }
 
-    /// Better none than old ones, which look like present ones.
+    /// No values are better than old ones, which look like present ones.
     pub(super) fn set(&self, queues: Vec<QueueFacts>, names: Vec<NameFacts>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (known.queues, known.names) = (queues, names);
@@ -300,7 +300,7 @@ impl Families {
     }
 }
 
-/// Made anew for each scrape, so that a queue that is gone leaves nothing behind.
+/// Created again for each scrape, so that a deleted queue leaves no series behind.
 struct Shown {
     facts: Facts,
     families: Families,

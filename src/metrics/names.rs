@@ -1,4 +1,5 @@
-//! Counters per task name, for those who ask for them: names are the callers', so they are few only where somebody says so.
+//! Counters per task name, off by default: callers choose the names, and only the operator knows that they
+//! are few.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -8,7 +9,7 @@ use prometheus::{IntCounter, IntCounterVec};
 use super::{New, OTHER};
 use crate::domain::{QueueName, TaskName};
 
-/// One name's counters in one queue.
+/// The counters of one name in one queue.
 #[derive(Debug, Clone)]
 pub struct NameCounters {
     pub enqueued: IntCounter,
@@ -17,7 +18,7 @@ pub struct NameCounters {
 
 #[derive(Debug)]
 pub(super) struct Names {
-    /// Pairs of queue and name with labels of their own; 0: none is counted.
+    /// Pairs of queue and name with their own labels; 0: none.
     pub(super) max: usize,
     enqueued: IntCounterVec,
     leased: IntCounterVec,
@@ -43,7 +44,8 @@ impl Names {
         }
     }
 
-    /// `None` where names are not counted. Beyond the bound a queue's names are `_other`.
+    /// Returns the counters; `None` if there are no metrics per name. Past the bound, names count as
+    /// `_other`.
     pub(super) fn of(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
         if self.max == 0 {
             return None;
@@ -58,7 +60,7 @@ impl Names {
         self.own(queue, name).is_some()
     }
 
-    /// `None` beyond the bound.
+    /// Returns `None` past the bound.
     fn own(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
         let key = (queue.clone(), name.clone());
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! This process's memory, processor time, threads and file descriptors, read from `/proc` when asked for.
-//! The names are the ones that dashboards for any service expect.
+//! Memory, processor time, threads and file descriptors of this process, read from `/proc` at each scrape.
+//! The names are those that common dashboards expect.
 
 use std::collections::HashMap;
 
@@ -71,7 +71,8 @@ fn read() -> Option<Used> {
     let number = |name| -> Option<f64> { fields.get(name)?.split_whitespace().next()?.parse().ok() };
 
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is the program's name in parentheses and may hold spaces; user and system time are 14 and 15.
+    // The second field is the name of the program in parentheses and may contain spaces. User and system time
+    // are fields 14 and 15.
     let mut after_name = stat.rsplit_once(')')?.1.split_whitespace();
     let user: f64 = after_name.nth(11)?.parse().ok()?;
     let system: f64 = after_name.next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! What this process saw of each queue: counters and latencies, to be summed over replicas.
+//! Counters and latencies of each queue as seen by this process; summed over replicas.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,7 +13,7 @@ const TASK_SECONDS: &[f64] = &[
     0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 43_200.0,
 ];
 
-/// One queue's counters, of what this process has answered.
+/// The counters of one queue, for the responses of this process.
 #[derive(Debug, Clone)]
 pub struct QueueCounters {
     pub enqueued: IntCounter,
@@ -22,31 +22,31 @@ pub struct QueueCounters {
     pub nacked: IntCounter,
     pub extended: IntCounter,
     pub released: IntCounter,
-    /// Settles answered `lease_lost`.
+    /// Settles with the response `lease_lost`.
     pub lost: IntCounter,
     wait: Histogram,
     run: Histogram,
     end_to_end: Histogram,
 }
 
-/// Milliseconds of Redis's clock, as the seconds that metrics are in.
+/// Converts the time between two instants of Redis's clock to seconds, the unit of metrics.
 #[allow(clippy::cast_precision_loss)]
 pub fn seconds(from: Millis, to: Millis) -> f64 {
     to.since(from) as f64 / 1_000.0
 }
 
 impl QueueCounters {
-    /// A task was granted so long after it became ready.
+    /// Measures the time from ready to granted.
     pub fn waited(&self, seconds: f64) {
         self.wait.observe(seconds);
     }
 
-    /// An attempt was acked or nacked so long after its grant.
+    /// Measures the time from the grant to the ack or nack.
     pub fn ran(&self, seconds: f64) {
         self.run.observe(seconds);
     }
 
-    /// A task was acked so long after its acceptance.
+    /// Measures the time from acceptance to the ack.
     pub fn took(&self, seconds: f64) {
         self.end_to_end.observe(seconds);
     }
@@ -54,7 +54,7 @@ impl QueueCounters {
 
 #[derive(Debug)]
 pub(super) struct Queues {
-    /// Queues with labels of their own; a scrape must not grow with the number of queues.
+    /// Queues with their own labels. A scrape must not grow with the number of queues.
     pub(super) max: usize,
     families: Families,
     by_name: RwLock<HashMap<QueueName, Arc<QueueCounters>>>,
@@ -128,9 +128,9 @@ impl Queues {
         }
     }
 
-    /// The counters of a queue; those of `_other` once as many queues have their own as may.
+    /// Returns the counters of a queue; those of `_other` past the bound of queues.
     pub(super) fn of(&self, queue: &QueueName) -> Arc<QueueCounters> {
-        // A panic elsewhere leaves counters whole: poison means nothing here.
+        // A panic elsewhere leaves counters intact, so a poisoned lock can be used.
         let known = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counters) = known.get(queue) {
             return Arc::clone(counters);

@@ -1,16 +1,16 @@
-//! The few things that are read from answers.
+//! Reads the few needed values from responses.
 //!
-//! Answers are searched for the words they must contain, not parsed: the service's own tests look at them closely, and
-//! a JSON parser here would cost as much as the server.
+//! Responses are searched for words, not parsed: the tests of the service check them closely, and a JSON
+//! parser here would cost as much as the server.
 
 const SETTLED: &str = r#""settled":["#;
 
-/// What a lease answer says.
+/// The content of a lease response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Leased<'a> {
-    /// The part about the tasks.
+    /// The part with the tasks.
     pub(super) tasks: &'a str,
-    /// How many of the settles that travelled along completed their task.
+    /// The number of settles in the request that completed their task.
     pub(super) completed: u64,
 }
 
@@ -22,7 +22,8 @@ pub(super) fn leased(body: &[u8]) -> Leased<'_> {
             completed: 0,
         };
     };
-    // Results hold no lists, so the first bracket ends them; the tasks are on the other side, whichever that is.
+    // Results contain no lists, so the first bracket ends them. The tasks are on the other side, before or
+    // after.
     let (before, settled) = body.split_at(settled_at);
     let (settled, after) = settled.split_at(settled.find(']').unwrap_or(settled.len()));
     let tasks = if before.len() > after.len() { before } else { after };
@@ -42,12 +43,12 @@ pub(super) fn push_lease_ids(tasks: &str, lease_ids: &mut Vec<String>) {
     }
 }
 
-/// How many answers of an ack, or of a batch of them, say that the task is completed.
+/// Returns how many outcomes of an ack or a batch of acks completed their task.
 pub(super) fn completed(body: &str) -> u64 {
     body.matches(r#""completed""#).count() as u64
 }
 
-/// How many tasks a batch enqueue accepted.
+/// Returns how many tasks a batch enqueue accepted.
 pub(super) fn accepted(body: &[u8]) -> Option<u64> {
     const BEFORE: &str = r#""accepted":"#;
     let body = std::str::from_utf8(body).ok()?;

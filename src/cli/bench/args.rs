@@ -1,4 +1,4 @@
-//! What can be asked of `leaseq bench`.
+//! The options of `leaseq bench`.
 
 use super::payload::PayloadSize;
 use super::report::Settings;
@@ -14,7 +14,7 @@ use std::time::Duration;
 const LATENCY_PRODUCERS: usize = 4;
 const LATENCY_WORKERS: usize = 8;
 
-/// What to measure.
+/// The mode of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -24,9 +24,9 @@ pub enum Mode {
     Lease,
     /// Lease and ack until the queues are empty.
     Drain,
-    /// Enqueue, lease and ack: on each connection in turn, or apart with --producers and --workers.
+    /// Enqueue, lease and ack: in turn on each connection, or separately with --producers and --workers.
     Cycle,
-    /// Enqueue at a fixed rate; the time until a waiting worker has the task.
+    /// Enqueue at a fixed rate, and measure the time until a waiting worker has the task.
     Latency,
     /// Many waiting workers and no tasks.
     Idle,
@@ -39,18 +39,18 @@ pub struct Args {
     /// The service, plain HTTP.
     #[arg(long, env = "LEASEQ_URL", default_value = "http://127.0.0.1:8080")]
     pub(super) url: Target,
-    /// A file with the API key; without it, the one in `LEASEQ_API_KEY`.
+    /// A file with the API key; without it, the key in `LEASEQ_API_KEY`.
     #[arg(long)]
     pub(super) api_key_file: Option<PathBuf>,
-    /// The queue, or what the names of several begin with; by default a new one, deleted in the end.
+    /// The queue, or the prefix of several. By default a new queue, which is deleted at the end.
     #[arg(long)]
     pub(super) queue: Option<String>,
-    /// How many queues the requests go round.
+    /// Number of queues that the requests use in turn.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) queues: u32,
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub(super) connections: u32,
-    /// Connections that only enqueue (cycle, latency); --connections then does not count.
+    /// Connections that only enqueue (cycle, latency); --connections has no effect then.
     #[arg(long, requires = "workers", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) producers: Option<u32>,
     /// Connections that only lease and ack (cycle, latency).
@@ -65,46 +65,46 @@ pub struct Args {
     /// Size of a payload, such as 200, or 150..250 for an even spread.
     #[arg(long, default_value = "200")]
     pub(super) payload_bytes: PayloadSize,
-    /// Stop after so many tasks.
+    /// Stop after this many tasks.
     #[arg(long, default_value_t = 1_000_000)]
     pub(super) tasks: u64,
-    /// Stop after so many seconds, not counting the warm-up.
+    /// Stop after this many seconds, not counting the warm-up.
     #[arg(long, default_value = "10", value_parser = seconds)]
     pub(super) seconds: Duration,
-    /// What happens in the first seconds is not counted.
+    /// Seconds at the start that are not counted.
     #[arg(long, default_value = "0.5", value_parser = seconds)]
     pub(super) warmup_seconds: Duration,
-    /// Tasks to lay down before the measurement.
+    /// Tasks to enqueue before the measurement.
     #[arg(long, default_value_t = 0)]
     pub(super) backlog: u64,
-    /// Tasks per second, sent on time whatever the answers take (latency).
+    /// Tasks per second, sent on time even if responses are slow (latency).
     #[arg(long, default_value_t = 200.0)]
     pub(super) rate: f64,
-    /// Acks travel with the next lease.
+    /// Send acks in the next lease call.
     #[arg(long)]
     pub(super) settle_in_lease: bool,
-    /// Task names that the tasks go round.
+    /// Task names that the tasks use in turn.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(super) names: u64,
-    /// Groups that the tasks go round; 0: tasks have none.
+    /// Groups that the tasks use in turn; 0: no group.
     #[arg(long, default_value_t = 0)]
     pub(super) groups: u64,
     /// Enqueue scheduled tasks.
     #[arg(long)]
     pub(super) delay_seconds: Option<f64>,
-    /// Ask for leases of this length.
+    /// Length of the leases.
     #[arg(long)]
     pub(super) lease_seconds: Option<f64>,
     /// Threads of the generator.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(super) threads: u32,
-    /// The server's process, to measure its memory (idle).
+    /// Process of the server, to measure its memory (idle).
     #[arg(long)]
     pub(super) server_pid: Option<u32>,
-    /// The server's Redis, to count the commands it gets (idle).
+    /// Redis of the server, to count its commands (idle).
     #[arg(long)]
     pub(super) redis: Option<RedisAddress>,
-    /// Tasks enqueued at the end, to see that they reach a waiting worker (idle).
+    /// Tasks enqueued at the end, to check that they reach a waiting worker (idle).
     #[arg(long, default_value_t = 10)]
     pub(super) probes: u64,
     /// Print one JSON object instead of a table.
@@ -121,7 +121,7 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
 }
 
 impl Args {
-    /// How many connections there are, and how many of the first only produce.
+    /// Returns the number of connections, and how many of the first only produce.
     pub(super) fn connections(&self) -> (usize, usize) {
         match (self.mode, self.producers, self.workers) {
             (Mode::Cycle | Mode::Latency, Some(producers), Some(workers)) => {

@@ -1,5 +1,5 @@
-//! Runs connections on threads of their own, each with a single-threaded runtime: no work stealing, no cross-thread
-//! wake-ups, so that little of the shared cores goes into generating load.
+//! Runs connections on their own threads, each with a single-threaded runtime: no work stealing and no
+//! wake-ups across threads, so that the generator takes little of the shared cores.
 
 use super::tally::Tally;
 use std::cell::RefCell;
@@ -10,11 +10,11 @@ use tokio::task::{JoinSet, LocalSet};
 
 pub(super) type SharedTally = Rc<RefCell<Tally>>;
 
-/// Runs `work` once per connection and merges what they saw. Connections that are still busy after `time_max` are cut,
-/// which the tally names.
+/// Runs `work` once per connection and merges the tallies. Connections that are still busy after `time_max`
+/// are cut, which the tally reports.
 ///
 /// # Errors
-/// When a thread or its runtime cannot be made.
+/// If a thread or its runtime cannot be created.
 pub(super) fn run<F>(
     threads: usize,
     connections: usize,
@@ -66,7 +66,7 @@ where
                 .error("no answer before the run was cut".to_owned());
         }
     });
-    // The connections hold the tally too: they go first.
+    // The connections share the tally, so they are dropped first.
     drop(local);
     Ok(tally.replace(Tally::new()))
 }

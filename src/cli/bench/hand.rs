@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long a connection rests after an error, so that a refusing server is not stormed.
+/// Pause of a connection after an error, so that a refusing server is not flooded.
 const REST_AFTER_ERROR: Duration = Duration::from_millis(10);
-/// How much of a problem document is kept.
+/// Bytes of a problem document that are kept.
 const PROBLEM_BYTES_MAX: usize = 300;
 
-/// The connection is of no more use.
+/// The connection is broken.
 #[derive(Debug)]
 pub(super) struct Broken;
 
@@ -25,19 +25,19 @@ pub(super) struct Hand {
     pub(super) stage: Arc<Stage>,
     pub(super) tally: SharedTally,
     pub(super) window: Window,
-    /// Leased and not yet settled.
+    /// Leases that are not settled yet.
     pub(super) lease_ids: Vec<String>,
-    /// Whether arriving tasks are timed by the moment that their payload names.
+    /// Whether the time since the moment in the payload is measured when a task arrives.
     pub(super) times_delivery: bool,
     connection: Connection,
     request: Request,
 }
 
 impl Hand {
-    /// Runs `work` on each of `connections`, which it is told the number of, and merges what they saw.
+    /// Runs `work` on each of `connections`, with its number, and merges the tallies.
     ///
     /// # Errors
-    /// When threads cannot be made.
+    /// If threads cannot be created.
     pub(super) fn run_all<W>(
         stage: &Arc<Stage>,
         threads: usize,
@@ -76,7 +76,7 @@ impl Hand {
                     connection,
                     request,
                 };
-                // A broken connection has already told the tally why.
+                // The tally already has the reason of a broken connection.
                 let _ = work(&mut hand).await;
             }
             Err(error) => {
@@ -86,13 +86,13 @@ impl Hand {
         }
     }
 
-    /// How many tasks were accepted.
+    /// Returns how many tasks were accepted.
     pub(super) async fn enqueue(&mut self, queue: usize, turn: usize, count: u64) -> Result<u64, Broken> {
         self.enqueue_as_sent(queue, turn, count, self.stage.now_ns())
             .await
     }
 
-    /// Enqueues tasks that say that they were sent at `sent_ns`.
+    /// Enqueues tasks whose payloads contain the sending time `sent_ns`.
     pub(super) async fn enqueue_as_sent(
         &mut self,
         queue: usize,
@@ -113,8 +113,8 @@ impl Hand {
         Ok(accepted)
     }
 
-    /// Leases into `lease_ids`, settling along what was there before where the run says so. How many tasks came, and
-    /// how many settles did their work.
+    /// Leases into `lease_ids`. If the run sends acks with leases, settles the previous ones. Returns the
+    /// leased tasks and the successful settles.
     pub(super) async fn lease(
         &mut self,
         queue: usize,
@@ -161,7 +161,7 @@ impl Hand {
         Ok((self.lease_ids.len() as u64, completed))
     }
 
-    /// Acks everything in `lease_ids`; how many tasks that completed.
+    /// Acks everything in `lease_ids`. Returns how many tasks were completed.
     pub(super) async fn ack(&mut self) -> Result<u64, Broken> {
         if self.lease_ids.is_empty() {
             return Ok(0);
@@ -185,7 +185,7 @@ impl Hand {
             .finished(&mut self.tally.borrow_mut(), tasks, Instant::now(), self.window);
     }
 
-    /// Sends the request that is ready; a refusal is told to the tally and reads as "nothing".
+    /// Sends the prepared request. A refusal is counted in the tally and returns `None`.
     async fn call<T: Default>(&mut self, op: Op, read: impl FnOnce(Answer<'_>) -> T) -> Result<T, Broken> {
         let started = Instant::now();
         let answer = self.connection.call(self.request.bytes()).await;

@@ -1,4 +1,4 @@
-//! Many workers parked at once: what they cost while nothing happens, and whether a task still finds one of them.
+//! Parks many workers: measures their cost while they wait, and checks that a task still reaches one of them.
 
 use super::answers;
 use super::payload::sent_marks;
@@ -17,21 +17,21 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-/// The longest wait of the API; who is answered earlier parks again.
+/// The longest wait of the API. A worker with an earlier response parks again.
 const WAIT_SECONDS: u64 = 60;
-/// How many connections are being opened at once.
+/// Connections that are opened at the same time.
 const CONNECTING_MAX: usize = 64;
-/// From the last request to the first measurement, so that all of them have been read and parked.
+/// Time from the last request to the first measurement, so that all requests are parked.
 const SETTLING: Duration = Duration::from_secs(2);
 const PROBE_EVERY: Duration = Duration::from_millis(50);
-/// How long the last probe may take to arrive.
+/// Time limit for the last probe.
 const PROBE_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) waiters: usize,
     pub(super) measured: Duration,
-    /// Tasks that are enqueued at the end, each of which one waiter should get.
+    /// Tasks that are enqueued at the end. One waiter should get each.
     pub(super) probes: u64,
     pub(super) server_pid: Option<u32>,
     pub(super) redis: Option<RedisAddress>,
@@ -40,14 +40,14 @@ pub(super) struct Plan {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct IdleReport {
     pub(super) waiters: usize,
-    /// How many had sent their request when the measurement began.
+    /// Workers that had sent their request when the measurement began.
     pub(super) parked: usize,
     pub(super) parking_seconds: f64,
     pub(super) rss_before_bytes: Option<u64>,
     pub(super) rss_parked_bytes: Option<u64>,
     pub(super) rss_per_waiter_bytes: Option<f64>,
     pub(super) watched_seconds: f64,
-    /// Commands that Redis got from its clients while watched, by name.
+    /// Commands from clients during the measurement, by name.
     pub(super) redis_commands: Option<BTreeMap<String, u64>>,
     pub(super) redis_commands_per_second: Option<f64>,
     pub(super) redis_commands_per_second_and_queue: Option<f64>,
@@ -56,7 +56,7 @@ pub(super) struct IdleReport {
 }
 
 /// # Errors
-/// When the server cannot be reached, or what was asked to be watched cannot be.
+/// If the server, its process or its Redis cannot be reached.
 pub(super) fn run(plan: &Plan, stage: &Arc<Stage>) -> Result<(Tally, IdleReport)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -68,7 +68,7 @@ pub(super) fn run(plan: &Plan, stage: &Arc<Stage>) -> Result<(Tally, IdleReport)
     Ok((tally.replace(Tally::new()), report))
 }
 
-/// What the waiters share.
+/// The state that waiters share.
 #[derive(Clone)]
 struct Crowd {
     stage: Arc<Stage>,
@@ -145,7 +145,7 @@ async fn watch_waiters(plan: &Plan, stage: &Arc<Stage>, tally: &Rc<RefCell<Tally
     Ok(report)
 }
 
-/// Parks, again and again, until the run drops it.
+/// Parks repeatedly until the run drops it.
 async fn wait(crowd: Crowd, number: usize) {
     if let Err(error) = wait_on_connection(&crowd, number).await {
         crowd.tally.borrow_mut().error(format!("waiter: {error}"));

@@ -1,4 +1,5 @@
-//! An open loop: tasks are enqueued at fixed moments, whatever the answers take, and parked workers wait for them.
+//! An open loop: tasks are enqueued at fixed moments, even if responses are slow, and parked workers wait for
+//! them.
 
 use super::hand::{Broken, Hand};
 use super::stage::Stage;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 const WAIT_SECONDS: u64 = 1;
 
-/// The moments at which producers send, in turn.
+/// The moments at which producers send in turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Schedule {
     pub(super) tasks_per_second: f64,
@@ -16,7 +17,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// How long after the start a producer's n-th task is due.
+    /// Returns the time of a producer's n-th task after the start.
     fn due(self, producer: usize, n: u64) -> Duration {
         let number = producer as u64 + n * self.producers as u64;
         Duration::from_secs_f64(number as f64 / self.tasks_per_second)
@@ -24,7 +25,7 @@ impl Schedule {
 }
 
 /// # Errors
-/// When threads cannot be made.
+/// If threads cannot be created.
 pub(super) fn run(
     schedule: Schedule,
     stage: &Arc<Stage>,
@@ -58,8 +59,8 @@ async fn produce(hand: &mut Hand, producer: usize, schedule: Schedule) -> Result
         if hand.stage.take(1, hand.window) == 0 {
             break;
         }
-        // A producer held up by a slow answer counts from the moment it should have sent; one that woke late by its own
-        // timer, which has steps of a millisecond, does not blame the server for that.
+        // A producer that a slow response delayed counts from the moment when it should have sent. A delay of
+        // its own timer, which has steps of a millisecond, does not count.
         let sent = if late { due } else { Instant::now() };
         let sent_ns = sent.saturating_duration_since(hand.stage.epoch).as_nanos() as u64;
         hand.enqueue_as_sent(producer, n as usize, 1, sent_ns).await?;
@@ -67,7 +68,7 @@ async fn produce(hand: &mut Hand, producer: usize, schedule: Schedule) -> Result
     Ok(())
 }
 
-/// Parks again and again; a little longer than the producers, to see the last tasks arrive.
+/// Parks repeatedly, a little longer than the producers, to receive the last tasks.
 async fn work(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
     hand.times_delivery = true;
     let until = hand.window.until + Duration::from_secs(WAIT_SECONDS);

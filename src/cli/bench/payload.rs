@@ -1,4 +1,4 @@
-//! Payloads of an exact size that carry the moment they were sent.
+//! Payloads of an exact size that contain their sending time.
 
 use std::str::FromStr;
 
@@ -9,10 +9,10 @@ const MARK_DIGITS: usize = 16;
 
 /// A payload without padding.
 pub(super) const PAYLOAD_BYTES_MIN: usize = BEFORE_MARK.len() + MARK_DIGITS + AFTER_MARK.len() + END.len();
-/// What the service takes at most.
+/// The largest payload of the service.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 
-/// `200`, or `150..250` for sizes spread evenly over a range, both ends included.
+/// Sizes of payloads: `200`, or `150..250` for sizes spread evenly over a range, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PayloadSize {
     least: usize,
@@ -20,7 +20,7 @@ pub(super) struct PayloadSize {
 }
 
 impl PayloadSize {
-    /// The size of the payload with this number; the sizes of consecutive numbers go evenly over the range.
+    /// Returns the size of the payload with this number. Consecutive numbers spread evenly over the range.
     pub(super) const fn of(self, number: u64) -> usize {
         self.least + (number % (self.most - self.least + 1) as u64) as usize
     }
@@ -56,7 +56,7 @@ impl std::fmt::Display for PayloadSize {
     }
 }
 
-/// Appends a JSON payload of exactly `bytes` bytes (at least [`PAYLOAD_BYTES_MIN`]) that says when it was sent.
+/// Appends a JSON payload of exactly `bytes` bytes (at least [`PAYLOAD_BYTES_MIN`]) with its sending time.
 pub(super) fn push_payload(out: &mut Vec<u8>, bytes: usize, sent_ns: u64) {
     out.extend_from_slice(BEFORE_MARK.as_bytes());
     for digit in (0..MARK_DIGITS).rev() {
@@ -67,7 +67,7 @@ pub(super) fn push_payload(out: &mut Vec<u8>, bytes: usize, sent_ns: u64) {
     out.extend_from_slice(END.as_bytes());
 }
 
-/// The sending times in a lease answer, in its order.
+/// Returns the sending times in a lease response, in order.
 pub(super) fn sent_marks(body: &str) -> impl Iterator<Item = u64> + '_ {
     body.match_indices(BEFORE_MARK).filter_map(|(at, found)| {
         let digits = body.get(at + found.len()..at + found.len() + MARK_DIGITS)?;

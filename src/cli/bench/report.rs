@@ -1,4 +1,4 @@
-//! What a run found, for people and for programs.
+//! The report of a run, for people and for programs.
 
 use super::idle::IdleReport;
 use super::tally::{Latency, Op, Tally};
@@ -12,22 +12,22 @@ use std::time::Duration;
 pub(super) struct Report {
     pub(super) mode: super::Mode,
     pub(super) settings: Settings,
-    /// From the end of the warm-up to the last answer that counted.
+    /// Time from the end of the warm-up to the last counted response.
     pub(super) elapsed_seconds: f64,
     pub(super) tasks: u64,
     pub(super) tasks_per_second: f64,
     pub(super) requests: u64,
     pub(super) requests_per_second: f64,
     pub(super) empty_leases: u64,
-    /// By what was wrong; empty in a good run.
+    /// Errors by text; empty in a good run.
     pub(super) errors: BTreeMap<String, u64>,
-    /// By operation, microseconds.
+    /// Latencies by operation, in microseconds.
     pub(super) latency: BTreeMap<&'static str, Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) idle: Option<IdleReport>,
 }
 
-/// How it was found.
+/// The options of the run.
 #[derive(Debug, Serialize)]
 pub(super) struct Settings {
     pub(super) url: String,

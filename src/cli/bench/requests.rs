@@ -1,23 +1,23 @@
-//! The bytes of the requests.
+//! Builds the bytes of requests.
 
 use super::payload::{PayloadSize, push_payload};
 use std::io::Write;
 
-/// Everything that requests of one run have in common.
+/// The values that all requests of one run share.
 #[derive(Debug)]
 pub(super) struct Recipe {
     /// The `Host` header.
     pub(super) host: String,
     pub(super) api_key: Option<String>,
     pub(super) payload: PayloadSize,
-    /// How many task names and groups the tasks go round; 0 groups: tasks have none.
+    /// Numbers of task names and groups that the tasks use in turn; 0 groups: no group.
     pub(super) names: u64,
     pub(super) groups: u64,
     pub(super) delay_seconds: Option<f64>,
     pub(super) lease_seconds: Option<f64>,
 }
 
-/// Request bytes, with scratch space that is kept between requests.
+/// Request bytes, in buffers that are reused.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     bytes: Vec<u8>,
@@ -29,7 +29,7 @@ impl Request {
         &self.bytes
     }
 
-    /// Tasks `first..first + count`; one task goes to the single route, more go to the batch route.
+    /// Enqueues tasks `first..first + count`: one task by the single route, more by the batch route.
     pub(super) fn enqueue(&mut self, recipe: &Recipe, queue: &str, first: u64, count: u64, sent_ns: u64) {
         self.body.clear();
         if count == 1 {
@@ -71,7 +71,7 @@ impl Request {
         self.frame(recipe, "POST", format_args!("/v1/queues/{queue}/lease"));
     }
 
-    /// One lease goes to its own route, more go to the batch route.
+    /// Acks leases: one by its own route, more by the batch route.
     pub(super) fn ack(&mut self, recipe: &Recipe, lease_ids: &[String]) {
         self.body.clear();
         if let [lease_id] = lease_ids {
@@ -103,7 +103,7 @@ impl Request {
         self.close_list();
     }
 
-    /// Ends a JSON list whose items were each followed by a comma.
+    /// Ends a JSON list in which each item has a comma after it.
     fn close_list(&mut self) {
         if self.body.last() == Some(&b',') {
             self.body.pop();
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    /// The request line, and the body as JSON after its length was checked.
+    /// Splits a request into its first line and its JSON body, and checks the length.
     fn read(request: &Request) -> (String, Value) {
         let text = std::str::from_utf8(request.bytes()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! What the connections of one run share: where to, what, how much, how long.
+//! The state that the connections of one run share: target, mode, amount, time.
 
 use super::requests::Recipe;
 use super::tally::{Tally, Window};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Barrier, Semaphore};
 
-/// After so many errors a run gives up: it would measure the error path.
+/// Errors after which a run gives up, because it would measure the error path.
 pub(super) const ERRORS_MAX: u64 = 1_000;
 
 pub(super) struct Stage {
@@ -18,9 +18,9 @@ pub(super) struct Stage {
     /// Tasks per request.
     pub(super) batch: u64,
     pub(super) settle_in_lease: bool,
-    /// How far producers may run ahead of workers; used only where they are different connections.
+    /// Tasks by which producers may be ahead of workers, if they are different connections.
     pub(super) ahead: Semaphore,
-    /// Payloads say when they were sent, in nanoseconds since this.
+    /// The zero of the sending times in payloads, which are in nanoseconds.
     pub(super) epoch: Instant,
     pub(super) done: AtomicU64,
     pub(super) errors: AtomicU64,
@@ -37,7 +37,7 @@ pub(super) struct Time {
     pub(super) measured: Duration,
 }
 
-/// How a run is limited, and how many connections it opens.
+/// The limits of a run and its number of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) time: Time,
@@ -73,7 +73,8 @@ impl Stage {
         }
     }
 
-    /// Waits for the other connections, so that connecting is not measured; the clock starts when all are there.
+    /// Waits for the other connections, so that connecting is not measured. The clock starts when all are
+    /// connected.
     pub(super) async fn start(&self) -> Window {
         self.everybody_is_connected.wait().await;
         *self.window.get_or_init(|| {
@@ -85,12 +86,12 @@ impl Stage {
         })
     }
 
-    /// The window of a run that has begun.
+    /// Returns the window of a run that has begun.
     pub(super) fn window(&self) -> Option<Window> {
         self.window.get().copied()
     }
 
-    /// How many of the wanted tasks the next request may handle; 0: the run is over.
+    /// Returns how many tasks the next request may handle; 0: the run is over.
     pub(super) fn take(&self, wanted: u64, window: Window) -> u64 {
         if Instant::now() >= window.until || self.errors.load(Ordering::Relaxed) >= ERRORS_MAX {
             return 0;
@@ -103,18 +104,19 @@ impl Stage {
         before.unwrap_or_default().min(wanted)
     }
 
-    /// Numbers for so many new tasks: the first of them.
+    /// Reserves numbers for new tasks. Returns the first.
     pub(super) fn numbers(&self, count: u64) -> u64 {
         self.next_number.fetch_add(count, Ordering::Relaxed)
     }
 
-    /// Whether all tasks of the run were handed to producers and came back from workers.
+    /// Returns whether producers have sent all tasks of the run and workers have received them.
     pub(super) fn is_exhausted(&self) -> bool {
         self.tasks_left.load(Ordering::Relaxed) == 0
             && self.done.load(Ordering::Relaxed) >= self.next_number.load(Ordering::Relaxed)
     }
 
-    /// The queue of a connection's n-th turn; connections go round all queues, each from its own start.
+    /// Returns the queue of a connection's n-th turn. Connections use all queues in turn, each from its own
+    /// start.
     pub(super) fn queue(&self, connection: usize, turn: usize) -> &str {
         &self.queues[connection.wrapping_add(turn) % self.queues.len()]
     }
@@ -128,7 +130,7 @@ impl Stage {
         self.done.fetch_add(tasks, Ordering::Relaxed);
     }
 
-    /// From the start of the window to the last thing that counted in it.
+    /// Returns the time from the start of the window to the last counted event.
     pub(super) fn elapsed(&self, tally: &Tally) -> Duration {
         match (self.window(), tally.last) {
             (Some(window), Some(last)) => last.saturating_duration_since(window.from),

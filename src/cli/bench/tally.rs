@@ -1,17 +1,18 @@
-//! What was seen: counts, and one histogram of microseconds per operation. One tally per thread, merged at the end.
+//! Tallies: counts, and one histogram of microseconds per operation. Each thread has one, and they are merged
+//! at the end.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What is timed.
+/// The measured operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
     Enqueue,
     Lease,
     Settle,
-    /// From the call of enqueue to the arrival of the task at a worker.
+    /// From the enqueue request to the arrival of the task at a worker.
     Delivery,
 }
 
@@ -28,13 +29,13 @@ impl Op {
     }
 }
 
-/// Longer than any wait of the API; what is longer still counts as this.
+/// Longer than any wait of the API. Longer times count as this.
 const LATENCY_US_MAX: u64 = 120_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
-/// How many different errors are told apart.
+/// Different errors that are distinguished.
 const ERRORS_TOLD_MAX: usize = 8;
 
-/// The time in which things count: after the warm-up, until the end.
+/// The counted time: from the end of the warm-up to the end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub(super) from: Instant,
@@ -43,15 +44,15 @@ pub(super) struct Window {
 
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// Tasks whose last step of the mode was answered within the window.
+    /// Tasks whose last step had its response within the window.
     pub(super) tasks: u64,
-    /// Answers within the window.
+    /// Responses within the window.
     pub(super) requests: u64,
-    /// Lease answers without a task.
+    /// Lease responses without a task.
     pub(super) empty: u64,
-    /// Different errors by their text, with how often each was met.
+    /// Errors by text, with their numbers.
     pub(super) errors: BTreeMap<String, u64>,
-    /// When the last thing was counted.
+    /// The time of the last counted event.
     pub(super) last: Option<Instant>,
     latencies: [Histogram<u64>; Op::ALL.len()],
 }
@@ -72,7 +73,7 @@ impl Tally {
         }
     }
 
-    /// One answered request; outside the window it leaves no trace.
+    /// Counts one request with its response; ignored outside the window.
     pub(super) fn answered(&mut self, op: Op, started: Instant, now: Instant, window: Window) {
         if now >= window.from && now <= window.until {
             self.requests += 1;
@@ -118,7 +119,7 @@ impl Tally {
         }
     }
 
-    /// `None` where nothing was timed.
+    /// Returns the latencies; `None` if nothing was measured.
     pub(super) fn latency(&self, op: Op) -> Option<Latency> {
         let histogram = &self.latencies[op as usize];
         (!histogram.is_empty()).then(|| Latency {
@@ -132,7 +133,7 @@ impl Tally {
     }
 }
 
-/// Microseconds; quantiles are exact to three digits.
+/// Microseconds. Quantiles are exact to three digits.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Latency {
     pub(super) count: u64,

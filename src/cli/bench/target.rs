@@ -1,4 +1,4 @@
-//! The service under test: where it is, and leaving it as it was found.
+//! The service under test: its address, and the clean-up after a run.
 
 use super::requests::Request;
 use super::stage::Stage;
@@ -24,7 +24,7 @@ impl Target {
     }
 
     /// # Errors
-    /// When the name has no address.
+    /// If the name has no address.
     pub(super) fn resolve(&self) -> Result<SocketAddr> {
         let with_port = if self.host.rsplit(']').next().unwrap_or_default().contains(':') {
             self.host.clone()
@@ -60,10 +60,10 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// Thousands of connections need as many open files: asks for all that this process may have.
+/// Raises the limit of open files to the hard limit, because each connection needs one.
 ///
 /// # Errors
-/// When the system refuses even that.
+/// If the system refuses that.
 pub(super) fn raise_open_files() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(
@@ -76,7 +76,7 @@ pub(super) fn raise_open_files() -> Result<()> {
     Ok(())
 }
 
-/// Deletes the queues of a run that nobody else knows, as far as the service allows it. They would only lie there.
+/// Deletes the queues that the run created, as far as the service allows it.
 pub(super) fn delete_queues(stage: &Stage) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;

@@ -1,4 +1,4 @@
-//! Closed loops: every connection sends its next request when the last one was answered.
+//! Closed loops: every connection sends its next request after the response to the last one.
 
 use super::hand::{Broken, Hand};
 use super::stage::Stage;
@@ -6,10 +6,10 @@ use super::tally::Tally;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A worker beside producers waits so long for a task, so that it sees the end of the run.
+/// Time that a worker beside producers waits for a task, so that it notices the end of the run.
 const WAIT_SECONDS: u64 = 1;
 
-/// What the connections do.
+/// The work of the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loop {
     Enqueue,
@@ -19,14 +19,14 @@ pub(super) enum Loop {
     Drain,
     /// Each connection enqueues, leases and acks in turn.
     Cycle,
-    /// The first so many connections only enqueue, the others lease and ack.
+    /// The first of the connections only enqueue, the others lease and ack.
     Apart {
         producers: usize,
     },
 }
 
 /// # Errors
-/// When threads cannot be made.
+/// If threads cannot be created.
 pub(super) fn run(
     what: Loop,
     stage: &Arc<Stage>,
@@ -62,7 +62,7 @@ async fn enqueue(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Enqueues no further ahead of the workers than allowed, which keeps the backlog as it was laid.
+/// Enqueues no further ahead of the workers than allowed, so that the backlog keeps its size.
 async fn produce(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
     for turn in 0.. {
         let count = hand.stage.take(hand.stage.batch, hand.window);
@@ -95,11 +95,12 @@ async fn lease(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Works until time or tasks are used up; without waiting (`wait_seconds` 0) also until every queue was empty in a row.
+/// Works until time or tasks are used up. Without waiting (`wait_seconds` 0), also until every queue was
+/// empty in turn.
 async fn drain(hand: &mut Hand, connection: usize, wait_seconds: u64) -> Result<(), Broken> {
     let mut empty_in_a_row = 0;
     for turn in 0.. {
-        // Beside producers, they count the tasks: a worker takes no part of the number.
+        // Producers count the tasks, so a worker beside them does not.
         let count = match wait_seconds {
             0 => hand.stage.take(hand.stage.batch, hand.window),
             _ if hand.stage.is_exhausted() || Instant::now() >= hand.window.until => 0,

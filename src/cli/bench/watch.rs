@@ -1,4 +1,4 @@
-//! Looking at the server from outside: its memory, and the commands that Redis gets.
+//! Observes the server from outside: its memory, and the commands of its Redis.
 
 use std::collections::BTreeMap;
 use std::io::{Error, Result};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Resident memory of a process.
+/// Returns the resident memory of a process.
 ///
 /// # Errors
-/// When there is no such process, or no `/proc`.
+/// If there is no such process, or no `/proc`.
 pub(super) fn resident_bytes(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     resident_bytes_in(&status)
@@ -22,7 +22,7 @@ fn resident_bytes_in(status: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// Where a Redis listens: `redis+unix:///path`, a plain path, or `redis://host:port`.
+/// The address of a Redis: `redis+unix:///path`, a plain path, or `redis://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RedisAddress {
     Unix(std::path::PathBuf),
@@ -55,12 +55,13 @@ impl FromStr for RedisAddress {
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
-/// Counts by name the commands that clients send to Redis during `time`; what scripts do inside is not counted.
+/// Counts the commands that clients send to Redis during `time`, by name. Commands inside scripts do not
+/// count.
 ///
-/// `MONITOR` sees each command, which costs a busy Redis half its speed: this is for idle ones.
+/// `MONITOR` halves the speed of a busy Redis, so this is for idle ones.
 ///
 /// # Errors
-/// When Redis cannot be reached or refuses.
+/// If Redis cannot be reached, or refuses.
 pub(super) async fn commands(redis: &RedisAddress, time: Duration) -> Result<BTreeMap<String, u64>> {
     let stream: Box<dyn Stream> = match redis {
         RedisAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
@@ -94,7 +95,8 @@ pub(super) async fn commands(redis: &RedisAddress, time: Duration) -> Result<BTr
     }
 }
 
-/// The command of a line such as `+1732.5 [0 unix:/path] "evalsha" "…"`; `None` for what a script did.
+/// Returns the command of a line such as `+1732.5 [0 unix:/path] "evalsha" "…"`; `None` for commands of a
+/// script.
 fn client_command(line: &str) -> Option<String> {
     let (_, rest) = line.split_once(" [")?;
     let (client, words) = rest.split_once("] \"")?;

@@ -1,7 +1,7 @@
-//! HTTP/1.1 with as little work as possible: the generator shares its cores with the server it measures.
+//! A minimal HTTP/1.1 client, because the generator shares its cores with the measured server.
 //!
-//! Keep-alive, one request in flight per connection, bodies with a `Content-Length`. No chunked answers, no redirects,
-//! no TLS: such an answer is an error, never a wrong number.
+//! It supports keep-alive, one request in flight per connection, and bodies with a `Content-Length`. Chunked
+//! responses, redirects and TLS are errors, never wrong numbers.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -10,25 +10,25 @@ use tokio::net::TcpStream;
 
 /// The longest head that is read.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// The longest body that is read: a lease answer carries at most 8 MiB of payloads.
+/// The longest body that is read: a lease response has at most 8 MiB of payloads.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 const READ_BYTES: usize = 4 * 1024;
 
-/// What the first lines of an answer say.
+/// The head of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) status: u16,
-    /// Where the body begins.
+    /// The start of the body.
     pub(super) body_at: usize,
     pub(super) body_bytes: usize,
-    /// The server will close the connection after this answer.
+    /// The server closes the connection after this response.
     pub(super) close: bool,
 }
 
-/// Reads the head of an answer: `None` until it is complete.
+/// Reads the head of a response; `None` until it is complete.
 ///
 /// # Errors
-/// What this client does not speak, as a sentence.
+/// A sentence on the feature that this client does not support.
 pub(super) fn parse_head(read: &[u8]) -> std::result::Result<Option<Head>, &'static str> {
     let mut lines = Lines { read, at: 0 };
     let Some(first) = lines.next() else {
@@ -98,7 +98,7 @@ fn too_long<T>(read: &[u8]) -> std::result::Result<Option<T>, &'static str> {
     }
 }
 
-/// Complete lines without their `\r\n`.
+/// Returns complete lines without their `\r\n`.
 struct Lines<'a> {
     read: &'a [u8],
     at: usize,
@@ -125,7 +125,7 @@ impl Answer<'_> {
     }
 }
 
-/// One keep-alive connection; opens itself again when the server asked to close it.
+/// One keep-alive connection. It reconnects after the server closed it.
 pub(super) struct Connection {
     address: SocketAddr,
     stream: TcpStream,
@@ -143,13 +143,13 @@ impl Connection {
         })
     }
 
-    /// Sends a whole request and waits for its whole answer.
+    /// Sends a whole request and waits for the whole response.
     pub(super) async fn call(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.send(request).await?;
         self.receive().await
     }
 
-    /// Sends a whole request; its answer must be received before the next.
+    /// Sends a whole request. Receive its response before the next one.
     pub(super) async fn send(&mut self, request: &[u8]) -> Result<()> {
         if self.closing {
             self.stream = connect(self.address).await?;
@@ -168,7 +168,8 @@ impl Connection {
         };
         let end = head.body_at + head.body_bytes;
         while self.read.len() < end {
-            // Room for more than is missing: a read that fills its room makes tokio ask the kernel once again.
+            // Room for more than is missing, because a read that fills its buffer makes tokio call the kernel
+            // again.
             self.fill(end - self.read.len() + 1).await?;
         }
         self.closing = head.close;
@@ -247,7 +248,7 @@ mod tests {
     type Pieces = &'static [&'static str];
     const HELLO: Pieces = &["HTTP/1.1 200 OK\r\ncontent-le", "ngth: 5\r\n\r\nhe", "llo"];
     const LAST: Pieces = &["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"];
-    /// Per connection, the answers after which it is closed.
+    /// The responses per connection, after which it is closed.
     const CONNECTIONS: &[&[Pieces]] = &[&[HELLO, LAST], &[HELLO]];
 
     async fn serve(listener: TcpListener) {

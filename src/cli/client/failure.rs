@@ -1,4 +1,4 @@
-//! Why a call brought no answer, in words, exit codes, and what to do next.
+//! Failures of requests, as texts, exit codes and advice.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::cli::exit::{Exit, Failure};
 
-/// A problem document (RFC 9457), or what is known of an answer that is none.
+/// A problem document (RFC 9457), or the known parts of another error response.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(in crate::cli) struct Problem {
@@ -27,19 +27,19 @@ pub(in crate::cli) struct FieldError {
     pub(in crate::cli) detail: String,
 }
 
-/// Why a call brought no answer to work with.
+/// The reason why a request has no usable response.
 #[derive(Debug)]
 pub(in crate::cli) enum CallError {
-    /// No connection, so nothing was sent.
+    /// There was no connection, so nothing was sent.
     Unreachable(String),
-    /// Sent, and no answer: it may have happened.
+    /// The request was sent without a response: it may have had its effect.
     NoAnswer(String),
-    /// The service said no.
+    /// The service refused the request.
     Problem(Box<Problem>),
 }
 
 impl CallError {
-    /// How long the service asked to be left alone.
+    /// Returns the `Retry-After` of the response.
     pub(in crate::cli) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Problem(problem) => problem

@@ -1,4 +1,4 @@
-//! Work on many dead letters: call after call, by cursors, to the end.
+//! Bulk work on dead letters: repeats calls with cursors until the end.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::cli::{Done, output};
 use crate::domain::QueueName;
 use crate::domain::limits::BULK_TASKS_MAX;
 
-/// How often a call that brought no answer to work with is made again.
+/// Tries of a call without a usable response.
 const TRIES_MAX: u32 = 8;
 
-/// What to do with the dead letters.
+/// The work on the dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
     Replay,
@@ -46,20 +46,20 @@ impl Deed {
     }
 }
 
-/// How to go about it.
+/// The options of the work.
 pub(super) struct Work<'a> {
     pub(super) api: &'a Api,
     pub(super) queue: &'a QueueName,
     pub(super) deed: Deed,
-    /// Without cursor and limit.
+    /// The body without cursor and limit.
     pub(super) body: Body<'a>,
-    /// In all calls together.
+    /// The limit of all calls together.
     pub(super) limit: Option<u64>,
     pub(super) confirm: Confirm,
     pub(super) json: bool,
 }
 
-/// A request for one call.
+/// Returns the body of one call.
 #[derive(Serialize, Default)]
 pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ pub(super) struct Body<'a> {
     pub(super) cursor: Option<String>,
 }
 
-/// What a replayed task is given.
+/// The options of a replayed task.
 #[derive(Serialize, Default)]
 pub(super) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,7 +106,7 @@ struct Totals {
     matched: u64,
     done: u64,
     skipped: u64,
-    /// A call was made again whose first answer never came.
+    /// A call was repeated after a lost response.
     at_least: bool,
 }
 
@@ -138,12 +138,12 @@ impl Work<'_> {
         let progress = Progress::of(self.deed.doing(), counted);
         let totals = self.walk(true, progress).await?;
         output::note(&self.told(&totals));
-        // Who purges wants them gone, and gone they are, whoever it was.
+        // For a purge it does not matter which call deleted a dead letter.
         let partly = self.deed == Deed::Replay && totals.skipped > 0;
         Ok(if partly { Exit::Partial } else { Exit::Ok })
     }
 
-    /// To the end, or to the limit.
+    /// Repeats calls until the end or the limit.
     async fn walk(&mut self, tell: bool, progress: Progress) -> Result<Totals, Failure> {
         let mut totals = Totals::default();
         let outcome = tokio::select! {
@@ -185,8 +185,8 @@ impl Work<'_> {
         }
     }
 
-    /// One call, again while the service is away: what the first try did, the second does not meet. But a limit might then
-    /// be kept twice.
+    /// Sends one call, and repeats it while the service is away. A second try does not find what the first
+    /// one handled, but a limit might count twice.
     async fn call(&self, totals: &mut Totals) -> Result<bytes::Bytes, Failure> {
         let path = format!("/v1/queues/{}/dlq/{}", self.queue, self.deed.verb());
         let body = serde_json::to_vec(&self.body).expect("strings and numbers always serialize");

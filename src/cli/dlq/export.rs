@@ -12,8 +12,9 @@ use crate::domain::QueueName;
 
 /// Print dead letters as NDJSON, oldest first, for leaseq enqueue --ndjson
 ///
-/// A line has what an enqueue takes: name, payload, priority, group, attempts, lease, retry policy and headers. The dead letters stay.
-/// An export that breaks off says so and does not exit with 0.
+/// Each line has the fields of an enqueue: name, payload, priority, group, attempts, lease, retry policy and
+/// headers. The dead letters stay in the queue. An export that fails midway prints an error and does not exit
+/// with 0.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
     #[arg(value_parser = input::queue)]
@@ -32,7 +33,8 @@ impl Export {
         let path = format!("/v1/queues/{}/dlq/export", self.queue);
         let mut body = api.stream(&query::path(&path, &filters)).await?;
         let mut lines = 0;
-        // What follows the last line break: only whole lines are printed, so what is printed can be enqueued.
+        // The part after the last line break. Only whole lines are printed, so that the output can be
+        // enqueued.
         let mut rest = Vec::new();
         loop {
             let frame = tokio::select! {

@@ -8,12 +8,12 @@ use crate::cli::{Done, client, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Show what dead letters died of, a line for each failure
+/// Show dead letters by failure, one line each
 #[derive(Debug, clap::Args)]
 pub(super) struct Groups {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

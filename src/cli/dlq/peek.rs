@@ -18,10 +18,10 @@ const MESSAGE_CHARS_MAX: usize = 60;
 pub(super) struct Peek {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// How many at most
+    /// Maximum number of dead letters
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// Print the API's answers as they are, one per page and line
+    /// Print the responses of the API as JSON, one page per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]

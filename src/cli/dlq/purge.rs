@@ -9,24 +9,24 @@ use crate::cli::{Done, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Delete dead letters for good
+/// Delete dead letters permanently
 ///
-/// One, or all that match and were dead when it began.
+/// Deletes one dead letter, or all that match and were dead when the command started.
 #[derive(Debug, clap::Args)]
 pub(super) struct Purge {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// One dead letter; all that match unless given
+    /// Id of one dead letter; without it, all that match
     #[arg(value_parser = input::task_id, conflicts_with_all = [
         "limit", "dry_run", "name", "group", "reason", "error_type", "error", "died_after", "died_before",
     ])]
     id: Option<String>,
-    /// How many at most
+    /// Maximum number of dead letters
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the API's answers as they are, one per call and line
+    /// Print the responses of the API as JSON, one call per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -13,40 +13,40 @@ use crate::cli::{Done, client, duration, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Make new tasks of dead letters, which then are gone
+/// Create new tasks from dead letters, and remove the dead letters
 ///
-/// Of one, or of all that match: then it goes on call after call until none is left that was dead when it began. It may be
-/// interrupted and begun again at any time; nothing is lost or doubled.
+/// Replays one dead letter, or all that match and were dead when the command started. You can interrupt and
+/// restart it at any time: nothing is lost or doubled.
 #[derive(Debug, clap::Args)]
 pub(super) struct Replay {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// One dead letter; all that match unless given
+    /// Id of one dead letter; without it, all that match
     #[arg(value_parser = input::task_id, conflicts_with_all = [
         "limit", "rate", "dry_run", "name", "group", "reason", "error_type", "error", "died_after", "died_before",
     ])]
     id: Option<String>,
-    /// Attempts that the new task has; as many as the dead letter had by default
+    /// Attempts of the new task; as many as the dead letter had by default
     #[arg(long, value_name = "N")]
     max_attempts: Option<u16>,
-    /// Run it this much later
+    /// Run the task after this time
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     delay: Option<Duration>,
-    /// 0 to 1000, higher first; the dead letter's by default
+    /// Priority: 0 to 1000, higher first; that of the dead letter by default
     #[arg(long, value_name = "N")]
     priority: Option<u16>,
-    /// JSON: the text itself, @FILE, or - for stdin; the dead letter's by default
+    /// Payload as JSON: the text itself, @FILE, or - for stdin; that of the dead letter by default
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
-    /// Spread the tasks over time: so many per second
+    /// Spread the tasks over time: this many per second
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<f64>,
-    /// How many at most
+    /// Maximum number of dead letters
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the API's answers as they are, one per call and line
+    /// Print the responses of the API as JSON, one call per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -68,7 +68,7 @@ impl Replay {
             Some(argument) => Some(input::json(argument, "payload")?),
             None => None,
         };
-        // In JSON null is absence, and absence here is the old payload.
+        // In JSON, null counts as absent, which here means the old payload.
         if payload.as_ref().is_some_and(|payload| payload.get() == "null") {
             return Err(Failure::usage(
                 "the payload null cannot be given: it stands for the dead letter's own",

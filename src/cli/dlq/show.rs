@@ -16,7 +16,7 @@ pub(super) struct Show {
     queue: QueueName,
     #[arg(value_parser = input::task_id)]
     id: String,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -39,7 +39,7 @@ struct TaskError {
     stack: Option<String>,
 }
 
-/// What is told, in this order; what a task does not have is left out.
+/// The shown fields, in this order. Absent fields are left out.
 const FIELDS: [&str; 12] = [
     "id",
     "queue",
@@ -65,7 +65,7 @@ impl Show {
             output::line(&answer)?;
             return Ok(Exit::Ok);
         }
-        // Raw, so that a payload is shown as it is.
+        // Raw JSON, so that a payload is shown byte for byte.
         let task: BTreeMap<String, Box<RawValue>> = client::decode(&answer)?;
         let mut fields: Vec<(&str, String)> = Vec::new();
         for field in FIELDS {

@@ -1,4 +1,4 @@
-//! Many tasks from NDJSON, in batches, in order, in bounded memory.
+//! Enqueues many tasks from NDJSON in batches, in order and in bounded memory.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::super::{Done, output};
 use crate::domain::QueueName;
 use crate::domain::limits::{BATCH_ITEMS_MAX, PAYLOAD_BYTES_MAX};
 
-/// A batch is sent when it has this many bytes; with one more line it stays below the API's 10 MiB.
+/// Bytes at which a batch is sent. With one more line it stays below the 10 MiB of the API.
 const BATCH_BYTES: usize = 4 << 20;
-/// A payload and the options around it.
+/// Bytes of a payload and the options around it.
 const LINE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + (64 << 10);
-/// Refused lines that are told one by one; the rest is only counted.
+/// Refused lines that are reported one by one. The rest is counted.
 const REFUSALS_TOLD: u64 = 20;
-/// How often a batch that was not taken is tried again.
+/// Tries of a batch that was not accepted.
 const TRIES_MAX: u32 = 8;
 
 #[derive(Deserialize)]
@@ -37,20 +37,20 @@ struct ItemAnswer {
     error: Option<Problem>,
 }
 
-/// Lines that go out together.
+/// The lines of one batch.
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
-    /// The line in the input of each item.
+    /// The input line of each item.
     lines: Vec<u64>,
 }
 
-/// Where batches go, and what they are called there.
+/// The target of batches, and their `Idempotency-Key`s.
 struct To<'a> {
     api: &'a Api,
     queue: &'a QueueName,
     idempotency_key: Option<&'a str>,
-    /// Of batches begun: the same input is cut into the same ones.
+    /// The number of started batches. The same input is always cut into the same batches.
     batches: u64,
 }
 
@@ -59,7 +59,7 @@ struct Totals {
     accepted: u64,
     duplicates: u64,
     rejected: u64,
-    /// The last input line whose fate is known.
+    /// The last input line with a known outcome.
     through_line: u64,
 }
 
@@ -158,8 +158,8 @@ async fn stream(
     }
 }
 
-/// Appends the next line; `false` at the end. What is longer than a task can be is an error, so that
-/// a file without newlines does not end up in memory.
+/// Appends the next line; `false` at the end. A line that is longer than any task is an error, so that a file
+/// without newlines is not read into memory.
 async fn read_line(input: &mut (dyn AsyncBufRead + Unpin), line: &mut Vec<u8>) -> std::io::Result<bool> {
     let start = line.len();
     loop {
@@ -222,7 +222,8 @@ async fn send(to: &To<'_>, batch: &Batch, json: bool, totals: &mut Totals) -> Re
     Ok(())
 }
 
-/// Without a key only what was not taken: a second copy of what was would be a second set of tasks.
+/// Returns whether a failed batch can be sent again. Without a key, only a batch that was surely not
+/// accepted: a second copy would create a second set of tasks.
 fn may_go_again(error: &CallError, has_key: bool) -> bool {
     match error {
         CallError::Unreachable(_) => true,

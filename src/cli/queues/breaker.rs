@@ -13,7 +13,8 @@ use crate::domain::{QueueName, TaskName};
 
 /// Open or close the circuit breaker of a name by hand
 ///
-/// Tasks stay ready, attempts unspent; what is leased goes on, and moves the breaker no more.
+/// Waiting tasks stay ready and spend no attempts. Leased tasks stay leased, and their outcomes no longer
+/// move the breaker.
 #[derive(Debug, clap::Args)]
 pub(super) struct Breaker {
     #[arg(value_parser = input::queue)]
@@ -22,10 +23,10 @@ pub(super) struct Breaker {
     name: TaskName,
     #[arg(value_enum)]
     state: State,
-    /// How long it is open, at most 365d; until it is closed by hand without
+    /// Time until it becomes half-open, at most 365d; without it, it stays open until you close it
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
     period: Option<Duration>,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -35,9 +36,9 @@ pub(super) struct Breaker {
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
-    /// Nothing of the name is granted
+    /// No task of the name is leased
     Open,
-    /// Everything goes on, and failures are counted anew
+    /// Tasks of the name are leased again, and failures are counted from zero
     Closed,
 }
 

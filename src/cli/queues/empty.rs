@@ -12,26 +12,26 @@ use crate::cli::{Done, input, output, query};
 use crate::config::Env;
 use crate::domain::{QueueName, TaskState};
 
-/// Delete the tasks of one state, or of every state, for good
+/// Delete the tasks of one state, or of all states, permanently
 ///
-/// Leased tasks are cancelled instead: their workers may still finish them.
+/// Leased tasks are not deleted: their cancellation is requested, and their workers may still ack them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Purge {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// scheduled, ready, leased, completed, cancelled or dead; every state by default
+    /// State: scheduled, ready, leased, completed, cancelled or dead; all states by default
     #[arg(long, value_name = "STATE", value_parser = input::state)]
     state: Option<TaskState>,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the API's answers as they are, one per line
+    /// Print the responses of the API as JSON, one per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// What a queue holds, as its stats tell it.
+/// Returns the number of tasks of a queue, from its stats.
 #[derive(Deserialize)]
 struct Counts {
     scheduled: u64,
@@ -132,7 +132,7 @@ pub(super) struct Delete {
     queue: QueueName,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -10,14 +10,14 @@ use crate::cli::{Done, duration, input, output, query};
 use crate::config::Env;
 use crate::domain::{Group, QueueName, TaskName};
 
-/// Grant nothing of a queue, a name or a group for a while
+/// Hold a queue, a name or a group: its tasks are not leased for a while
 ///
-/// Tasks stay ready, attempts unspent; what is leased goes on. Takes the place of an earlier hold.
+/// Tasks stay ready and spend no attempts. Leased tasks stay leased. Replaces an earlier hold.
 #[derive(Debug, clap::Args)]
 pub(super) struct Hold {
     #[command(flatten)]
     of: Of,
-    /// For how long from now on, at most 365d
+    /// Length of the hold from now, at most 365d
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
     period: Duration,
     #[command(flatten)]
@@ -37,17 +37,17 @@ pub(super) struct Unhold {
 struct Of {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Only of this name
+    /// Only this name
     #[arg(long, value_parser = input::task_name, conflicts_with = "group")]
     name: Option<TaskName>,
-    /// Only of this group
+    /// Only this group
     #[arg(long, value_parser = group)]
     group: Option<Group>,
 }
 
 #[derive(Debug, clap::Args)]
 struct How {
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

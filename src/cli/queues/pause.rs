@@ -11,30 +11,30 @@ use crate::config::Env;
 use crate::domain::QueueName;
 use crate::domain::pause::PauseMode;
 
-/// Stop leases, enqueues or both of a queue, until it is resumed
+/// Pause leases, enqueues or both of a queue
 ///
-/// Leased tasks stay leased and can be settled. A queue that is paused already is paused as this says.
+/// Leased tasks stay leased and can be settled. Pausing a paused queue replaces its mode, reason and end.
 #[derive(Debug, clap::Args)]
 pub(super) struct Pause {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// lease: nothing is granted; enqueue: no new task is accepted; both
+    /// lease: no task is leased; enqueue: no new task is accepted; both
     #[arg(long, value_name = "MODE", default_value = PauseMode::Lease.word(), value_parser = mode)]
     mode: PauseMode,
-    /// Shown to whoever looks at the queue
+    /// Reason, shown with the queue
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// When it ends by itself, such as 2027-01-31T08:00:00Z
+    /// End of the pause, such as 2027-01-31T08:00:00Z; without it, until you resume the queue
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// For clap: what to stop.
+/// For clap: the mode of a pause.
 fn mode(text: &str) -> Result<PauseMode, String> {
     PauseMode::parse(text).ok_or_else(|| {
         let words = PauseMode::ALL.map(PauseMode::word).join(", ");
@@ -66,12 +66,12 @@ impl Pause {
     }
 }
 
-/// Let a paused queue go on
+/// Resume a paused queue
 #[derive(Debug, clap::Args)]
 pub(super) struct Resume {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -102,7 +102,7 @@ struct Paused {
     reason: Option<String>,
 }
 
-/// What of a queue is stopped, a line per field.
+/// Writes the pause of a queue, a line per field.
 fn shown(answer: &[u8], json: bool) -> Result<(), Failure> {
     if json {
         return output::line(answer);

@@ -9,30 +9,30 @@ use crate::cli::{Done, input};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Change settings of a queue, making it where there is none
+/// Change settings of a queue, or create it
 ///
-/// A setting is named as `queues show` names it: `max_attempts=3`, `retention.keep=results`, `names.welcome.lease_seconds=60`.
-/// With `=null` the default holds again.
+/// Settings have the names of `queues show`: `max_attempts=3`, `retention.keep=results`,
+/// `names.welcome.lease_seconds=60`. `=null` restores the default.
 #[derive(Debug, clap::Args)]
 pub(super) struct Set {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
     #[arg(required = true, value_name = "SETTING=VALUE", value_parser = setting)]
     settings: Vec<(Vec<String>, Value)>,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// For clap: a value is JSON, or else text.
+/// For clap: a value is JSON if it parses, otherwise text.
 fn setting(text: &str) -> Result<(Vec<String>, Value), String> {
     let (name, value) = text.split_once('=').ok_or("must be SETTING=VALUE")?;
     if name.split('.').any(str::is_empty) {
         return Err("must name a setting, such as max_attempts or retention.keep".into());
     }
-    // Names of tasks may have dots: what stands between the first and the last is one.
+    // Names of tasks may contain dots, so everything between the first and the last key is one name.
     let parts = match name.strip_prefix("names.").and_then(|rest| rest.rsplit_once('.')) {
         Some((task, field)) => vec!["names".to_owned(), task.to_owned(), field.to_owned()],
         None => name.split('.').map(str::to_owned).collect(),

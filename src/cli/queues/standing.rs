@@ -13,7 +13,8 @@ type Item = Map<String, Value>;
 
 /// List a queue's names: their tasks, limits, holds and breakers
 ///
-/// Names whose tasks came in the last day or are leased, and those with limits, a breaker that is not closed, or a hold.
+/// Lists names with leased tasks or tasks of the last day, and names with limits, a hold, or a breaker that
+/// is not closed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Names {
     #[command(flatten)]
@@ -22,7 +23,8 @@ pub(super) struct Names {
 
 /// List a queue's groups: their tasks, weights, limits and holds
 ///
-/// Groups with ready or leased tasks, a weight, limits or a hold; the tasks without a group are the group "-".
+/// Lists groups with ready or leased tasks, a weight, limits or a hold. "-" stands for the tasks without a
+/// group.
 #[derive(Debug, clap::Args)]
 pub(super) struct Groups {
     #[command(flatten)]
@@ -33,7 +35,7 @@ pub(super) struct Groups {
 struct Args {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Print the API's answers as they are, one per page and line
+    /// Print the responses of the API as JSON, one page per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -109,7 +111,7 @@ fn shown(item: &Item, field: &str) -> String {
     item.get(field).map_or_else(String::new, output::plain)
 }
 
-/// With a plus when these are at least so many.
+/// Formats a count, with a plus if it is a lower bound.
 fn ready(item: &Item) -> String {
     let more = item.get("at_least") == Some(&Value::Bool(true));
     shown(item, "ready") + if more { "+" } else { "" }
@@ -136,7 +138,7 @@ fn limits(item: &Item) -> String {
     parts.join(", ")
 }
 
-/// The state, and what matters in it.
+/// Formats the state of a breaker and its details.
 fn breaker(item: &Item) -> String {
     let Some(Value::Object(breaker)) = item.get("breaker") else {
         return "-".to_owned();

@@ -13,10 +13,10 @@ use crate::cli::{Done, input, output};
 use crate::config::Env;
 use crate::domain::{QueueName, TaskState};
 
-/// Cancel tasks: some by id, or all that match a filter
+/// Cancel tasks: by id, or all that match a filter
 ///
-/// Tasks that wait are cancelled at once. Leased ones are asked to end: their workers see it when they extend, an ack still completes
-/// them, anything else that ends the lease cancels them.
+/// Waiting tasks are cancelled at once. For leased tasks, the cancellation is requested: their workers see it
+/// when they extend. An ack still completes them; any other end of the lease cancels them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Cancel {
     #[arg(value_parser = input::queue)]
@@ -32,12 +32,12 @@ pub(super) struct Cancel {
     /// Only tasks of this group
     #[arg(long)]
     group: Option<String>,
-    /// All that are not finished
+    /// All tasks that are not finished
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the API's answers as they are, one per line
+    /// Print the responses of the API as JSON, one per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -132,7 +132,7 @@ impl Cancel {
         Ok(failed.exit(self.id.len()))
     }
 
-    /// All pages; of a dry run or in earnest.
+    /// Repeats calls until the last page, for a dry run or the real work.
     async fn pages(&self, api: &Api, dry_run: bool, progress: Option<&Progress>) -> Result<Sum, Failure> {
         let path = format!("/v1/queues/{}/tasks/cancel", self.queue);
         let (mut sum, mut cursor) = (Sum::default(), None);
@@ -167,7 +167,7 @@ impl Cancel {
     }
 }
 
-/// How many of several calls failed, and how the last of them.
+/// The number of failed calls, and the last failure.
 #[derive(Default)]
 pub(super) struct Failed {
     count: usize,
@@ -175,7 +175,8 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    /// One call tells its own code, several that some were done and some were not.
+    /// Returns the exit code: that of the failure for one call; a common one if only some calls of several
+    /// failed.
     pub(super) fn exit(self, calls: usize) -> Exit {
         match self.exit {
             None => Exit::Ok,
@@ -185,10 +186,11 @@ impl Failed {
     }
 }
 
-/// Makes a call for each id. A task that is not there or in another state fails alone; anything else ends the work.
+/// Sends one call per id. A missing task, or one in another state, fails alone; any other failure ends the
+/// work.
 ///
 /// # Errors
-/// As the call that ended it.
+/// The failure of the call that ended the work.
 pub(super) async fn each(
     ids: &[String],
     mut call: impl AsyncFnMut(&str) -> Result<(), CallError>,

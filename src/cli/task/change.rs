@@ -12,20 +12,20 @@ use crate::cli::{Done, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Change priority or time of a waiting task
+/// Change the priority or due time of a waiting task
 #[derive(Debug, clap::Args)]
 pub(super) struct Patch {
     #[arg(value_parser = input::queue)]
     queue: QueueName,
     #[arg(value_parser = input::task_id)]
     id: String,
-    /// 0 to 1000, higher first; the task keeps the time since when it is ready
+    /// Priority: 0 to 1000, higher first; the task keeps its `ready_at`
     #[arg(long, value_name = "N")]
     priority: Option<u64>,
-    /// Run it at this time, such as 2027-01-31T08:00:00Z; a time that is past means now
+    /// Due time, such as 2027-01-31T08:00:00Z; a past time means now
     #[arg(long, value_name = "TIME")]
     run_at: Option<String>,
-    /// Print the API's answer as it is
+    /// Print the response of the API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -66,7 +66,7 @@ pub(super) struct RunNow {
     queue: QueueName,
     #[arg(required = true, value_parser = input::task_id)]
     id: Vec<String>,
-    /// Print the API's answers as they are, one per line
+    /// Print the responses of the API as JSON, one per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -25,7 +25,7 @@ pub(super) struct List {
     /// Tasks to list at most; 0 for all
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// Print the API's answers as they are, one per page and line
+    /// Print the responses of the API as JSON, one page per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -42,7 +42,7 @@ const HEADER: [&str; 7] = [
     "of",
     "since or until",
 ];
-/// What a task of each state is listed with; the first that is there.
+/// The time shown per state: the first field that is present.
 const TIMES: [&str; 5] = [
     "run_at",
     "lease_expires_at",

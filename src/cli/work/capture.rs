@@ -1,4 +1,4 @@
-//! What a program writes, within bounds.
+//! Captures the output of a program within bounds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,8 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::journal;
 
-/// What has been read from a pipe, within bounds. The pipe is drained whatever its length, so that
-/// the program never blocks on it.
+/// The bounded output from a pipe. The pipe is always drained, so that the program never blocks on it.
 pub(super) struct Capture {
     kept: Arc<Mutex<Kept>>,
     reader: JoinHandle<()>,
@@ -30,7 +29,7 @@ impl Capture {
         })
     }
 
-    /// Keeps the last `most` bytes, and passes everything on to the journal.
+    /// Keeps the last `most` bytes, and copies everything to the journal.
     pub(super) fn tail(
         pipe: Option<impl AsyncRead + Unpin + Send + 'static>,
         most: usize,

@@ -1,8 +1,9 @@
-//! A program begins only once the watchdog knows of it.
+//! A gate: a program starts only once the watchdog knows about it.
 //!
-//! A process group has no number before it is there, and a worker killed between start and notice would leave an
-//! orphan. So what the worker starts is this: our own binary, which waits for a byte on stdin and then becomes the
-//! program, payload next in the pipe. If the worker dies first, the pipe ends, and the program never began.
+//! A process group has no number before it exists, and a worker that is killed between start and notice would
+//! leave an orphan. So the worker starts our own binary, which waits for a byte on stdin and then becomes the
+//! program, with the payload next in the pipe. If the worker dies first, the pipe ends and the program never
+//! starts.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,14 +15,14 @@ use crate::cli::exit::Failure;
 
 /// The name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "__gate";
-/// What opens it, in front of the payload.
+/// The byte that opens the gate, before the payload.
 pub(super) const OPEN: u8 = b'\n';
-/// The exit code, and the beginning of stdout, of a gate behind which nothing ran. A program that says the same of
-/// itself is believed.
+/// The exit code and the start of stdout if the program could not start. A program that prints the same is
+/// believed.
 const SHUT_CODE: i32 = 126;
 const SHUT_WORDS: &str = "\0leaseq: ";
 
-/// Become a program when told to
+/// Become a program once its gate opens
 #[derive(Debug, clap::Args)]
 pub(crate) struct Gate {
     #[arg(last = true, required = true)]
@@ -40,12 +41,12 @@ impl Gate {
         };
         let mut stdout = std::io::stdout();
         let _ = write!(stdout, "{SHUT_WORDS}{problem}").and_then(|()| stdout.flush());
-        // None of our own exit codes: it stands for the program's.
+        // Not one of our exit codes: it replaces that of the program.
         std::process::exit(SHUT_CODE)
     }
 }
 
-/// Reads the one byte and no more: what follows belongs to the program.
+/// Reads exactly one byte: the rest belongs to the program.
 fn is_opened() -> bool {
     let mut byte = [0];
     loop {
@@ -56,7 +57,7 @@ fn is_opened() -> bool {
     }
 }
 
-/// Why nothing ran, if that is so.
+/// Returns why the program did not start, if that is so.
 pub(super) fn shut(status: ExitStatus, stdout: &[u8]) -> Option<std::io::Error> {
     let said = stdout
         .strip_prefix(SHUT_WORDS.as_bytes())

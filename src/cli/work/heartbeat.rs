@@ -8,12 +8,12 @@ use super::perform::Worker;
 use super::task::Task;
 use crate::cli::client::CallError;
 
-/// Why the program should not go on.
+/// The reason why the program should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
-    /// The task is somebody else's, or over.
+    /// The lease is lost: another worker has the task, or it is finished.
     Lost,
-    /// Somebody cancelled it; the lease is still ours to release.
+    /// The task was cancelled. The lease is still current and can be released.
     Cancelled,
 }
 
@@ -23,10 +23,10 @@ struct Extended {
     cancel_requested: bool,
 }
 
-/// Extends at each third of the lease, and returns when there is no point in going on.
+/// Extends at each third of the lease. Returns once the program should stop.
 ///
-/// While the service cannot be reached the program goes on: nobody else can be granted the task
-/// either, and a late ack may still count. The first answer after that decides.
+/// While the service cannot be reached, the program continues: no other worker can be granted the task
+/// either, and a late ack may still count. The first response after that decides.
 pub(super) async fn heartbeat(worker: &Worker, task: &Task) -> Over {
     let every = task.lease() / 3;
     let path = format!("/v1/leases/{}/extend", task.lease_id);
@@ -34,7 +34,7 @@ pub(super) async fn heartbeat(worker: &Worker, task: &Task) -> Over {
     let mut failed = false;
     loop {
         tokio::time::sleep(pause).await;
-        // A call that hangs must not use up the time in which another could succeed.
+        // A request that hangs must not use up the time in which another could succeed.
         let call = worker.api.post(&path, b"{}".to_vec(), Duration::ZERO);
         let answer = match tokio::time::timeout(every, call).await {
             Ok(answer) => answer,
@@ -61,7 +61,7 @@ pub(super) async fn heartbeat(worker: &Worker, task: &Task) -> Over {
             ));
         }
         failed = true;
-        // Several tries fit into what is left, and yet no tight loop.
+        // Several tries fit into the rest of the lease, without a tight loop.
         pause = (every / 4).clamp(Duration::from_millis(200), Duration::from_secs(5));
     }
 }

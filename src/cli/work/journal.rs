@@ -1,15 +1,15 @@
-//! What the worker says on stderr, and what its programs say.
+//! The stderr of the worker and of its programs.
 //!
-//! A thread writes, behind a bounded channel: a reader that stalls must cost log lines, not heartbeats.
+//! A thread writes from a bounded channel: a stalled reader costs log lines, not heartbeats.
 
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Pieces waiting to be written; more are dropped.
+/// Pieces that wait to be written. Further ones are dropped.
 const PIECES_MAX: usize = 256;
-/// How long the end of the worker waits for a slow reader.
+/// Time that the end of the worker waits for a slow reader.
 const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
 
 pub(super) struct Journal {
@@ -41,7 +41,7 @@ impl Journal {
         self.handle.clone()
     }
 
-    /// Says the last line and waits, not for long, until it is written.
+    /// Writes the last line, and waits a short time until it is written.
     pub(super) fn end(self, line: &str) {
         self.handle.tell(line);
         drop(self.handle);
@@ -53,19 +53,19 @@ impl Journal {
 }
 
 impl Handle {
-    /// One line about the worker.
+    /// Writes one line about the worker.
     pub(super) fn tell(&self, line: &str) {
         self.pass(format!("leaseq: {line}\n").into_bytes());
     }
 
-    /// One line that only the verbose want.
+    /// Writes one line if `--verbose` is set.
     pub(super) fn mention(&self, line: &str) {
         if self.verbose {
             self.tell(line);
         }
     }
 
-    /// A program's own words.
+    /// Writes the stderr of a program.
     pub(super) fn pass(&self, piece: Vec<u8>) {
         let _ = self.pieces.try_send(piece);
     }
@@ -73,7 +73,7 @@ impl Handle {
 
 fn write(queue: &Receiver<Vec<u8>>) {
     while let Ok(piece) = queue.recv() {
-        // A closed stderr is no reason to stop working, nor to leave the channel full.
+        // A closed stderr must neither stop the work nor fill the channel.
         let _ = std::io::stderr().write_all(&piece);
     }
 }

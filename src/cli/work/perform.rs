@@ -1,4 +1,4 @@
-//! One task from lease to settle.
+//! Handles one task from lease to settle.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use super::task::Task;
 use super::watchdog;
 use crate::cli::client::Api;
 
-/// `EX_TEMPFAIL` of sysexits: come back later.
+/// `EX_TEMPFAIL` of sysexits: retry later.
 const EXIT_LATER: i32 = 75;
-/// `EX_DATAERR`: the task itself is wrong, no retry will help.
+/// `EX_DATAERR`: the task itself is invalid, and a retry cannot help.
 const EXIT_REJECT: i32 = 65;
 
-/// What all tasks of a worker share.
+/// The state that all tasks of a worker share.
 pub(super) struct Worker {
     pub(super) api: Api,
     pub(super) command: Vec<OsString>,
@@ -27,21 +27,21 @@ pub(super) struct Worker {
     pub(super) pass_stderr: bool,
     pub(super) journal: journal::Handle,
     pub(super) watchdog: watchdog::Handle,
-    /// The grace time is over: stop programs, release tasks, do not linger.
+    /// The grace time is over: stop programs and release tasks without waiting.
     pub(super) forced: CancellationToken,
 }
 
-/// How a task left this worker.
+/// The outcome of a task for this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Acked,
     Nacked,
     Released,
-    /// Not ours any more, or nobody could be told.
+    /// The lease is lost, or the outcome could not be reported.
     Lost,
 }
 
-/// Runs the program on the task and settles the lease as it ended.
+/// Runs the program on the task, and settles the lease with its outcome.
 pub(super) async fn perform(worker: Arc<Worker>, task: Task) -> Outcome {
     let began = Instant::now();
     let (operation, outcome, why) = match run(&worker, &task).await {
@@ -98,7 +98,7 @@ async fn run(worker: &Arc<Worker>, task: &Task) -> Ran {
         Err(error) => return Ran::NotRun(error),
     };
     let stopped = tokio::select! {
-        // What has ended counts as ended, whatever else happened at the same time.
+        // A program that has ended counts as ended, whatever else happened at the same time.
         biased;
         end = program.end() => return match end {
             Ok(end) => Ran::Ended(end),
@@ -107,12 +107,12 @@ async fn run(worker: &Arc<Worker>, task: &Task) -> Ran {
         over = heartbeat(worker, task) => Ran::Over(over),
         () = worker.forced.cancelled() => Ran::Stopped,
     };
-    // Its exit code means nothing any more: many programs exit with 0 on SIGTERM, work undone.
+    // The exit code has no meaning now: many programs exit with 0 on SIGTERM without having done the work.
     program.stop().await;
     stopped
 }
 
-/// What the exit code says.
+/// Turns an exit code into an outcome.
 fn judge(end: &End, retry_after: Duration) -> (Operation<'static>, Outcome, String) {
     let code = end.code();
     match code {

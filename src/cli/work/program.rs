@@ -1,4 +1,4 @@
-//! One run of the program: payload in, output bounded, its whole process group gone at the end.
+//! One run of the program: payload on stdin, bounded output, and no process of its group left at the end.
 
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
@@ -20,15 +20,15 @@ use crate::cli::exit::Failure;
 use crate::domain::limits::{ERROR_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::store::embedded::leash;
 
-/// From SIGTERM to SIGKILL.
+/// Time from SIGTERM to SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(5);
-/// How long something that the program left behind may hold its pipes.
+/// Time that a leftover process of the program may keep its pipes open.
 const PIPES_WAIT: Duration = Duration::from_secs(1);
 
-/// Whether the command can be run at all.
+/// Checks whether the command can be run.
 ///
 /// # Errors
-/// When it cannot be found, before anything is leased.
+/// If it cannot be found.
 pub(super) fn check(command: &OsStr) -> Result<(), Failure> {
     let usable = |file: &std::path::Path| {
         file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
@@ -49,7 +49,7 @@ pub(super) fn check(command: &OsStr) -> Result<(), Failure> {
     )
 }
 
-/// How it ended.
+/// The end of a program.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) status: ExitStatus,
@@ -69,7 +69,8 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts it in a process group of its own, behind a gate that opens once the watchdog knows the group.
+    /// Starts the program in its own process group, behind a gate that opens once the watchdog knows the
+    /// group.
     pub(super) fn start(worker: &Arc<Worker>, task: &Task) -> std::io::Result<Self> {
         let mut command = Command::new(leash::running_binary());
         command
@@ -107,7 +108,7 @@ impl Program {
         let stdin = child.stdin.take();
         let feeder = tokio::spawn(async move {
             if let Some(mut stdin) = stdin {
-                // A program that does not care for its input closes the pipe; that is its right.
+                // A program may close the pipe without reading its input.
                 let _ = stdin.write_all(&input).await;
             }
         });
@@ -124,14 +125,14 @@ impl Program {
         })
     }
 
-    /// Waits for its end and collects what it wrote. May be dropped and called again.
+    /// Waits for the end of the program and collects its output. The future may be dropped and created again.
     ///
     /// # Errors
-    /// When it never began.
+    /// If the program could not start.
     pub(super) async fn end(&mut self) -> std::io::Result<End> {
         let status = self.child.wait().await?;
-        // What it left in the background may hold the pipes open; it is not waited for, and ends
-        // when this value is dropped.
+        // Background processes may keep the pipes open. They are not waited for, and end when this value is
+        // dropped.
         let pipes = async {
             self.stdout.closed().await;
             self.stderr.closed().await;
@@ -151,7 +152,7 @@ impl Program {
         })
     }
 
-    /// SIGTERM to all of it, and SIGKILL to what is left after a while.
+    /// Sends SIGTERM to the group, and SIGKILL to the rest after a while.
     pub(super) async fn stop(&mut self) {
         self.signal(Signal::TERM);
         let _ = tokio::time::timeout(KILL_AFTER, self.child.wait()).await;
@@ -161,7 +162,7 @@ impl Program {
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
-            // Fails when nobody is left in the group, which is the aim.
+            // Fails if the group is empty, which is the aim.
             let _ = kill_process_group(group, signal);
         }
     }
@@ -178,7 +179,7 @@ impl Drop for Program {
 }
 
 impl End {
-    /// The result to ack with: stdout, where it is one JSON value that fits.
+    /// Returns the result for the ack: stdout, if it is one JSON value that fits.
     pub(super) fn result(&self) -> Option<Box<RawValue>> {
         if self.stdout_cut {
             return None;
@@ -187,7 +188,7 @@ impl End {
         RawValue::from_string(text.to_owned()).ok()
     }
 
-    /// The exit code as a shell would tell it: 128 and the signal's number for a signal.
+    /// Returns the exit code as in a shell: 128 plus the number of the signal.
     pub(super) fn code(&self) -> i32 {
         self.status
             .code()
@@ -195,11 +196,11 @@ impl End {
             .unwrap_or(-1)
     }
 
-    /// The end of stderr; where there is none, what is known otherwise.
+    /// Returns the end of stderr; without one, a text about the exit.
     pub(super) fn message(&self) -> String {
         let mut from = self.stderr.as_slice();
         if self.stderr_cut {
-            // Begin with a whole line where there is one, and in any case with a whole character.
+            // Start with a whole line if possible, and always with a whole character.
             let line = from.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
             from = &from[line.filter(|at| *at < from.len()).unwrap_or(0)..];
         }
@@ -211,7 +212,7 @@ impl End {
                 None => format!("exited with {}; stderr is empty", self.code()),
             };
         }
-        // Bytes that are no UTF-8 have grown: cut from the front again.
+        // Bytes that are not UTF-8 have become longer, so cut from the front again.
         let mut cut = text.len().saturating_sub(ERROR_MESSAGE_BYTES_MAX);
         while !text.is_char_boundary(cut) {
             cut += 1;

@@ -1,4 +1,4 @@
-//! Tells the service how a task went, until it has understood.
+//! Reports the outcome of a task, and repeats until the service has it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::perform::Worker;
 use super::task::Task;
 use crate::cli::client::CallError;
 
-/// What to tell.
+/// The outcome to report.
 #[derive(Debug)]
 pub(super) enum Operation<'a> {
     Ack {
@@ -28,20 +28,20 @@ pub(super) enum Operation<'a> {
     },
 }
 
-/// Whether it was understood.
+/// The result of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
     Settled,
-    /// The lease is not ours any more: whatever we did, somebody else does it again or did it before.
+    /// The lease is lost: another worker repeats the task, or has finished it.
     Lost,
 }
 
-/// Repeats are marked for five minutes, so for that long telling again is safe.
+/// Marks are kept for five minutes, so repeating is safe for that long.
 const TELL_FOR: Duration = Duration::from_secs(300);
-/// The same, when the worker has been told to hurry.
+/// The same limit if the worker must stop.
 const TELL_FOR_HURRIED: Duration = Duration::from_secs(5);
 
-/// Worth another try: the service, or the way to it, may come back.
+/// Returns whether another try can help: the service or the network may come back.
 pub(super) fn is_transient(error: &CallError) -> bool {
     match error {
         CallError::Unreachable(_) | CallError::NoAnswer(_) => true,
@@ -49,7 +49,7 @@ pub(super) fn is_transient(error: &CallError) -> bool {
     }
 }
 
-/// Settles the task's lease, repeating on failures that may pass.
+/// Settles the lease of the task, and retries temporary failures.
 pub(super) async fn settle(worker: &Worker, task: &Task, mut operation: Operation<'_>) -> Told {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     let mut until = Instant::now() + TELL_FOR;
@@ -151,8 +151,8 @@ impl Operation<'_> {
         body.expect("checked JSON, strings and numbers always serialize")
     }
 
-    /// Drops what a service could object to (a result or message that it finds too long or malformed);
-    /// `false` when there is nothing left to drop. The settling matters more than its details.
+    /// Drops a result or message that the service may refuse as too long or malformed. Returns `false` if
+    /// there is nothing left to drop. The settle matters more than its details.
     fn simplify(&mut self) -> bool {
         match self {
             Self::Ack { result } => result.take().is_some(),

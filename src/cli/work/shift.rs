@@ -1,4 +1,4 @@
-//! One run of the worker: lease, start, count, and see out.
+//! One run of the worker: leases tasks, starts programs, and waits for their end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use crate::cli::exit::Failure;
 use crate::cli::lease::LeaseCall;
 use crate::domain::limits::LEASE_TASKS_MAX;
 
-/// A lease call that is cut off on a stop could hide tasks for a whole lease. One that has tasks to
-/// give answers within this time; one that waits on an empty queue may be cut.
+/// Aborting a lease call at a stop could hide its tasks for a whole lease. A call with tasks responds within
+/// this time; one that still waits on an empty queue may be aborted.
 const LAST_ANSWER_WAIT: Duration = Duration::from_millis(300);
-/// An empty answer that came sooner than asked is no reason to ask again at once.
+/// The pause after an empty response that came earlier than requested.
 const EMPTY_PACE: Duration = Duration::from_secs(1);
-/// While the service is away, it is told again this often.
+/// Interval of log lines while the service is away.
 const AWAY_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct Leased {
     retry_after_seconds: Option<f64>,
 }
 
-/// What has been done so far.
+/// The counts of finished tasks.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) started: u64,
@@ -52,7 +52,7 @@ pub(super) struct Shift<'a> {
     pub(super) interrupt: Signal,
 }
 
-/// What a lease call came to.
+/// The outcome of a lease call.
 enum Asked {
     Tasks(Vec<Task>),
     Empty {
@@ -60,16 +60,16 @@ enum Asked {
         retry_after: Option<Duration>,
     },
     Failed(CallError),
-    /// An answer that makes no sense. Asking again could lease more tasks that nobody works on.
+    /// The response makes no sense. Another call could lease more tasks that nobody works on.
     Broken(Failure),
     /// A signal came first.
     Stopped,
 }
 
 impl Shift<'_> {
-    /// Leases and starts tasks until a signal, a limit, an empty queue, or a refusal ends it.
-    /// One call is out at a time, for as many tasks as can start at once: while it waits, there is
-    /// nothing to lease, so a place that frees meanwhile misses nothing.
+    /// Leases and starts tasks until a signal, a limit, an empty queue, or a refusal ends the run.
+    /// Sends one call at a time, for as many tasks as can start at once. While it waits there is nothing to
+    /// lease, so a place that becomes free meanwhile misses nothing.
     pub(super) async fn lease_until_told_otherwise(&mut self) -> Result<(), Failure> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(15));
         let mut away_told: Option<Instant> = None;
@@ -82,7 +82,7 @@ impl Shift<'_> {
             if left == 0 {
                 return Ok(());
             }
-            // Saturating: whether a service keeps to what was asked is not ours to assume.
+            // Saturating, because the service might return more tasks than requested.
             let places = u64::from(self.args.concurrency).saturating_sub(self.running.len() as u64);
             let wanted = places.min(left);
             if wanted == 0 {
@@ -108,7 +108,7 @@ impl Shift<'_> {
                     self.back_again(&mut away_told);
                     request_id = fresh_request_id();
                     if self.args.exit_empty {
-                        // A running program may make new tasks: ask again when it is done.
+                        // A running program may enqueue tasks, so ask again when it is done.
                         if self.running.is_empty() || self.one_done_or_signal().await {
                             return Ok(());
                         }
@@ -125,8 +125,8 @@ impl Shift<'_> {
                         self.worker.journal.tell(&format!("{error}; trying again"));
                         away_told = Some(Instant::now());
                     }
-                    // The same request_id goes out again: if the call was served and only its answer
-                    // lost, the repeat brings the same grants.
+                    // The same request_id is sent again: if only the response was lost, the repeat gets the
+                    // same grants.
                     backoff.next().max(error.retry_after().unwrap_or_default())
                 }
                 Asked::Failed(error) => return Err(error.into()),
@@ -152,7 +152,7 @@ impl Shift<'_> {
             request_id: Some(request_id),
         };
         let (path, body) = call.request(&self.args.queues);
-        // A signal that came with the end of a task must not be answered with another lease.
+        // After a signal that came with the end of a task, no further task may be leased.
         if self.signal().now_or_never().is_some() {
             return Asked::Stopped;
         }
@@ -191,7 +191,7 @@ impl Shift<'_> {
         }
     }
 
-    /// Tasks that arrived with the stop go back untouched.
+    /// Releases tasks that arrived together with the stop.
     async fn give_back(&mut self, body: &[u8]) {
         let Ok(leased) = client::decode::<Leased>(body) else {
             return;
@@ -205,7 +205,7 @@ impl Shift<'_> {
         }
     }
 
-    /// Waits for a running task to end; `true` when a signal came first.
+    /// Waits for a running task to end. Returns `true` if a signal came first.
     async fn one_done_or_signal(&mut self) -> bool {
         tokio::select! {
             biased;
@@ -219,7 +219,8 @@ impl Shift<'_> {
         }
     }
 
-    /// Lets running tasks end; stops them after the grace time or another signal. Whether it was a signal.
+    /// Waits for running tasks, and stops them after the grace time or another signal. Returns whether it was
+    /// a signal.
     pub(super) async fn see_out(&mut self) -> bool {
         if self.running.is_empty() {
             return false;
@@ -227,7 +228,7 @@ impl Shift<'_> {
         let bounded = self.tally.started >= self.args.tasks_max();
         let mut interrupted = false;
         if bounded {
-            // No signal yet: nobody asked to hurry.
+            // Without a signal there is no limit.
             while !self.running.is_empty() {
                 if self.one_done_or_signal().await {
                     break;
@@ -260,7 +261,7 @@ impl Shift<'_> {
             Ok(Outcome::Acked) => self.tally.acked += 1,
             Ok(Outcome::Nacked) => self.tally.nacked += 1,
             Ok(Outcome::Released) => self.tally.released += 1,
-            // A task that panicked holds no process (it is killed on drop), and its lease runs out.
+            // A task that panicked has no process (it was killed on drop), and its lease expires.
             Ok(Outcome::Lost) | Err(_) => self.tally.lost += 1,
         }
     }

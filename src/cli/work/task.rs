@@ -1,4 +1,4 @@
-//! A leased task as the API gives it, and as the program's environment tells it.
+//! A leased task from the API, and its form in the environment of the program.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(super) struct Task {
     pub(super) queue: String,
     pub(super) name: String,
     group: Option<String>,
-    /// Byte for byte.
+    /// The payload, byte for byte.
     pub(super) payload: Box<RawValue>,
     priority: u64,
     pub(super) attempt: u64,
@@ -28,12 +28,13 @@ pub(super) struct Task {
     tracestate: Option<String>,
 }
 
-/// Variables that only some tasks have: a worker started by a worker must not pass on its own.
+/// Variables that only some tasks have. They are removed first, so that a worker inside a worker does not
+/// inherit them.
 const OPTIONAL: [&str; 3] = ["LEASEQ_GROUP", "TRACEPARENT", "TRACESTATE"];
 pub(super) const HEADER_PREFIX: &str = "LEASEQ_HEADER_";
 
 impl Task {
-    /// How long the lease lasts without an extend; a second at least.
+    /// Returns the length of the lease without an extend; at least a second.
     pub(super) fn lease(&self) -> Duration {
         let seconds = if self.lease_seconds.is_finite() {
             self.lease_seconds.clamp(1.0, 43_200.0)
@@ -43,8 +44,8 @@ impl Task {
         Duration::from_secs_f64(seconds)
     }
 
-    /// Variables to set; `None` to remove. Headers that differ only in case or punctuation share a
-    /// variable, and the last one in order of name has it.
+    /// Returns variables to set; `None` to remove. Headers that differ only in case or punctuation share a
+    /// variable, which gets the last one by name.
     pub(super) fn variables(&self) -> Vec<(String, Option<String>)> {
         let always = [
             ("LEASEQ_TASK_ID", self.id.clone()),
@@ -84,7 +85,7 @@ impl Task {
     }
 }
 
-/// JSON strings can hold what no variable can.
+/// Removes bytes that a variable cannot contain.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -1,9 +1,9 @@
-//! No program outlives its worker, even one that is killed with SIGKILL.
+//! The watchdog: no program outlives its worker, even if the worker is killed with SIGKILL.
 //!
-//! A second process of ours waits at the end of a pipe. The worker names each process group that it
-//! starts, before the program in it begins (see [`super::gate`]), and each that is over; when the pipe closes, however that came about, the watchdog kills
-//! the groups that are left. One process for all tasks, no cost per task, and unlike a death signal
-//! it reaches whatever the program started.
+//! A second process of ours reads from a pipe. The worker writes each process group before its program starts
+//! (see [`super::gate`]), and again when it has ended. When the pipe closes for any reason, the watchdog
+//! kills the remaining groups. It is one process for all tasks, and unlike a death signal it also reaches the
+//! children of a program.
 
 use std::collections::HashSet;
 use std::io::{BufRead, Write};
@@ -20,21 +20,21 @@ use crate::store::embedded::leash;
 /// The name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "__watchdog";
 
-/// The worker's side.
+/// The side of the worker.
 pub(super) struct Handle(Option<Mutex<Child>>);
 
 impl Handle {
-    /// Starts the watchdog. Without one (no more processes, say) work goes on, and only a SIGKILL of
-    /// the worker would leave something behind.
+    /// Starts the watchdog. If that fails, for example at the limit of processes, the work continues, and
+    /// only a SIGKILL of the worker could leave programs behind.
     pub(super) fn start() -> Self {
         let child = Command::new(leash::running_binary())
             .arg0("leaseq")
             .arg(SUBCOMMAND)
             .stdin(Stdio::piped())
-            // Whoever reads the worker's output must see it end with the worker.
+            // A reader of the worker's output must see it end with the worker.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Ctrl-C and a kill of the worker's group must not take it along.
+            // Ctrl-C and a kill of the worker's group must not reach the watchdog.
             .process_group(0)
             .spawn();
         Self(child.ok().map(Mutex::new))
@@ -81,14 +81,14 @@ impl Watchdog {
     }
 }
 
-/// The groups that were named and not forgotten when the input ended.
+/// Returns the groups that were still listed when the input ended.
 fn left_over(input: impl BufRead) -> HashSet<Pid> {
     let mut groups = HashSet::new();
     for line in input.lines().map_while(Result::ok) {
         let group = line
             .get(1..)
             .and_then(|number| number.parse().ok())
-            // 1 is init, and as a group its kill would mean everybody.
+            // 1 is init, and killing it as a group would kill every process.
             .filter(|number| *number > 1)
             .and_then(Pid::from_raw);
         match (line.as_bytes().first(), group) {

@@ -52,10 +52,16 @@ pub(super) const ERROR: Field<Parsed<String>> = Field::new(
     },
     "Only dead letters whose last error message contains this text, compared byte by byte.",
 );
-pub(super) const DIED_AFTER: Field<Parsed<Millis>> =
-    Field::new("died_after", INSTANT, "Only dead letters that died at this instant or later.");
-pub(super) const DIED_BEFORE: Field<Parsed<Millis>> =
-    Field::new("died_before", INSTANT, "Only dead letters that died before this instant.");
+pub(super) const DIED_AFTER: Field<Parsed<Millis>> = Field::new(
+    "died_after",
+    INSTANT,
+    "Only dead letters that died at this instant or later.",
+);
+pub(super) const DIED_BEFORE: Field<Parsed<Millis>> = Field::new(
+    "died_before",
+    INSTANT,
+    "Only dead letters that died before this instant.",
+);
 
 shape! {
     /// A filter of dead letters: all given conditions must hold.

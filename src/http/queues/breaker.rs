@@ -76,7 +76,10 @@ pub(in crate::http) async fn set(
     let open = object.take(&STATE, &mut wrong);
     let ms = object.take(&FOR, &mut wrong);
     if open == Some(false) && ms.is_some() {
-        wrong.add(At::Field(&At::Root, FOR.name), "has no effect on a closed breaker");
+        wrong.add(
+            At::Field(&At::Root, FOR.name),
+            "has no effect on a closed breaker",
+        );
     }
     wrong.into_result()?;
     let set = match open.expect("it is required") {

@@ -65,9 +65,7 @@ pub(in crate::http) async fn delete(
     let confirm = query.take(&CONFIRM);
     query.finish()?;
     if confirm.as_ref().is_some_and(|confirm| *confirm != queue) {
-        return Err(
-            Code::ConfirmationRequired.because(format!("query:confirm must be {queue} or absent"))
-        );
+        return Err(Code::ConfirmationRequired.because(format!("query:confirm must be {queue} or absent")));
     }
 
     match api.engine()?.delete_queue(&queue, confirm.is_some()).await? {

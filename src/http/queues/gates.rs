@@ -176,7 +176,10 @@ fn take_limits(mut object: Object<'_, '_>, wrong: &mut Wrong) -> Limits {
 pub(super) fn check_limits(config: &QueueConfig, wrong: &mut Wrong) {
     let mut check = |limits: &Limits, at: At<'_>| {
         if limits.burst.is_some() && limits.rate_per_second.is_none() {
-            wrong.add(At::Field(&at, BURST.name), "has no effect without rate_per_second");
+            wrong.add(
+                At::Field(&at, BURST.name),
+                "has no effect without rate_per_second",
+            );
         }
     };
     check(&config.limits, At::Field(&At::Root, LIMITS.name));

@@ -134,7 +134,9 @@ pub(in crate::http) async fn pause(
         .pause(&queue, pause)
         .await?
         .ok_or_else(|| Code::QueueUnknown.problem())?
-        .map_err(|NotPaused::Past| Problem::at("/until", "is in the past: the pause would be over already"))?;
+        .map_err(|NotPaused::Past| {
+            Problem::at("/until", "is in the past: the pause would be over already")
+        })?;
     Ok(Json(PauseAnswer::of(queue, Some(paused))).into_response())
 }
 

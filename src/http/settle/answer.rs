@@ -90,7 +90,8 @@ impl utoipa::PartialSchema for SettleAnswer {
         let any_of = forms.iter().fold(AnyOfBuilder::new(), |any, form| {
             any.item(Ref::from_schema_name(*form))
         });
-        Schema::from(any_of.description(Some("The response to an operation, in the form of its verb."))).into()
+        Schema::from(any_of.description(Some("The response to an operation, in the form of its verb.")))
+            .into()
     }
 }
 

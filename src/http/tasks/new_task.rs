@@ -123,7 +123,11 @@ const RETRY: Field<PolicyOrNone> = Field::new(
     PolicyOrNone,
     "Retry policy after a failed attempt. Default: that of the config. `false`: no retry, as with `max_attempts: 1`.",
 );
-const HEADERS: Field<Headers> = Field::new("headers", Headers, "Headers of the producer, returned with the lease.");
+const HEADERS: Field<Headers> = Field::new(
+    "headers",
+    Headers,
+    "Headers of the producer, returned with the lease.",
+);
 
 shape! {
     /// A task to enqueue.

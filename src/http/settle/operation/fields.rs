@@ -38,8 +38,7 @@ pub(super) const RESULT: Field<Any> = Field::new(
     },
     "Result of the task, kept for its retention.",
 );
-pub(super) const ERROR: Field<ErrorKind> =
-    Field::new("error", ErrorKind, "Error, as a text or an object.");
+pub(super) const ERROR: Field<ErrorKind> = Field::new("error", ErrorKind, "Error, as a text or an object.");
 pub(super) const RETRY: Field<Flag> = Field::new(
     "retry",
     Flag,

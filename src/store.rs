@@ -13,6 +13,8 @@ mod gates;
 mod keyring;
 pub mod keys;
 pub mod latency;
+mod lease_key;
+mod listen;
 mod literals;
 pub mod ops;
 mod permissions;
@@ -23,5 +25,6 @@ pub mod script;
 pub mod state;
 
 pub use conn::{Answers, Batch, Conn, Store, StoreSettings};
-pub use error::StoreError;
+pub use error::{StoreError, Why};
 pub use keys::QueueKeys;
+pub use listen::Message;

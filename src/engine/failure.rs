@@ -1,6 +1,6 @@
 //! Failures: why an operation has no outcome.
 
-use crate::store::StoreError;
+use crate::store::{StoreError, Why};
 
 /// An operation without an outcome. Expected results, such as a lost lease or an empty queue, are values
 /// instead.
@@ -8,18 +8,18 @@ use crate::store::StoreError;
 pub enum Failure {
     #[error("the queue does not exist and the service does not create queues by itself")]
     QueueUnknown,
-    #[error("the service has as many queues as it may have")]
+    #[error("the service has reached its bound of queues")]
     QueuesFull,
     /// Nothing was written; retry freely.
     #[error("the store did not take the operation: {0}")]
-    NotApplied(&'static str),
+    NotApplied(Why),
     /// It may or may not have happened; a retry with the same id, key or lease is safe.
-    #[error("the store did not say whether the operation happened")]
+    #[error("the store did not confirm whether the operation happened")]
     Unknown,
     #[error("the store is full")]
     StoreFull,
     /// A script failed, or its reply makes no sense. The log has the details.
-    #[error("the store answered what it should not")]
+    #[error("the reply of the store makes no sense")]
     Broken,
     /// More requests wait than this process accepts.
     #[error("too many requests are waiting")]

@@ -53,7 +53,7 @@ impl Housekeeper {
         }
         for (queue, at) in earliest {
             if let Err(error) = self.conn.hint(&queue, at).await {
-                tracing::debug!(%queue, %error, "a due time was not noted; the slow sweep makes up for it");
+                tracing::debug!(%queue, %error, "a due time could not be written; the slow sweep makes up for it");
                 return;
             }
         }

@@ -111,7 +111,7 @@ impl Pulse {
             let answers = self.conn.send_unconfirmed(batch).await;
             let failed = answers.into_iter().filter_map(Result::err).last();
             if let Some(error) = failed {
-                tracing::debug!(%error, queues = beats.len(), "what was seen of queues in the last second is lost");
+                tracing::debug!(%error, queues = beats.len(), "observations of the last second are lost");
             }
         }
     }

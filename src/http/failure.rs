@@ -13,7 +13,7 @@ impl From<Failure> for Problem {
         match failure {
             Failure::QueueUnknown => Code::QueueUnknown.problem(),
             Failure::QueuesFull => Code::QueuesFull.problem(),
-            Failure::NotApplied(why) => Code::StoreUnavailable.problem().caused_by(why),
+            Failure::NotApplied(why) => Code::StoreUnavailable.problem().caused_by(why.to_string()),
             Failure::Unknown => Code::OutcomeUnknown
                 .problem()
                 .caused_by("no reply to a store call"),

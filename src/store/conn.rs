@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// Returns the address of Redis, for connections that subscribe.
-    pub(crate) fn info(&self) -> &redis::ConnectionInfo {
+    pub(super) fn info(&self) -> &redis::ConnectionInfo {
         &self.info
     }
 
@@ -223,7 +223,7 @@ impl Conn {
             .filter(|&i| {
                 answers.replies[i]
                     .as_ref()
-                    .is_err_and(|error| *error == StoreError::FORGOTTEN)
+                    .is_err_and(|error| *error == StoreError::SCRIPTS_LOST)
             })
             .collect();
         if forgotten.is_empty() {
@@ -364,7 +364,9 @@ impl Conn {
         if !self.store.plain.load(Ordering::Relaxed) {
             match self.load_library(library).await {
                 Err(StoreError::Broken(why)) if has_no_functions(&why) => {
-                    tracing::info!("this Redis has no functions for us: plain scripts, which are slower");
+                    tracing::info!(
+                        "this Redis allows no functions: the service uses plain scripts, which are slower"
+                    );
                     self.store.plain.store(true, Ordering::Relaxed);
                 }
                 loaded => return loaded,
@@ -456,10 +458,10 @@ fn read(value: Value, script: &Script) -> Result<Reply, StoreError> {
         Value::ServerError(error) => {
             let error = RedisError::from(error);
             if error.detail() == Some("Function not found") {
-                return Err(StoreError::FORGOTTEN);
+                return Err(StoreError::SCRIPTS_LOST);
             }
             match StoreError::of_sent(&error) {
-                StoreError::Broken(text) if has_no_functions(&text) => Err(StoreError::FORGOTTEN),
+                StoreError::Broken(text) if has_no_functions(&text) => Err(StoreError::SCRIPTS_LOST),
                 StoreError::Broken(text) => {
                     let file = script::locate(script.name, &text);
                     Err(StoreError::Broken(format!("{file}: {text}")))

@@ -7,7 +7,7 @@ use deadpool_redis::redis::{ErrorKind, RedisError, ServerErrorKind};
 pub enum StoreError {
     /// Nothing was written. Safe to retry.
     #[error("not applied: {0}")]
-    NotApplied(&'static str),
+    NotApplied(Why),
     /// The call was sent without a reply: it may or may not have happened.
     #[error("outcome unknown: {0}")]
     Unknown(String),
@@ -19,36 +19,62 @@ pub enum StoreError {
     Broken(String),
 }
 
+/// The reason why a call was not applied. The texts are for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    #[error("Redis is not reachable")]
+    Unreachable,
+    #[error("Redis lost the scripts")]
+    ScriptsLost,
+    #[error("Redis is loading its data")]
+    Loading,
+    #[error("Redis is busy with another script")]
+    Busy,
+    #[error("Redis cannot write to its disk")]
+    DiskFailing,
+    #[error("Redis has too few replicas")]
+    TooFewReplicas,
+    #[error("Redis refused the credentials")]
+    CredentialsRefused,
+    #[error("the queue is moving to another node")]
+    Moving,
+    #[error("the cluster has no primary for the queue")]
+    NoPrimary,
+    #[error("the node became a replica")]
+    BecameReplica,
+    #[error("the lease key disappeared between two commands")]
+    LeaseKeyGone,
+    /// Redis granted tasks, and they were given back because its reply came too late.
+    #[error("the leases had expired when the reply of Redis came")]
+    LeasesOver,
+}
+
 impl StoreError {
     /// Redis lost the scripts: the connection loads them and sends the call again.
-    pub(crate) const FORGOTTEN: Self = Self::NotApplied("Redis forgot the scripts");
+    pub(crate) const SCRIPTS_LOST: Self = Self::NotApplied(Why::ScriptsLost);
 
     /// Classifies the error of a command that was sent.
     pub(crate) fn of_sent(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Server(kind) => Self::of_server(kind, error),
             ErrorKind::Extension => Self::of_code(error),
-            ErrorKind::AuthenticationFailed => Self::NotApplied("Redis refused the credentials"),
+            ErrorKind::AuthenticationFailed => Self::NotApplied(Why::CredentialsRefused),
             _ => Self::Unknown(error.to_string()),
         }
     }
 
     /// Classifies an error before anything was sent.
     pub(crate) fn of_unsent() -> Self {
-        Self::NotApplied("Redis is not reachable")
+        Self::NotApplied(Why::Unreachable)
     }
 
     fn of_server(kind: ServerErrorKind, error: &RedisError) -> Self {
         Self::NotApplied(match kind {
-            ServerErrorKind::BusyLoading => "Redis is loading its data",
-            ServerErrorKind::NoScript => return Self::FORGOTTEN,
-            ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain => {
-                "the queue is moving to another node"
-            }
-            ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown => {
-                "the cluster has no primary for the queue"
-            }
-            ServerErrorKind::ReadOnly => "the node became a replica",
+            ServerErrorKind::BusyLoading => Why::Loading,
+            ServerErrorKind::NoScript => return Self::SCRIPTS_LOST,
+            ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain => Why::Moving,
+            ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown => Why::NoPrimary,
+            ServerErrorKind::ReadOnly => Why::BecameReplica,
             _ => return Self::of_code(error),
         })
     }
@@ -56,10 +82,10 @@ impl StoreError {
     fn of_code(error: &RedisError) -> Self {
         match error.code() {
             Some("OOM") => Self::Full,
-            Some("BUSY") => Self::NotApplied("Redis is busy with another script"),
-            Some("MISCONF") => Self::NotApplied("Redis cannot write to its disk"),
-            Some("NOREPLICAS") => Self::NotApplied("Redis has too few replicas"),
-            Some("NOAUTH" | "WRONGPASS") => Self::NotApplied("Redis refused the credentials"),
+            Some("BUSY") => Self::NotApplied(Why::Busy),
+            Some("MISCONF") => Self::NotApplied(Why::DiskFailing),
+            Some("NOREPLICAS") => Self::NotApplied(Why::TooFewReplicas),
+            Some("NOAUTH" | "WRONGPASS") => Self::NotApplied(Why::CredentialsRefused),
             _ => Self::Broken(error.to_string()),
         }
     }
@@ -76,7 +102,9 @@ impl StoreError {
 
     /// Returns whether the connection must not be used again.
     pub(crate) fn spoils_connection(&self) -> bool {
-        matches!(self, Self::Unknown(_))
-            || matches!(self, Self::NotApplied(why) if *why == "the node became a replica" || *why == "Redis is not reachable")
+        matches!(
+            self,
+            Self::Unknown(_) | Self::NotApplied(Why::BecameReplica | Why::Unreachable)
+        )
     }
 }

@@ -87,7 +87,7 @@ impl Store {
             .command::<u64>(cmd("PUBLISH").arg(keys::WAKE).arg(message))
             .await;
         if let Err(error) = told {
-            tracing::debug!(%queue, %error, "other replicas were not told of a new queue; they look each second");
+            tracing::debug!(%queue, %error, "a new queue could not be published; waiters of other replicas look each second");
         }
     }
 
@@ -97,7 +97,7 @@ impl Store {
             .command::<u64>(cmd("PUBLISH").arg(keys::EVENTS).arg(event.message()))
             .await;
         if let Err(error) = told {
-            tracing::debug!(%error, kind = event.kind.word(), "watchers were not told");
+            tracing::debug!(%error, kind = event.kind.word(), "an event could not be published");
         }
     }
 

@@ -565,9 +565,16 @@ mod tests {
             let at = |text: &str, more: usize| {
                 locate("lease", &format!("ERR {mark}{}: no", more + line_of(code, text)))
             };
-            assert_eq!(at("local function keys_of(declared)", 0), "prelude.lua:23");
-            assert_eq!(at("local me, told, look", 0), "lease.lua:17");
-            assert_eq!(at("local function open_lane(", 1), "draw.lua:21");
+            for (file, text, more) in [
+                ("lua/prelude.lua", "local function keys_of(declared)", 0),
+                ("ops/lease.lua", "local me, told, look", 0),
+                ("lua/draw.lua", "local function open_lane(", 1),
+            ] {
+                let path = format!("{}/src/store/{file}", env!("CARGO_MANIFEST_DIR"));
+                let line = more + line_of(&std::fs::read_to_string(path).unwrap(), text);
+                let name = file.split('/').next_back().unwrap();
+                assert_eq!(at(text, more), format!("{name}:{line}"));
+            }
         }
         assert_eq!(locate("lease", "ERR nobody knows where"), "lease");
     }

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_redis::redis;
-use futures_util::StreamExt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::QueueName;
 use crate::domain::event::Event;
 use crate::domain::limits::WATCHERS_MAX;
-use crate::store::{Store, keys};
+use crate::store::{Store, StoreError};
 
 /// Events that the slowest watcher may lag behind.
 const BEHIND_MAX: usize = 1_024;
@@ -132,7 +130,7 @@ impl Hub {
             };
             self.hears.store(false, Ordering::SeqCst);
             if let Err(error) = ended {
-                tracing::debug!(%error, "no events for now");
+                tracing::debug!(%error, "the subscription to events broke; it is retried");
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
@@ -142,26 +140,15 @@ impl Hub {
     }
 
     /// Listens until there is no watcher any more, or the connection breaks.
-    async fn hear(&self, store: &Store, pause: &mut Duration) -> redis::RedisResult<()> {
-        let client = redis::Client::open(store.info().clone())?;
-        let mut pubsub = client.get_async_pubsub().await?;
-        pubsub.subscribe(keys::EVENTS).await?;
+    async fn hear(&self, store: &Store, pause: &mut Duration) -> Result<(), StoreError> {
+        let mut events = store.subscribe_to_events().await?;
         *pause = PAUSE_FIRST;
         self.hears.store(true, Ordering::SeqCst);
         self.say(Heard::Reset);
-        let mut messages = pubsub.on_message();
         while self.is_watched() {
-            match timeout(LOOK_EVERY, messages.next()).await {
-                Ok(Some(message)) => {
-                    if let Some(event) = Event::read(message.get_payload_bytes()) {
-                        self.say(Heard::Event(Arc::new(event)));
-                    }
-                }
-                Ok(None) => {
-                    return Err(redis::RedisError::from(std::io::Error::from(
-                        std::io::ErrorKind::UnexpectedEof,
-                    )));
-                }
+            match timeout(LOOK_EVERY, events.next()).await {
+                Ok(Some(event)) => self.say(Heard::Event(Arc::new(event))),
+                Ok(None) => return Err(StoreError::Unknown("the connection ended".to_owned())),
                 Err(_) => {}
             }
         }

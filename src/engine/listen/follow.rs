@@ -104,11 +104,11 @@ impl Attendant {
                     }
                     Ok(Ok(Err(_absent))) => vec![Followed::Gone; op.0.len()],
                     Ok(Err(error)) => {
-                        tracing::error!(%queue, %error, "a follow's answer cannot be read");
+                        tracing::error!(%queue, %error, "the reply to a follow call cannot be read");
                         continue;
                     }
                     Err(error) => {
-                        tracing::debug!(%queue, %error, "who waits for tasks was not told to the store; again in a second");
+                        tracing::debug!(%queue, %error, "followed tasks could not be reported to the store; it is retried in a second");
                         continue;
                     }
                 };

@@ -183,7 +183,7 @@ impl Keeper {
                 true
             }
             Err(error) => {
-                tracing::error!(%error, "the append-only file ends in the middle of a write and cannot be mended");
+                tracing::error!(%error, "the append-only file ends in the middle of a write and cannot be repaired");
                 false
             }
         }

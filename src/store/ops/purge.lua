@@ -27,8 +27,7 @@ for i = 2, #ARGV do
         leaving_now[#leaving_now + 1] = t.id
         if t.waits == 'r' then ready = ready + 1 end
         queue.unfinished_bytes = queue.unfinished_bytes - bytes_of(t.id, t.rec)
-        -- A repeated enqueue must not create the task again: its old list entry would count as the new
-        -- task's.
+        -- A repeated enqueue must not create the task again: its old list entry would count as fresh.
         if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
       else
         buried_ids[#buried_ids + 1] = t.id

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod change;
 pub mod checkup;
+pub mod counts;
 pub mod dead;
 pub mod durability;
 pub mod event;

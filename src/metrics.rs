@@ -291,6 +291,7 @@ impl New<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::counts::Counts;
 
     #[test]
     fn queues_beyond_the_cap_are_counted_together() {
@@ -331,26 +332,23 @@ mod tests {
     }
 
     #[test]
-    fn what_redis_no_longer_says_is_no_longer_shown() {
+    fn states_that_redis_does_not_report_any_more_are_not_shown() {
         let metrics = Metrics::default();
         assert_eq!((metrics.facts_due(), metrics.facts_due()), (Some(200), None));
         metrics.set_facts(
             vec![QueueFacts {
                 queue: QueueName::parse("q").unwrap(),
-                ready: 3,
-                scheduled: 0,
-                leased: 1,
-                dead: 0,
+                counts: Counts {
+                    ready: 3,
+                    leased: 1,
+                    held: 2,
+                    breakers_open: 1,
+                    completed_total: 9,
+                    ..Counts::default()
+                },
                 oldest_ready_age_seconds: 1.5,
                 workers_waiting: 2,
                 paused: false,
-                held: 2,
-                breakers_open: 1,
-                breakers_half_open: 0,
-                completed_total: 9,
-                dead_evicted_total: 0,
-                dead_aged_total: 0,
-                leases_expired_total: 0,
             }],
             vec![NameFacts {
                 queue: QueueName::parse("q").unwrap(),

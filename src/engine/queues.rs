@@ -269,27 +269,10 @@ pub(super) const RATES_ROWS: u64 = 15 * MINUTE_MS / Chart::Fine.step_ms() + 1;
 
 pub(super) fn stats_of(overview: &Overview) -> QueueStats {
     QueueStats {
-        ready: overview.ready,
-        scheduled: overview.scheduled,
-        leased: overview.leased,
-        dead: overview.dead,
-        held: overview.held,
-        breakers_open: overview.breakers_open,
-        breakers_half_open: overview.breakers_half_open,
-        paused: overview.paused.clone(),
+        counts: overview.counts,
         oldest_ready_age_ms: overview.oldest_ready_at.map(|at| overview.now.since(at)),
-        unfinished_bytes: overview.unfinished_bytes,
         workers_waiting: overview.waiting,
-        accepted_total: overview.accepted_total,
-        completed_total: overview.completed_total,
-        cancelled_total: overview.cancelled_total,
-        purged_total: overview.purged_total,
-        dead_evicted_total: overview.dead_evicted_total,
-        dead_aged_total: overview.dead_aged_total,
-        replayed_total: overview.replayed_total,
-        duplicates_total: overview.duplicates_total,
-        leases_expired_total: overview.leases_expired_total,
-        idempotency_dropped_total: overview.idempotency_dropped_total,
+        paused: overview.paused.clone(),
     }
 }
 

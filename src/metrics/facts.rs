@@ -8,6 +8,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
+use crate::domain::counts::Counts;
 use crate::domain::standing::NameStanding;
 use crate::domain::{QueueName, TaskName};
 
@@ -20,22 +21,11 @@ const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueFacts {
     pub queue: QueueName,
-    pub ready: u64,
-    pub scheduled: u64,
-    pub leased: u64,
-    pub dead: u64,
+    pub counts: Counts,
     /// 0 if no task is ready.
     pub oldest_ready_age_seconds: f64,
     pub workers_waiting: u64,
     pub paused: bool,
-    /// Ready tasks that a limit, a hold or a breaker blocks.
-    pub held: u64,
-    pub breakers_open: u64,
-    pub breakers_half_open: u64,
-    pub completed_total: u64,
-    pub dead_evicted_total: u64,
-    pub dead_aged_total: u64,
-    pub leases_expired_total: u64,
 }
 
 /// The state of one name of a queue in Redis.
@@ -244,10 +234,10 @@ impl Families {
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let queue = facts.queue.as_str();
         for (state, count) in [
-            ("ready", facts.ready),
-            ("scheduled", facts.scheduled),
-            ("leased", facts.leased),
-            ("dead", facts.dead),
+            ("ready", facts.counts.ready),
+            ("scheduled", facts.counts.scheduled),
+            ("leased", facts.counts.leased),
+            ("dead", facts.counts.dead),
         ] {
             self.tasks.with_label_values(&[queue, state]).set(gauge(count));
         }
@@ -260,25 +250,27 @@ impl Families {
         self.paused
             .with_label_values(&[queue])
             .set(i64::from(facts.paused));
-        self.held.with_label_values(&[queue]).set(gauge(facts.held));
+        self.held
+            .with_label_values(&[queue])
+            .set(gauge(facts.counts.held));
         for (state, count) in [
-            ("open", facts.breakers_open),
-            ("half_open", facts.breakers_half_open),
+            ("open", facts.counts.breakers_open),
+            ("half_open", facts.counts.breakers_half_open),
         ] {
             self.breakers.with_label_values(&[queue, state]).set(gauge(count));
         }
         self.completed
             .with_label_values(&[queue])
-            .inc_by(facts.completed_total);
+            .inc_by(facts.counts.completed_total);
         for (reason, count) in [
-            ("evicted", facts.dead_evicted_total),
-            ("aged", facts.dead_aged_total),
+            ("evicted", facts.counts.dead_evicted_total),
+            ("aged", facts.counts.dead_aged_total),
         ] {
             self.dropped.with_label_values(&[queue, reason]).inc_by(count);
         }
         self.expired
             .with_label_values(&[queue])
-            .inc_by(facts.leases_expired_total);
+            .inc_by(facts.counts.leases_expired_total);
     }
 
     fn show_name(&self, facts: &NameFacts) {

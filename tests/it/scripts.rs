@@ -164,10 +164,10 @@ async fn a_task_is_enqueued_leased_acked_and_its_result_stays_readable() {
     let overview = store.call(&keys, &OverviewOp).await.unwrap().unwrap();
     assert_eq!(
         (
-            overview.ready,
-            overview.leased,
-            overview.completed_total,
-            overview.accepted_total
+            overview.counts.ready,
+            overview.counts.leased,
+            overview.counts.completed_total,
+            overview.counts.accepted_total
         ),
         (1, 1, 1, 3)
     );

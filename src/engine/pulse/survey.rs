@@ -52,7 +52,7 @@ impl Engine {
                     // A queue that was deleted meanwhile has none.
                     let Ok(overview) = stats else { continue };
                     totals.queues += 1;
-                    add(&mut totals.stats, &stats_of(&overview));
+                    add(&mut totals.stats, stats_of(&overview));
                 }
                 for pulse in self.ask_all(&mut conn, some, &pulse).await?.into_iter().flatten() {
                     let rates = pulse.rates();
@@ -117,69 +117,39 @@ impl Engine {
     }
 }
 
-fn add(sum: &mut QueueStats, more: &QueueStats) {
+fn add(sum: &mut QueueStats, more: QueueStats) {
     // Destructured without `..`, so that a new field of the stats does not compile until it is added here.
     let QueueStats {
-        ready,
-        scheduled,
-        leased,
-        dead,
-        held,
-        breakers_open,
-        breakers_half_open,
-        paused,
+        counts,
         oldest_ready_age_ms,
-        unfinished_bytes,
         workers_waiting,
-        accepted_total,
-        completed_total,
-        cancelled_total,
-        purged_total,
-        dead_evicted_total,
-        dead_aged_total,
-        replayed_total,
-        duplicates_total,
-        leases_expired_total,
-        idempotency_dropped_total,
+        paused,
     } = more;
-    sum.ready += ready;
-    sum.scheduled += scheduled;
-    sum.leased += leased;
-    sum.dead += dead;
-    sum.held += held;
-    sum.breakers_open += breakers_open;
-    sum.breakers_half_open += breakers_half_open;
-    sum.paused = sum.paused.take().or_else(|| paused.clone());
-    sum.oldest_ready_age_ms = sum.oldest_ready_age_ms.max(*oldest_ready_age_ms);
-    sum.unfinished_bytes += unfinished_bytes;
+    sum.counts += counts;
+    sum.oldest_ready_age_ms = sum.oldest_ready_age_ms.max(oldest_ready_age_ms);
     sum.workers_waiting += workers_waiting;
-    sum.accepted_total += accepted_total;
-    sum.completed_total += completed_total;
-    sum.cancelled_total += cancelled_total;
-    sum.purged_total += purged_total;
-    sum.dead_evicted_total += dead_evicted_total;
-    sum.dead_aged_total += dead_aged_total;
-    sum.replayed_total += replayed_total;
-    sum.duplicates_total += duplicates_total;
-    sum.leases_expired_total += leases_expired_total;
-    sum.idempotency_dropped_total += idempotency_dropped_total;
+    sum.paused = sum.paused.take().or(paused);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::counts::Counts;
 
     #[test]
-    fn totals_are_sums_but_for_the_oldest() {
+    fn totals_are_sums_except_the_age_which_is_the_largest() {
         let stats = |ready, oldest_ready_age_ms| QueueStats {
-            ready,
+            counts: Counts {
+                ready,
+                accepted_total: ready * 2,
+                ..Counts::default()
+            },
             oldest_ready_age_ms,
-            accepted_total: ready * 2,
             ..QueueStats::default()
         };
         let mut sum = QueueStats::default();
         for more in [stats(3, Some(500)), stats(0, None), stats(4, Some(200))] {
-            add(&mut sum, &more);
+            add(&mut sum, more);
         }
         assert_eq!(sum, stats(7, Some(500)));
     }

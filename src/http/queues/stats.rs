@@ -62,51 +62,34 @@ impl From<QueueStats> for CountsAnswer {
         // Destructured without `..`, so that a new field of the engine does not compile until it is added
         // here.
         let QueueStats {
-            ready,
-            scheduled,
-            leased,
-            dead,
-            held,
-            breakers_open,
-            breakers_half_open,
+            counts,
             oldest_ready_age_ms,
-            unfinished_bytes,
             workers_waiting,
             paused,
-            accepted_total,
-            completed_total,
-            cancelled_total,
-            purged_total,
-            dead_evicted_total,
-            dead_aged_total,
-            replayed_total,
-            duplicates_total,
-            leases_expired_total,
-            idempotency_dropped_total,
         } = stats;
         Self {
-            ready,
-            scheduled,
-            leased,
-            dead,
-            held,
-            breakers_open,
-            breakers_half_open,
-            backlog: ready + leased,
+            backlog: counts.ready + counts.leased,
             oldest_ready_age_seconds: oldest_ready_age_ms.map(Seconds),
-            unfinished_bytes,
             workers_waiting,
             paused: paused.is_some(),
-            accepted_total,
-            completed_total,
-            cancelled_total,
-            purged_total,
-            dead_evicted_total,
-            dead_aged_total,
-            replayed_total,
-            duplicates_total,
-            leases_expired_total,
-            idempotency_dropped_total,
+            ready: counts.ready,
+            held: counts.held,
+            breakers_open: counts.breakers_open,
+            breakers_half_open: counts.breakers_half_open,
+            scheduled: counts.scheduled,
+            leased: counts.leased,
+            dead: counts.dead,
+            unfinished_bytes: counts.unfinished_bytes,
+            accepted_total: counts.accepted_total,
+            completed_total: counts.completed_total,
+            cancelled_total: counts.cancelled_total,
+            purged_total: counts.purged_total,
+            dead_evicted_total: counts.dead_evicted_total,
+            dead_aged_total: counts.dead_aged_total,
+            replayed_total: counts.replayed_total,
+            duplicates_total: counts.duplicates_total,
+            leases_expired_total: counts.leases_expired_total,
+            idempotency_dropped_total: counts.idempotency_dropped_total,
         }
     }
 }
@@ -225,13 +208,17 @@ pub(in crate::http) async fn stats(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::counts::Counts;
 
     #[test]
     fn stats_are_one_flat_object_without_invented_fields() {
         let snapshot = Snapshot {
             stats: QueueStats {
-                ready: 2,
-                leased: 3,
+                counts: Counts {
+                    ready: 2,
+                    leased: 3,
+                    ..Counts::default()
+                },
                 oldest_ready_age_ms: Some(1_500),
                 ..QueueStats::default()
             },

@@ -2,11 +2,9 @@
 --
 -- ARGV   none
 -- Reply  "overview", now, version, document, created_at, what is paused in bits, until when or 0,
---          since when, why or '', ready, how many of them gates keep
---          back, breakers that are open, and half-open, scheduled, leased, dead, kept finished tasks,
---          accepted at (ms) of the oldest ready task or 0, bytes of unfinished tasks,
---          then the totals: accepted, completed, cancelled, and those of RARE,
---          then who waits, as `beat` writes it
+--          since when, why or '', then the counts in the order of `domain/counts.rs`,
+--          then kept finished tasks, accepted at (ms) of the oldest ready task or 0,
+--          waiting lease calls, as `beat` writes them
 --        "absent" when the queue does not exist
 -- Keeps  I3 I24
 -- Uses   paused rotation lanes held
@@ -44,9 +42,12 @@ for _, group in ipairs(call('ZRANGE', TURN, 0, 127)) do
 end
 
 local open, half_open = shut_breakers()
-local reply = { 'overview', NOW, queue.version, kept[1], kept[2], paused_now(), queue.paused_until, kept[3] or 0, kept[4] or '', queue.ready, held_tasks(), open, half_open, call('ZCARD', DUE), call('ZCARD', LEASED),
-  call('ZCARD', DEAD), call('LLEN', DONE), oldest == math.huge and 0 or floor(oldest / PLACES), queue.unfinished_bytes,
-  queue.accepted_total, queue.completed_total, queue.cancelled_total }
-for i = 1, #RARE do reply[22 + i] = kept[4 + i] or 0 end
-reply[#reply + 1] = call('HGET', PULSE, 'waiting') or ''
+local reply = { 'overview', NOW, queue.version, kept[1], kept[2], paused_now(), queue.paused_until, kept[3] or 0,
+  kept[4] or '', queue.ready, held_tasks(), open, half_open, call('ZCARD', DUE), call('ZCARD', LEASED),
+  call('ZCARD', DEAD), queue.unfinished_bytes, queue.accepted_total, queue.completed_total, queue.cancelled_total }
+for i = 1, #RARE do reply[20 + i] = kept[4 + i] or 0 end
+local last = #reply
+reply[last + 1] = call('LLEN', DONE)
+reply[last + 2] = oldest == math.huge and 0 or floor(oldest / PLACES)
+reply[last + 3] = call('HGET', PULSE, 'waiting') or ''
 return reply

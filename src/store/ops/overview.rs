@@ -4,6 +4,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::{Absent, Op};
 use crate::domain::Millis;
+use crate::domain::counts::Counts;
 use crate::domain::pause::{PauseMode, Paused};
 use crate::store::latency::waiting;
 use crate::store::reply::{BadReply, Reply};
@@ -18,30 +19,10 @@ pub struct Overview {
     pub document: String,
     pub created_at: Millis,
     pub paused: Option<Paused>,
-    pub ready: u64,
-    /// Ready tasks that gates block: exact up to 128 lanes, a lower bound beyond.
-    pub held: u64,
-    /// Names whose breaker is open. A lower bound once more than 1,000 breakers have state.
-    pub breakers_open: u64,
-    pub breakers_half_open: u64,
-    pub scheduled: u64,
-    pub leased: u64,
-    pub dead: u64,
+    pub counts: Counts,
     /// Finished tasks that are still readable.
     pub kept: u64,
     pub oldest_ready_at: Option<Millis>,
-    /// Bytes of scheduled, ready and leased tasks: records and payloads.
-    pub unfinished_bytes: u64,
-    pub accepted_total: u64,
-    pub completed_total: u64,
-    pub cancelled_total: u64,
-    pub purged_total: u64,
-    pub dead_evicted_total: u64,
-    pub dead_aged_total: u64,
-    pub replayed_total: u64,
-    pub duplicates_total: u64,
-    pub leases_expired_total: u64,
-    pub idempotency_dropped_total: u64,
     /// Lease calls that wait at all replicas.
     pub waiting: u64,
 }
@@ -65,26 +46,9 @@ impl Op for OverviewOp {
             document: reply.text()?,
             created_at: reply.millis()?,
             paused: paused(&mut reply)?,
-            ready: reply.number()?,
-            held: reply.number()?,
-            breakers_open: reply.number()?,
-            breakers_half_open: reply.number()?,
-            scheduled: reply.number()?,
-            leased: reply.number()?,
-            dead: reply.number()?,
+            counts: Counts::read(|| reply.number())?,
             kept: reply.number()?,
             oldest_ready_at: reply.some_millis()?,
-            unfinished_bytes: reply.number()?,
-            accepted_total: reply.number()?,
-            completed_total: reply.number()?,
-            cancelled_total: reply.number()?,
-            purged_total: reply.number()?,
-            dead_evicted_total: reply.number()?,
-            dead_aged_total: reply.number()?,
-            replayed_total: reply.number()?,
-            duplicates_total: reply.number()?,
-            leases_expired_total: reply.number()?,
-            idempotency_dropped_total: reply.number()?,
             waiting: waiting(&reply.bytes()?, now),
         }))
     }

@@ -97,18 +97,21 @@ async fn a_replay_that_is_left_at_any_point_loses_and_doubles_nothing() {
     let mut polls = 1;
     loop {
         let before = engine.stats(&queue("q")).await.unwrap().unwrap();
-        assert_eq!(before.dead, COUNT as u64);
+        assert_eq!(before.counts.dead, COUNT as u64);
         let whole = replay_until(&engine, polls).await;
         // A call that was left may still be on its way to Redis: the next one waits behind nothing, and counts its own.
         let rest = replay(&engine).await;
         assert!(rest.done <= COUNT as u64 && rest.next_cursor.is_none());
         let after = engine.stats(&queue("q")).await.unwrap().unwrap();
         assert_eq!(
-            (after.dead, after.ready),
+            (after.counts.dead, after.counts.ready),
             (0, COUNT as u64),
             "left after {polls} polls"
         );
-        assert_eq!(after.replayed_total - before.replayed_total, COUNT as u64);
+        assert_eq!(
+            after.counts.replayed_total - before.counts.replayed_total,
+            COUNT as u64
+        );
         assert_sound(&redis, "q");
         if whole {
             break;
@@ -171,7 +174,10 @@ async fn a_replay_whose_reply_is_lost_is_done_once_and_told_as_done() {
     let replayed = replay(&engine).await;
     assert_eq!((replayed.matched, replayed.done, replayed.skipped), (3, 3, 0));
     let stats = engine.stats(&queue("q")).await.unwrap().unwrap();
-    assert_eq!((stats.replayed_total, stats.ready, stats.dead), (6, 3, 0));
+    assert_eq!(
+        (stats.counts.replayed_total, stats.counts.ready, stats.counts.dead),
+        (6, 3, 0)
+    );
     kill(&engine, 3).await;
 
     // A purge is not tried again: it could not tell what the first try deleted.
@@ -182,7 +188,7 @@ async fn a_replay_whose_reply_is_lost_is_done_once_and_told_as_done() {
     let purge = engine.purge_dead_letters(&queue("q"), &everything()).await;
     assert_eq!(purge, Err(Failure::Unknown));
     let stats = engine.stats(&queue("q")).await.unwrap().unwrap();
-    assert_eq!((stats.purged_total, stats.dead), (6, 0));
+    assert_eq!((stats.counts.purged_total, stats.counts.dead), (6, 0));
     engine.stop().await;
     assert_sound(&redis, "q");
 }

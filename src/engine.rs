@@ -59,6 +59,7 @@ use self::durability::Durability;
 use self::listen::{Attendant, Follow, Hub};
 use self::pulse::{LastBeat, Pulse};
 use crate::domain::checkup::Check;
+use crate::domain::counts::Counts;
 use crate::domain::durability::Level;
 use crate::domain::pause::Paused;
 use crate::domain::pulse::Rates;
@@ -95,37 +96,17 @@ struct Inner {
     tasks: TaskTracker,
 }
 
-/// State counts and totals of one queue, from one atomic snapshot.
+/// Counts of one queue and what belongs to them, from one atomic snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueStats {
-    pub ready: u64,
-    pub scheduled: u64,
-    pub leased: u64,
-    pub dead: u64,
-    /// Ready, but kept back by a limit, a hold or a breaker.
-    pub held: u64,
-    /// Of its names.
-    pub breakers_open: u64,
-    pub breakers_half_open: u64,
-    /// Exact up to 128 lanes in rotation, an at-least beyond.
+    pub counts: Counts,
+    /// Exact up to 128 lanes in rotation, a lower bound beyond.
     pub oldest_ready_age_ms: Option<u64>,
-    /// Of scheduled, ready and leased tasks: records and payloads.
-    pub unfinished_bytes: u64,
-    /// Lease calls that wait for it at all replicas, as of the last second; a call on several queues for each of them.
+    /// Lease calls that wait for the queue at all replicas, as of the last second. A call on several queues counts for
+    /// each of them.
     pub workers_waiting: u64,
-    /// What of it an operator has stopped.
+    /// The pause of the queue, if it is paused.
     pub paused: Option<Paused>,
-    pub accepted_total: u64,
-    pub completed_total: u64,
-    pub cancelled_total: u64,
-    pub purged_total: u64,
-    pub dead_evicted_total: u64,
-    pub dead_aged_total: u64,
-    pub replayed_total: u64,
-    pub duplicates_total: u64,
-    pub leases_expired_total: u64,
-    /// Marks of requests with an `Idempotency-Key` that had to go before their time.
-    pub idempotency_dropped_total: u64,
 }
 
 /// Counts and rates of a queue; the rates are as of the last second.
@@ -245,9 +226,7 @@ impl Engine {
         ));
         tasks.close();
         if timeout(HEARS_WITHIN, heard).await.is_err() {
-            tracing::warn!(
-                "no wake-ups from other replicas for now: tasks that they accept are found within a second"
-            );
+            tracing::warn!("no wake-ups from other replicas yet: their tasks are found within a second");
         }
         Ok(Self {
             inner: Arc::new(Inner {

@@ -71,11 +71,11 @@ impl Durability {
         }
         self.metrics.durability_degraded.set(i64::from(!kept));
         if kept {
-            tracing::info!("Redis syncs every write again: answers name durability fsync");
+            tracing::info!("Redis syncs every write again: responses name durability fsync");
         } else {
             tracing::warn!(
                 why,
-                "that Redis syncs every write cannot be seen any more: answers name durability memory until it can"
+                "cannot verify that Redis syncs every write: responses name durability memory until it can be verified"
             );
         }
     }

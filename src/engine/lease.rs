@@ -10,10 +10,11 @@ use super::{Engine, Failure, Granted};
 use crate::domain::gate::{EmptyReason, Reason};
 use crate::domain::settle::Settle;
 use crate::domain::{QueueName, TaskName, limits};
+use crate::store::Why;
 use crate::store::ops::lease::Wish;
 
 /// Redis granted tasks, and they were given back because its reply came when their leases were over.
-const LATE: Failure = Failure::NotApplied("Redis answered when the leases were over");
+const LATE: Failure = Failure::NotApplied(Why::LeasesOver);
 
 /// A lease call.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::undelivered::RawGrants;
 use crate::domain::gate::EmptyReason;
 use crate::domain::settle::{NotSettled, Settle, Settled};
 use crate::domain::task::{Enqueued, NotEnqueued};
-use crate::domain::{Lease, NewTask, QueueName, TaskName};
+use crate::domain::{NewTask, QueueName, TaskName};
 use crate::engine::beat::Beat;
 use crate::engine::failure::Failure;
 use crate::store::ops::lease::Wish;
@@ -26,8 +26,6 @@ pub(in crate::engine) enum Command {
     Lease(QueueName, LeaseJob),
     /// Wakes the sender when the queue may have a task. Several queues can share one watch.
     Watch(QueueName, Watch),
-    /// Gives back undelivered grants of one lease call, with its owner and `request_id` if it had one.
-    GiveBack(QueueName, Vec<Lease>, Option<String>),
     /// Another replica or another part of this process made tasks ready.
     Hint(QueueName, usize),
     /// An entry of the queue is due.

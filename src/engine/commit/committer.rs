@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::command::Command;
 use super::flight::Flight;
 use super::shard::{Errand, Shard, ShardSettings};
+use super::undelivered::GiveBack;
 use super::waiting::WaitingCalls;
 use crate::domain::{Millis, QueueName};
 use crate::engine::create::create_queue;
@@ -19,6 +20,8 @@ use crate::store::{Answers, Conn, Store, StoreError};
 
 /// Commands taken between two flushes.
 const TAKE_MAX: usize = 8192;
+/// Give-backs that may wait; the leases of more expire instead.
+const GIVE_BACKS_MAX: usize = 16_384;
 
 pub(in crate::engine) struct Committer {
     store: Store,
@@ -27,6 +30,9 @@ pub(in crate::engine) struct Committer {
     settings: Arc<EngineSettings>,
     shard: Shard,
     commands: mpsc::Receiver<Command>,
+    /// Undelivered grants, on a channel of their own: a crowd of requests cannot keep them out.
+    give_backs: mpsc::Receiver<GiveBack>,
+    /// The sender of `commands`, for the outcome of creating a queue.
     home: mpsc::Sender<Command>,
     /// Due times for the registry.
     hints: mpsc::Sender<(QueueName, Millis)>,
@@ -40,6 +46,7 @@ impl Committer {
         hints: mpsc::Sender<(QueueName, Millis)>,
         waiting: WaitingCalls,
     ) -> Self {
+        let (give_back, give_backs) = mpsc::channel(GIVE_BACKS_MAX);
         let shard_settings = ShardSettings {
             replica: settings.replica.as_str().into(),
             script_items: settings.script_items,
@@ -51,8 +58,9 @@ impl Committer {
             store: store.clone(),
             conn: store.conn(),
             settings,
-            shard: Shard::new(shard_settings, home.clone(), waiting),
+            shard: Shard::new(shard_settings, give_back, waiting),
             commands,
+            give_backs,
             home,
             hints,
         }
@@ -63,7 +71,8 @@ impl Committer {
         let mut stopping = false;
         loop {
             if !self.shard.has_work() {
-                if stopping && self.commands.is_empty() && self.shard.is_done() {
+                if stopping && self.commands.is_empty() && self.give_backs.is_empty() && self.shard.is_done()
+                {
                     return;
                 }
                 tokio::select! {
@@ -71,6 +80,8 @@ impl Committer {
                         Some(command) => stopping |= self.take(command),
                         None => return,
                     },
+                    // The shard keeps a sender, so this channel stays open.
+                    Some(give_back) = self.give_backs.recv() => self.shard.take_give_back(give_back),
                     () = sleep_till(self.shard.next_tick()) => {}
                 }
             }
@@ -79,6 +90,12 @@ impl Committer {
                     break;
                 };
                 stopping |= self.take(command);
+            }
+            for _ in 0..TAKE_MAX {
+                let Ok(give_back) = self.give_backs.try_recv() else {
+                    break;
+                };
+                self.shard.take_give_back(give_back);
             }
             let now = Instant::now();
             self.shard.tick(now);

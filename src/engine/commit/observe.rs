@@ -1,5 +1,9 @@
 //! Observations of a queue, from replies that carry the times of Redis. No call is made for them.
 
+use std::collections::HashSet;
+
+use tokio::time::Instant;
+
 use super::command::TaskOutcome;
 use super::flight::Kind;
 use super::shard::Shard;
@@ -78,5 +82,33 @@ impl Shard {
                 counters.took(seconds(accepted_at, now));
             }
         }
+    }
+
+    /// Takes the observations of all queues, each with the number of calls that wait for it now.
+    pub(super) fn beats(&mut self, now: Instant) -> Vec<(QueueName, Beat)> {
+        let mut beats = Vec::new();
+        for queue in std::mem::take(&mut self.gathering.seen) {
+            if let Some(beat) = self.pending(&queue).beat.take() {
+                beats.push((queue, *beat));
+            }
+        }
+        let seen: HashSet<&QueueName> = beats.iter().map(|(queue, _)| queue).collect();
+        let others = self.awaited_queues().chain(self.gathering.sent.keys());
+        let others: HashSet<QueueName> = others.filter(|queue| !seen.contains(queue)).cloned().collect();
+        for queue in others {
+            let waiting = self.waiting_now(&queue);
+            if self.gathering.is_news(&queue, waiting, now) {
+                beats.push((queue, Beat::default()));
+            }
+        }
+        for (queue, beat) in &mut beats {
+            beat.waiting = self.waiting_now(queue);
+            self.gathering.remember(queue, beat.waiting, now);
+        }
+        beats
+    }
+
+    fn waiting_now(&self, queue: &QueueName) -> u32 {
+        u32::try_from(self.waiting_calls(queue, None)).unwrap_or(u32::MAX)
     }
 }

@@ -16,6 +16,7 @@ use super::gather::Gathering;
 use super::looks::{FALLBACK, Looks};
 use super::pending::{Origin, Pending, PendingSettle, Ticket};
 use super::redis_clock::RedisClock;
+use super::undelivered::GiveBack;
 use super::waiting::{WaitingCall, WaitingCalls};
 use super::waitlist::WaitList;
 use crate::domain::gate::EmptyReason;
@@ -83,8 +84,8 @@ struct SettleReplies {
 
 pub(super) struct Shard {
     settings: ShardSettings,
-    /// The committer's own channel, for give-backs.
-    home: mpsc::Sender<Command>,
+    /// The way of give-backs to this shard.
+    home: mpsc::Sender<GiveBack>,
     waiting: WaitingCalls,
     queues: HashMap<QueueName, Pending>,
     waiters: WaitList<QueueName, Vec<TaskName>, Instant, Waiter>,
@@ -102,7 +103,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(settings: ShardSettings, home: mpsc::Sender<Command>, waiting: WaitingCalls) -> Self {
+    pub(super) fn new(settings: ShardSettings, home: mpsc::Sender<GiveBack>, waiting: WaitingCalls) -> Self {
         Self {
             settings,
             home,
@@ -128,12 +129,6 @@ impl Shard {
             Command::Settle(queue, settles, reply) => self.take_settles(&queue, settles, reply),
             Command::Lease(queue, job) => self.take_lease(queue, job, now),
             Command::Watch(queue, watch) => self.take_watch(&queue, watch, now),
-            Command::GiveBack(queue, leases, call) => {
-                let give_back = |lease| PendingSettle::give_back(lease, call.clone());
-                let settles = leases.into_iter().map(give_back);
-                self.pending(&queue).settles.extend(settles);
-                self.flush_soon(&queue);
-            }
             Command::Hint(queue, tasks) => self.wake(&queue, tasks),
             Command::Sweep(queue) => {
                 self.pending(&queue).sweep = true;
@@ -156,6 +151,16 @@ impl Shard {
             // The committer stops once this shard is done.
             Command::Stop => {}
         }
+    }
+
+    /// Takes undelivered grants into the pending work of their queue.
+    pub(super) fn take_give_back(&mut self, give_back: GiveBack) {
+        let GiveBack { queue, leases, call } = give_back;
+        let settle = |lease| PendingSettle::give_back(lease, call.clone());
+        self.pending(&queue)
+            .settles
+            .extend(leases.into_iter().map(settle));
+        self.flush_soon(&queue);
     }
 
     /// Waiters look in the flush that sends the enqueue, so that a task reaches a waiting worker in one round trip.
@@ -524,7 +529,7 @@ impl Shard {
         self.redis_clock.after(wait, now)
     }
 
-    pub(super) fn home(&self) -> mpsc::Sender<Command> {
+    pub(super) fn home(&self) -> mpsc::Sender<GiveBack> {
         self.home.clone()
     }
 

@@ -5,17 +5,25 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::command::Command;
 use crate::domain::{Lease, Millis, QueueName, TaskId};
 use crate::store::ops::lease::Grant;
 
 /// A lease is handed out only while more than a tenth of it is left, so that its holder can at least extend it.
 const LEFT_AT_LEAST: u32 = 10;
 
+/// Grants of one lease call that no caller got: their leases are returned at once.
+#[derive(Debug)]
+pub(in crate::engine) struct GiveBack {
+    pub(super) queue: QueueName,
+    pub(super) leases: Vec<Lease>,
+    /// Owner and `request_id` of the lease call, if it had one.
+    pub(super) call: Option<String>,
+}
+
 /// A guard for grants that no caller has yet. Dropping it gives their tasks back at once, without counting an attempt.
 pub(in crate::engine) struct Undelivered {
     /// The committer that granted them.
-    home: mpsc::Sender<Command>,
+    home: mpsc::Sender<GiveBack>,
     queue: QueueName,
     /// Owner and `request_id` of the lease call, if it had one.
     call: Option<String>,
@@ -45,7 +53,7 @@ fn not_after(asked_at: Instant, length: Duration) -> Instant {
 impl Undelivered {
     /// Guards the grants of one call that was sent at `asked_at`, and that Redis executed at `now`.
     pub(super) fn new(
-        home: mpsc::Sender<Command>,
+        home: mpsc::Sender<GiveBack>,
         queue: QueueName,
         call: Option<String>,
         grants: &[Grant],
@@ -115,7 +123,7 @@ impl Undelivered {
         self.leases.append(&mut other.leases);
     }
 
-    /// Called by a destructor, so it cannot wait: if the committer's channel is full, the leases expire instead.
+    /// Called by a destructor, so it cannot wait: if the channel is full, the leases expire instead.
     fn give_back(&mut self, leases: Vec<Pledge>) {
         if leases.is_empty() || self.recalled {
             return;
@@ -131,9 +139,13 @@ impl Undelivered {
             holds_key: false,
         };
         let leases = leases.into_iter().map(lease).collect();
-        let command = Command::GiveBack(self.queue.clone(), leases, self.call.clone());
-        if self.home.try_send(command).is_err() {
-            tracing::warn!(queue = %self.queue, "a give-back found the committer's channel full; its leases will expire instead");
+        let give_back = GiveBack {
+            queue: self.queue.clone(),
+            leases,
+            call: self.call.clone(),
+        };
+        if self.home.try_send(give_back).is_err() {
+            tracing::warn!(queue = %self.queue, "a give-back found its channel full; its leases will expire instead");
         }
     }
 }
@@ -157,7 +169,7 @@ pub(in crate::engine) struct RawGrants {
 impl Undelivered {
     /// Guards one lease of `length` that was asked for at `asked_at`. Returns the guard, and the channel that
     /// receives a give-back.
-    pub(in crate::engine) fn of_one(asked_at: Instant, length: Duration) -> (Self, mpsc::Receiver<Command>) {
+    pub(in crate::engine) fn of_one(asked_at: Instant, length: Duration) -> (Self, mpsc::Receiver<GiveBack>) {
         let (home, given_back) = mpsc::channel(1);
         let guard = Self {
             home,
@@ -188,7 +200,7 @@ mod tests {
 
     const LENGTH: Duration = Duration::from_secs(10);
 
-    fn asked(seconds_ago: u64) -> (Undelivered, mpsc::Receiver<Command>) {
+    fn asked(seconds_ago: u64) -> (Undelivered, mpsc::Receiver<GiveBack>) {
         Undelivered::of_one(Instant::now() - Duration::from_secs(seconds_ago), LENGTH)
     }
 
@@ -205,14 +217,18 @@ mod tests {
         let (mut guard, mut given_back) = asked(9);
         assert!(guard.is_over());
         assert_eq!(guard.keep_in_time(), [false]);
-        assert!(matches!(given_back.try_recv(), Ok(Command::GiveBack(_, leases, None)) if leases.len() == 1));
+        assert!(
+            matches!(given_back.try_recv(), Ok(GiveBack { leases, call: None, .. }) if leases.len() == 1)
+        );
     }
 
     #[test]
     fn a_dropped_guard_gives_its_leases_back_once() {
         let (guard, mut given_back) = asked(0);
         drop(guard);
-        assert!(matches!(given_back.try_recv(), Ok(Command::GiveBack(_, leases, None)) if leases.len() == 1));
+        assert!(
+            matches!(given_back.try_recv(), Ok(GiveBack { leases, call: None, .. }) if leases.len() == 1)
+        );
         assert!(given_back.try_recv().is_err());
     }
 

@@ -24,7 +24,7 @@ type LeaseReceiver = oneshot::Receiver<Result<Leased<RawGrants>, Failure>>;
 /// A shard under test, at a time of its own, and the channel that receives its give-backs.
 struct Stage {
     shard: Shard,
-    home: mpsc::Receiver<Command>,
+    home: mpsc::Receiver<GiveBack>,
     now: Instant,
 }
 
@@ -541,7 +541,7 @@ fn tasks_granted_to_a_caller_that_left_are_given_back_in_the_next_flush() {
     drop(caller);
     stage.land(flights, [Ok(leased(&[task_id()]))]);
     let give_back = stage.home.try_recv().expect("a give-back");
-    stage.take(give_back);
+    stage.shard.take_give_back(give_back);
     let flights = stage.calls();
     assert_eq!(scripts(&flights), [("release", 1)]);
     stage.land(flights, [Err(unknown())]);
@@ -565,7 +565,7 @@ fn grants_that_too_few_replicas_confirmed_are_given_back_and_their_callers_get_t
     );
     assert!(stage.home.try_recv().is_err());
     assert_eq!(reply(&stage, leased(&[task_id()])).err(), Some(unknown()));
-    assert!(matches!(stage.home.try_recv(), Ok(Command::GiveBack(_, leases, None)) if leases.len() == 1));
+    assert!(matches!(stage.home.try_recv(), Ok(GiveBack { leases, call: None, .. }) if leases.len() == 1));
 }
 
 #[test]

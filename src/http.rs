@@ -25,6 +25,7 @@ mod failure;
 mod failure_log;
 mod field;
 mod json;
+mod kinds;
 mod leases;
 mod openapi;
 mod origin;
@@ -47,9 +48,9 @@ mod workers;
 
 use failure_log::FailureLog;
 
-pub use openapi::API_VERSION;
 pub use origin::OriginRule;
 pub use problem::{Code, Outcome, Retry, Row};
+pub use service::API_VERSION;
 
 /// The state that handlers share. Cheap to clone.
 #[derive(Clone)]

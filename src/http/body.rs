@@ -13,6 +13,8 @@ use tower::ServiceExt;
 use tower_http::decompression::RequestDecompression;
 
 use super::edge::X_API_KEY;
+use super::field::{At, Object, Wrong, shape};
+use super::json;
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
 use crate::domain::limits::BODY_BYTES_MAX;
@@ -204,6 +206,21 @@ async fn decompress(request: Request) -> Result<Bytes, Problem> {
     let response = RequestDecompression::new(collecting).oneshot(request).await?;
     let unpacked = response.into_body().collect().await.map_err(cut_short)?;
     Ok(unpacked.to_bytes())
+}
+
+shape! {
+    /// A request without fields.
+    EmptyRequest:
+}
+
+impl EmptyRequest {
+    /// A body with fields is refused.
+    pub(in crate::http) fn check(body: &[u8]) -> Result<(), Problem> {
+        let mut wrong = Wrong::default();
+        let fields = json::open(json::text(body)?, None)?;
+        Object::new(fields, Self::SHAPE, At::Root, &mut wrong);
+        wrong.into_result()
+    }
 }
 
 #[cfg(test)]

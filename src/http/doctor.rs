@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::openapi::{ALWAYS, QUERY, problem_set};
 use super::problem::Problem;
+use super::problem::sets::{ALWAYS, QUERY, problem_set};
 use super::query::QueryFields;
 use crate::domain::checkup::{self, Check};
 

@@ -13,15 +13,18 @@ use http::{HeaderValue, Uri};
 use tokio::time::timeout;
 
 use super::Api;
-use super::field::query_shape;
-use super::openapi::{ALWAYS, QUERY, problem_set};
+use super::field::{Field, Parsed, query_shape};
+use super::kinds::QUEUE_KIND;
+use super::problem::sets::{ALWAYS, QUERY, problem_set};
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
-use super::workers::QUEUE;
+use crate::domain::QueueName;
 use crate::engine::{Heard, Watcher};
 
 /// Proxies close silent streams, and only a write notices a watcher that left.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+const QUEUE: Field<Parsed<QueueName>> = Field::new("queue", QUEUE_KIND, "Only events of this queue.");
 
 query_shape! {
     /// A filter of events.
@@ -87,7 +90,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::QueueName;
     use crate::domain::event::{Event, EventKind};
 
     #[test]

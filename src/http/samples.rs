@@ -20,6 +20,7 @@ use super::tasks::view::TaskAnswer;
 use crate::domain::audit::{Audit, Disagreement, Kind};
 use crate::domain::change::{Cancelled, Changed};
 use crate::domain::checkup::Check;
+use crate::domain::counts::Counts;
 use crate::domain::latency::Spread;
 use crate::domain::pause::{PauseMode, Paused};
 use crate::domain::pulse::Rates;
@@ -47,10 +48,13 @@ pub(super) fn answers() -> Vec<(&'static str, &'static str, Value)> {
         version: 7,
         created_at: ACCEPTED,
         stats: QueueStats {
-            ready: 120,
-            leased: 4,
-            accepted_total: 5_000,
-            completed_total: 4_876,
+            counts: Counts {
+                ready: 120,
+                leased: 4,
+                accepted_total: 5_000,
+                completed_total: 4_876,
+                ..Counts::default()
+            },
             ..QueueStats::default()
         },
     };

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::json::DEPTH_MAX;
-use super::openapi::{ALWAYS, API_VERSION, problem_set};
+use super::problem::sets::{ALWAYS, problem_set};
 use super::problem::{Code, Problem};
 use super::wire::{self, Seconds};
 use crate::domain::limits;
@@ -22,7 +22,10 @@ use crate::metrics::{Metrics, NameFacts, QueueFacts};
 
 macro_rules! limits_answer {
     ($($(#[doc = $about:literal])+ $name:ident: $kind:ty = $value:expr;)+) => {
-        /// Every bound that a client can meet.
+        /// The version of the API. It changes with the API, not with each release.
+pub const API_VERSION: &str = "1.0.0";
+
+/// Every bound that a client can meet.
         #[derive(Serialize, ToSchema)]
         #[schema(as = Limits)]
         pub(super) struct LimitsAnswer {
@@ -234,22 +237,12 @@ async fn facts(engine: &Engine, max: usize, until: Instant) -> Vec<QueueFacts> {
     let queues = read.ok().and_then(Result::ok).unwrap_or_default();
     let facts = queues.into_iter().map(|(queue, stats)| QueueFacts {
         queue,
-        ready: stats.ready,
-        scheduled: stats.scheduled,
-        leased: stats.leased,
-        dead: stats.dead,
+        counts: stats.counts,
         // The cast is exact up to the year 287,000.
         #[allow(clippy::cast_precision_loss)]
         oldest_ready_age_seconds: stats.oldest_ready_age_ms.unwrap_or(0) as f64 / 1_000.0,
         workers_waiting: stats.workers_waiting,
         paused: stats.paused.is_some(),
-        held: stats.held,
-        breakers_open: stats.breakers_open,
-        breakers_half_open: stats.breakers_half_open,
-        completed_total: stats.completed_total,
-        dead_evicted_total: stats.dead_evicted_total,
-        dead_aged_total: stats.dead_aged_total,
-        leases_expired_total: stats.leases_expired_total,
     });
     facts.collect()
 }

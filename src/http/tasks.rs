@@ -11,17 +11,18 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::body::JsonBody;
-use super::field::{At, Field, Object, Parsed, Seconds, Wrong, query_shape, shape};
+use super::field::{At, Field, Parsed, Seconds, Wrong, query_shape};
 use super::json;
-use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
-use super::page::{self, Page};
+use super::kinds;
+use super::page::{CURSOR, LIMIT, Page, bad_cursor};
 use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
+use super::problem::sets::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::problem::{Code, Problem};
 use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
-use super::query::{QueryFields, whole_number};
+use super::query::QueryFields;
 use super::wire;
 use crate::domain::idempotency::Repeatable;
-use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX, WAIT_SECONDS_MAX};
+use crate::domain::limits::{PAGE_DEFAULT, WAIT_SECONDS_MAX};
 use crate::domain::task::{Enqueued, Json as JsonText, Made};
 use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::TaskFilter;
@@ -30,6 +31,7 @@ pub(super) mod cancel;
 pub(super) mod change;
 pub(super) mod explain;
 pub(super) mod new_task;
+pub(super) mod pages;
 pub(super) mod unique;
 pub(super) mod view;
 
@@ -143,21 +145,6 @@ const WAIT: Field<Parsed<Duration>> = Field::new(
     "Seconds to wait for the task to be completed, cancelled or dead.",
 );
 
-shape! {
-    /// A request without fields.
-    EmptyRequest:
-}
-
-impl EmptyRequest {
-    /// A body with fields is refused.
-    pub(super) fn check(body: &[u8]) -> Result<(), Problem> {
-        let mut wrong = Wrong::default();
-        let fields = json::open(json::text(body)?, None)?;
-        Object::new(fields, Self::SHAPE, At::Root, &mut wrong);
-        wrong.into_result()
-    }
-}
-
 query_shape! {
     /// The options of reading a task.
     TaskQuery: WAIT
@@ -207,30 +194,8 @@ const STATE: Field<Parsed<TaskState>> = Field::required(
     },
     "The state to list.",
 );
-const NAME: Field<Parsed<TaskName>> = Field::new("name", new_task::TASK_NAME, "Only tasks of this name.");
-const GROUP: Field<Parsed<Group>> = Field::new("group", new_task::GROUP_KIND, "Only tasks of this group.");
-pub(super) const LIMIT: Field<Parsed<usize>> = Field::new(
-    "limit",
-    Parsed {
-        parse: |text| whole_number(text, 1, PAGE_MAX),
-        schema: wire::page_limit_schema,
-    },
-    "Items of a page at most. A page may be shorter or empty although `next_cursor` is present.",
-);
-pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
-    "cursor",
-    Parsed {
-        parse: |text| {
-            let sound = (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-            sound
-                .then(|| text.to_owned())
-                .ok_or("must be the `next_cursor` of an earlier page".into())
-        },
-        schema: wire::cursor_schema,
-    },
-    "The `next_cursor` of the previous page.",
-);
-
+const NAME: Field<Parsed<TaskName>> = Field::new("name", kinds::TASK_NAME, "Only tasks of this name.");
+const GROUP: Field<Parsed<Group>> = Field::new("group", kinds::GROUP_KIND, "Only tasks of this group.");
 query_shape! {
     /// A page of tasks of one state.
     TasksQuery: STATE, NAME, GROUP, LIMIT, CURSOR
@@ -264,7 +229,7 @@ pub(super) async fn list(
         .tasks(&queue, filter, limit, cursor.as_deref())
         .await?;
     let page = page
-        .map_err(page::bad_cursor)?
+        .map_err(bad_cursor)?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
-    page::of_tasks(queue, page).await
+    pages::page_of_tasks(queue, page).await
 }

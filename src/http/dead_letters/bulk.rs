@@ -20,10 +20,10 @@ use crate::http::field::{
     At, Described, Field, Flag, Integer, Kind, Label, Object, Parsed, Refusal, Wrong, number, shape,
 };
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::page;
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::tasks;
 
 const FILTER: Field<FilterKind> = Field::new("filter", FilterKind, "Filter of dead letters. Default: all.");
 const LIMIT: Field<Integer> = Field::new(
@@ -38,7 +38,7 @@ const LIMIT: Field<Integer> = Field::new(
 const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Count only, without any change.").or("false");
 const CURSOR: Field<Parsed<String>> = Field::new(
     "cursor",
-    tasks::CURSOR.kind,
+    page::CURSOR.kind,
     "The `next_cursor` of the previous call, to continue the same work.",
 );
 const RATE: Field<Rate> = Field::new(
@@ -279,7 +279,13 @@ mod tests {
             ..Handled::default()
         };
         assert!(told(handled(None), "purged").is_ok());
-        assert!(told(handled(Some(Failure::NotApplied("gone"))), "purged").is_ok());
+        assert!(
+            told(
+                handled(Some(Failure::NotApplied(crate::store::Why::Unreachable))),
+                "purged"
+            )
+            .is_ok()
+        );
         let unknown = told(handled(Some(Failure::Unknown)), "purged").unwrap_err();
         assert_eq!(unknown.code(), Code::OutcomeUnknown);
     }

@@ -10,8 +10,8 @@ use crate::domain::task::DeadReason;
 use crate::domain::{Group, Millis, TaskName};
 use crate::http::field::{At, Described, Field, Kind, Object, Parsed, Refusal, Wrong, sentence, shape};
 use crate::http::json;
+use crate::http::kinds::{GROUP_KIND, TASK_NAME};
 use crate::http::query::QueryFields;
-use crate::http::tasks::new_task::{GROUP_KIND, TASK_NAME};
 use crate::http::wire;
 
 const INSTANT: Parsed<Millis> = Parsed {

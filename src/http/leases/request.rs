@@ -21,9 +21,9 @@ use crate::http::field::{
     shape, string,
 };
 use crate::http::json::{self, Items, List};
+use crate::http::kinds::TASK_NAME;
 use crate::http::problem::Problem;
 use crate::http::settle::list_of_operations;
-use crate::http::tasks::new_task::TASK_NAME;
 use crate::http::wire;
 
 const WAIT_MS_DEFAULT: u64 = 20_000;

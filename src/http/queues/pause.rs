@@ -11,14 +11,14 @@ use crate::domain::pause::{Pause, PauseMode, Paused};
 use crate::domain::{Millis, QueueName};
 use crate::engine::NotPaused;
 use crate::http::Api;
+use crate::http::body::EmptyRequest;
 use crate::http::body::JsonBody;
 use crate::http::field::{At, Field, Label, Object, Parsed, Word, Wrong, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::kinds::{RUN_AT_KIND, TOO_FAR, is_too_far};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::tasks::EmptyRequest;
-use crate::http::tasks::new_task::{RUN_AT_KIND, TOO_FAR, is_too_far};
 use crate::http::wire;
 
 const MODE: Field<Word<PauseMode>> = Field::new(

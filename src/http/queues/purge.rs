@@ -12,10 +12,10 @@ use crate::http::Api;
 use crate::http::body::JsonBody;
 use crate::http::field::{At, Field, Label, Object, Word, Wrong, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::page::CURSOR;
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::tasks::CURSOR;
 use crate::http::tasks::cancel::bad_cursor;
 
 const STATE: Field<Word<TaskState>> = Field::new(

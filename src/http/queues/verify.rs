@@ -17,8 +17,8 @@ use crate::http::Api;
 use crate::http::body::JsonBody;
 use crate::http::field::{At, Field, Object, Parsed, Seconds, Wrong, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, READ, problem_set};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, BODY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::wire;
 

@@ -6,17 +6,17 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::new_task::{GROUP_KIND, TASK_NAME};
-use super::{CURSOR, EmptyRequest};
 use crate::domain::change::{Cancelled, NotChanged};
 use crate::domain::{Group, TaskId, TaskName, TaskState};
 use crate::engine::{CancelFilter, Progress};
 use crate::http::Api;
-use crate::http::body::JsonBody;
+use crate::http::body::{EmptyRequest, JsonBody};
 use crate::http::field::{At, Field, Flag, Nested, Object, Parsed, Word, Wrong, nested, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::kinds::{GROUP_KIND, TASK_NAME};
+use crate::http::page::CURSOR;
 use crate::http::path::{InQueue, InTask, QueuePath, TaskPath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::wire;
 

@@ -3,48 +3,18 @@
 use bytes::Bytes;
 
 use crate::domain::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, EXPIRES_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PAYLOAD_BYTES_MAX, PRIORITY_MAX,
+    ATTEMPTS_MAX, DELAY_MS_MAX, EXPIRES_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PAYLOAD_BYTES_MAX,
 };
 use crate::domain::task::Json;
 use crate::domain::{Expiry, Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
 use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, sentence, shape};
 use crate::http::json::Fields;
+use crate::http::kinds::{GROUP_KIND, PRIORITY_KIND, RUN_AT_KIND, TASK_NAME, TOO_FAR, is_too_far};
 use crate::http::problem::Code;
 use crate::http::producer::Producer;
 use crate::http::retry::{self, PolicyOrNone};
 use crate::http::tasks::unique::{self, UNIQUE};
 use crate::http::wire;
-
-/// Name of a task.
-pub(in crate::http) const TASK_NAME: Parsed<TaskName> = Parsed {
-    parse: |text| TaskName::parse(text).map_err(sentence),
-    schema: wire::name_schema,
-};
-
-/// A group.
-pub(in crate::http) const GROUP_KIND: Parsed<Group> = Parsed {
-    parse: |text| Group::parse(text).map_err(sentence),
-    schema: wire::group_schema,
-};
-
-/// A priority.
-pub(super) const PRIORITY_KIND: Integer = Integer {
-    min: 0,
-    max: PRIORITY_MAX as u64,
-};
-
-/// An instant by Redis's clock, such as a due time.
-pub(in crate::http) const RUN_AT_KIND: Parsed<Millis> = Parsed {
-    parse: |text| Millis::parse(text).map_err(sentence),
-    schema: wire::instant_schema,
-};
-
-pub(in crate::http) const TOO_FAR: &str = "must be at most 365 days ahead";
-
-/// The local clock is exact enough for a bound of a year. Redis's clock decides when the task is due.
-pub(in crate::http) fn is_too_far(run_at: Millis) -> bool {
-    run_at.since(Millis::local()) > DELAY_MS_MAX
-}
 
 const NAME: Field<Parsed<TaskName>> = Field::new(
     "name",

@@ -155,7 +155,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let outcome = tokio::select! {
         outcome = &mut served => outcome,
         error = lost => {
-            tracing::error!(%error, "the service stops: its Redis is gone for good");
+            tracing::error!(%error, "the service stops: its embedded Redis cannot be started any more");
             stop.cancel();
             let _ = served.await;
             Err(error.into())
@@ -273,7 +273,7 @@ async fn start_engine(
             Err(failure) => {
                 failures += 1;
                 if failures == 1 {
-                    tracing::warn!(%failure, "Redis does not answer yet; the service listens and is not ready");
+                    tracing::warn!(%failure, "Redis does not respond yet; the service listens but is not ready");
                     announce(address.take());
                 }
                 tokio::time::sleep(START_PAUSE).await;

@@ -1,35 +1,18 @@
 //! Handles one task from lease to settle.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
-
 use super::heartbeat::{Over, heartbeat};
-use super::journal;
 use super::program::{End, Program};
 use super::settle::{Operation, Told, settle};
 use super::task::Task;
-use super::watchdog;
-use crate::cli::client::Api;
+use super::worker::Worker;
 
 /// `EX_TEMPFAIL` of sysexits: retry later.
 const EXIT_LATER: i32 = 75;
 /// `EX_DATAERR`: the task itself is invalid, and a retry cannot help.
 const EXIT_REJECT: i32 = 65;
-
-/// The state that all tasks of a worker share.
-pub(super) struct Worker {
-    pub(super) api: Api,
-    pub(super) command: Vec<OsString>,
-    pub(super) retry_after: Duration,
-    pub(super) pass_stderr: bool,
-    pub(super) journal: journal::Handle,
-    pub(super) watchdog: watchdog::Handle,
-    /// The grace time is over: stop programs and release tasks without waiting.
-    pub(super) forced: CancellationToken,
-}
 
 /// The outcome of a task for this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,11 +65,15 @@ fn answers_name_fsync_only_while_redis_syncs_every_write() {
     let mut told = String::new();
     service.stderr.read_to_string(&mut told).unwrap();
     assert_eq!(
-        told.matches("answers name durability memory").count(),
+        told.matches("responses name durability memory").count(),
         3,
         "{told}"
     );
-    assert_eq!(told.matches("answers name durability fsync").count(), 3, "{told}");
+    assert_eq!(
+        told.matches("responses name durability fsync").count(),
+        3,
+        "{told}"
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ async fn what_one_replica_wrote_another_reads_and_settles() {
     let id = queue.put(task()).await;
     let other = queue.redis.store_on_set_clock();
     let overview = other.call(&queue.keys, &OverviewOp).await.unwrap().unwrap();
-    assert_eq!(overview.ready, 1);
+    assert_eq!(overview.counts.ready, 1);
     let held = queue.lease_one().await;
     let acks = AckOp(vec![(held.lease, Ack::default())]);
     let told = other.call(&queue.keys, &acks).await.unwrap().unwrap().answers;
@@ -57,7 +57,10 @@ async fn a_call_outlives_that_redis_forgets_the_scripts() {
         forget_scripts(&queue);
         queue.ack(&held.lease).await;
         let overview = queue.overview().await;
-        assert_eq!((overview.accepted_total, overview.completed_total), (n, n));
+        assert_eq!(
+            (overview.counts.accepted_total, overview.counts.completed_total),
+            (n, n)
+        );
     }
 }
 
@@ -71,7 +74,7 @@ async fn a_user_without_the_right_to_functions_gets_plain_scripts() {
         queue.put(task()).await;
         let held = queue.lease_one().await;
         queue.ack(&held.lease).await;
-        assert_eq!(queue.overview().await.completed_total, n);
+        assert_eq!(queue.overview().await.counts.completed_total, n);
         let _: () = queue.redis.command(cmd("SCRIPT").arg("FLUSH"));
     }
 }
@@ -97,7 +100,7 @@ async fn old_libraries_are_removed_when_there_are_many() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(overview.accepted_total, 0);
+    assert_eq!(overview.counts.accepted_total, 0);
     assert_eq!(libraries(), 2, "ours and somebody's");
     queue.put(task()).await;
     assert_eq!(libraries(), 3, "on another clock it is another library");
@@ -132,7 +135,11 @@ async fn a_batch_keeps_its_order_when_redis_forgot_the_scripts() {
         .unwrap()
         .unwrap();
     assert_eq!(
-        (overview.leased, overview.completed_total, overview.ready),
+        (
+            overview.counts.leased,
+            overview.counts.completed_total,
+            overview.counts.ready
+        ),
         (2, 1, 0)
     );
     assert_eq!(answers.len(), 3);

@@ -91,12 +91,12 @@ async fn dead_letters_beyond_max_bytes_leave_oldest_first_and_counted() {
         ids[..4],
         "four of 3,000 and 1,000 bytes with what lies beside them"
     );
-    assert_eq!(queue.overview().await.dead_evicted_total, 4);
+    assert_eq!(queue.overview().await.counts.dead_evicted_total, 4);
     // One that is larger than all that may be kept drives all out, itself included.
     queue.at(9);
     die(&queue, with_payload(30_000), rejection()).await;
     let overview = queue.overview().await;
-    assert_eq!((overview.dead, overview.dead_evicted_total), (0, 9));
+    assert_eq!((overview.counts.dead, overview.counts.dead_evicted_total), (0, 9));
 }
 
 /// I14: they age out by a sweep, not before their time, counted.
@@ -112,16 +112,16 @@ async fn dead_letters_age_out_counted_and_not_before() {
     let young = die(&queue, task(), rejection()).await;
     queue.at(59_999);
     queue.sweep().await;
-    assert_eq!(queue.overview().await.dead, 2);
+    assert_eq!(queue.overview().await.counts.dead, 2);
     queue.at(60_000);
     queue.sweep().await;
     assert!(queue.show(old).await.is_none() && queue.show(young).await.is_some());
     let overview = queue.overview().await;
     assert_eq!(
         (
-            overview.dead,
-            overview.dead_aged_total,
-            overview.dead_evicted_total
+            overview.counts.dead,
+            overview.counts.dead_aged_total,
+            overview.counts.dead_evicted_total
         ),
         (1, 1, 0)
     );
@@ -156,7 +156,10 @@ async fn sweeps_follow_each_other_while_a_bound_is_exceeded() {
     }
     assert!(sweeps > 0, "1,000 are not evicted in one call");
     let overview = queue.overview().await;
-    assert_eq!((overview.dead, overview.dead_evicted_total), (1, 999));
+    assert_eq!(
+        (overview.counts.dead, overview.counts.dead_evicted_total),
+        (1, 999)
+    );
 }
 
 /// `reject_enqueue`: full by number or by bytes, no task is accepted until there is room; what was accepted goes on.
@@ -187,7 +190,7 @@ async fn a_queue_that_rejects_accepts_nothing_while_its_dead_letters_are_full() 
         queue.at(9);
         let held = queue.lease_one().await;
         queue.nack_with(&held.lease, rejection()).await;
-        let dead = queue.overview().await.dead;
+        let dead = queue.overview().await.counts.dead;
         assert!(size.is_none_or(|size| dead <= size), "{dead}");
         queue.configure(config(None)).await;
         assert!(queue.show(queue.put(task()).await).await.is_some());

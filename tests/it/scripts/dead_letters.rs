@@ -368,7 +368,11 @@ async fn a_replayed_task_is_the_old_one_begun_anew() {
     }
     let overview = queue.overview().await;
     assert_eq!(
-        (overview.accepted_total, overview.replayed_total, overview.dead),
+        (
+            overview.counts.accepted_total,
+            overview.counts.replayed_total,
+            overview.counts.dead
+        ),
         (4, 2, 0)
     );
 }
@@ -427,7 +431,7 @@ async fn an_entry_is_replayed_once_also_when_two_replay_it() {
         [Moved::Gone, Moved::Moved(None)]
     );
     assert!(queue.show(second[0].id()).await.is_none());
-    assert_eq!(queue.overview().await.replayed_total, 2);
+    assert_eq!(queue.overview().await.counts.replayed_total, 2);
 }
 
 /// I16: the first try's outcome is unknown, and the second says what became of it: also when the new task is done and gone.
@@ -465,7 +469,11 @@ async fn a_replay_repeated_with_its_ids_makes_no_task_twice_and_is_told_the_same
     assert!(matches!(moved(&queue, &items, true).await[..], [Moved::Moved(_)]));
     let overview = queue.overview().await;
     assert_eq!(
-        (overview.replayed_total, overview.ready, overview.dead),
+        (
+            overview.counts.replayed_total,
+            overview.counts.ready,
+            overview.counts.dead
+        ),
         (1, 0, 0)
     );
 }
@@ -495,7 +503,10 @@ async fn an_enqueue_repeated_after_its_dead_letter_has_left_makes_no_task() {
         let told = queue.told(&queue.enqueue_op(&tasks, true)).await;
         assert_eq!(told, [Ok(Enqueued::new(tasks[0].id, None))]);
         assert!(queue.show(tasks[0].id).await.is_none());
-        assert_eq!(queue.overview().await.accepted_total, 1 + u64::from(replays));
+        assert_eq!(
+            queue.overview().await.counts.accepted_total,
+            1 + u64::from(replays)
+        );
     }
 }
 
@@ -523,7 +534,14 @@ async fn a_purge_deletes_what_it_reports_and_nothing_else() {
     assert_eq!(queue.call(&PurgeDeadOp(&dead)).await, Ok(0));
     assert_eq!(queue.see(alive).await.state, TaskState::Ready);
     let overview = queue.overview().await;
-    assert_eq!((overview.purged_total, overview.dead, overview.ready), (3, 0, 2));
+    assert_eq!(
+        (
+            overview.counts.purged_total,
+            overview.counts.dead,
+            overview.counts.ready
+        ),
+        (3, 0, 2)
+    );
 }
 
 /// I5 and the rest of the promise: purging is what makes room.

@@ -84,7 +84,7 @@ async fn an_enqueue_repeated_with_the_same_ids_makes_no_task_twice() {
             };
             assert_eq!(the_same, outcomes);
         }
-        assert_eq!(queue.overview().await.accepted_total, 7);
+        assert_eq!(queue.overview().await.counts.accepted_total, 7);
     }
 }
 
@@ -250,9 +250,17 @@ async fn a_first_try_that_comes_after_its_repeat_makes_nothing() {
     queue.call(&queue.enqueue_op(&tasks, false)).await;
     let overview = queue.overview().await;
     assert_eq!(
-        (overview.accepted_total, overview.ready, overview.completed_total),
+        (
+            overview.counts.accepted_total,
+            overview.counts.ready,
+            overview.counts.completed_total
+        ),
         (2, 1, 1)
     );
     queue.enqueue(&[task()]).await;
-    assert_eq!(queue.overview().await.accepted_total, 3, "who is new is accepted");
+    assert_eq!(
+        queue.overview().await.counts.accepted_total,
+        3,
+        "who is new is accepted"
+    );
 }

@@ -123,7 +123,14 @@ async fn past_its_expiry_a_task_counts_as_dead_for_whoever_would_cancel_or_chang
     }
     queue.sweep().await;
     let overview = queue.overview().await;
-    assert_eq!((overview.ready, overview.scheduled, overview.dead), (0, 0, 3));
+    assert_eq!(
+        (
+            overview.counts.ready,
+            overview.counts.scheduled,
+            overview.counts.dead
+        ),
+        (0, 0, 3)
+    );
 }
 
 /// I4
@@ -149,7 +156,14 @@ async fn a_purge_of_everything_takes_what_has_expired_wherever_it_lies() {
         assert_sound(&queue.redis, "emails");
     }
     let overview = queue.overview().await;
-    assert_eq!((overview.ready, overview.scheduled, overview.dead), (0, 0, 0));
+    assert_eq!(
+        (
+            overview.counts.ready,
+            overview.counts.scheduled,
+            overview.counts.dead
+        ),
+        (0, 0, 0)
+    );
     assert_eq!(indexed(&queue), 0);
 }
 

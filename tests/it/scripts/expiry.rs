@@ -40,7 +40,12 @@ async fn assert_expired(queue: &Queue, id: TaskId, attempts: u16) {
     assert_eq!(queue.list(TaskState::Dead, 10).await, [id]);
     let overview = queue.overview().await;
     assert_eq!(
-        (overview.ready, overview.scheduled, overview.leased, overview.dead),
+        (
+            overview.counts.ready,
+            overview.counts.scheduled,
+            overview.counts.leased,
+            overview.counts.dead
+        ),
         (0, 0, 0, 1)
     );
 }
@@ -130,7 +135,7 @@ async fn a_sweep_makes_nothing_ready_that_has_expired_already() {
     };
     assert_eq!(queue.call(&op).await.unwrap().came_due, 0);
     assert_eq!(queue.see(id).await.reason, Some(DeadReason::Expired));
-    assert_eq!(queue.overview().await.dead, 2);
+    assert_eq!(queue.overview().await.counts.dead, 2);
 }
 
 /// Those that have expired are in nobody's way, though no sweep came by.
@@ -158,7 +163,7 @@ async fn expired_tasks_do_not_hold_up_those_behind_them() {
         .next_at
         .is_some_and(|at| at.get() <= T0 + 1_000)
     {}
-    assert_eq!(queue.overview().await.dead, 200);
+    assert_eq!(queue.overview().await.counts.dead, 200);
 }
 
 /// I28: a call looks at a bounded number of them, and says that another is due.
@@ -191,7 +196,7 @@ async fn a_lease_that_meets_too_many_expired_tasks_asks_for_another_call() {
     for _ in 0..6 {
         queue.sweep().await;
     }
-    assert_eq!(queue.overview().await.dead, 1536);
+    assert_eq!(queue.overview().await.counts.dead, 1536);
 }
 
 /// Those who wait are told when to look; a sweep moves so many, the longest expired first.
@@ -378,7 +383,7 @@ async fn an_entry_of_the_index_that_outlived_its_task_moves_nothing() {
     queue.at(1);
     queue.sweep().await;
     assert_eq!(indexed(&queue), 0);
-    assert_eq!(queue.overview().await.dead, 0);
+    assert_eq!(queue.overview().await.counts.dead, 0);
     assert_eq!(queue.ack(&held.lease).await, Answer::Done(Acked::Done));
 }
 
@@ -397,6 +402,6 @@ async fn dead_letters_keep_within_their_bound_when_many_expire() {
         queue.sweep().await;
     }
     let overview = queue.overview().await;
-    assert_eq!((overview.dead, overview.dead_evicted_total), (2, 3));
+    assert_eq!((overview.counts.dead, overview.counts.dead_evicted_total), (2, 3));
     assert_eq!(queue.list(TaskState::Dead, 10).await, [tasks[4].id, tasks[3].id]);
 }

@@ -79,7 +79,11 @@ async fn an_awaited_end_is_shown_until_the_wait_is_over() {
         }
         let overview = queue.overview().await;
         assert_eq!(
-            (overview.kept, overview.dead, overview.dead_evicted_total),
+            (
+                overview.kept,
+                overview.counts.dead,
+                overview.counts.dead_evicted_total
+            ),
             (0, 0, 1)
         );
         for state in TaskState::ALL {
@@ -111,7 +115,10 @@ async fn what_only_lingers_is_not_purged_again() {
     assert_eq!(queue.call(&PurgeDeadOp(&[dead])).await, Ok(0));
     assert_eq!(queue.see(dead).await.state, TaskState::Dead);
     let overview = queue.overview().await;
-    assert_eq!((overview.purged_total, overview.dead_evicted_total), (0, 1));
+    assert_eq!(
+        (overview.counts.purged_total, overview.counts.dead_evicted_total),
+        (0, 1)
+    );
 }
 
 /// Also when others push it out before the one who waits could look.
@@ -135,7 +142,11 @@ async fn an_awaited_end_stays_when_later_ones_take_its_place() {
     assert_eq!(queue.see(firsts[1]).await.state, TaskState::Dead);
     let overview = queue.overview().await;
     assert_eq!(
-        (overview.kept, overview.dead, overview.dead_evicted_total),
+        (
+            overview.kept,
+            overview.counts.dead,
+            overview.counts.dead_evicted_total
+        ),
         (1, 1, 2)
     );
 }

@@ -89,7 +89,7 @@ async fn what_makes_no_task_is_not_refused_for_want_of_room() {
         of_request("known", task()),
         unique("new", FINISHED),
     ];
-    let accepted = queue.overview().await.accepted_total;
+    let accepted = queue.overview().await.counts.accepted_total;
     let told = queue.told(&queue.enqueue_op(&batch, false)).await;
     let made: Vec<_> = told
         .iter()
@@ -105,7 +105,7 @@ async fn what_makes_no_task_is_not_refused_for_want_of_room() {
             Err(&NotEnqueued::Full(Full::DeadLetters)),
         ]
     );
-    assert_eq!(queue.overview().await.accepted_total, accepted);
+    assert_eq!(queue.overview().await.counts.accepted_total, accepted);
     let payloads: usize = queue
         .redis
         .command(deadpool_redis::redis::cmd("HLEN").arg(queue.key("pay")));

@@ -40,7 +40,7 @@ async fn told(queue: &Queue, tasks: &[NewTask]) -> Vec<Result<Enqueued, NotEnque
 }
 
 async fn unfinished_bytes(queue: &Queue) -> u64 {
-    queue.overview().await.unfinished_bytes
+    queue.overview().await.counts.unfinished_bytes
 }
 
 /// What of a task there is beside its payload: the default name, no group, no options.
@@ -62,7 +62,14 @@ async fn a_queue_takes_as_many_tasks_as_it_may() {
     assert_eq!(answers[1..], [FULL, FULL]);
     assert_eq!(queue.put_none(task()).await, NotEnqueued::Full(Full::Tasks));
     let overview = queue.overview().await;
-    assert_eq!((overview.ready, overview.scheduled, overview.leased), (1, 1, 1));
+    assert_eq!(
+        (
+            overview.counts.ready,
+            overview.counts.scheduled,
+            overview.counts.leased
+        ),
+        (1, 1, 1)
+    );
 }
 
 /// I16: nothing is left of what was refused.

@@ -64,7 +64,7 @@ async fn a_queue_takes_tasks_of_as_many_names_as_it_may_have() {
     let before = queue.snapshot();
     told(&queue, &[named("other"), named("another")]).await;
     assert_eq!(queue.snapshot(), before);
-    assert_eq!(queue.overview().await.ready, NAMES_MAX as u64 + 2);
+    assert_eq!(queue.overview().await.counts.ready, NAMES_MAX as u64 + 2);
 }
 
 /// Only what is neither ready nor was enqueued for a day makes room; what is scheduled keeps its name.

@@ -95,7 +95,7 @@ async fn what_is_cancelled_in_a_long_lane_is_never_granted_and_changes_no_order(
         cancel(&queue, batch).await;
         assert_sound(&queue.redis, "emails");
     }
-    assert_eq!(queue.overview().await.ready, 2_000);
+    assert_eq!(queue.overview().await.counts.ready, 2_000);
     assert_eq!(drain(&queue).await, without(&ids, gone));
 }
 
@@ -354,7 +354,7 @@ async fn a_purge_of_everything_misses_nothing_and_counts_nothing_twice() {
         queue.nack_with(&dead.lease, rejection()).await;
         ids.sort();
         assert_eq!(select(&queue, States::Live, None, true).await, ids);
-        let counts = queue.overview().await;
+        let counts = queue.overview().await.counts;
         let left = (counts.ready, counts.scheduled, counts.dead, counts.purged_total);
         assert_eq!(left, (0, 0, 0, ids.len() as u64));
     }
@@ -385,7 +385,7 @@ async fn finished_tasks_of_one_state_are_discarded_among_those_of_the_other() {
     assert_eq!(purged, 10);
     assert_eq!(queue.list(TaskState::Completed, 10).await, []);
     assert_eq!(queue.list(TaskState::Cancelled, 3).await.len(), 10);
-    let counts = queue.overview().await;
+    let counts = queue.overview().await.counts;
     assert_eq!(
         (
             counts.completed_total,
@@ -485,7 +485,7 @@ async fn a_queue_made_anew_while_the_old_one_is_cleared_begins_empty() {
     };
     assert_eq!(made, expected);
     assert_sound(&queue.redis, "emails");
-    assert_eq!(queue.overview().await.accepted_total, 0);
+    assert_eq!(queue.overview().await.counts.accepted_total, 0);
     assert_eq!(queue.ack(&held.lease).await, Answer::Unknown);
     assert_eq!(queue.lease(10).await.len(), 0);
 }

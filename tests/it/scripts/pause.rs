@@ -103,7 +103,7 @@ async fn nothing_is_granted_while_leases_are_paused_and_all_else_goes_on() {
     for names in [&[][..], &["default"]] {
         assert_eq!(look(&queue, names).await, (None, Some(Reason::Paused), None));
     }
-    assert_eq!(queue.overview().await.ready, 7);
+    assert_eq!(queue.overview().await.counts.ready, 7);
 
     let expected = PauseChanged::Done {
         ready: 7,

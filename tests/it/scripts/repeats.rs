@@ -68,9 +68,9 @@ async fn a_repeat_is_answered_with_the_first_tasks_and_makes_none() {
         [Some(TaskState::Completed), ready, ready],
         "as they are now"
     );
-    assert_eq!(queue.overview().await.accepted_total, 3);
+    assert_eq!(queue.overview().await.counts.accepted_total, 3);
     send(&queue, request("other", "b"), &batch).await;
-    assert_eq!(queue.overview().await.accepted_total, 6);
+    assert_eq!(queue.overview().await.counts.accepted_total, 6);
 }
 
 /// I15: also when more comes of it than came before.
@@ -113,7 +113,7 @@ async fn a_repeat_of_a_batch_that_was_applied_in_part_completes_it() {
             .count(),
         6
     );
-    assert_eq!(queue.overview().await.accepted_total, 6);
+    assert_eq!(queue.overview().await.counts.accepted_total, 6);
 }
 
 /// I15: those who come at once find each other.
@@ -131,7 +131,7 @@ async fn repeats_that_share_a_call_are_one() {
         [Err(NotEnqueued::Mismatch), Err(NotEnqueued::Mismatch)]
     );
     assert_eq!(told[6..8], replayed(&told[..2]));
-    assert_eq!(queue.overview().await.accepted_total, 2);
+    assert_eq!(queue.overview().await.counts.accepted_total, 2);
 }
 
 /// I16: what was refused may be tried again, and then be accepted.
@@ -224,7 +224,7 @@ async fn no_more_requests_are_remembered_than_the_queue_may_have() {
     }
     // Three batches of 99, with one mark for each batch.
     assert_eq!(marks(&queue), (300, 300));
-    assert_eq!(queue.overview().await.idempotency_dropped_total, 100);
+    assert_eq!(queue.overview().await.counts.idempotency_dropped_total, 100);
     for n in [1, 2, 3] {
         let again = send(&queue, request(&format!("r{n}"), "b"), &batch).await;
         assert_eq!(again, replayed(&first[n]));
@@ -260,7 +260,7 @@ async fn old_marks_go_with_new_ones_and_with_sweeps() {
     while queue.call(&sweep).await.unwrap().more_lapsed {}
     assert_eq!(marks(&queue), (201, 201));
     assert_eq!(
-        queue.overview().await.idempotency_dropped_total,
+        queue.overview().await.counts.idempotency_dropped_total,
         0,
         "they had their time"
     );

@@ -189,7 +189,7 @@ async fn a_task_made_by_the_same_call_is_replaced_too() {
             ];
             let told = queue.told(&queue.enqueue_op(&batch, false)).await;
             assert!(told.iter().all(Result::is_ok), "{told:?}");
-            assert_eq!(queue.overview().await.accepted_total, 5);
+            assert_eq!(queue.overview().await.counts.accepted_total, 5);
             assert_replaced(&queue, id, &batch[6]).await;
             queue.at(500);
             queue.sweep().await;

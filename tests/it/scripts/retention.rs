@@ -154,10 +154,10 @@ async fn dead_letters_beyond_max_size_leave_oldest_first_and_counted() {
         ids.insert(0, queue.put(with_payload(3_000)).await);
         let held = queue.lease_one().await;
         queue.nack_with(&held.lease, rejection()).await;
-        assert!(queue.overview().await.dead <= 2);
+        assert!(queue.overview().await.counts.dead <= 2);
     }
     assert_eq!(queue.list(TaskState::Dead, 500).await, ids[..2]);
-    assert_eq!(queue.overview().await.dead_evicted_total, 3);
+    assert_eq!(queue.overview().await.counts.dead_evicted_total, 3);
     assert!(queue.show(ids[4]).await.is_none());
 }
 
@@ -176,7 +176,10 @@ async fn a_queue_that_keeps_no_dead_letters_counts_them() {
     queue.at(30_000);
     assert_eq!(queue.sweep().await.expired, 200);
     let overview = queue.overview().await;
-    assert_eq!((overview.dead, overview.dead_evicted_total), (0, 200));
+    assert_eq!(
+        (overview.counts.dead, overview.counts.dead_evicted_total),
+        (0, 200)
+    );
 }
 
 /// I14: a lowered `max_size` holds from the next sweep on, without a further death.
@@ -196,5 +199,5 @@ async fn a_lowered_max_size_evicts_without_waiting_for_the_next_death() {
     queue.configure(config).await;
     queue.sweep().await;
     let overview = queue.overview().await;
-    assert_eq!((overview.dead, overview.dead_evicted_total), (1, 4));
+    assert_eq!((overview.counts.dead, overview.counts.dead_evicted_total), (1, 4));
 }

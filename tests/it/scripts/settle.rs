@@ -450,7 +450,7 @@ async fn a_task_whose_lease_ran_out_is_ready_since_then() {
     let held = queue.lease_one().await;
     assert_eq!((held.task.id, held.task.grant, held.task.attempt), (id, 2, 2));
     assert_eq!(held.task.ready_at, Millis::new(T0 + 30_000));
-    assert_eq!(queue.overview().await.leases_expired_total, 1);
+    assert_eq!(queue.overview().await.counts.leases_expired_total, 1);
 }
 
 /// I28: a sweep moves what it is allowed to and says that there is more.
@@ -474,7 +474,7 @@ async fn a_sweep_moves_no_more_than_its_limit_and_says_that_more_is_due() {
         assert!(swept.next_at.unwrap() < swept.now, "{left} more of each");
     }
     assert_eq!(queue.sweep().await.next_at, None);
-    assert_eq!(queue.overview().await.ready, 10);
+    assert_eq!(queue.overview().await.counts.ready, 10);
 }
 
 /// I4: any replica may sweep, twice at once is harmless.

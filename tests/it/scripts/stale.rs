@@ -49,7 +49,7 @@ async fn an_entry_whose_task_is_gone_is_never_granted() {
     let queue = Queue::start().await;
     let ids = put(&queue, 10, task).await;
     purge(&queue, &ids[..7]);
-    assert_eq!(queue.overview().await.ready, 3);
+    assert_eq!(queue.overview().await.counts.ready, 3);
     let granted: Vec<_> = queue.lease(5).await.iter().map(|held| held.task.id).collect();
     assert_eq!(granted, ids[7..]);
 }

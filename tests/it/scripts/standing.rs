@@ -177,7 +177,7 @@ async fn a_breaker_stands_as_it_would_for_a_lease() {
     let state = async || name(&queue, "mail").await.breaker.map(|breaker| breaker.state);
     let counts = async || {
         let overview = queue.overview().await;
-        (overview.breakers_open, overview.breakers_half_open)
+        (overview.counts.breakers_open, overview.counts.breakers_half_open)
     };
     assert_eq!(state().await, Some(BreakerState::Closed { failures: 0 }));
     let held = queue.lease(2).await;
@@ -223,10 +223,10 @@ async fn a_breaker_that_is_open_by_hand_is_listed_until_it_is_closed() {
     set(Set::Open { ms: None }).await;
     let mail = name(&queue, "mail").await.breaker.expect("it is open");
     assert_eq!(mail.state, BreakerState::Open { until: None });
-    assert_eq!(queue.overview().await.breakers_open, 1);
+    assert_eq!(queue.overview().await.counts.breakers_open, 1);
     set(Set::Open { ms: Some(10) }).await;
     queue.at(10);
-    assert_eq!(queue.overview().await.breakers_open, 0);
+    assert_eq!(queue.overview().await.counts.breakers_open, 0);
     set(Set::Closed).await;
     assert_eq!(names(&queue, 500).await, []);
 }

@@ -92,7 +92,7 @@ fn assert_turns(
 #[tokio::test]
 async fn each_of_fifty_tenants_waits_for_one_turn_of_the_one_with_half_a_million_tasks() {
     let queue = with_backlog(QueueConfig::default(), BACKLOG).await;
-    assert_eq!(queue.overview().await.ready, BACKLOG as u64);
+    assert_eq!(queue.overview().await.counts.ready, BACKLOG as u64);
     queue.lease(13).await;
     let tenants = tenants();
     let waits = waits(&queue, &tenants).await;

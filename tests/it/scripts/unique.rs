@@ -91,7 +91,10 @@ async fn one_key_makes_one_task_and_all_others_are_told_of_it() {
         assert_eq!(later, [Ok(expected)]);
     }
     let overview = queue.overview().await;
-    assert_eq!((overview.accepted_total, overview.duplicates_total), (2, 5));
+    assert_eq!(
+        (overview.counts.accepted_total, overview.counts.duplicates_total),
+        (2, 5)
+    );
     assert_eq!(queue.lease(9).await.len(), 2);
 }
 
@@ -321,7 +324,7 @@ async fn a_rejected_enqueue_leaves_no_mark() {
     };
     assert_eq!(outcomes, [Err(refused)]);
     assert_eq!(rest(&queue), before);
-    assert_eq!(queue.overview().await.duplicates_total, 1);
+    assert_eq!(queue.overview().await.counts.duplicates_total, 1);
 }
 
 /// I5: where one is refused, none is accepted, and nothing of any is left.
@@ -362,7 +365,7 @@ async fn a_repeated_call_made_what_its_first_try_made() {
         for again in [true, false, true] {
             assert_eq!(queue.told(&queue.enqueue_op(&tasks, again)).await, first);
         }
-        assert_eq!(queue.overview().await.accepted_total, 3);
+        assert_eq!(queue.overview().await.counts.accepted_total, 3);
     }
 }
 

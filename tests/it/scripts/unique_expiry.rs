@@ -186,7 +186,7 @@ async fn a_replaced_task_expires_when_its_replacement_says() {
                 let shown = queue.see(id).await;
                 let expires_at = after.map(|ms| Millis::new(T0 + ms));
                 assert_eq!((shown.expires_at, shown.retry.base_ms), (expires_at, 7), "{case}");
-                assert_eq!(queue.overview().await.accepted_total, 3);
+                assert_eq!(queue.overview().await.counts.accepted_total, 3);
 
                 queue.at(1_000);
                 queue.sweep().await;
@@ -255,7 +255,7 @@ async fn a_task_that_had_expired_before_it_came_holds_its_key_for_nobody() {
             queue.sweep().await;
             let overview = queue.overview().await;
             let dead = expected.iter().filter(|made| **made == Made::Task).count() as u64 - 1;
-            assert_eq!((overview.ready, overview.dead), (1, dead));
+            assert_eq!((overview.counts.ready, overview.counts.dead), (1, dead));
             let last = (batch[2].id, Made::Duplicate, Some(TaskState::Ready));
             assert_eq!(ask(&queue, unique("k", FINISHED)).await, last);
         }

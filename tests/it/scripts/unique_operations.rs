@@ -123,7 +123,11 @@ async fn a_dead_letter_whose_key_another_task_holds_stays() {
     assert_eq!(moved, Moved::Taken(told[0].0));
     let overview = queue.overview().await;
     assert_eq!(
-        (overview.ready, overview.dead, overview.replayed_total),
+        (
+            overview.counts.ready,
+            overview.counts.dead,
+            overview.counts.replayed_total
+        ),
         (1, 1, 1)
     );
     let held = queue.lease_one().await;

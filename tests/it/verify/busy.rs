@@ -48,7 +48,9 @@ async fn produce(engine: Engine, stop: Arc<AtomicBool>, from: u64) {
         }
         n += 40;
         // Workers are slower than producers: some backlog stays, and it stays bounded.
-        while engine.stats(&queue()).await.unwrap().unwrap().ready > 600 && !stop.load(Ordering::Relaxed) {
+        while engine.stats(&queue()).await.unwrap().unwrap().counts.ready > 600
+            && !stop.load(Ordering::Relaxed)
+        {
             tokio::task::yield_now().await;
         }
     }

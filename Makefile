@@ -46,6 +46,7 @@ test: ## Run every test but the slow ones
 		else cargo test --locked; fi
 	@python3 -m unittest discover --quiet --start-directory bench/measure --top-level-directory bench
 	@python3 tests/mutants_test.py
+	@python3 tests/prose_test.py
 	@python3 tests/mutants.py --check
 
 .PHONY: test-slow
@@ -70,6 +71,7 @@ lint: ## Formatting and clippy, warnings denied
 	@deploy/dev-setup --tools $(TOOLS) run lint
 	@for manifest in $(CRATES); do cargo fmt --manifest-path $$manifest -- --check; done
 	@cargo clippy --locked --all-targets -- -D warnings
+	@python3 tests/prose.py
 
 .PHONY: fmt
 fmt: ## Format the code

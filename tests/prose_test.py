@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of the prose check on small files: a check that finds nothing, or too much, is of no use."""
+"""Tests of the prose check on small files: a check that finds nothing proves nothing."""
 import unittest
 
 import prose

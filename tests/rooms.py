@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
 """Checks the imports of `src/`: rooms in one direction, no circles of files, Redis only in `store`.
 
-1. Rooms. `domain < store < engine < http` import downwards only. Leaves (`config`, `metrics`, `telemetry` and other
-   single files) import only `domain`. `app` sees everything but `cli`. `cli` and `bench` use the public API like any
-   client: they never import `engine` or `store`, and `serve` goes by `app`.
+1. Rooms. `domain < store < engine < http` import downwards only. Leaves (`config`, `metrics`, `telemetry` and
+   other single files) import only `domain`. `app` sees everything but `cli`. `cli` and `bench` use the public
+   API like any client: they never import `engine` or `store`, and `serve` goes by `app`.
 2. Circles. No files import each other in a circle. An import is a `use` or a path in code, followed through
    re-exports to the file that defines the name. These are no imports here:
    - `mod`, and a re-export of a descendant's name that the file itself does not use;
-   - names of an ancestor, as `engine/lease.rs` takes them from `engine.rs`. A module file is the common ground of the
-     files below it: they add methods to its types, and it calls them. A circle that leaves this ground counts, and
+   - names of an ancestor, as `engine/lease.rs` takes them from `engine.rs`. A module file is the common
+     ground of the
+     files below it: they add methods to its types, and it calls them. A circle that leaves this ground
+     counts, and
      so does one between siblings.
    - the body of a `macro_rules!`, which belongs to the files that expand it.
 3. Redis. Outside of `src/store` no file names `redis`, `deadpool_redis` or `store::keys`.
 
-The script leaves out items behind `#[cfg(test)]`. It does not see methods, because Rust finds them by type. Prints
-each finding, and exits with 1 if there is any.
+The script leaves out items behind `#[cfg(test)]`. It does not see methods, because Rust finds them by type.
+Prints each finding, and exits with 1 if there is any.
 
     tests/rooms.py [ROOT]
 """
@@ -42,7 +44,7 @@ TOKEN = re.compile(r"""
 CFG_TEST = ["#", "[", "cfg", "(", "test", ")", "]"]
 
 
-# --- one file -------------------------------------------------------------------------------------------------
+# --- one file -----------------------------------------------------------------------------------------------
 
 
 def tokens(text):
@@ -156,7 +158,7 @@ def in_file(path, depth):
     return path if ups == 0 else path[ups:] if path[ups : ups + 1] == ["super"] else ["self", *path[ups:]]
 
 
-# --- the tree -------------------------------------------------------------------------------------------------
+# --- the tree -----------------------------------------------------------------------------------------------
 
 
 class Tree:
@@ -171,7 +173,7 @@ class Tree:
         self.exports = {m: {n: p for p, n, is_public in f.uses if is_public} for m, f in self.files.items()}
 
     def absolute(self, path, module):
-        """Returns the path from the crate's root, or None for a name of another crate or of the file itself."""
+        """Returns the path from the crate's root, or None for a name of another crate or of the file."""
         head, rest = path[0], path[1:]
         if head == "crate" or (head == "leaseq" and module == ("main",)):
             return rest
@@ -184,7 +186,7 @@ class Tree:
         return [*module, *path] if (*module, head) in self.files else None
 
     def defined_in(self, path, depth=0):
-        """Returns the module that defines the name of an absolute path, and whether that is more than a module."""
+        """Returns the module that defines a name, and whether the name is more than a module."""
         at = ()
         for index, name in enumerate(path):
             if (*at, name) in self.files:
@@ -198,7 +200,7 @@ class Tree:
         return at, False
 
     def written(self, module):
-        """Yields (path as written, absolute path or None, kind) of all imports: `use`, `export`, `code`, `macro`."""
+        """Yields (path as written, absolute path or None, kind); kinds are `use`, `export`, `code`, `macro`."""
         file, aliases = self.files[module], {}
         for path, name, is_public in file.uses:
             path = path[:-1] if path[-1] == "*" else path
@@ -234,7 +236,7 @@ def height(room):
     return HEIGHTS.get(room, LEAF)
 
 
-# --- findings -------------------------------------------------------------------------------------------------
+# --- findings -----------------------------------------------------------------------------------------------
 
 
 def wrong_rooms(tree):

@@ -8,10 +8,8 @@
    re-exports to the file that defines the name. These are no imports here:
    - `mod`, and a re-export of a descendant's name that the file itself does not use;
    - names of an ancestor, as `engine/lease.rs` takes them from `engine.rs`. A module file is the common
-     ground of the
-     files below it: they add methods to its types, and it calls them. A circle that leaves this ground
-     counts, and
-     so does one between siblings.
+     ground of the files below it: they add methods to its types, and it calls them. A circle that leaves
+     this ground counts, and so does one between siblings;
    - the body of a `macro_rules!`, which belongs to the files that expand it.
 3. Redis. Outside of `src/store` no file names `redis`, `deadpool_redis` or `store::keys`.
 
@@ -200,7 +198,7 @@ class Tree:
         return at, False
 
     def written(self, module):
-        """Yields (path as written, absolute path or None, kind); kinds are `use`, `export`, `code`, `macro`."""
+        """Yields (path as written, absolute path or None, kind), the kind being use, export, code or macro."""
         file, aliases = self.files[module], {}
         for path, name, is_public in file.uses:
             path = path[:-1] if path[-1] == "*" else path

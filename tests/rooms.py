@@ -198,7 +198,7 @@ class Tree:
         return at, False
 
     def written(self, module):
-        """Yields (path as written, absolute path or None, kind), the kind being use, export, code or macro."""
+        """Yields (path as written, absolute path or None, kind), of kind use, export, code or macro."""
         file, aliases = self.files[module], {}
         for path, name, is_public in file.uses:
             path = path[:-1] if path[-1] == "*" else path

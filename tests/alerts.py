@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every metric that the Prometheus rules name is one that the service has, and every runbook they name is a heading."""
+"""Checks that each metric in the Prometheus rules exists, and that each runbook leads to a heading."""
 import re
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ def main():
     files = [ROOT / "src" / "metrics.rs", *(ROOT / "src" / "metrics").glob("*.rs")]
     code = "".join(file.read_text() for file in files)
     known = set(re.findall(r'"(leaseq_\w+)"', code))
-    # A colon before or after makes it a recorded name.
+    # A name with a colon before or after it comes from a recording rule.
     named = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"(?<![\w:])leaseq_\w+(?![\w:])", rules)}
     problems = [f"{RULES.name}: no metric {name}" for name in sorted(named - known)]
     for page, part in re.findall(r'runbook: "(.+?)#(.+?)"', rules):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every relative link of every Markdown file leads to a file, and every `#part` to a heading. Other hosts are not asked."""
+"""Checks that relative links in Markdown lead to files, and each `#part` to a heading. Uses no network."""
 import re
 import subprocess
 import sys
@@ -13,7 +13,7 @@ def prose(text):
 
 
 def anchors(text):
-    """The names that headings get: lower case, words joined by hyphens, punctuation gone."""
+    """Returns the names that headings get: lower case, words joined by hyphens, no punctuation."""
     headings = re.findall(r"^#+ +(.+)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), flags=re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

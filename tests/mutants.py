@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Proves that the tests bite: breaks one line of the code at a time and expects the named test to fail.
 
-The rows are in tests/mutants.toml, whose head says how to write one. Each is applied to a copy of the tree under the
-target directory; the working tree is never touched. Prints a line per mutant and `killed n/n`; exits with 1 unless
-every mutant was killed.
+The rows are in tests/mutants.toml, whose head explains them. The script applies each row to a copy of the
+tree under the target directory; it never touches the working tree. Prints a line per mutant and `killed n/n`,
+and exits with 1 unless every mutant was killed.
 """
 import argparse
 import fcntl
@@ -22,12 +22,12 @@ from pathlib import Path
 ROW_FIELDS = ("invariant", "file", "find", "replace", "test")
 TEST_PATTERN = re.compile(r"[a-z0-9_]+(::[A-Za-z0-9_]+)+")
 BUILD_SECONDS_MAX = 1200
-# A test on a mutant may take five times what it took before, but at least this long, before it counts as hanging.
+# A test on a mutant counts as hanging after five times its usual time, but not before this many seconds.
 TEST_SECONDS_MIN = 60
 
 
 class Stop(Exception):
-    """A reason not to go on, for people."""
+    """A reason to end the run, as text for people."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Mutant:
         return f"{self.invariant:5} {self.file}  {self.test}"
 
 
-# --- the rows -------------------------------------------------------------------------------------------------------
+# --- the rows -----------------------------------------------------------------------------------------------
 
 
 def load(root):
-    """The rows of tests/mutants.toml; `Stop` names everything that is wrong with them at once."""
+    """Returns the rows of tests/mutants.toml; `Stop` names all their mistakes at once."""
     path = root / "tests" / "mutants.toml"
     try:
         rows = tomllib.loads(path.read_text()).get("mutant", [])
@@ -98,7 +98,7 @@ def problems_of(root, mutant):
 
 
 def is_defined(root, mutant):
-    """Whether a function of that name stands in the target's sources; whether it is a test, running it will tell."""
+    """Returns whether the target has a function of that name. Running it shows whether it is a test."""
     home = root / "src" if mutant.target == "lib" else root / "tests"
     function = re.compile(rf"\bfn {re.escape(mutant.test_name.rsplit('::', 1)[-1])}\b")
     return any(function.search(path.read_text()) for path in home.rglob("*.rs"))
@@ -119,16 +119,17 @@ def chosen(mutants, args):
     return mutants
 
 
-# --- the copy -------------------------------------------------------------------------------------------------------
+# --- the copy -----------------------------------------------------------------------------------------------
 
 
 class Copy:
-    """The tree as git sees it (committed or not, ignored files left out) at a place of its own, and its builds.
+    """A copy of the tree as git sees it (committed or not, without ignored files), and its builds.
 
-    Compiled dependencies are shared with the normal builds (cargo's build directory); the crate itself must not be.
-    Programs go to a folder of their own, or a mutant would lie where a user looks for target/debug/leaseq. And the
-    crate has a profile of its own: cargo tells builds apart by package and profile, not by where the package lies,
-    and goes by the files' times otherwise, so it would take a mutant for a fresh build of the tree itself.
+    It shares compiled dependencies with the normal builds (cargo's build directory), but must not share the
+    crate. Programs go to a folder of their own; otherwise a mutant would replace the user's
+    target/debug/leaseq. The crate has a profile of its own, because cargo tells builds apart by package and
+    profile, not by the package's path, and otherwise compares the files' times. It would mistake a mutant for
+    a fresh build of the tree itself.
     """
 
     def __init__(self, root):
@@ -140,13 +141,13 @@ class Copy:
             raise Stop(metadata.stderr)
         metadata = json.loads(metadata.stdout)
         target, package = Path(metadata["target_directory"]), metadata["packages"][0]["name"]
-        # Without debug information it also links faster; nobody reads a mutant's backtrace.
+        # No debug information: linking is faster, and nobody reads a mutant's backtrace.
         self.profile = [
             f"--config=profile.dev.package.{package}.{setting}" for setting in ("codegen-units=255", "debug=false")
         ]
         self.path = target / "mutants" / "tree"
         self.path.mkdir(parents=True, exist_ok=True)
-        # Held until this process ends.
+        # This process keeps the lock until it ends.
         self.lock = (target / "mutants" / "lock").open("w")
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,7 +161,7 @@ class Copy:
         }
 
     def sync(self):
-        """Makes the copy equal to the tree, touching only what differs: cargo goes by the files' times."""
+        """Makes the copy equal to the tree. Writes only files that differ: cargo compares their times."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=self.root, capture_output=True, text=True, check=True,
@@ -182,7 +183,7 @@ class Copy:
         path.write_text(path.read_text().replace(mutant.find, mutant.replace))
 
     def build(self, targets):
-        """Builds test targets; their programs by name, or None where the code does not compile."""
+        """Builds test targets. Returns their programs by name, or None if the code does not compile."""
         selection = [arg for t in sorted(targets) for arg in (["--lib"] if t == "lib" else ["--test", t])]
         command = ["cargo", "test", "--no-run", "--message-format=json-render-diagnostics", *self.profile, *selection]
         code, output, errors = run(command, self.path, self.environment, BUILD_SECONDS_MAX, subprocess.PIPE)
@@ -198,7 +199,7 @@ class Copy:
         return programs
 
     def test(self, program, name, seconds_max):
-        """Runs exactly one test: `passed`, `failed`, `timed out`, or `not run` (no such test, or an ignored one)."""
+        """Runs one test. Returns `passed`, `failed`, `timed out`, or `not run` (missing or ignored)."""
         command = [program, "--exact", name, "--test-threads=1"]
         code, output, _ = run(command, self.path, self.environment, seconds_max, subprocess.STDOUT)
         self.last_output = output
@@ -211,7 +212,7 @@ class Copy:
 
 
 def run(command, folder, environment, seconds_max, stderr):
-    """Exit code, output, errors; the code is None when time ran out. Leaves no process of its group behind."""
+    """Returns exit code (None if time ran out), output and errors. Ends all processes of its group."""
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
         text=True, errors="replace", start_new_session=True,
@@ -229,11 +230,11 @@ def run(command, folder, environment, seconds_max, stderr):
         process.wait()
 
 
-# --- the work -------------------------------------------------------------------------------------------------------
+# --- the work -----------------------------------------------------------------------------------------------
 
 
 def check_unbroken(copy, mutants):
-    """Every named test passes on the code as it is; how many seconds each took."""
+    """Checks that every named test passes on the unchanged code. Returns the seconds that each took."""
     print(f"building the tests of {len(mutants)} mutants", flush=True)
     copy.sync()
     programs = copy.build({m.target for m in mutants})

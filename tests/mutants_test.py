@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The mutants runner on a crate of a few lines: a proof that cannot fail proves nothing."""
+"""Tests of the mutants runner on a crate of a few lines: a proof that cannot fail proves nothing."""
 import os
 import subprocess
 import sys

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Does what the README says and sees whether it is true.
+"""Runs the commands of the README and checks that its promises are true.
 
     tests/readme.py [URL]
 
-Blocks after `<!-- run, answers: a, b=c -->` are run in order, in one shell, against the service at URL instead of localhost:8080;
-their JSON answers must contain the fields (with these values), and no error. Blocks after `<!-- part of: FILE -->` must
-stand in that file word for word. Every line that is run must also be in openapi/examples/curl/quickstart.sh. Without a URL
-nothing is run, and the rest is checked. Exits with 1 and says what is not true.
+Blocks after `<!-- run, answers: a, b=c -->` are run in order, in one shell, against the service at URL
+instead of localhost:8080. Their JSON responses must contain the fields (with these values), and no error.
+Blocks after `<!-- part of: FILE -->` must be in that file word for word. Every line that is run must also be
+in openapi/examples/curl/quickstart.sh. Without a URL the script runs nothing, and checks the rest. Exits with
+1 and prints each untrue promise.
 """
 import json
 import re
@@ -19,12 +20,12 @@ QUICKSTART = ROOT / "openapi" / "examples" / "curl" / "quickstart.sh"
 ADDRESS = "localhost:8080"
 BLOCK = re.compile(r"^<!-- (run, answers|part of): (.+?) -->\n```\w+\n(.*?)^```$", re.M | re.S)
 SECONDS_MAX = 60
-# Between the outputs of two blocks; no JSON text contains it.
+# Separates the outputs of two blocks; no JSON text contains it.
 SEPARATOR = "\x1e"
 
 
 def documents(output):
-    """The JSON objects in a shell's output, one after another."""
+    """Returns the JSON objects in a shell's output, one after another."""
     decoder, found, at = json.JSONDecoder(), [], 0
     while (at := output.find("{", at)) >= 0:
         document, at = decoder.raw_decode(output, at)
@@ -33,7 +34,7 @@ def documents(output):
 
 
 def fields(value):
-    """Every (name, value) anywhere inside."""
+    """Yields every (name, value) at any depth."""
     if isinstance(value, dict):
         yield from value.items()
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
@@ -51,7 +52,7 @@ def untrue_answers(promised, output):
 
 
 def run(blocks, address):
-    """The outputs of the blocks, run in one shell."""
+    """Runs the blocks in one shell. Returns their outputs and None, or None and a failure."""
     script = f"\nprintf '{SEPARATOR}'\n".join(blocks).replace(ADDRESS, address)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=SECONDS_MAX

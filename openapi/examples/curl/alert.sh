@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # An alert on more than 100 dead letters, for cron or a monitoring agent:  alert.sh QUEUE [HOW_MANY]
-# Ends with 1 and says what the failures have in common when there are more, with 2 when the service does not answer. Needs jq.
-# Where Prometheus watches, deploy/prometheus/rules.yaml has the same alert.
+# Exits with 1 and prints the main causes when there are more, with 2 when the service does not respond.
+# Needs jq. If you use Prometheus, deploy/prometheus/rules.yaml has the same alert.
 queue=$1 limit=${2:-100} url=${LEASEQ_URL:-http://localhost:8080}
 get() { curl -fsS "$url/v1/queues/$queue/$1" || exit 2; }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Charges an order once, however often its button is pressed and whatever dies in between.
 
-- The shop enqueues with a unique key: all its requests for one order are one task, and once that is completed its result, the
-  receipt, is the answer to each of them.
-- The worker charges under the task's id, which stays the same over all attempts. A payment provider that takes idempotency
-  keys, as most do, charges once for each.
+- The shop enqueues with a unique key: all its requests for one order are one task. Once that task is
+  completed, each of them gets its result, the receipt.
+- The worker charges under the task's id, which stays the same over all attempts. A payment provider with
+  idempotency keys, as most have them, charges once for each key.
 """
 import json
 import os
@@ -21,7 +21,7 @@ def post(path, body):
 
 
 class Provider:
-    """Stands for somebody else's API."""
+    """A stand-in for an external API."""
 
     charged = {}
 
@@ -31,7 +31,7 @@ class Provider:
 
 
 def pay(order, amount):
-    """What the shop does each time somebody presses the button. Safe to repeat, for a day."""
+    """Runs each time somebody presses the shop's button. Safe to repeat, for a day."""
     return post("/v1/queues/charges/tasks", {
         "payload": {"order": order, "amount": amount},
         "lease_seconds": 1,
@@ -40,7 +40,7 @@ def pay(order, amount):
 
 
 def work(provider, dies=False):
-    """One turn of a worker. One that dies between the charge and the ack has done the harm, it seems."""
+    """Runs one turn of a worker. With `dies` it ends between charge and ack, the worst moment."""
     for task in post("/v1/queues/charges/lease", {"max_tasks": 1, "wait_seconds": 10})["tasks"]:
         receipt = provider.charge(task["payload"]["amount"], idempotency_key=task["id"])
         print(f"attempt {task['attempt']} charged {receipt}", "and died" if dies else "")
@@ -61,4 +61,4 @@ work(provider)
 answer = pay(order, 1999)
 assert answer["state"] == "completed" and answer["id"] == first["id"], answer
 assert list(provider.charged.values()) == [answer["result"]], provider.charged
-print("every request for", order, "is answered with", answer["result"])
+print("every request for", order, "gets", answer["result"])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One alert an hour for each trouble, however often it is seen: the key is held for `ttl_seconds` from acceptance, also
-# when the task is done long before.
+# One alert an hour for each problem, however often it is seen: the task holds its key for `ttl_seconds` from
+# acceptance, even if it is done long before.
 set -euo pipefail
 url=${LEASEQ_URL:-http://localhost:8080}
 
@@ -10,13 +10,13 @@ alert() { # key text
   echo
 }
 
-disk=disk-full:db-$$ # the process id, so that a second run of this file is a trouble of its own
+disk=disk-full:db-$$ # the process id, so that a second run of this file is a problem of its own
 alert "$disk" "91 % used"
 alert "$disk" "92 % used"
 alert "load-high:db-$$" "load 40"
 alert "$disk" "95 % used"
 
-# Somebody gets one of each, with the text of the first.
+# A worker gets one task per problem, with the text of the first alert.
 tasks=$(curl -sS --fail-with-body "$url/v1/queues/alerts/lease" -d '{"max_tasks": 10}')
 echo "$tasks"
 [ "$(grep -o '"unique_key"' <<<"$tasks" | wc -l)" = 2 ]
@@ -26,7 +26,7 @@ for lease in $(grep -o '"lease_id":"[^"]*' <<<"$tasks" | cut -d'"' -f4); do
   echo
 done
 
-# Done, and still no second one within the hour.
+# The task is done, and there is still no second one within the hour.
 last=$(alert "$disk" "96 % used")
 echo "$last"
 grep -q '"duplicate":true' <<<"$last"

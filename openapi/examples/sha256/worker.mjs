@@ -1,4 +1,4 @@
-// A worker for Node's own fetch: the SHA-256 of the file that each task names, ten at a time, with heartbeats.
+// A worker for Node's own fetch: the SHA-256 of the file that each task names, ten at once, with heartbeats.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,10 +10,10 @@ const url = process.env.LEASEQ_URL ?? 'http://127.0.0.1:8080';
 async function post(path, body) {
   const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
   for (;;) {
-    // An answer may break off in its middle, too.
-    const read = async (answer) => [408, 429, 503, 504].includes(answer.status) ? null : answer.json();
-    const answer = await fetch(url + path, request).then(read).catch(() => null);
-    if (answer) return answer;
+    // A response may also break off in its middle.
+    const read = async (response) => [408, 429, 503, 504].includes(response.status) ? null : response.json();
+    const result = await fetch(url + path, request).then(read).catch(() => null);
+    if (result) return result;
     await sleep(1000);
   }
 }

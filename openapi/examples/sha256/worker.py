@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A worker of the standard library: the SHA-256 of the file that each task names, one request per 20 tasks."""
+"""A worker in plain Python: the SHA-256 of the file that each task names, with one request per 20 tasks."""
 import hashlib, http.client, json, os, sys, time, urllib.error, urllib.request
 
 queue = sys.argv[1] if len(sys.argv) > 1 else "sha256"
@@ -7,11 +7,11 @@ url = os.environ.get("LEASEQ_URL", "http://127.0.0.1:8080") + f"/v1/queues/{queu
 
 
 def lease(body):
-    """Settles what is done and leases what is next; repeats while the service is away, which is safe."""
+    """Settles finished tasks and leases the next ones; repeats while the service is away, which is safe."""
     while True:
         try:
-            with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60) as answer:
-                return json.load(answer)["tasks"]
+            with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60) as response:
+                return json.load(response)["tasks"]
         except urllib.error.HTTPError as error:
             if error.code not in (408, 429, 503, 504):
                 raise

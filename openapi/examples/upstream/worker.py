@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A worker whose upstream says 429: it hands the task back until the time that the upstream names, and holds all tasks of the
-same name until then, for all workers. So one request finds out, and not a thousand; and no attempt is spent.
+"""A worker whose upstream responds 429. It releases the task until the time that the upstream names, and
+holds all tasks of the same name until then, for all workers. One request gets the 429 instead of a thousand,
+and no attempt is spent.
 
     worker.py UPSTREAM [QUEUE]
 """
@@ -26,7 +27,7 @@ def work(task):
         result = post(UPSTREAM, task["payload"])
     except urllib.error.HTTPError as error:
         if error.code == 429:
-            # Seconds or an HTTP date: both are taken as they come.
+            # Seconds or an HTTP date: `retry_after` takes both.
             later = error.headers.get("Retry-After", "30")
             later = int(later) if later.isdigit() else later
             return post(f"{lease}/release", {"retry_after": later, "hold": "name", "reason": "upstream says 429"})

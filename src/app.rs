@@ -27,6 +27,9 @@ use crate::metrics::{Bounds, Metrics};
 use crate::store::embedded::{self, Embedded, EmbeddedError};
 use crate::store::{Store, StoreSettings};
 
+// The parts of the store that the command line starts by themselves.
+pub use crate::store::embedded::leash;
+
 /// Pause between two tries to reach Redis at the start.
 const START_PAUSE: Duration = Duration::from_millis(100);
 /// Time limit for sending pending work when no request is left.
@@ -97,6 +100,15 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
+
+/// Checks a Redis as the service does at its start.
+///
+/// # Errors
+/// If the URL is not one of a Redis; the text says why.
+pub async fn check_redis(url: &RedisUrl) -> Result<Vec<Check>, String> {
+    let store = Store::new(&StoreSettings::new(url.expose()))?;
+    Ok(store.checkup(None).await)
+}
 
 /// Runs the service until it is stopped. Returns `Ok` after an orderly shutdown.
 ///

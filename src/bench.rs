@@ -6,6 +6,7 @@ mod crew;
 mod hand;
 mod idle;
 mod latency;
+mod mode;
 mod payload;
 mod progress;
 mod report;
@@ -17,7 +18,8 @@ mod throughput;
 mod watch;
 mod wire;
 
-pub use args::{Args, Mode};
+pub use args::Args;
+use mode::Mode;
 pub use report::Report;
 use stage::{Bounds, Stage, Time};
 use std::io::{Error, Result};
@@ -25,17 +27,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use throughput::Loop;
 
-/// Tasks per request, connections and the longest time while a backlog is laid down; not measured.
+/// Tasks per request, connections and the time limit for enqueueing a backlog, which is not measured.
 const BACKLOG_BATCH: u64 = 250;
 const BACKLOG_CONNECTIONS: usize = 4;
 const BACKLOG_TIME_MAX: Duration = Duration::from_secs(1800);
-/// How much longer than its window a run may take: connecting, and the last answers.
+/// Time that a run may take beyond its window, for connecting and the last responses.
 const GRACE: Duration = Duration::from_secs(90);
 
 /// Runs a benchmark on threads and runtimes of its own.
 ///
 /// # Errors
-/// When the service cannot be reached, or the benchmark cannot run to its end.
+/// If the service cannot be reached, or the benchmark cannot run to its end.
 pub fn run(args: &Args) -> Result<Report> {
     target::raise_open_files()?;
     let address = args.url.resolve()?;

@@ -76,7 +76,7 @@ enum Command {
     Config(config::Config),
     Openapi(openapi::Openapi),
     Version(version::Version),
-    #[command(name = crate::store::embedded::leash::SUBCOMMAND, hide = true)]
+    #[command(name = crate::app::leash::SUBCOMMAND, hide = true)]
     Leash(leash::Leash),
     #[command(name = work::watchdog::SUBCOMMAND, hide = true)]
     Watchdog(work::watchdog::Watchdog),

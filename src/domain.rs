@@ -10,6 +10,7 @@ pub mod durability;
 pub mod event;
 pub mod explain;
 pub mod fingerprint;
+pub mod full;
 pub mod gate;
 pub mod id;
 pub mod idempotency;

@@ -1,36 +1,17 @@
 //! The options of `leaseq bench`.
 
+use super::mode::Mode;
 use super::payload::PayloadSize;
 use super::report::Settings;
 use super::requests::Recipe;
 use super::target::Target;
 use super::watch::RedisAddress;
-use clap::ValueEnum;
-use serde::Serialize;
 use std::io::Result;
 use std::path::PathBuf;
 use std::time::Duration;
 
 const LATENCY_PRODUCERS: usize = 4;
 const LATENCY_WORKERS: usize = 8;
-
-/// The mode of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Producers only.
-    Enqueue,
-    /// Lease and leave leased.
-    Lease,
-    /// Lease and ack until the queues are empty.
-    Drain,
-    /// Enqueue, lease and ack: in turn on each connection, or separately with --producers and --workers.
-    Cycle,
-    /// Enqueue at a fixed rate, and measure the time until a waiting worker has the task.
-    Latency,
-    /// Many waiting workers and no tasks.
-    Idle,
-}
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -1,6 +1,7 @@
 //! The report of a run, for people and for programs.
 
 use super::idle::IdleReport;
+use super::mode::Mode;
 use super::tally::{Latency, Op, Tally};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
-    pub(super) mode: super::Mode,
+    pub(super) mode: Mode,
     pub(super) settings: Settings,
     /// Time from the end of the warm-up to the last counted response.
     pub(super) elapsed_seconds: f64,
@@ -49,7 +50,7 @@ pub(super) struct Settings {
 
 impl Report {
     pub(super) fn new(
-        mode: super::Mode,
+        mode: Mode,
         settings: Settings,
         tally: &Tally,
         elapsed: Duration,

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::connect::Connect;
 use super::exit::{Exit, Failure};
 use super::{Done, client, output};
+use crate::app;
 use crate::config::{Env, RedisUrl};
 use crate::domain::checkup::{self, Check};
-use crate::store::{Store, StoreSettings};
 
 /// Check the service and its Redis, and print advice on problems
 ///
@@ -88,10 +88,8 @@ impl Doctor {
     }
 }
 
-/// Checks a Redis as `serve` would at its start.
 async fn of_redis(url: &RedisUrl) -> Result<Checkup, Failure> {
-    let store = Store::new(&StoreSettings::new(url.expose())).map_err(Failure::usage)?;
-    let checks = store.checkup(None).await;
+    let checks = app::check_redis(url).await.map_err(Failure::usage)?;
     Ok(Checkup {
         status: checkup::worst(&checks).word().to_owned(),
         checks: checks.into_iter().map(Line::from).collect(),

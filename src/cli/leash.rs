@@ -1,11 +1,11 @@
-//! `leaseq __leash`: see [`crate::store::embedded::leash`].
+//! `leaseq __leash`: see [`crate::app::leash`].
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::Done;
 use super::exit::{Exit, Failure};
-use crate::store::embedded::leash;
+use crate::app::leash;
 
 /// Become a program that dies with its parent
 #[derive(Debug, clap::Args)]

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use std::sync::Arc;
 
+use super::full::Full;
 use super::idempotency::RepeatMark;
-use super::queue::Full;
 use super::unique::Unique;
 use super::{Group, Millis, QueueName, RetryPolicy, TaskId, TaskName, UniqueKey, limits};
 

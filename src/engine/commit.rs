@@ -4,7 +4,6 @@
 
 mod command;
 mod committer;
-mod flight;
 mod gather;
 mod looks;
 mod names;

@@ -3,7 +3,7 @@
 
 use super::problem::{Code, Problem};
 use super::wire::state_or_gone;
-use crate::domain::queue::Full;
+use crate::domain::full::Full;
 use crate::domain::settle::NotSettled;
 use crate::domain::task::NotEnqueued;
 use crate::engine::Failure;

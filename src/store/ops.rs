@@ -106,8 +106,8 @@ fn settled<T>(
 }
 
 /// Reads which bound of a queue is reached, as `lua/intake.lua` writes it.
-fn full_of(word: &str) -> Result<crate::domain::queue::Full, BadReply> {
-    use crate::domain::queue::Full;
+fn full_of(word: &str) -> Result<crate::domain::full::Full, BadReply> {
+    use crate::domain::full::Full;
     match word {
         "tasks" => Ok(Full::Tasks),
         "bytes" => Ok(Full::Bytes),

@@ -9,8 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::command::Command;
-use super::flight::Flight;
-use super::shard::{Errand, Shard, ShardSettings};
+use super::shard::{Errand, Flight, Shard, ShardSettings};
 use super::undelivered::GiveBack;
 use super::waiting::WaitingCalls;
 use crate::domain::{Millis, QueueName};

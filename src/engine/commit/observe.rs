@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use tokio::time::Instant;
 
 use super::command::TaskOutcome;
-use super::flight::Kind;
-use super::shard::Shard;
+use super::shard::{Kind, Shard};
 use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName};
 use crate::engine::beat::Beat;

@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::command::{Command, EnqueueJob, LeaseJob, Leased, SettleOutcome, Watch};
-use super::flight::{Call, Flight};
 use super::gather::Gathering;
 use super::looks::{FALLBACK, Looks};
 use super::pending::{Origin, Pending, PendingSettle, Ticket};
@@ -26,6 +25,11 @@ use crate::engine::failure::Failure;
 use crate::metrics::Metrics;
 use crate::store::StoreError;
 use crate::store::reply::Reply;
+
+mod flight;
+
+use flight::Call;
+pub(super) use flight::{Flight, Kind};
 
 /// Queues of one flush; the others go with the next.
 const FLUSH_QUEUES_MAX: usize = 64;

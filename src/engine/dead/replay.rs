@@ -2,7 +2,7 @@
 
 use super::bulk::{Bulk, Handled, Walk};
 use crate::domain::dead::{DeadFilter, Replay};
-use crate::domain::queue::Full;
+use crate::domain::full::Full;
 use crate::domain::{Millis, QueueName, Start, TaskId, limits};
 use crate::engine::commit::Command;
 use crate::engine::commit::Routes;

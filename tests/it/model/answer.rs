@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use leaseq::domain::change::{Cancelled, Changed, NotChanged};
-use leaseq::domain::queue::Full;
+use leaseq::domain::full::Full;
 use leaseq::domain::task::{DeadReason, Enqueued, Made, NotEnqueued};
 use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskState};
 use leaseq::store::ops::follow::Followed;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use leaseq::domain::full::Full;
 use leaseq::domain::gate::TURN;
-use leaseq::domain::queue::{Full, Order, QueueConfig, defaults};
+use leaseq::domain::queue::{Order, QueueConfig, defaults};
 use leaseq::domain::task::{Enqueued, NotEnqueued};
 use leaseq::domain::{Millis, NewTask, Start, TaskId};
 

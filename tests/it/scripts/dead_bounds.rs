@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use leaseq::domain::fingerprint::DeadGroup;
+use leaseq::domain::full::Full;
 use leaseq::domain::limits::DEAD_GROUPS_MAX;
-use leaseq::domain::queue::{Full, OnFull, QueueConfig};
+use leaseq::domain::queue::{OnFull, QueueConfig};
 use leaseq::domain::settle::Nack;
 use leaseq::domain::task::{Enqueued, Json, NotEnqueued, TaskError};
 use leaseq::domain::{Millis, NewTask, TaskId, TaskState};

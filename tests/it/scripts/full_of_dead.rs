@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use leaseq::domain::NewTask;
+use leaseq::domain::full::Full;
 use leaseq::domain::idempotency::Repeatable;
-use leaseq::domain::queue::{Full, OnFull, QueueConfig};
+use leaseq::domain::queue::{OnFull, QueueConfig};
 use leaseq::domain::task::{Made, NotEnqueued};
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};
 

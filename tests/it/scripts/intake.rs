@@ -1,7 +1,8 @@
 //! How much a queue takes: no more unfinished tasks, and no more bytes of them, than its config says.
 
 use leaseq::domain::change::Cancelled;
-use leaseq::domain::queue::{Full, QueueConfig};
+use leaseq::domain::full::Full;
+use leaseq::domain::queue::QueueConfig;
 use leaseq::domain::settle::RetryAfter;
 use leaseq::domain::task::{Enqueued, Json, Made, NotEnqueued};
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};

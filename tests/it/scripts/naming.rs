@@ -1,7 +1,7 @@
 //! How many names the tasks of a queue may have.
 
+use leaseq::domain::full::Full;
 use leaseq::domain::limits::NAMES_MAX;
-use leaseq::domain::queue::Full;
 use leaseq::domain::task::{Enqueued, NotEnqueued};
 use leaseq::domain::unique::{OnDuplicate, UniqueScope};
 use leaseq::domain::{NewTask, Start};

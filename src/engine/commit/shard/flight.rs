@@ -16,17 +16,18 @@ mod sweep;
 
 pub(super) use enqueue::EnqueueFlight;
 pub(super) use lease::{LeaseFlight, RecallFlight};
-pub(super) use settle::{Kind, SettleFlight};
+pub(in crate::engine::commit) use settle::Kind;
+pub(super) use settle::SettleFlight;
 
 /// A script call that was sent, or is about to be.
-pub(super) struct Flight {
-    pub(super) queue: QueueName,
-    pub(super) keys: QueueKeys,
-    pub(super) call: Call,
+pub(in crate::engine::commit) struct Flight {
+    pub(in crate::engine::commit) queue: QueueName,
+    pub(in crate::engine::commit) keys: QueueKeys,
+    pub(in crate::engine::commit) call: Call,
 }
 
 /// The operation of a flight, kept until its reply is read.
-pub(super) enum Call {
+pub(in crate::engine::commit) enum Call {
     Enqueue(EnqueueFlight),
     Ack(SettleFlight<Ack>),
     Nack(SettleFlight<Nack>),
@@ -38,7 +39,7 @@ pub(super) enum Call {
 }
 
 impl Flight {
-    pub(super) fn push(&self, batch: &mut Batch) {
+    pub(in crate::engine::commit) fn push(&self, batch: &mut Batch) {
         match &self.call {
             Call::Enqueue(flight) => batch.push(&self.keys, &flight.op),
             Call::Ack(flight) => batch.push(&self.keys, &flight.op),
@@ -52,7 +53,7 @@ impl Flight {
     }
 
     /// Returns the name of the script and the number of callers' items in the call, for the metrics.
-    pub(super) fn measure(&self) -> (&'static str, usize) {
+    pub(in crate::engine::commit) fn measure(&self) -> (&'static str, usize) {
         fn of<O: Op>(_: &O, items: usize) -> (&'static str, usize) {
             (O::SCRIPT, items)
         }

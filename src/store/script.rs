@@ -560,9 +560,9 @@ mod tests {
             let at = |text: &str, more: usize| {
                 locate("lease", &format!("ERR {mark}{}: no", more + line_of(code, text)))
             };
-            assert_eq!(at("local function keys_of(declared)", 0), "prelude.lua:23");
-            assert_eq!(at("local me, told, look", 0), "lease.lua:17");
-            assert_eq!(at("local function open_lane(", 1), "draw.lua:21");
+            assert_eq!(at("local function keys_of(declared)", 0), "prelude.lua:28");
+            assert_eq!(at("local me, told, look", 0), "lease.lua:23");
+            assert_eq!(at("local function open_lane(", 1), "draw.lua:22");
         }
         assert_eq!(locate("lease", "ERR nobody knows where"), "lease");
     }

@@ -1,10 +1,13 @@
--- breaker: stops the grants of a name whose attempts keep failing, and after a while lets a few through to see whether they still do (I22).
+-- breaker: stops the grants of a name whose attempts keep failing. After a while it lets a few probes through
+-- to see whether they still fail (I22).
 --
---   BREAKER  hash  name -> state, since when, until when, failures or successes that count, probes under way, reset in ms, state that
---                  watchers were told of: as doubles; none
---                  for a breaker that never opened and has no failures to count
--- Only grants made since its state began move it, each once. It is half-open from the end of the time for which it opened.
--- Watchers hear of each state once: of one that only time made by the first grant, or end of one, that looks.
+--   BREAKER  hash  name -> as doubles: state, since when, until when, failures or successes that count,
+--                  probes under way, reset in ms, announced state (the one that watchers last heard of). No
+--                  field for a breaker that never opened and has no failures to count.
+--
+-- An open breaker becomes half-open when its reset ends. Only grants made since a state began move it, each
+-- once. Watchers hear of each state once. A state that only time caused is announced by the first grant, or
+-- end of a grant, that sees it.
 -- Uses   rotation tell
 
 local BREAKERS = 8 -- in queue.limited: names have breakers
@@ -17,7 +20,8 @@ do
   local NO_BREAKER = { 0, 0, 0, 0 }
   local WORDS = { [CLOSED] = 'closed', [OPEN] = 'open', [HALF_OPEN] = 'half_open' }
 
-  -- `settings`: failure_threshold (0: none is configured), reset in ms, half_open_max, success_threshold.
+  -- Returns the breaker of a name. `settings` are failure_threshold (0 if none is configured), reset in ms,
+  -- half_open_max and success_threshold. `kept` is its stored state if the caller has read it.
   function breaker_of(name, settings, kept)
     if breakers_met == NONE then breakers_met = {} end
     local b = breakers_met[name]
@@ -34,7 +38,7 @@ do
     return b
   end
 
-  -- Of those gates that are of names with a breaker, or may have one that was opened by hand.
+  -- Reads the breakers of gates of names: those configured, and any that an operator may have opened.
   function read_breakers(gates)
     if queue.limited < BREAKERS and queue.shut == 0 then return end
     local names, asking = {}, {}
@@ -58,7 +62,7 @@ do
     become(b, OPEN, NOW + reset_ms)
   end
 
-  -- A grant ended: 'success', 'failure', or nil for neither.
+  -- Counts the end of a grant. `verdict` is 'success', 'failure', or nil for neither.
   function judge_grant(b, granted_at, verdict)
     if granted_at < b.since or b.state == OPEN then return end
     if b.state == HALF_OPEN then
@@ -77,7 +81,8 @@ do
     end
   end
 
-  -- One that closed says nothing once no grant from before can be under way.
+  -- Returns whether a closed breaker can be forgotten: nothing is counted, and no grant from before it closed
+  -- can be under way.
   local function says_nothing(b) return b.state == CLOSED and b.count == 0 and NOW - b.since > queue.max_lease_ms end
 
   function write_breakers()

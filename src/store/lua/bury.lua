@@ -1,4 +1,4 @@
--- bury: tasks that become dead letters, and how they leave.
+-- bury: tasks become dead letters, and dead letters leave.
 --
 --   DEAD  zset  died_at -> id; the reason is in the mutable part
 -- Uses   task marks finish deaths followed
@@ -7,8 +7,8 @@ local REASONS = { attempts_exhausted = 1, rejected = 2, expired = 3 }
 local DROP_MAX = 400 -- dead letters that one call drives out
 local buried = NONE -- per call
 
--- The caller writes the mutable part and the queue. `cause` has the kind of the last error and its message, or `masked` where
--- that may tell numbers and ids.
+-- Makes a task a dead letter. The caller writes the mutable part and the queue. `cause` has the kind and the
+-- message of the last error, and `masked` if the message may contain numbers and ids.
 local function bury(id, m, reason, name, cause)
   m.flags = m.flags % REASON + REASONS[reason] * REASON
   queue.unfinished_bytes = queue.unfinished_bytes - call('HSTRLEN', REC, id) - call('HSTRLEN', PAY, id)
@@ -17,7 +17,8 @@ local function bury(id, m, reason, name, cause)
   buried[#buried + 1] = { id = id, name = name, kind = cause.kind, message = cause.masked or cause.message }
 end
 
--- Of those that were accepted lately an enqueue may still be repeated, which must not make them anew.
+-- Marks dead letters whose tasks were accepted lately: their enqueue may be repeated and must not create them
+-- anew.
 local function mark_young(ids)
   local young, since = {}, NOW - MARKS_MS
   for from = 1, #ids, 900 do
@@ -31,7 +32,7 @@ local function mark_young(ids)
   end
 end
 
--- `ids` of those that an operator sends away, nil for a bound.
+-- Reads what a leave writes. `ids` are those that an operator removes, nil if a bound evicts.
 local function check_leave(ids)
   call('ZCARD', DEAD)
   call('ZCARD', ALIKE)
@@ -39,7 +40,7 @@ local function check_leave(ids)
   if ids then mark_young(ids) end
 end
 
--- Out of the index, its group and the sum of bytes, while the record stays.
+-- Removes dead letters from the index, their groups and the sum of bytes. The records stay.
 local function unlist_dead(ids)
   local members, prints, freed = {}, {}, 0
   for from = 1, #ids, 900 do
@@ -63,15 +64,15 @@ local function unlist_dead(ids)
   call('HINCRBY', Q, 'dead_bytes', -freed)
 end
 
--- An operator's way out of the dead letters, for distinct ids of which each is one. The caller says check_leave(ids) and
--- check_marks() before its first write, write_marks() behind, and counts why they left.
+-- Removes dead letters for an operator. `ids` are distinct dead letters. The caller calls check_leave(ids)
+-- and check_marks() before its first write and write_marks() after it, and counts the reason.
 local function leave_dead(ids)
   if #ids == 0 then return end
   unlist_dead(ids)
   forget(ids)
 end
 
--- A bound drives these out. Those whose end somebody waits for are shown until the wait is over.
+-- Removes dead letters that a bound evicts. Those with followers stay visible until the wait is over.
 local function drop_dead(ids, total)
   if #ids == 0 then return end
   local free, lingering = parted(ids)
@@ -86,7 +87,8 @@ local function drop_dead(ids, total)
   call('HINCRBY', Q, total, #ids)
 end
 
--- At most dead_max_size and dead_max_bytes stay; the oldest go. Says whether more must go than one call drives out.
+-- Evicts the oldest dead letters until dead_max_size and dead_max_bytes hold. Returns whether more must go
+-- than one call evicts.
 local function evict_dead()
   local count, bytes = dead_size()
   local function over() return count > queue.dead_max_size or bytes > queue.dead_max_bytes end
@@ -102,14 +104,15 @@ local function evict_dead()
   return count > 0 and over()
 end
 
--- Those whose time is over go. Says whether there may be more.
+-- Removes dead letters that are too old. Returns whether there may be more.
 local function age_dead()
   local old = call('ZRANGEBYSCORE', DEAD, '-inf', NOW - queue.dead_max_age_ms, 'LIMIT', 0, DROP_MAX)
   drop_dead(old, 'dead_aged_total')
   return #old == DROP_MAX
 end
 
--- When all else of these tasks is written, so that their bytes can be counted.
+-- Writes the new dead letters. Called after all other writes of these tasks, so that their bytes can be
+-- counted.
 local function write_buried()
   if #buried == 0 then return end
   local ids, died, letters, members, bytes = {}, {}, {}, {}, 0

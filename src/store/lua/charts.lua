@@ -1,21 +1,22 @@
--- charts: rows of what a queue did, one per step, newest last.
+-- charts: rows with the activity of a queue, one per step, newest last.
 --
---   row  number 4 | accepted, completed, failed, died 4 each | ready, leased 4 each | percentiles of wait, run, end to end 6
+--   row  number 4 | accepted, completed, failed, died 4 each | ready, leased 4 each |
+--          percentiles of wait, run, end to end 6
 -- Uses   latency
 
 local ROW_MAX = 2 ^ 32 - 1
 
--- Rows and windows begin with it: steps since 1970. 0 for none.
+-- Returns the number of a row or a window, its first four bytes: steps since 1970. 0 for none.
 local function number_of(bytes) return bytes and unpack_bytes('>I4', bytes) or 0 end
 
--- Where the clock was set back, the last step goes on until it is over.
+-- If the clock was set back, the last step lasts until it is over.
 local function present_step(step_ms, last) return max(floor(NOW / step_ms), number_of(last)) end
 
 local function depth_of(ready, leased) return pack('>I4I4', min(ready, ROW_MAX), min(leased, ROW_MAX)) end
 
 local function has_depth(row, depth) return sub(row, 21, 28) == depth end
 
--- A step that is over says what was measured in it.
+-- Adds the percentiles to the row of a step that is over.
 local function with_percentiles(row, kinds) return sub(row, 1, 28) .. percentiles(kinds) end
 
 local function row_of(last, number, grown, depth)
@@ -25,7 +26,8 @@ local function row_of(last, number, grown, depth)
   return pack('>I4I4I4I4I4', number, counts[1], counts[2], counts[3], counts[4]) .. depth .. rest
 end
 
--- The chart goes on with `row` for the present step, of which `last` may be the begin. `closed` is what `last` becomes if it is over.
+-- Writes the row of the current step to the chart. It replaces `last` if that belongs to the same step.
+-- `closed` is the final form of `last` if its step is over.
 local function go_on(key, last, closed, row, rows_max, keep_ms)
   if closed then call('LSET', key, -1, closed) end
   if number_of(last) == number_of(row) then return call('LSET', key, -1, row) end

@@ -1,10 +1,10 @@
--- clear: what a deleted queue left behind of its lanes. TURN leads to all of them: while it is there and the queue is not, the queue
--- cannot be made anew.
+-- clear: removes the lanes that a deleted queue left behind. TURN leads to all of them. While TURN exists and
+-- the queue does not, the queue cannot be created again.
 -- Uses   rotation
 
 local CLEAR_LANES = 500
 
--- Clears up to `limit` lanes; says whether none is left.
+-- Clears up to `limit` lanes. Returns whether none is left.
 local function clear_lanes(limit)
   local looked = 0
   while looked < limit do

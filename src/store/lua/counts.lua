@@ -1,10 +1,11 @@
--- counts: how many tasks of a name and of a group are leased (I21). They change in the scripts that change the leased index, by what
--- enters and leaves it, and nowhere else.
+-- counts: the number of leased tasks of each name and each group (I21). Only scripts that change the leased
+-- index change it, by the tasks that enter and leave that index.
 -- Uses   gates task
 
 local counted, known_counts = NONE, NONE -- per call
 
--- `name` is nil, and `group` is '', where they were told before.
+-- Counts tasks that are leased, or fewer than none that are leased no more. `name` is nil and `group` is ''
+-- if they were counted before.
 local function tally(name, group, tasks)
   if counted == NONE then counted = {} end
   if name then
@@ -26,7 +27,8 @@ do
 
   local function write_sums(scopes)
     local one, other = scopes[1], scopes[2]
-    -- One command less where there is but one, as mostly; as many for a name and its group, but nothing to add up.
+    -- One command less where there is but one, as mostly; as many for a name and its group, but nothing to
+    -- add up.
     if #scopes == 1 and not known_counts[one] then return add(one) end
     if #scopes == 2 and known_counts == NONE and counted[one] > 0 and counted[other] > 0 then
       add(one)
@@ -52,7 +54,8 @@ do
     many('HDEL', COUNTS, gone)
   end
 
-  -- What waits at these gates is to look again now: `gates` has scopes, and whether only if that waits for an event. Says how many that were.
+  -- Makes these gates due for another look. `gates` maps scope -> true if it is due only when it waits for an
+  -- event. Returns how many became due.
   local function reopen(gates)
     local scopes, looks = {}, {}
     for scope in pairs(gates) do scopes[#scopes + 1] = scope end
@@ -71,8 +74,8 @@ do
     return #looks / 2
   end
 
-  -- The first that is written, as nothing else looks at these keys before. Says how many gates may let tasks through again: as many who
-  -- wait are to look.
+  -- The first that is written, as nothing else looks at these keys before. Says how many gates may let tasks
+  -- through again: as many who wait are to look.
   function write_counts()
     if counted == NONE then return 0 end
     local scopes, gates = {}, {}

@@ -1,7 +1,8 @@
--- deaths: dead letters by what killed them. Failures that differ only in numbers and ids have one fingerprint.
+-- deaths: dead letters by cause. Failures that differ only in numbers and ids have one fingerprint.
 --
 --   LETTER  hash  id -> bytes 4 | fingerprint
---   ALIKE   zset  0 -> fingerprint | died at 6 | id 14, in the order of bytes: those of a fingerprint stand together, oldest first
+--   ALIKE   zset  0 -> fingerprint | died at 6 | id 14, in the order of bytes: grouped by fingerprint, oldest
+--                 first
 --   PRINT   hash  fingerprint -> name 1+n | error type 1+n | masked message 2+n; 'other' has none
 
 local OTHER = 'other'
@@ -24,14 +25,15 @@ local function read_alike(member)
   return sub(member, 1, at - 1), unpack_bytes('>I6', member, at), sub(member, at + 6)
 end
 
--- The end of a fingerprint's letters: no time begins with the byte 255.
+-- Returns the lexical end of a fingerprint's letters: no time begins with the byte 255.
 local function behind(print) return '(' .. print .. '\255' end
 
 local function has_letters(print)
   return #call('ZRANGEBYLEX', ALIKE, '[' .. print, behind(print), 'LIMIT', 0, 1) > 0
 end
 
--- The fingerprint under which a death is counted: what has no place among the DEAD_GROUPS_MAX is `other`.
+-- Returns the fingerprint under which a death is counted: `other` once there are DEAD_GROUPS_MAX
+-- fingerprints.
 local function counted_as(name, kind, message)
   local print = fingerprint(name, kind, message)
   if call('HEXISTS', PRINT, print) == 1 then return print end
@@ -40,13 +42,13 @@ local function counted_as(name, kind, message)
   return print
 end
 
--- How many dead letters there are, and their bytes.
+-- Returns the number of dead letters and their bytes.
 local function dead_size()
   local count = call('ZCARD', DEAD)
   return count, tonumber(call('HGET', Q, 'dead_bytes') or 0) + count * LETTER_COST
 end
 
--- Whether tasks are refused because there is no room for one more of the usual size.
+-- Returns whether new tasks are refused because one more dead letter of the average size has no room.
 local function refuses_for_dead()
   if queue.dead_on_full ~= REJECT_ENQUEUE then return false end
   local count, bytes = dead_size()

@@ -1,10 +1,11 @@
--- draw: chooses the next tasks, reading only. Groups take turns; inside a group the lane with the best head gives.
--- Nothing is written until every choice is made, so that an error leaves the queue as it was.
+-- draw: chooses the next tasks; reads only. Groups take turns; inside a group the lane with the best head
+-- gives. Nothing is written before every choice is made, so that an error leaves the queue as it was.
 -- Uses   rotation gates
 
--- Tables have all their fields from the beginning: Lua makes one anew each time that it outgrows its size, and there may be hundreds in a call.
+-- Tables get all their fields at creation: Lua reallocates a table each time it outgrows its size, and one
+-- call may create hundreds.
 
--- A lane's member of its group's heads, in its parts; a library remembers those that it met.
+-- Returns priority and name of a lane's member in heads. The library remembers the members that it has seen.
 local priorities, names_in, members_known = {}, {}, 0
 local function parts_of(member)
   local priority = priorities[member]
@@ -16,7 +17,7 @@ local function parts_of(member)
   return priority, name
 end
 
--- A lane's two streams, read in chunks as far as they are needed.
+-- Creates a lane. Its two streams, fresh and back, are read in chunks as far as they are needed.
 local function open_lane(member, g, score)
   local priority, name = parts_of(member)
   local lane = member .. '/' .. g.group
@@ -25,17 +26,20 @@ local function open_lane(member, g, score)
     place = false, entry = false, returned = false, gate = false, parked = false, stale = false, took = false, took_back = 0, gave = false, list = false }
 end
 
--- A group, before it is known whether it has a turn.
+-- Creates a group. Whether it has a turn is not known yet. `stored_pass` is its pass in TURN, `start` the
+-- pass at which this call found it, `pass` the one after the turns of this call. `beyond` is a lower bound
+-- for the scores of heads that are not read yet.
 local function new_group(group, pass)
   return { group = group, pass = pass, raw = false, start = false, stride = false, lanes = false, heads_read = 0, more = true, page = 0, beyond = 0,
     turns = false, ended = false, gate = false }
 end
 
--- Lanes and groups that a call meets and may not touch are parked, at most so many of them: then it ends, and another is due.
+-- Blocked lanes and groups that one call finds are parked, at most PARKED_MAX of them. At that number the
+-- call ends, and another call is due.
 local PARKED_MAX = 100
 local steps, kept_back = 0, NONE -- per call
 
--- Whether its name lets a task of the lane through.
+-- Returns whether the gate of its name lets a task of the lane through. Notes the lane as blocked if not.
 local function passes(l)
   local gate = l.gate
   if not gate or gate.left >= 1 then return true end
@@ -71,26 +75,28 @@ local function peek(l)
   local returned = tonumber(l.back[l.b * 2])
   if fresh then
     local place = unpack_bytes('>I7', fresh)
-    -- Ticks are compared as numbers: Lua compares texts by the locale that Redis was started with.
+    -- Ticks are compared as numbers: Lua compares texts by the locale of the Redis process.
     if place < returned or (place == returned and place < unpack_bytes('>I7', back)) then return place, fresh, false end
   end
   return returned, back, true
 end
 
--- Takes so many from the beginning of a list. LPOP of one is cheaper, of many it would send them all.
+-- Removes the first `count` entries of a list. LPOP is cheaper for one entry; for many it would return all of
+-- them.
 local function take_first(list, count)
   if count == 1 then call('LPOP', list) else call('LTRIM', list, numeral(count), '-1') end
 end
 
--- Better: lower score, then earlier acceptance. Heads are lower bounds, so a lane is opened before it wins.
+-- Returns whether a lane is better: lower score, then earlier acceptance. Heads are lower bounds, so a lane
+-- must be opened before it wins.
 local function beats(l, other)
   if l.score ~= other.score then return l.score < other.score end
   if not l.place or not other.place then return other.place and not l.place end
   return unpack_bytes('>I7', l.entry) < unpack_bytes('>I7', other.entry)
 end
 
--- A group's lanes lie in a heap, the best of them first.
--- Scores are compared in place: a call costs more than they do.
+-- Moves the lane at index `at` down to its place. The lanes of a group are a heap with the best lane first.
+-- Scores are compared in place: a function call costs more than the comparison.
 local function sink(heap, at)
   local l, size, child = heap[at], #heap, at * 2
   local score = l.score
@@ -132,7 +138,7 @@ local function refresh(l)
   if l.place then l.score = order_score(l.priority, l.place) end
 end
 
--- Whether any of these lanes has returned tasks is one question; if none has, none is asked again.
+-- Asks with one EXISTS whether any of these lanes has returned tasks. If none has, no lane reads them again.
 local function ask_for_returned(lanes)
   if #lanes < 2 then return end
   local keys = {}
@@ -141,7 +147,7 @@ local function ask_for_returned(lanes)
   for _, l in ipairs(lanes) do l.more_back = false end
 end
 
--- Those of the lanes whose names let something pass, each in its group.
+-- Adds the lanes whose names let a task through to the heap of their group. Returns these lanes.
 local function let_through(g, lanes, scopes)
   local let, n = {}, 0
   meet_gates(scopes)
@@ -157,7 +163,8 @@ local function let_through(g, lanes, scopes)
   return let
 end
 
--- Reads the next heads of the group. `alone`: no other group has a turn, so that what is opened is of these.
+-- Reads the next heads of the group. `alone` is true if no other group has a turn; then the returned tasks of
+-- these lanes are checked at once.
 local function more_heads(g, alone)
   local from = g.heads_read
   local page = call('ZRANGE', heads_of(g.group), numeral(from), numeral(from + g.page - 1), 'WITHSCORES')
@@ -182,7 +189,7 @@ local function more_heads(g, alone)
   if alone then ask_for_returned(opened) end
 end
 
--- The lane whose head is next in the group.
+-- Returns the lane with the best head of the group, or nil.
 local function best_lane(g)
   while steps < PARKED_MAX do
     local best = g.lanes[1]
@@ -215,7 +222,7 @@ local function pick(l, entry, returned)
   end
 end
 
--- Takes up to `want` entries of the group, best first; says how many it had.
+-- Picks up to `want` entries of the group, best first. Returns how many it picked.
 local function draw(g, want)
   if g.gate then want = min(want, g.gate.left) end
   if g.more and g.heads_read == 0 then more_heads(g, true) end
@@ -227,7 +234,7 @@ local function draw(g, want)
   end
   local drawn, most = 0, want
   if only and only.gate then most = min(want, only.gate.left) end
-  -- The usual case: one lane, nothing returned. No comparison, no decoding.
+  -- The usual case: one lane and nothing returned. It needs no comparison and no decoding.
   while only and only.place and drawn < most and not only.more_back and only.b * 2 > #only.back do
     local f, last = only.f, min(only.f + most - drawn, #only.fresh + 1)
     for i = f, last - 1 do pick(only, only.fresh[i], false) end
@@ -248,8 +255,9 @@ local function draw(g, want)
   return drawn
 end
 
--- `found` has the group's name, its pass, and those of its parked lanes that may give. Whoever was passed by, by a names filter or
--- for a gate, has no credit for it: it has its turn now, not all that it missed.
+-- Makes a group ready to draw from. `found` has the group's name, its pass, and its parked lanes that may
+-- give. A group that was skipped, by a names filter or a gate, gets no credit: it has its turn now, not all
+-- the turns that it missed.
 local function open_group(found, names, want)
   local start, g = max(found.pass, queue.round), found
   g.start, g.stride, g.names, g.lanes, g.heads_read, g.more = start, stride_of(g.group), names, {}, 0, true
@@ -262,7 +270,8 @@ local function open_group(found, names, want)
   return g
 end
 
--- Puts a group back in line behind those with a pass not above its own; after one grant its place is mostly the last.
+-- Puts a group back behind the groups whose pass is not higher. After one grant its place is usually the
+-- last.
 local function insert_by_pass(line, first, g)
   local at = #line
   while at >= first and line[at].pass > g.pass do
@@ -272,11 +281,12 @@ local function insert_by_pass(line, first, g)
   line[at + 1] = g
 end
 
--- How the line goes on behind a group that had nothing but lanes that are kept back; nil where nothing is.
+-- Function that adds another candidate behind a group that had only blocked lanes. `candidates` sets it,
+-- `draw` and `several` call it; nil if there can be none.
 local next_groups = nil -- per call
 
--- The groups that will have a turn in this call, most likely with one lane each, are asked together. Not behind one that keeps
--- something back: others may come between.
+-- Reads heads and returned tasks of the groups that will have a turn in this call, most likely with one lane
+-- each. Stops at a blocked lane: other groups may come in between.
 local function look_ahead(line, first, want)
   local last, likely = min(#line, first + want - 1), {}
   local page = min(math.ceil(want / (last - first + 1)) + 1, 32)
@@ -292,7 +302,8 @@ local function look_ahead(line, first, want)
   ask_for_returned(likely)
 end
 
--- Picks up to `want` entries over the line; returns where the line now begins.
+-- Picks up to `want` entries from the candidates, starting at index `first`. Returns the index of the next
+-- candidate.
 local function choose(line, first, want)
   if first == #line then
     local g = line[first]

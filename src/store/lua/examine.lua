@@ -1,12 +1,13 @@
--- examine: what must hold of one task, read at one moment (I1 I2 I4 I12 I14), and of its lane if it is ready (I17 I18).
--- Reads only. What does not hold is told as a problem: kind, id or '', and words for a person.
+-- examine: checks a task at one moment (I1 I2 I4 I12 I14), and its lane if it is ready (I17 I18). Reads only.
+-- A violation becomes a problem: kind, id or '', and a text for a person.
 -- Uses   rotation task lanes history expiry deaths
 
 local problems = {} -- per call
 
 local function problem(kind, id, detail, ...) problems[#problems + 1] = { kind, id, format(detail, ...) } end
 
--- The state indexes that know the ids, as words. Fresh lists are not among them: they cannot be searched.
+-- Returns, for each id, the state indexes that contain it, as words. Fresh lists are left out: they cannot be
+-- searched.
 local function states_of(ids)
   local indexes, states = { scheduled = DUE, leased = LEASED, dead = DEAD }, {}
   local finished = call('EXISTS', RES) == 1
@@ -20,7 +21,7 @@ local function states_of(ids)
   return states
 end
 
--- A ready task must be found: by the head of its lane, by its name, and by its group's turn.
+-- Checks that a ready task can be found: by the head of its lane, by its name, and by the turn of its group.
 local function examine_lane(l)
   local head, pass = call('ZSCORE', heads_of(l.group), l.member), call('ZSCORE', TURN, l.group)
   local listed = call('ZSCORE', names_of(l.name), format('%d/%s', l.priority, l.group))
@@ -45,7 +46,8 @@ local function examine_lane(l)
   end
 end
 
--- The parts of a record that lie elsewhere agree with it. `any` says which of these hashes are there at all.
+-- Checks that the parts of a task in other hashes agree with its record. `any` tells which of these hashes
+-- exist.
 local function examine_parts(id, task, m, any)
   local apart = any.payloads and call('HEXISTS', PAY, id) == 1
   if has(task.flags, BIG) and not apart then problem('payload', id, 'its payload is gone') end
@@ -55,7 +57,7 @@ local function examine_parts(id, task, m, any)
   if latest ~= failed then problem('history', id, 'it failed %d times, and attempt %d is the latest kept', failed, latest) end
 end
 
--- What the bounds of dead letters and their groups count of a task is what there is.
+-- Checks a task against what dead letters count and list of it.
 local function examine_letter(id, is_dead)
   local letter = call('HGET', LETTER, id)
   if is_dead ~= not not letter then
@@ -73,7 +75,8 @@ local function examine_letter(id, is_dead)
   end
 end
 
--- Examines tasks. Those that can only be in a fresh list are returned by lane, for the list to be read.
+-- Examines tasks. Returns, by lane, the tasks that can only be in a fresh list, so that the caller can read
+-- that list.
 local function examine(ids, records)
   local claims, touched = {}, {}
   local any = { payloads = call('EXISTS', PAY) == 1, histories = call('EXISTS', HIST) == 1, letters = call('EXISTS', LETTER) == 1 }
@@ -98,7 +101,7 @@ local function examine(ids, records)
       local lane = member .. '/' .. task.group
       local place = call('ZSCORE', ROOT .. 'back:' .. lane, entry_of(task.tick, id))
       if place then state[#state + 1] = 'ready' end
-      -- A lease that meets a task past its expiry drops its entry: it lies in no lane, and waits to be buried.
+      -- A lease that finds a task past its expiry drops its entry: the task is in no lane and awaits burial.
       local met = #state == 0 and has_expired(task) and call('ZSCORE', EXPIRY, id)
       if #state > 1 then
         problem('two_states', id, 'it is in several states at once: %s', table.concat(state, ', '))

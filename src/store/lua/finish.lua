@@ -1,6 +1,7 @@
--- finish: completed and cancelled tasks, readable for as long as the retention says.
+-- finish: completed and cancelled tasks, readable as long as the retention keeps them.
 --
---   RES   hash  id -> state 1 (c completed, x cancelled; d dead, of one that lingers) | finished_at 6 | grant 4 | result
+--   RES   hash  id -> state 1 | finished_at 6 | grant 4 | result
+--               state: c completed, x cancelled, d dead and lingering
 --   DONE  list  finished_at 6 | bytes 4 | id 14, oldest first
 -- Uses   task followed
 
@@ -10,7 +11,8 @@ local COMPLETED, CANCELLED, DIED = 'c', 'x', 'd'
 local finishes, finished, results, leaving, finished_bytes = 0, NONE, NONE, NONE, 0 -- per call
 local stamp = pack('>I6', NOW) -- per call
 
--- A task ends well: `sized` is bytes (4) .. id (14), `beside` how many more bytes are kept, `grant` 4 bytes. The caller writes the queue.
+-- Ends a task as completed or cancelled. `sized` is bytes (4) .. id (14), `side_bytes` are bytes kept beside
+-- record and payload, `grant` is 4 bytes. The caller writes the queue.
 local function finish(state, sized, beside, grant, result)
   if finishes == 0 then finished, results, leaving = {}, {}, {} end
   local id, bytes = sub(sized, 5), unpack_bytes('>I4', sized)
@@ -27,7 +29,7 @@ local function finish(state, sized, beside, grant, result)
   finished[finishes] = stamp .. sized
 end
 
--- What lies beside record and payload: the mutable part, and the attempts that failed.
+-- Returns the bytes beside record and payload: the mutable part and the failed attempts.
 local function beside(id, mut)
   if not mut then return 0 end
   return #mut + (unpack_bytes('>I2', mut, 5) > 0 and call('HSTRLEN', HIST, id) or 0)
@@ -42,7 +44,8 @@ local function forget(ids)
   end
 end
 
--- Without its payload a record keeps name, group and times: records so cut, and whose payload lay apart.
+-- Removes payloads from records, which keep name, group and times. `cut` has the shortened records, `apart`
+-- the tasks whose payload was separate.
 local cut, apart = NONE, NONE -- per call
 local function cut_payloads()
   cut, apart = {}, {}
@@ -63,8 +66,8 @@ local function cut_payloads()
   end
 end
 
--- What the retention no longer covers once the new ones are in: the oldest kept ones, and should that
--- not be enough the first `dropped` of the new ones. Reads only.
+-- Tasks that the retention no longer covers: `gone` of the kept ones, oldest first, then if needed the first
+-- `dropped` of the new ones. Planned by reading only.
 local gone, dropped, done_bytes, done_since = NONE, 0, 0, 0 -- per call
 
 local staying = 0 -- per call
@@ -96,7 +99,7 @@ local function plan_trim(limit)
   while dropped < finishes and drop(finished[dropped + 1]) do dropped = dropped + 1 end
 end
 
--- A sweep trims though nothing finished: up to `sweeping` tasks.
+-- Plans the writes of finished tasks. A sweep trims up to `sweeping` tasks even if none finished.
 local function check_finish(sweeping)
   if finishes == 0 and not sweeping then return end
   call('HLEN', RES)
@@ -114,7 +117,7 @@ local function check_finish(sweeping)
   end
 end
 
--- Of those that were dropped at once and linger.
+-- Returns the results of new tasks that were dropped at once but linger.
 local function results_of(lingering)
   if #lingering == 0 then return NONE end
   local of, found = {}, {}
@@ -128,7 +131,7 @@ local function results_of(lingering)
   return found
 end
 
--- The caller writes the queue.
+-- Writes the finished tasks. The caller writes the queue.
 local function write_finished()
   if finishes == 0 and #gone == 0 then return end
   tell_followers(leaving)

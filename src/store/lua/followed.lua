@@ -1,12 +1,13 @@
--- followed: tasks whose end somebody waits for (GET with wait_seconds).
+-- followed: tasks whose end a caller waits for (GET with wait_seconds).
 --
---   FOLLOWED  zset  until ms -> id   who waits is told by a message when the task ends
---   LINGER    zset  until ms -> id   ended tasks that nothing else keeps: shown until the wait is over
--- While nobody waits this costs nothing: `followed_until` of the queue is past.
+--   FOLLOWED  zset  until ms -> id; a message tells the waiting replicas when the task ends
+--   LINGER    zset  until ms -> id, of ended tasks that nothing else keeps: visible until the wait is over
+--
+-- This costs nothing while no caller waits: `followed_until` of the queue is past.
 
 local function is_followed() return queue.followed_until > NOW end
 
--- Which of these somebody waits for: id -> until when.
+-- Returns the followed tasks among `ids`: id -> until when.
 local function followed_among(ids)
   local found = {}
   for from = 1, #ids, 900 do
@@ -34,8 +35,8 @@ local function tell_followers(ids)
   if #told > 0 then call('PUBLISH', ENDED, string.match(Q, '{(.-)}') .. ' ' .. table.concat(told)) end
 end
 
--- Of ended tasks that are to be forgotten those that may be, and those that linger instead, because somebody may not have
--- looked yet.
+-- Splits ended tasks that are to be forgotten: those that may go, and those that linger because a follower
+-- may not have looked yet.
 local function parted(ids)
   if not is_followed() then return ids, NONE end
   local found, free, lingering, scores = followed_among(ids), {}, {}, {}

@@ -1,14 +1,15 @@
--- gates: what may keep ready tasks from being granted: limits and holds, of the queue, of names and of groups. Each gate is looked at
--- once per call, whatever the number of tasks and lanes behind it.
+-- gates: limits and holds of the queue, of names and of groups, which decide whether ready tasks may be
+-- granted. Each gate is read once per call, however many tasks and lanes are behind it.
 --
---   GATES   hash  scope -> what the config says: rate per second, burst, max_leased, for names also of the breaker: as doubles, 0 for none
---   GATE    hash  scope -> tokens, when (ms) they were counted, the rate and the burst of then, held until, and then peaks (pairs of when and
---                 tokens): only while that says something
+--   GATES   hash  scope -> its config as doubles, 0 for none: rate per second, burst, max_leased; then, for
+--                 names, those of the breaker
+--   GATE    hash  scope -> tokens, when (ms) they were counted, the rate and the burst of that moment, end of
+--                 the hold, then peaks (pairs of time and tokens). A field exists only while it matters.
 --   COUNTS  hash  scope -> leased tasks, if any
---   SHUT    zset  when to look again (ms) -> scope that keeps something back, or is held
+--   SHUT    zset  when to look again (ms) -> scope that blocks tasks or is held
 --
--- A scope is "q" for the queue, "n<name>", or "g<group>"; "n*" and "g*" are for those without settings of their own. Tasks without a
--- group have no limits as a group, but may be held together as "g".
+-- A scope is "q" for the queue, "n<name>", or "g<group>". "n*" and "g*" are the defaults of names and groups
+-- without settings of their own. Tasks without a group have no group limits, but may be held together as "g".
 -- Uses   rotation breaker
 
 local FAR = 4503599627370496 -- 2^52, the time of what waits for an event
@@ -22,7 +23,7 @@ do
 
   function gated() return queue.limited + queue.shut > 0 end
 
-  -- Which kinds of scopes the config says something of, by their first byte.
+  -- Kinds of scopes that have limits in the config, by their first byte; one table for each set of kinds.
   local kinds = {}
   local function kinds_limited()
     local bits = queue.limited % BREAKERS
@@ -37,7 +38,7 @@ do
     if at >= gate.at then gate.reason, gate.at = reason, at end
   end
 
-  -- How many tasks may pass now; `reason` and `at`, why and until when, only say something where none may.
+  -- Computes how many tasks may pass now. If none may, `reason` and `at` are why and until when.
   function evaluate(gate)
     local left = math.huge
     if gate.rate > 0 then
@@ -62,8 +63,8 @@ do
     if gate.held > NOW then shut(gate, 'held', gate.held) end
   end
 
-  -- Tokens as they are now. Those that were counted by other settings grew by these until the config changed, and are then the same
-  -- share of the new bucket. Elapsed time below zero counts as zero.
+  -- Returns the tokens of now. Tokens that were counted under other settings grew by those until the config
+  -- changed; the new bucket then gets the same share. Negative elapsed time counts as zero.
   local function refill(gate, tokens, at, rate, burst)
     local most = gate.burst
     if rate == 0 then return most end
@@ -76,13 +77,13 @@ do
     return tokens < most and tokens or most
   end
 
-  -- What those have that are not named, of a name or a group.
+  -- Returns the default settings for a name or a group without settings of its own.
   local function others(settings, n, scope)
     local kind = byte(scope)
     return kind == 110 and settings[n + 1] or kind == 103 and settings[n + 2]
   end
 
-  -- What the config says of the scopes, of all in one go.
+  -- Reads the config of the gates with one command.
   local function read_settings(gates)
     local fields, asking, n = {}, {}, 0
     local has_limits = kinds_limited()
@@ -112,9 +113,10 @@ do
     end
   end
 
-  -- What is given back fits in only as far as the bucket has had room ever since: the rest would have overflowed. So a gate remembers the
-  -- levels that were taken from, as far as they fall. Of too many the oldest two become one, the higher at the later time: so less may
-  -- come back, never more.
+  -- Tokens that are given back fit only as far as the bucket had room ever since; the rest would have
+  -- overflowed. A gate therefore keeps its peaks: the levels from which tokens were taken, as long as they
+  -- fall. If there are too many, the two oldest become one, the higher level at the later time. That may
+  -- return less, never more.
   local PEAKS_MAX = 8
 
   local FORMATS = {}
@@ -127,7 +129,7 @@ do
     return text
   end
 
-  -- What was kept of them is read only by those who need it.
+  -- Returns the peaks. Unpacks them on first use, because most calls do not need them.
   local function peaks_of(gate)
     if not gate.peaks then
       local numbers = (#gate.kept - BUCKET) / 8
@@ -159,7 +161,7 @@ do
     end
   end
 
-  -- How many of the tokens that were taken at `at` fit in.
+  -- Returns how many of the tokens that were taken at `at` fit in.
   local function fitting(gate, tokens, at)
     local peaks, room = peaks_of(gate), gate.burst - gate.tokens
     for i = 1, #peaks, 2 do
@@ -172,7 +174,7 @@ do
     return fit
   end
 
-  -- What the gates remember. Where nothing is held only a rate has to.
+  -- Reads the memory of gates. While nothing is shut, only gates with a rate have one.
   local function recall(gates, every)
     local fields, asking, n = {}, {}, 0
     for i = 1, #gates do
@@ -198,8 +200,8 @@ do
   -- A gate whose memory nobody had to ask for is about to change.
   function recall_gate(gate) recall({ gate }, true) end
 
-  -- All fields from the beginning, as in `draw`. `kept` is what was remembered as bytes, false for nothing, and NONE before anybody
-  -- asked; `peaks` is false as long as they stand there only.
+  -- Creates a gate with all its fields (the reason is in `draw`). `kept` is its memory as bytes, false if
+  -- there is none, NONE before it is read. `peaks` is false while they are packed in `kept`.
   local function unread(scope)
     return { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, peaks = NONE, held = 0, taken = 0,
       left = math.huge, at = 0, reason = false, kept = NONE, changed = false, numbers = false, breaker = false }
@@ -223,8 +225,8 @@ do
     for i, gate in ipairs(asking) do gate.leased = tonumber(leased[i] or 0) end
   end
 
-  -- Looks at those that were not looked at yet: 300 at most, in a few commands for all. Of a kind without limits there is nothing to
-  -- read while nothing is shut.
+  -- Reads the gates that this call has not read yet, 300 at most, with a few commands for all. A kind without
+  -- limits needs no reading while nothing is shut.
   function meet_gates(scopes)
     local met, n, has_limits, every = {}, 0, kinds_limited(), queue.shut > 0
     for i = 1, #scopes do
@@ -252,7 +254,7 @@ do
     return gates_met[scope]
   end
 
-  -- Tasks passed; fewer than none when they are given back, which were granted at `at`.
+  -- Counts tasks that pass a gate. A negative number gives tasks back that were granted at `at`.
   function pass_gate(gate, tasks, at)
     gate.taken, gate.leased = gate.taken + tasks, gate.leased + tasks
     if gate.rate == 0 or tasks == 0 then
@@ -268,7 +270,7 @@ do
     evaluate(gate)
   end
 
-  -- A grant of the name ended, as in `breaker`.
+  -- Reports the end of a grant to the breaker of its name, as judge_grant() in `breaker`.
   function judge_of(name, granted_at, verdict)
     if queue.limited < BREAKERS then return end
     local gate = gate_of('n' .. name)
@@ -277,15 +279,16 @@ do
     evaluate(gate)
   end
 
-  -- What was met was read. What else is looked at behind the first write is looked at here: by a call that will say why it fell
-  -- short, and by one that makes a gate remember something.
+  -- Reads keys that are read behind the first write, so that a key of the wrong type fails the call before
+  -- it. Gates that were read need no check. The others matter if the call has to say why it fell short
+  -- (`short`), or if a gate changes its memory.
   function check_gates(short)
     local all = some_changed or (short and gated())
     if queue.shut > 0 or some_shut or all then call('ZCARD', SHUT) end
     for _, key in ipairs(all and { GATES, GATE, BREAKER, COUNTS } or NONE) do call('HLEN', key) end
   end
 
-  -- The bucket of an earlier limit, which goes on as it was should that come back.
+  -- Returns the bucket of an earlier limit, and whether it is full. It continues if that limit comes back.
   local function former_bucket(gate)
     if not gate.kept then return 0, 0, 0, 0, true end
     local tokens, at, rate, burst = unpack_bytes('<dddd', gate.kept)
@@ -293,7 +296,7 @@ do
     return tokens, at, rate, burst, tokens + (NOW - at) * rate / 1000 >= burst
   end
 
-  -- What a gate has to remember, or nil: a bucket that is full and a hold that is over say nothing.
+  -- Returns the memory of a gate, or nil: a full bucket and an ended hold need none.
   local function memory_of(gate)
     local held = gate.held
     if gate.rate == 0 then
@@ -308,8 +311,8 @@ do
     return pack('<ddddd', tokens, NOW, gate.rate, gate.burst, held) .. (n > 0 and pack(doubles(n), unpack(peaks)) or '')
   end
 
-  -- Buckets that nobody touches fill up unnoticed. Of `count` gates that remember something and were not met, those that have nothing to
-  -- any more.
+  -- Returns the gates, among `count` random ones with a memory, that no longer need it. Buckets that no call
+  -- touches fill up unnoticed. Gates that this call has read are left out.
   function full_buckets(count)
     local sample, full = {}, {}
     for _, scope in ipairs(call('HRANDFIELD', GATE, count)) do
@@ -323,7 +326,8 @@ do
     return full
   end
 
-  -- Where there are more than a few, with each new one some others are looked at, so that there are never many.
+  -- Forgets full buckets. Once there are more than FEW memories, each new one checks a sample of others, so
+  -- that they never pile up.
   local FEW, SAMPLE = 32, 8
   local function forget_some()
     if call('HLEN', GATE) > FEW then many('HDEL', GATE, full_buckets(SAMPLE)) end

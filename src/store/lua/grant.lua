@@ -1,4 +1,4 @@
--- grant: what a lease call asks for, and how chosen tasks are handed out.
+-- grant: reads the requests of a lease call and hands out the chosen tasks.
 -- Uses   rotation task unique history requests expiry
 
 local requests, recalled, want = {}, NONE, 0 -- per call
@@ -17,8 +17,9 @@ local function read_requests(at)
   end
 end
 
--- Writes the leases of the tasks in `ids`, whose records and mutable parts (or false) stand beside them, and puts them into
--- the reply. The n-th nonce of a call is (seed + n * 797) % PLACES, which the caller knows as well.
+-- Decides the leases of the tasks in `ids` and puts them into the reply. `records` and `muts` (mutable parts
+-- or false) belong to them. The n-th nonce of a call is (seed + n * 797) % PLACES, which the caller knows as
+-- well.
 local scores, granted, extras = {}, NONE, {} -- per call
 
 local function grant(ids, records, muts, seed, reply)

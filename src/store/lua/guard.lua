@@ -1,10 +1,12 @@
--- guard: enqueues that may find that there is nothing to make: of a unique key, or of a request that came before.
+-- guard: enqueues that may find that there is nothing to create, because of a unique key or an earlier
+-- request.
 -- Uses   task unique repeats replace intake naming
 
 local guards, all_or_none, repeat_ms, repeats_max = NONE, false, 0, 0 -- per call
 local guarded_made, refused, duplicates = NONE, 0, 0 -- per call
 
--- Reads what stands at ARGV[at], and what is held and remembered of it; says where the next argument is.
+-- Reads the guards from ARGV[at], then the holders and marks that they may meet. Returns the index of the
+-- next argument.
 local function read_guards(at)
   local count = tonumber(ARGV[at])
   if count == 0 then return at + 1 end
@@ -31,14 +33,16 @@ local function read_guards(at)
   return at
 end
 
--- State letter and due time, 'g' of a task that is no longer kept. One that waited past its expiry is dead already.
+-- Returns the state letter and the due time of a task, 'g' if it is no longer kept. A task that waited past
+-- its expiry is already dead.
 local function state_of(id)
   local made, other = guarded_made[id], swaps[id]
   local rec = not made and call('HGET', REC, id)
   if not made and not rec then return 'g', 0 end
   local run_at = made and made.run_at
   if rec then
-    -- Only completed tasks have a result behind these eleven bytes, which may be too long to be read for its first letter.
+    -- Only completed tasks have a result after these eleven bytes. It may be too long to read just for its
+    -- first letter.
     local ending = call('HSTRLEN', RES, id)
     if ending > 11 then return 'c', 0 end
     if ending > 0 then return sub(call('HGET', RES, id), 1, 1), 0 end
@@ -63,12 +67,13 @@ local function refuse(answer)
   return answer
 end
 
--- The answer to an enqueue that makes no task, or nil. `body` and `way` are its record and its lane.
+-- Returns the outcome of an enqueue that creates no task, or nil if one is to be created. `body` is its
+-- record, `lane` its lane, `payload_bytes` the size of a separate payload.
 local function meet(g, body, way, expires_at)
   local came, request = known_repeats[g.field], known_repeats[g.request or '']
   if request and request.body ~= g.body then return refuse({ 'mismatch' }) end
   local holder = holders[g.key]
-  -- An earlier try of this very enqueue.
+  -- An earlier try of the same enqueue created the task.
   if (came and came.id == g.id) or holder == g.id then return 0 end
   if came then
     local state, run_at = state_of(came.id)
@@ -76,7 +81,7 @@ local function meet(g, body, way, expires_at)
   end
   if not holder then return nil end
   local state, run_at = state_of(holder)
-  -- Dead, but not buried yet: what its death frees it holds no more.
+  -- Dead but not buried yet: it no longer holds a key that its death frees.
   if state == 'd' and held_until[g.key] == 0 then return nil end
   duplicates = duplicates + 1
   if g.on_duplicate == 'reject' then return refuse({ 'rejected', holder, state }) end
@@ -95,7 +100,7 @@ local function meet(g, body, way, expires_at)
   return { did, holder, state, run_at, 0 }
 end
 
--- The task is made: what it holds, and what a repeat will find.
+-- Notes a created task: its key, and the mark for a repeat.
 local function made_guarded(g, run_at, at, lane, expires_at, rec, bytes)
   guarded_made[g.id] = { run_at = run_at, at = at, lane = lane, expires_at = expires_at, rec = rec, bytes = bytes }
   if g.key ~= '' then take_key(g.key, g.id, g.ttl) end

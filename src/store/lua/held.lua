@@ -1,8 +1,8 @@
--- held: how many ready tasks gates keep back, and breakers that do.
+-- blocked: counts ready tasks that gates block, and breakers that do.
 -- Uses   gates rotation
 
--- Counted are the lanes behind shut gates, 128 of them at most: then it is at least so many. What is noted as shut comes first; a gate
--- that shut when nobody looked is found at the lanes that would be next.
+-- Counts the tasks in lanes behind shut gates. Looks at 128 lanes at most; beyond that it is a lower bound.
+-- Gates in SHUT come first. A gate that shut unnoticed is found at the lanes that would be next.
 local function held_tasks()
   if not gated() or queue.ready == 0 then return 0 end
   if gate_of('q').left < 1 then return queue.ready end
@@ -45,7 +45,8 @@ local function held_tasks()
   return min(held, queue.ready)
 end
 
--- Breakers that are open, and half-open; of more than LOOK_MAX that say something at least so many.
+-- Returns the number of open and of half-open breakers. Lower bounds once more than LOOK_MAX breakers have
+-- state.
 local function shut_breakers()
   local counts = { [OPEN] = 0, [HALF_OPEN] = 0 }
   if not gated() then return 0, 0 end

@@ -1,7 +1,8 @@
--- history: the failed attempts kept with a task, in HIST by id.
+-- history: the failed attempts of a task, in HIST by id.
 --
--- One after the other, each followed by its length (4 bytes), so that the latest is found from the end:
---   number 2 | grant 4 | started 6 | ended 6 | outcome 1 | cut 1 | worker 1+n | type 1+n | message 2+n | stack 2+n
+-- Attempts follow each other. Each ends with its length (4 bytes), so that the latest is found from the end:
+--   number 2 | grant 4 | started 6 | ended 6 | outcome 1 | cut 1 |
+--     worker 1+n | type 1+n | message 2+n | stack 2+n
 
 local NACKED, LEASE_EXPIRED, DEFERRALS_EXHAUSTED = 1, 2, 3
 
@@ -16,14 +17,15 @@ local function last_attempt(history)
   return sub(history, -4 - unpack_bytes('>I4', history, #history - 3), -5)
 end
 
--- Type and message of the latest error, or nil without one.
+-- Returns type and message of the latest error, or nil without one.
 local function last_error(history)
   if not history then return nil end
   local kind, message = select(8, unpack_bytes('>I2I4I6I6BBBc0Bc0I2c0', last_attempt(history)))
   return kind, message
 end
 
--- Whether the grant is remembered as one that ran out. Looks at HISTORY_ATTEMPTS_MAX attempts at most.
+-- Returns whether the history has the grant as one whose lease ran out. Looks at HISTORY_ATTEMPTS_MAX
+-- attempts at most.
 local function ran_out(history, grant)
   local last = history and #history or 0
   while last > 0 do
@@ -41,14 +43,14 @@ local function read_attempt(body)
   return a
 end
 
--- The longest beginning of at most `bytes` bytes that is whole text.
+-- Returns the longest beginning of at most `bytes` bytes that is valid UTF-8.
 local function beginning(text, bytes)
   if #text <= bytes then return text end
   while bytes > 0 and floor(byte(text, bytes + 1) / 64) == 2 do bytes = bytes - 1 end -- It begins amidst a character.
   return sub(text, 1, bytes)
 end
 
--- What is left of an attempt as it is written: so much of its message and of its stack.
+-- Returns a written attempt with message and stack shortened to these lengths.
 local function shortened(body, message_bytes, stack_bytes)
   local a = read_attempt(body)
   if #a.stack > stack_bytes or #a.message > message_bytes then a.cut = 1 end
@@ -56,9 +58,10 @@ local function shortened(body, message_bytes, stack_bytes)
   return write_attempt(a)
 end
 
--- The history with one more attempt: the first and the last of them, HISTORY_ATTEMPTS_MAX together, at most HISTORY_BYTES_MAX.
--- The first tells how it began and the latest how it ended: where bytes are short, those between give up their stacks and
--- most of their messages, then the first one its stack, then the oldest between leave. The latest is whole in any case.
+-- Returns the history with one more attempt, within HISTORY_ATTEMPTS_MAX attempts and HISTORY_BYTES_MAX
+-- bytes. The first attempt and the latest matter most. If bytes are short, the attempts between lose their
+-- stacks and most of their messages. Then the first loses its stack, then the oldest between are dropped. The
+-- latest always stays whole.
 local function with_attempt(history, attempt)
   local latest = write_attempt(attempt)
   if not history then return latest end

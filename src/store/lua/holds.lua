@@ -1,4 +1,5 @@
--- holds: nothing of a queue, a name or a group is granted for a while, because a worker or an operator says so.
+-- holds: for a while nothing of a queue, a name or a group is granted, because a worker or an operator asked
+-- for it.
 -- Uses   gates
 
 local holds = NONE -- per call
@@ -13,7 +14,7 @@ local function hold(scope, at)
   holds[#holds + 1] = gate
 end
 
--- Behind write_gates(). What is held stands among the gates to look at again, also while nothing waits there.
+-- Writes the holds, after write_gates(). A held gate is in SHUT even if nothing waits behind it.
 local function write_holds()
   if holds == NONE then return end
   for _, gate in ipairs(holds) do

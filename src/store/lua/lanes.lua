@@ -1,9 +1,10 @@
--- lanes: tasks that enter and leave lanes otherwise than fresh from an enqueue. The keys are told in `rotation`.
+-- lanes: tasks that enter and leave lanes, except fresh ones from an enqueue. The keys are described in
+-- `rotation`.
 -- Uses   rotation
 
 local function entry_of(tick, id) return pack('>I7', tick) .. id end
 
--- The place of a lane's first entry, or nil for a lane without entries.
+-- Returns the place of a lane's first entry, or nil for an empty lane.
 local function head_place(lane)
   local fresh = call('LINDEX', ROOT .. 'fresh:' .. lane, '0')
   local back = call('ZRANGE', ROOT .. 'back:' .. lane, '0', '0', 'WITHSCORES')
@@ -13,7 +14,7 @@ local function head_place(lane)
   return place or returned
 end
 
--- Tasks on their way into lanes: arrive() gathers, check_arrivals() reads, apply_arrivals() writes.
+-- Tasks on their way into lanes: arrive() gathers them, check_arrivals() reads, apply_arrivals() writes.
 local arrivals, arriving = NONE, NONE -- per call
 
 local function arrive(priority, name, group, place, entry)
@@ -41,7 +42,7 @@ local function apply_arrivals()
   enter_rotation(arrivals)
 end
 
--- A lane gave entries away: its head moved to `place`, or nil when it is empty now.
+-- Moves the head of a lane that gave entries away to `place`. Nil removes the empty lane.
 local function head_moved(group, member, priority, name, place)
   if place then
     if queue.shut > 0 and call('ZSCORE', heads_of(group), member) == 'inf' then return end -- it is parked
@@ -53,7 +54,8 @@ local function head_moved(group, member, priority, name, place)
   if call('EXISTS', heads_of(group)) == 0 then call('ZREM', TURN, group) end
 end
 
--- A returned task leaves its lane without a grant (a late ack, a cancel). check_return() says whether it is there.
+-- Returns whether a returned task is in its lane. It leaves that lane without a grant (a late ack, a cancel)
+-- by take_return().
 local function check_return(priority, name, group, entry)
   local member = format('%d/%s', priority, name)
   local lane = member .. '/' .. group

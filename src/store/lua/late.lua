@@ -1,9 +1,9 @@
--- late: acks that are not simply the current lease's.
+-- late: acks whose lease is not simply the current one.
 -- Uses   settle lanes expiry
 
 local late_returns, put_off = NONE, NONE -- per call
 
--- A lease that ran out may still be acked while nothing was decided about the task since.
+-- Returns whether a lease that ran out may still be acked: nothing was decided about the task since.
 local function may_be_late(id, m)
   local task = read_record(call('HGET', REC, id))
   local failed, flags = m and m.failed or 0, m and m.flags or 0
@@ -19,7 +19,7 @@ local function judge_ack(id, score, bytes, grant, nonce)
       return may_be_late(id, m) and 'late' or 'lost'
     end
   elseif m and m.grants == grant and m.slot == nonce and has(m.flags, EXPIRED) then
-    -- Swept, but granted to nobody since: it waits in its lane, or was put off.
+    -- Swept but not granted since: the task waits in its lane, or is scheduled.
     local task = read_record(call('HGET', REC, id))
     local entry = entry_of(task.tick, id)
     local returned = not has_expired(task) and check_return(m.priority, task.name, task.group, entry)

@@ -1,11 +1,11 @@
--- line: the groups that may have a turn, the next first.
+-- candidates: the groups that may have the next turn, in order.
 -- Uses   draw lanes
 
--- Lanes whose scores under names:<name> lag behind their group's pass, by name; the caller writes what was read here.
+-- Lanes whose scores in names:<name> are below the pass of their group, by name. `several` writes the pass.
 local lagging = NONE -- per call
 local LANES_MAX = 1000
 
--- What a call knows of a group that has tasks: its pass, and whether it is parked, or kept back now.
+-- Groups that this call has read: their pass, and whether they are parked or blocked now.
 local groups_met = NONE -- per call
 
 local function meet_group(group, score)
@@ -21,7 +21,7 @@ local function meet_group(group, score)
   return g
 end
 
--- The same of many, in a few commands.
+-- Reads many groups with a few commands.
 local function meet_groups(groups)
   local scopes, new = {}, {}
   for _, group in ipairs(groups) do
@@ -37,7 +37,7 @@ local function meet_groups(groups)
   end
 end
 
--- Parked lanes that are to stand in rotation again, with the pass of their group.
+-- Parked lanes that return to the rotation, with the pass of their group.
 local returning_lanes = NONE -- per call
 local function return_lane(g, member, name)
   if returning_lanes == NONE then returning_lanes = {} end
@@ -45,14 +45,15 @@ local function return_lane(g, member, name)
     pass = g.raw or g.pass, place = head_place(member .. '/' .. g.group) }
 end
 
--- Parked lanes have scores below zero, so they come first.
+-- Returns the number of parked lanes. They have scores below zero, so they come first.
 local function parked_lanes(name) return queue.shut > 0 and call('ZCOUNT', names_of(name), '-inf', '(0') or 0 end
 
--- Gates that were to be looked at again by now, and the names among them that let tasks through.
+-- Gates that are due for another look, and the names among them that let tasks through again.
 local DUE_MAX = 256
 local due_gates, awake = NONE, NONE -- per call
 
--- Earlier: lower pass, then by name as Redis compares them; Lua compares texts by the locale that Redis was started with.
+-- Returns whether a group comes earlier: lower pass, then by name as Redis compares names. Lua compares texts
+-- by the locale of the Redis process.
 local function is_earlier(a, b)
   local p, q = a.raw or a.pass, b.raw or b.pass
   if p ~= q then return p < q end
@@ -64,7 +65,8 @@ local function is_earlier(a, b)
   return #x < #y
 end
 
--- The groups in rotation, in their order, from where the last look ended: as many as `want`, but for those that a gate keeps back.
+-- Lists the groups in rotation in their order, from where the last listing ended. Stops at `want` groups that
+-- are not blocked. `turns_seen` is false once all are listed.
 local turns_seen = 0 -- per call
 local function list_turns(want, list)
   local open, size = 0, turns_seen == 0 and want or 32
@@ -87,14 +89,16 @@ local function list_turns(want, list)
   end
 end
 
--- One that was found had nothing but lanes that are kept back: the next one, that `want` may be picked in turn. Says whether there is any.
+-- Adds the next group to the candidates after one that had only blocked lanes, so that enough tasks can be
+-- picked. Returns whether there was one.
 local function extend_line(line, first)
   local before = #line
   if turns_seen then
     list_turns(1, function(g)
       if g.blocked or g.start then return end
       open_group(g, nil, 1)
-      -- Before those that had a turn in this call, and among the others where it would have been from the beginning.
+      -- Inserts the group before those that had a turn in this call, and among the others where it would have
+      -- been from the beginning.
       local at = #line
       while at >= first and (line[at].pass > g.pass or (line[at].pass == g.pass and (line[at].pass > line[at].start or is_earlier(g, line[at])))) do
         line[at + 1] = line[at]
@@ -106,7 +110,7 @@ local function extend_line(line, first)
   return #line > before
 end
 
--- All but the usual line: by names, or where gates keep something back.
+-- Finds candidates by name, or where gates block some of them.
 local function search_line(want, names)
   local listed, is_listed, wanted = {}, {}, nil
 
@@ -134,9 +138,10 @@ local function search_line(want, names)
     end
   end
 
-  -- Lists the groups that have lanes of the name, from one rank to another: the parked ones or the others. Scores are lower bounds of passes,
-  -- so reading stops where no group beyond can come before the `want` that were found; or after LANES_MAX, and then the rest waits for
-  -- another call. A parked lane whose group is kept back waits for that from now on.
+  -- Lists the groups that have lanes of the name, by rank from `from` to `to`: the parked lanes or the
+  -- others. Scores are lower bounds of passes, so reading stops where no later group can come before the
+  -- `want` groups found. It stops at LANES_MAX lanes, too; the rest is left to another call. A parked lane
+  -- whose group is blocked returns: from now on it waits for the group.
   local function list_name(name, from, to, parked)
     local size, looked, off, mine = want + 32, 0, parked and PARKED or 0, {}
     while from <= to do
@@ -204,7 +209,7 @@ local function search_line(want, names)
   return line
 end
 
--- The groups that may have a turn, lowest pass first; `want` picks cannot touch more than `want` of them.
+-- Returns the candidates, lowest pass first. `want` picks cannot touch more than `want` groups.
 local function open_line(want, names)
   if #names > 0 or gated() then return search_line(want, names) end
   local line, page, groups = {}, call('ZRANGE', TURN, '0', numeral(want - 1), 'WITHSCORES'), {}

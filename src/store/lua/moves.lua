@@ -1,9 +1,10 @@
--- moves: where lanes and groups stand behind a lease, gathered and written with few commands, whatever their number.
+-- moves: the new places of lanes and groups after a lease, gathered and written with few commands, whatever
+-- their number.
 -- Uses   rotation
 
 local moved_groups, moved_names, moved_turns, dropped_keys = NONE, NONE, NONE, NONE -- per call
 
--- By the names among what a lease touched that may be written behind it: they were not looked at yet.
+-- Reads the names whose lanes may be written after a lease and were not read yet.
 local function check_moves(lanes)
   local seen = {}
   for _, l in ipairs(lanes) do
@@ -32,19 +33,20 @@ local function begin_moves()
   if moved_groups == NONE then moved_groups, moved_names, moved_turns, dropped_keys = {}, {}, { add = {}, drop = {} }, {} end
 end
 
--- To a score among the heads of its group.
+-- Moves a lane to a score among the heads of its group.
 local function lane_moves(l, score)
   begin_moves()
   put(lists_of(moved_groups, l.group).add, score, l.member)
 end
 
--- To a score among the lanes of its name.
+-- Moves a lane to a score among the lanes of its name.
 local function lane_turns(l, score)
   begin_moves()
   put(lists_of(moved_names, l.name).add, score, format('%d/%s', l.priority, l.group))
 end
 
--- It has no more entries; its list is still there when all of it was taken.
+-- Removes a lane that has no more entries. `list` is its fresh list if that still exists because all of it
+-- was taken.
 local function lane_ends(l, list)
   begin_moves()
   if list then dropped_keys[#dropped_keys + 1] = list end
@@ -54,7 +56,8 @@ local function lane_ends(l, list)
   name.drop[#name.drop + 1] = format('%d/%s', l.priority, l.group)
 end
 
--- The head of a group's only lane has nobody to be compared with; and heads are lower bounds.
+-- Returns whether the group has other lanes. A group's only lane needs no new head: there is nothing to
+-- compare it with, and heads are lower bounds.
 local function has_rivals(l) return l.parked or l.g.more or l.g.aside or l.g.heads_read > 1 end
 
 local function group_moves(g, pass)
@@ -62,12 +65,13 @@ local function group_moves(g, pass)
   put(moved_turns.add, format('%d', pass), g.group)
 end
 
--- Writes what is gathered of lanes. Groups that have none any more are `ended`; the others may have group_moves() from here on.
+-- Writes the moves of lanes. Groups without lanes become `ended`; the others may call group_moves()
+-- afterwards.
 local function write_lanes()
   for group, heads in pairs(moved_groups) do
     local g = heads.g
     many('ZADD', heads_of(group), heads.add)
-    -- Usually all heads of a group are known, and had what was taken.
+    -- Usually all heads of a group are known, and all its lanes were emptied.
     if g and #heads.add == 0 and not g.more and not g.aside and g.heads_read == #heads.drop then
       dropped_keys[#dropped_keys + 1] = heads_of(group)
       g.ended = true

@@ -1,20 +1,23 @@
--- naming: how many names the tasks of a queue may have. Each costs lanes, and a place wherever names are shown.
+-- naming: bounds how many names the tasks of a queue may have. Each name costs lanes, and a row in every list
+-- of names.
 --
---   NAMED  zset  name -> when a task of it last came, or is due (ms). A name with nothing ready that has not come for NAME_KEPT_MS makes
---          room for another one.
---   STATE  names_epoch: senders remember the names that they brought in, as long as it stays the same, and ask for the others only.
+--   NAMED  zset  name -> when a task of it last came, or is due (ms). A name without ready tasks that has not
+--                come for NAME_KEPT_MS makes room for another name.
+--   STATE  names_epoch: senders remember the names that they sent while it stays the same, and send only
+--          unknown ones.
 -- Uses   rotation
 
 local NAME_KEPT_MS, NAME_FAR_MS = 86400000, 43200000
 local FULL_OF_NAMES = { 'full', 'names' }
 
--- Nobody asks for names while all are known; without a sender who knows any, all are asked for.
+-- `all_unknown` is true if every name must be checked, because the sender remembers none of this epoch.
+-- `unknown_names` has the names that the sender does not remember.
 local asks_all, asked = true, NONE -- per call
 local judged, named, leaving_names = NONE, NONE, NONE -- per call
 local names_count, idle_names, idle_at = nil, nil, 0 -- per call
 
--- Reads what stands at ARGV[at]: the epoch that the sender knows names of, and those that it does not know. Says where the next
--- argument is.
+-- Reads, from ARGV[at], the epoch of the names that the sender remembers, and the names that it does not.
+-- Returns the index of the next argument.
 local function read_names(at)
   local count = tonumber(ARGV[at + 1])
   asks_all = tonumber(ARGV[at]) ~= queue.names_epoch
@@ -43,7 +46,7 @@ local function finds_room()
   return false
 end
 
--- Why no task of this name is taken, or nil.
+-- Returns why no task of this name is accepted, or nil.
 local function refuses_name(name)
   if not asks_all and not asked[name] then return nil end
   if judged == NONE then judged = {} end
@@ -55,7 +58,7 @@ local function refuses_name(name)
   return not fits and FULL_OF_NAMES or nil
 end
 
--- A task of this name was taken, and is due at `run_at` (0: now).
+-- Notes the name of an accepted task that is due at `run_at` (0: now).
 local function note_name(name, run_at)
   local far = run_at > NOW + NAME_FAR_MS
   if not far and not asks_all and not asked[name] then return end
@@ -65,7 +68,7 @@ local function note_name(name, run_at)
   named[#named + 1] = name
 end
 
--- The caller writes the queue.
+-- Writes the names. The caller writes the queue.
 local function write_names()
   if #leaving_names > 0 then
     many('ZREM', NAMED, leaving_names)

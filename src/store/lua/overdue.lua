@@ -1,7 +1,7 @@
 -- overdue: tasks that waited past their expires_at become dead letters.
 -- Uses   waiting expiry retry
 
--- Ready tasks among the buried.
+-- Ready tasks among the buried ones.
 local departed = 0 -- per call
 
 -- `t` has id, rec, task, bytes (its mutable part or false) and state (r ready, s scheduled).
@@ -14,7 +14,7 @@ local function bury_waiting(t)
   remember(t.id, m)
 end
 
--- The `limit` that expired first. Returns them as a set. Entries that outlived their tasks just go.
+-- Buries the `limit` tasks that expired first. Returns them as a set. Stale entries are dropped.
 local function bury_overdue(limit)
   local buried_ids, ids = {}, call('ZRANGEBYSCORE', EXPIRY, '-inf', NOW, 'LIMIT', 0, limit)
   if #ids == 0 then return buried_ids end

@@ -1,9 +1,9 @@
--- parked: lanes and groups leave the rotation when a gate keeps them back, and come back from there. What was met is parked at once; what
--- comes back is brought by the next lease that looks, when its gate lets it through: whoever gives is back, and the others when there is
--- enough for all, in steps.
+-- parked: lanes and groups leave the rotation when a gate blocks them, and come back later. A blocked lane is
+-- parked when a lease finds it. The first lease after the gate opens brings lanes back: at once the lane it
+-- takes from, the others in steps once every parked lane could get a token.
 -- Uses   line lanes moves
 
--- The name lets through at least as many tasks as it has parked lanes: they come back.
+-- Plans the return of parked lanes of names that may grant at least as many tasks as they have parked lanes.
 local function plan_returns()
   for _, name in ipairs(awake) do
     local gate, parked = gate_of('n' .. name), parked_lanes(name)
@@ -19,8 +19,8 @@ local function plan_returns()
   end
 end
 
--- Puts everything that a call met where it belongs now: lanes that gave, as they are left, those that were kept back, their groups, and
--- the gates to look at again.
+-- Writes everything that a call looked at to where it now belongs: lanes that gave, blocked lanes, their
+-- groups, and the gates to look at again.
 local function place_line(lanes)
   local placed, looks, over = {}, {}, {}
 
@@ -31,7 +31,7 @@ local function place_line(lanes)
 
   local function pass_after(g) return (g.turns or 0) > 0 and g.start + g.turns * g.stride or g.raw or g.pass end
 
-  -- `place` is that of its first entry, or nil when it has none.
+  -- `place` is the place of its first entry, or nil if it has none.
   local function place_lane(l, place)
     placed[l.lane], l.g.touched = true, true
     if not place then return lane_ends(l, l.list) end
@@ -46,7 +46,7 @@ local function place_line(lanes)
     end
   end
 
-  -- A group has a turn unless it is kept back itself, or all its lanes are.
+  -- A group has a turn unless it is blocked itself, or all its lanes are.
   local function place_group(g)
     if g.ended then return end
     local shut = g.gate.left < 1
@@ -59,7 +59,7 @@ local function place_line(lanes)
     group_moves(g, pass_after(g) + (shut and PARKED or 0))
   end
 
-  -- Whether something waits behind a gate that is still shut.
+  -- Returns whether tasks wait behind a gate that is still shut.
   local function is_waited_for(gate)
     local kind, of = sub(gate.scope, 1, 1), sub(gate.scope, 2)
     if gate.held > NOW or (gate.breaker and gate.breaker.state == OPEN) then return true end
@@ -101,7 +101,8 @@ local function place_line(lanes)
   if #over + #looks > 0 then queue.shut = call('ZCARD', SHUT) end
 end
 
--- Why not more came, and when to look again or 0: of the gates that keep tasks of these names back the one that opens first.
+-- Returns why the call got fewer tasks than it wanted, and when to look again or 0: that of the shut gate
+-- that opens first, among those with ready tasks of these names.
 local function why_not_more(names)
   if queue.ready == 0 then return '', 0 end
   local scopes, wanted = { 'q' }, #names > 0 and {} or nil
@@ -116,7 +117,7 @@ local function why_not_more(names)
   for _, scope in ipairs(scopes) do
     local gate, kind, of = gate_of(scope), byte(scope), sub(scope, 2)
     if gate.left < 1 and (not first or gate.at < first.at) then
-      -- Of a name or a group nothing may be ready.
+      -- The name or the group may have no ready tasks.
       local waits = kind == 113 or (kind == 103 and call('EXISTS', heads_of(of)) == 1)
       if kind == 110 then waits = wanted and wanted[scope] or not wanted and call('EXISTS', names_of(of)) == 1 end
       if waits then first = gate end

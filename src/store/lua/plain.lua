@@ -1,7 +1,8 @@
--- plain: leases from the usual queue, as far as nothing asks for more thought.
+-- plain: the short ways of a lease, for usual queues. They give up (nil) if the queue is not usual.
 -- Uses   draw counts grant
 
--- Records and mutable parts of entries that are nothing but fresh: neither stale nor large. Nil for any other, or where they have too many bytes.
+-- Returns records and mutable parts of fresh tasks. Returns nil if an entry is stale, a task has one of the
+-- rare flags, or they have too many bytes.
 local function usual(ids, bytes_max)
   local records, bytes = call('HMGET', REC, unpack(ids)), 0
   local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
@@ -14,9 +15,10 @@ local function usual(ids, bytes_max)
   return records, muts
 end
 
--- The usual queue: one group, one lane, nothing returned, nothing stale, nothing large. For a single task it may have more groups, whose
--- turns are what is to be moved then, and more lanes, when the task is better than any in the others can be. Nil for any other; else, as
--- `several`, ids, records, mutable parts, and how to take them.
+-- Leases from the usual queue: one group, one lane, nothing returned, nothing stale, nothing large. With
+-- `want == 1` there may be several groups (then the turn must advance) and several lanes (if this lane's head
+-- beats every lower bound). Returns ids, records, mutable parts and a function that takes the tasks, as
+-- `several`; nil for any other queue.
 local function plain(names, bytes_max)
   local turn = #names == 0 and want > 0 and want <= 256 and queue.shut == 0 and call('ZRANGE', TURN, '0', '1', 'WITHSCORES')
   local alone = turn and #turn == 2
@@ -36,7 +38,7 @@ local function plain(names, bytes_max)
   local fresh = call('LRANGE', ROOT .. 'fresh:' .. lane, '0', numeral(most))
   local ids, count = {}, min(most, #fresh)
   if count == 0 then return nil end
-  -- Heads are lower bounds.
+  -- Heads are lower bounds: a rival's task cannot be better than its head.
   if rival and order_score(priority, unpack_bytes('>I7', fresh[1])) >= tonumber(call('ZSCORE', heads_at, rival)) then return nil end
   for i = 1, count do ids[i] = sub(fresh[i], 8) end
   local records, muts = usual(ids, bytes_max)
@@ -47,8 +49,8 @@ local function plain(names, bytes_max)
   if not after then call('ZCARD', names_of(name)) end
   return ids, records, muts, function()
     take_first(ROOT .. 'fresh:' .. lane, count)
-    -- Nobody is there to take turns with, and heads are lower bounds: both may stay while the lane has entries. Who joins
-    -- finds a group that has just had its turn.
+    -- A group that is alone needs no turn, and heads are lower bounds: both may stay while the lane has
+    -- entries. A group that joins finds one that has just had its turn.
     queue.round = alone and pass - stride or max(pass, queue.round)
     if not alone and (after or rival) then call('ZADD', TURN, 'XX', format('%d', queue.round + stride), turn[1]) end
     if not after then
@@ -61,13 +63,14 @@ local function plain(names, bytes_max)
   end
 end
 
--- The heads of many tenants: one task from each group in turn, where there are as many groups as tasks are asked for, each has one lane, no
--- gate is there, and nobody has a second turn before the last one has the first. Answers as `plain`.
+-- Leases one task from each group in turn, the usual case with many tenants. There must be as many groups as
+-- tasks wanted, one lane in each, no gate, and no group whose second turn comes before another group's first.
+-- Returns the same as plain().
 local function one_of_each(names, bytes_max)
   if #names > 0 or want < 2 or want > 256 or gated() then return nil end
   local groups = call('ZRANGE', TURN, '0', numeral(want - 1))
   if #groups < want then return nil end
-  -- Redis takes its time to write a score. Mostly those of the first and of the last are the same, and no other is asked for.
+  -- Redis is slow at writing scores. Usually the first and the last are the same, and no other score is read.
   local ends, scores = call('ZMSCORE', TURN, groups[1], groups[want]), NONE
   if ends[1] ~= ends[2] then scores = call('ZMSCORE', TURN, unpack(groups)) end
   local passes, members, lanes, keys, ids, behind = {}, {}, {}, {}, {}, {}
@@ -77,7 +80,7 @@ local function one_of_each(names, bytes_max)
   local last, stride = pass, queue.weighted ~= 1 and queue.stride
   local heads_at, fresh_at, back_at = ROOT .. 'heads:', ROOT .. 'fresh:', ROOT .. 'back:'
   for i, group in ipairs(groups) do
-    -- Most of those that had their turn in the same round have the same pass.
+    -- Most groups that had their turn in the same round have the same pass.
     local its = scores[i]
     if its and its ~= score then
       score = its

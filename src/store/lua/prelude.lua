@@ -1,16 +1,20 @@
--- prelude: stands before every operation. Names the queue's keys, in the order of `store/keys.rs`, reads the
--- clock once, and holds what every script needs.
+-- prelude: in front of every operation. It names the keys of the queue, in the order of `store/keys.rs`,
+-- reads the clock once, and has what every script needs.
 --
--- House rules for everything below and behind it:
---   read -> decide -> write -> reply. A script is atomic for readers, but it does not roll back:
+-- Rules for all Lua files:
+--   Read, decide, write, reply. Readers see a script's writes all at once, but a script does not roll back:
 --   no check and no error() after the first write.
---   Every loop is bounded by an argument. Lists given to unpack() stay below 1,000 values.
---   Payload bytes are never decoded here: cjson damages `[]` and numbers above 2^53.
---   All files are one library, whose functions Redis makes once. What belongs to one call stands in lines that end in
---   `-- per call`; they are run at the beginning of each call of an operation whose `Uses` reaches their file. Lines
---   that end in `-- once` are run by the first call, because Redis lets nobody see anything while a library is loaded,
---   and lines that end in `-- per queue` by a call on another queue than the one before.
---   Numbers go into commands as numbers (sent with 17 digits) or by format('%d') or numeral(), which are quicker; `..` would cut them at 14.
+--   Every loop is bounded by an argument. Lists for unpack() stay below 1,000 values.
+--   Payload bytes are never decoded: cjson damages `[]` and numbers above 2^53.
+--   Numbers go into commands as numbers, which are sent with 17 digits, or by format('%d') or numeral(),
+--   which are faster. `..` would cut them at 14 digits.
+--
+-- All files are one library, whose functions Redis creates once. So values of one call must be set again by
+-- each call. The endings of lines at the left margin say when they run (`store/script/dialect.rs`):
+--   `-- per call`   at the start of each call of an operation whose `Uses` reaches the file
+--   `-- per queue`  at the start of a call on another queue than the call before
+--   `-- once`       at the start of the first call, because Redis hides its globals while a library is loaded
+-- A file sets only its own variables. The exceptions are those of the lease path, listed in `.luacheckrc`.
 
 local function globals() return ipairs, tonumber, unpack end
 local ipairs, tonumber, unpack = globals() -- once
@@ -18,7 +22,8 @@ local floor, min, max, sub, byte, format = math.floor, math.min, math.max, strin
 local pack, unpack_bytes = struct.pack, struct.unpack -- once
 local call = redis.call -- once
 
--- A queue's key names. One is declared, the others have its hash tag and follow from it; a library remembers them.
+-- Returns the key names of a queue. One is declared; the others have the same hash tag and follow from it.
+-- The library remembers the names of recent queues.
 local known, known_count = {}, 0
 local function keys_of(declared)
   local names = known[declared]
@@ -34,24 +39,26 @@ local ARGV = argv -- per call
 local ROOT, STATE, Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, EXPIRY, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT, UNIQ, UNIQ_AT, IDEM, IDEM_AT, STALE, NAMED, LETTER, ALIKE, PRINT, FOLLOWED, LINGER, PULSE, PULSE_10S, PULSE_5M, WORKERS, GATES, GATE, BREAKER, COUNTS, SHUT = keys_of(declared) -- per queue
 
 -- A millisecond has 2,048 places: room for ties in order of acceptance, and for a lease's nonce.
--- ms * 2048 stays below 2^53, where doubles are exact, until the year 2109.
+-- ms * PLACES stays below 2^53, where doubles are exact, until the year 2109.
 local PLACES = 2048
 
 local NOW = clock() -- per call
 
--- The moment that a text says: '+' ms from now | '@' ms; nil for ''.
+-- Returns the moment of a text in ms: '+' ms from now, or '@' ms. Returns nil for ''.
 local function moment(text)
   if text ~= '' then return tonumber(sub(text, 2)) + (byte(text) == 43 and NOW or 0) end
 end
 
--- A lease's score is its expiry in ms times PLACES, plus its nonce: an integer, because Redis writes and reads fractions slowly.
+-- Returns expiry (ms) and nonce from a lease's score, which is expiry * PLACES + nonce. It is an integer
+-- because Redis reads and writes fractions slowly.
 local function read_score(score)
   local exact = tonumber(score)
   local nonce = exact % PLACES
   return (exact - nonce) / PLACES, nonce
 end
 
--- Small whole numbers as texts: Redis takes its time to write a number with 17 digits. A library remembers those that it met.
+-- Returns a whole number as text: Redis is slow at writing numbers with 17 digits. The library remembers
+-- small ones.
 local numerals = {}
 local function numeral(n)
   local text = numerals[n]
@@ -62,7 +69,8 @@ local function numeral(n)
   return text
 end
 
--- Sends `command key [flag] a1 a2 ...` in slices that unpack() can carry; says what the last one answered. `list` has pairs or single values.
+-- Sends `command key [flag] a1 a2 ...` in slices that unpack() can carry. `list` has pairs or single values.
+-- Returns the reply to the last slice.
 local function many(command, key, list, flag)
   local last = #list
   if last == 0 then return end
@@ -75,7 +83,7 @@ local function many(command, key, list, flag)
   return answer
 end
 
--- `value` at the end of the list that `all` has for `key`.
+-- Appends `value` to the list that `all` has for `key`.
 local function gather(all, key, value)
   local list = all[key]
   if not list then

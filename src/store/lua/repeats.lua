@@ -1,8 +1,9 @@
--- repeats: what a request with an Idempotency-Key leaves behind, so that a repeat is answered alike.
+-- repeats: marks of requests with an Idempotency-Key, so that a repeat gets the same response.
 --
 --   IDEM     hash  request 16 [index 2] -> body 16 | expires 6 | what it did 1 | id 14
 --   IDEM_AT  list  expires 6 | request 16 [index 2], oldest first
---   A batch has a mark of its own, which says with which body it came, and one for each task that was not refused.
+--
+-- A batch has a mark of its own with the digest of its body, and one mark for each task that was not refused.
 
 local DID = { m = 'made', d = 'duplicate', r = 'replaced' }
 local REPEAT_MARK = '>c16I6c1c14'
@@ -30,7 +31,8 @@ local function remember_repeat(field, body, id, did, ms)
   repeat_ends[#repeat_ends + 1] = pack('>I6', NOW + ms) .. field
 end
 
--- The oldest, as far as their time is over or there would be more than `max`: `limit` of them at most.
+-- Plans to drop old marks: those whose time is over, and the oldest if there would be more than `max`. Looks
+-- at `limit` at most.
 local function plan_old_repeats(limit, max)
   local over, ends = call('LLEN', IDEM_AT) + #repeat_ends - max, {}
   local oldest = call('LINDEX', IDEM_AT, 0)
@@ -42,7 +44,7 @@ local function plan_old_repeats(limit, max)
     if ends[i] > NOW and i > over then break end
     old_repeats, fields[i] = i, sub(entry, 7)
   end
-  -- One that came again after its time stands further behind, too, and stays.
+  -- A request that came again after its time has a later entry, too, and keeps its mark.
   for i, value in ipairs(call('HMGET', IDEM, unpack(fields))) do
     if value and not renewed[fields[i]] and unpack_bytes('>I6', value, 17) == ends[i] then
       old_repeat_fields[#old_repeat_fields + 1] = fields[i]

@@ -1,5 +1,5 @@
--- replace: a task that was never granted gets another payload and other options. Its id, its place, its due time and
--- its key stay; when it expires is among the options.
+-- replace: gives a task that was never granted another payload and other options. It keeps its id, place, due
+-- time and key. When it expires is one of the options.
 -- Uses   task lanes expiry waiting intake
 
 local swaps, swapped = NONE, NONE -- per call
@@ -9,15 +9,16 @@ local swap_muts, swap_payloads = NONE, NONE -- per call
 -- Payloads that lie apart, by the task that the caller has for them.
 local payloads = NONE -- per call
 
--- The body in the place of a record's own.
+-- Returns a record with `body` in place of its own.
 local function rewritten(rec, old, body, expires_at)
   local new = sub(rec, 1, 7) .. timed(body, old.run_at or 0, expires_at)
   local at = read_record(new).scope_at
   return sub(new, 1, at - 1) .. old.scope .. sub(new, at + 1)
 end
 
--- Notes that `item`, an enqueue with this body, lane and expiry, is to be the task `id`, which is in `state`; `made` is how that
--- lies if it was made by this very call. Says whether it can be: 'full' where it would be too large for the queue.
+-- Notes that `item`, an enqueue with this body, lane and expiry, replaces the task `id`, which is in `state`.
+-- `made` describes that task if this call created it; `payload_bytes` is the size of a separate payload.
+-- Returns false if the task cannot be replaced, 'full' if it would be too large for the queue.
 local function swap(id, state, made, item, body, way, expires_at)
   if state ~= 'r' and state ~= 's' then return false end
   local s = swaps[id]
@@ -63,8 +64,8 @@ local function withdraw(lane, entry)
   end
 end
 
--- Of a task made by this call nothing is written yet. Its entry leaves the list of its lane, or where that of a task that expires
--- goes; and enters the other lane, whose list is by tick.
+-- Moves a task that this call created and has not written yet. Its entry leaves the list of its lane, or the
+-- arrivals if it expires. It enters the other lane, whose list is ordered by tick.
 local function move_made(s, old)
   local entry, from, to = entry_of(old.tick, s.id), s.made.lane, s.way
   if from == to and not old.expires_at == not s.expires_at then return end
@@ -86,8 +87,8 @@ local function move_made(s, old)
   end
 end
 
--- One that waits already leaves its lane as if it were cancelled, and arrives in the other at the place it had; or in the same one,
--- where it was in the list and may expire now.
+-- Moves a task that waits in a lane. It leaves that lane as if it were cancelled and arrives in the other one
+-- at the same place. A task that was in a fresh list and may expire now arrives in the same lane.
 local function move_stored(s, old, m)
   local entry, way = entry_of(old.tick, s.id), s.way
   local priority, place = m and m.priority or old.priority, m and m.place or old.place
@@ -101,8 +102,8 @@ local function move_stored(s, old, m)
   arrive(way.priority, way.name, way.group, place, entry)
 end
 
--- Decides what is written; the records of this call's own tasks are in `records`, the others are added there. The caller checks
--- what arrives and what expires.
+-- Plans the writes of the replacements. Records of this call's own tasks are in `records`; the others are
+-- added to it. The caller checks arrivals and expiries.
 local function plan_swaps(records)
   for _, s in ipairs(swapped) do
     local at, old = s.made and s.made.at or #records + 2, s.old
@@ -128,7 +129,8 @@ local function plan_swaps(records)
   check_departures()
 end
 
--- Behind everything that enters lanes: what these are left with is looked at again. In this order groups keep their turn.
+-- Writes the replacements, after everything that enters lanes: the lanes that tasks left are read again. In
+-- this order groups keep their turn.
 local function write_swaps()
   many('HDEL', PAY, swap_payloads)
   many('HSET', MUT, swap_muts)

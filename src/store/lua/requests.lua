@@ -1,18 +1,18 @@
--- requests: a lease call that names itself (request_id) and is repeated gets the same grants.
+-- requests: a lease call with a request_id that is repeated gets the same grants.
 --
---   REQ     hash  key -> "0", or "1" once they were handed out again 1 | (grant 4 | id 14) ...
+--   REQ     hash  key -> 1 byte: "0", or "1" once the grants were returned again | (grant 4 | id 14) ...
 --   REQ_AT  zset  when the last of its leases ends -> key
 
 local REQUESTS_MAX = 100000
 
--- Whether the call was answered before, and its leases may still run.
+-- Returns whether the call came before and its leases may still run.
 local function is_repeated(key)
   local ends = call('ZSCORE', REQ_AT, key)
   return call('HEXISTS', REQ, key) == 1 and ends and tonumber(ends) > NOW
 end
 
--- Whether its grants were handed out a second time: who got them then may work on them, whatever became of the first caller. Asked of
--- each grant of a call, and looked up once.
+-- Returns whether the grants of a call were returned a second time. The second caller may work on them,
+-- whatever became of the first. Each grant of a call asks this; Redis is read once.
 local recalled_calls = NONE -- per call
 local function was_recalled(key)
   if key == '' then return false end

@@ -1,12 +1,12 @@
--- retry: what becomes of a task whose grant ended without success.
+-- retry: decides the next state of a task whose grant ended without success.
 -- Uses   task unique lanes counts history finish bury expiry
 
 -- In the order of `domain/retry.rs`.
 local EXPONENTIAL, LINEAR, IMMEDIATE = 0, 1, 3 -- 2 is fixed, which changes nothing
 local FULL, EQUAL = 0, 1 -- 2 is none
 
--- The delay after a failed attempt of a task with this policy, in ms; `chance` is uniform in [0, 1).
--- A power is cut to 2^53 before it is multiplied: it may be infinite, and nothing is left of infinity times zero.
+-- Returns the delay in ms after a failed attempt under this policy. `chance` is uniform in [0, 1). A power is
+-- cut to 2^53 before it is multiplied: it may be infinite, and infinity times zero is no number.
 local function backoff(policy, attempt, chance)
   local delay = policy.base_ms
   if policy.strategy == EXPONENTIAL then delay = delay * min(policy.factor ^ (attempt - 1), 9007199254740992)
@@ -30,7 +30,7 @@ local function record_attempt(id, attempt)
   histories[#histories + 1] = with_attempt(call('HGET', HIST, id), attempt)
 end
 
--- Back into its lane, now or later.
+-- Schedules the task for `run_at`.
 local function wait_until(id, m, task, run_at)
   m.place = place_at(run_at, task.tick)
   waiting[#waiting + 1] = run_at
@@ -55,13 +55,14 @@ end
 -- What is counted as the cause of death of all that could have run once more, but for its expiry.
 local OVERDUE = { kind = 'expired', message = 'its expires_at has passed' }
 
--- The end of a task that is kept as a dead letter; `attempt` is the last one, of which it died unless it has expired.
+-- Ends a task as a dead letter. `attempt` is the last one, the cause of death unless the task has expired.
 local function die(id, m, task, rec, reason, attempt)
   free_unique(id, rec) -- a dead letter holds no key but one that time frees
   bury(id, m, reason, task.name, reason == 'expired' and OVERDUE or attempt)
 end
 
--- A grant that counted and failed: the next attempt, or the end. Says the state and when it runs next.
+-- Decides about a task after a failed attempt that counts: another attempt or its end. Returns its state and
+-- when it runs next.
 local function fail(id, m, task, rec, attempt, how)
   m.failed, queue.failed_total = m.failed + 1, queue.failed_total + 1
   record_attempt(id, attempt)
@@ -98,8 +99,8 @@ local function check_writes(sweeping)
   for _, key in ipairs({ Q, REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
 end
 
--- Everything that fail(), cancel_now() and ready_at() decided. `ended` leave the leased ones, as the caller counted. The caller writes
--- the queue. Says how many gates may let tasks through again.
+-- Writes everything that fail(), cancel_now() and ready_at() decided. `ended` are the tasks whose leases end;
+-- the caller has counted them, and writes the queue. Returns how many gates may let tasks through again.
 local function write_decisions(me, ended)
   local freed = write_counts()
   many('ZREM', LEASED, ended)

@@ -1,19 +1,22 @@
--- rotation: how order and fairness stay cheap. A lane is one priority of one name in one group.
+-- rotation: the order of lanes and groups. It keeps fairness cheap. A lane is one priority of one name in one
+-- group.
 -- Uses   paused
 --
---   fresh:<lane>   list    entries as accepted; an entry is live while its task has no mutable part
---   back:<lane>    zset    place -> entry, of tasks that became ready in another way
---   heads:<group>  zset    order score -> "<priority>/<name>", a lower bound of the lane's best task
---   names:<name>   zset    pass -> "<priority>/<group>", a lower bound of the group's pass
---   TURN           zset    pass -> group; the lowest pass has its turn, ties go by name, each grant adds the group's stride
---   queue.round            the pass at which the latest turn was taken
+--   fresh:<lane>   list  entries in the order of acceptance; one is live while its task has no mutable part
+--   back:<lane>    zset  place -> entry, of tasks that became ready in another way
+--   heads:<group>  zset  order score -> "<priority>/<name>", a lower bound of the lane's best task
+--   names:<name>   zset  pass -> "<priority>/<group>", a lower bound of the group's pass
+--   TURN           zset  pass -> group; the lowest pass has its turn, ties go by name
+--   queue.round          the pass at which the latest turn was taken
 --
--- <lane> is "<priority>/<name>/<group>"; an entry is tick (7 bytes) .. id (14), so that ties sort by
--- acceptance. All four exist only while the lane has entries.
+-- <lane> is "<priority>/<name>/<group>". An entry is tick (7 bytes) .. id (14), so that ties sort by
+-- acceptance. All four keys exist only while the lane has entries.
 --
--- What a gate keeps back is parked, so that no lease has to pass it by. A parked lane has the score inf among its group's heads, and
--- its pass less PARKED among the lanes of its name. A parked group, which is kept back itself or has parked lanes only, has its pass
--- plus PARKED in TURN. PARKED is 2^52. A lease parks what it meets and brings it back (`parked`); new entries of a parked lane change nothing.
+-- Lanes and groups that a gate blocks are parked, so that no lease has to pass them by. A parked lane has the
+-- score inf among the heads of its group. Among the lanes of its name it has its pass less PARKED. A parked
+-- group is blocked itself, or has parked lanes only; it has its pass plus PARKED in TURN. PARKED is 2^52. A
+-- lease parks the blocked lanes that it finds, and brings them back (`parked`). New entries of a parked lane
+-- change nothing.
 
 local PARKED = 4503599627370496
 
@@ -26,7 +29,7 @@ end
 local function heads_of(group) return ROOT .. 'heads:' .. group end
 local function names_of(name) return ROOT .. 'names:' .. name end
 
--- What a grant adds to the pass of a group: TURN_COST through its weight.
+-- Strides by group. A grant adds the stride to the pass of a group: TURN_COST divided by the group's weight.
 local strides = NONE -- per call
 local function read_strides(groups)
   if queue.weighted ~= 1 then return end
@@ -44,8 +47,9 @@ local function stride_of(group)
   return strides[group]
 end
 
--- A group that joins goes behind those that wait for their turn in this round and before those that had it: as if it had had its own
--- when the round began. So nobody gains by leaving and coming back, and a single task waits for one turn of the others.
+-- Returns the pass of a group that joins the rotation: behind the groups that wait for their turn in this
+-- round, before those that had it. It is as if the group had its own turn when the round began. So no group
+-- gains by leaving and coming back, and a single task waits for one turn of the others.
 local FIRST_ROUND = 1099511627776 -- passes stay whole numbers above zero, and below 2^52
 local round_known = false -- per call
 local function pass_of_new(group)
@@ -56,14 +60,15 @@ local function pass_of_new(group)
   return queue.round + stride_of(group) - 1
 end
 
--- A lane as an enqueue gathers it, among its others.
+-- Creates a lane of an enqueue and adds it to `lanes`.
 local function fresh_lane(lanes, key, member, priority, name, group)
   local lane = { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
   lanes[key] = lane
   return lane
 end
 
--- Which of heads, turn and names lanes that get their first entry must enter: a command for each group, whatever its lanes are.
+-- Finds out which lanes that get their first entry are new in heads, turn and names. Costs one command for
+-- each group, however many lanes it has.
 local function check_entries(lanes)
   if #lanes == 0 then return end
   local groups, by_group, members, named = {}, {}, {}, {}
@@ -115,8 +120,9 @@ local function enter_rotation(lanes)
   for name, list in pairs(names) do many('ZADD', names_of(name), list, 'NX') end
 end
 
--- Replicas with waiting leases write their names into `hungry`; whoever makes tasks ready tells them once, as the last
--- thing before write_queue(). While leases are paused nobody would get any: they stay hungry until they are told of the end.
+-- Wakes waiting replicas. Replicas with waiters write their names into `hungry`. A script that makes tasks
+-- ready calls this once, just before write_queue(). While leases are paused no waiter could get a task:
+-- replicas stay hungry until the pause ends.
 local function wake(me, ready)
   local hungry = queue.hungry
   if ready == 0 or hungry == '' or hungry == me or is_paused(PAUSE_LEASE) then return end

@@ -1,10 +1,10 @@
--- settle: who holds a task, and what a lease that is not current is told.
+-- settle: finds the current lease of a task, and decides what a lease gets that is not current.
 -- The ids of one call are distinct: the caller sends a second operation on one task in a later call.
 -- Uses   task marks history
 
 local held_ids, held_scores, held_muts = NONE, NONE, NONE -- per call
 
--- Reads what `count` items of `width` arguments, the first being the task's id, need to be judged.
+-- Reads the leases of `count` items. An item has `width` arguments, first the id of its task.
 local function read_holders(from, count, width)
   held_ids = {}
   for i = 1, count do held_ids[i] = ARGV[from + (i - 1) * width] end
@@ -12,7 +12,7 @@ local function read_holders(from, count, width)
   held_muts = call('HMGET', MUT, unpack(held_ids))
 end
 
--- The expiry and the mutable part of the lease, when it is the task's current one.
+-- Returns the expiry and the mutable part of an item's lease if it is the task's current one.
 local function held(i, grant, nonce)
   if not held_scores[i] then return nil end
   local expires, its_nonce = read_score(held_scores[i])
@@ -35,8 +35,9 @@ local function mark_at(key)
   return m
 end
 
--- 'already' with the mark of what it did, 'lost' or 'unknown'. Without a mark a lease is lost when it is known not to have
--- been settled: it ran out, or is none that this task ever had (Redis lost that one, and grants its number again).
+-- Returns 'already' with the mark of what the lease did, 'lost' or 'unknown'. Without a mark a lease is lost
+-- if it is known that it was not settled: it ran out, or the task never had it (Redis lost the grant and
+-- grants its number again).
 local function judge(id, op, grant, nonce)
   local step = mark_at(id .. pack('>I4', grant))
   if step and step.nonce == nonce then return step.op == op and 'already' or 'lost', step end

@@ -1,5 +1,4 @@
--- several: leases from many groups and lanes. Chooses first, then looks at what was chosen: entries of tasks that
--- moved on are stale, are dropped, and made up for; so are tasks past their expiry, whose burial is the sweep's. Returns ids, records, mutable parts, and how to take them.
+-- several: leases from many groups and lanes.
 -- Uses   parked moves counts task
 
 local function several(names, wanted, bytes_max)
@@ -33,7 +32,7 @@ local function several(names, wanted, bytes_max)
         if not pick_returned[i] then l.stale = (l.stale or 0) + 1 end
         if l.gate then
           l.gate.left, l.g.gate.left = l.gate.left + 1, l.g.gate.left + 1
-          -- It was kept back for nothing, and is next: by another call.
+          -- The entry was stale, so its token is free again. The next call retries the lane.
           if l.gate.left == 1 or l.g.gate.left == 1 then more = 1 end
         end
       end
@@ -42,7 +41,7 @@ local function several(names, wanted, bytes_max)
   end
   if (#ids == 0 and picked > 0) or (steps >= PARKED_MAX and #ids < wanted) then more = 1 end
 
-  -- What each lane gave away, and each group's turns: after a cut by bytes fewer than were drawn.
+  -- Counts what each lane gave, and the turns of each group. A cut by bytes makes them fewer than were drawn.
   local lanes, groups = {}, {}
   for i = 1, picked do
     local l = pick_lane[i]
@@ -80,7 +79,7 @@ local function several(names, wanted, bytes_max)
 
   return ids, records, muts, function()
     for _, l in ipairs(lanes) do
-      -- A list of which nothing is left goes with those of other lanes.
+      -- A list that is now empty is deleted together with those of other lanes.
       local list = l.took > 0 and l.key
       l.list = not l.place and more == 0 and list
       if list and not l.list then take_first(list, l.took) end

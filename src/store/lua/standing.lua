@@ -1,10 +1,11 @@
--- standing: how a name or a group stands, for lists: its ready tasks, and its gate.
+-- standing: the state of a name or a group in lists: its ready tasks and its gate.
 -- Uses   gates walk
 
--- Counted by lanes, 128 of them at most.
+-- Most lanes that are counted for one item.
 local READY_LANES_MAX = 128
 
--- Ready tasks in the lanes that `key` has, and "1" when there may be more. Entries that were left behind are none.
+-- Returns the number of ready tasks in the lanes that `key` has, 1 if there may be more, and how many entries
+-- it looked at. Stale entries do not count.
 local function count_ready(key, lane_of)
   local members, ready = call('ZRANGE', key, 0, READY_LANES_MAX), 0
   local are_stale = #members > 0 and call('EXISTS', STALE) == 1
@@ -19,7 +20,8 @@ end
 
 local function is_hold(value) return unpack_bytes('<d', value, 33) > NOW end
 
--- Appends to `row`: rate per second, burst, max_leased, 0 for none each; tokens or '', held until (ms) or 0.
+-- Appends to `row`: rate per second, burst, max_leased, each 0 for none; tokens or '', end of the hold (ms)
+-- or 0.
 local function add_gate(row, gate)
   local n = #row
   row[n + 1], row[n + 2], row[n + 3] = format('%.17g', gate.rate), format('%.17g', gate.burst), gate.most

@@ -1,14 +1,15 @@
--- task: how a task lies in Redis. The Rust twin is `store/record.rs`; a test holds the two together.
+-- task: the record of a task in Redis. The Rust twin is `store/record.rs`; a test holds the two together.
 --
 -- Record, in REC by id, immutable:
---   tick 7 | flags 2 | [run_at 6] [expires_at 6] [max_attempts 2] [lease_ms 4] [retry 14] | priority 2 | name 1+n | [group 1+n] |
---     [scope 1, unique key 1+n] | [meta 4+n] | payload
---   The tick is the moment of acceptance in places: it tells the time and breaks ties.
+--   tick 7 | flags 2 | [run_at 6] [expires_at 6] [max_attempts 2] [lease_ms 4] [retry 14] | priority 2 |
+--     name 1+n | [group 1+n] | [scope 1, unique key 1+n] | [meta 4+n] | payload
+--   The tick is the moment of acceptance in places. It tells the time and breaks ties.
 --   The retry policy is strategy * 4 + jitter 1 | base ms 5 | factor in thousandths 3 | max ms 5.
---   Payloads above 2 KiB lie in PAY instead, which only lease and reads touch.
--- Mutable part, in MUT by id, only for tasks to which something happened:
---   grants 4 | failed 2 | deferrals 2 | flags 1 | priority 2 | place 7 | granted_at 6 | slot 4 | [worker 1+n] [progress]
---   The slot is the lease's length in ms while leased, and the ended lease's nonce afterwards.
+--   Payloads above 2 KiB are in PAY instead, which only leases and reads touch.
+-- Mutable part, in MUT by id, once something has happened to the task:
+--   grants 4 | failed 2 | deferrals 2 | flags 1 | priority 2 | place 7 | granted_at 6 | slot 4 |
+--     [worker 1+n] [progress]
+--   The slot is the lease's length in ms while leased, and the nonce of the ended lease afterwards.
 
 local RUN_AT, MAX_ATTEMPTS, LEASE_MS, GROUP, META, BIG, UNIQUE, EXPIRES, RETRY = 1, 2, 4, 8, 16, 32, 64, 128, 256
 local CANCEL, EXPIRED, WORKER, PROGRESS, REASON = 1, 2, 4, 8, 16
@@ -17,16 +18,16 @@ local function has(flags, bit) return flags % (bit * 2) >= bit end
 local function with(flags, bit) return has(flags, bit) and flags or flags + bit end
 local function without(flags, bit) return has(flags, bit) and flags - bit or flags end
 
--- The tick behind which accepted tasks get theirs. They rise with every task, follow the clock, and run on where it
--- stands still or steps back a little.
+-- Returns the tick after which accepted tasks get theirs. Ticks rise with every task and follow the clock.
+-- They continue to rise if the clock stops or steps back a little.
 local function latest_tick()
   local tick = queue.tick
   if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then return NOW * PLACES end
   return tick
 end
 
--- Where a task stands once it is ready at `ms`: never before its own acceptance, so that within one
--- millisecond the order of acceptance holds.
+-- Returns the place of a task that becomes ready at `ms`. It is never before the task's acceptance, so that
+-- within one millisecond the order of acceptance holds.
 local function place_at(ms, tick) return max(ms * PLACES, tick) end
 
 local function read_record(rec)
@@ -60,8 +61,8 @@ local function read_record(rec)
   return task
 end
 
--- A record as its sender wrote it, without its tick, with the times that only Redis's clock tells: a run_at of 0 and an
--- expires_at of nil are none.
+-- Adds to a record, as its sender wrote it without its tick, the times that only Redis's clock can tell. A
+-- run_at of 0 and an expires_at of nil are left out.
 local function timed(rec, run_at, expires_at)
   local flags, times = unpack_bytes('>I2', rec), ''
   if run_at > 0 then flags, times = flags + RUN_AT, pack('>I6', run_at) end
@@ -69,20 +70,20 @@ local function timed(rec, run_at, expires_at)
   return pack('>I2', flags) .. times .. sub(rec, 3)
 end
 
--- When the task of a record expires, or nil: cheaper than reading all of it.
+-- Returns when the task of a record expires, or nil. Cheaper than reading the whole record.
 local function expiry_of(rec)
   local flags = byte(rec, 9)
   if not has(flags, EXPIRES) then return nil end
   return (unpack_bytes('>I6', rec, has(flags, RUN_AT) and 16 or 10))
 end
 
--- Of a task: its record, and a payload that lies apart.
+-- Returns the bytes of a task: its record, and a separate payload.
 local function bytes_of(id, rec)
   if not has(byte(rec, 9), BIG) then return #rec end
   return #rec + call('HSTRLEN', PAY, id)
 end
 
--- Its name and its group, which say whose limits are its own.
+-- Returns the name and the group of a record. They determine the limits of its task.
 local function lane_of(rec)
   local flags, at = unpack_bytes('>I2', rec, 8), 12
   if has(flags, RUN_AT) then at = at + 6 end
@@ -106,13 +107,13 @@ local function read_mut(bytes)
   return m
 end
 
--- The mutable part of a task to which nothing has happened yet but its first grant.
+-- Returns the mutable part of a task to which nothing has happened but its first grant.
 local function first_mut(task, granted_at)
   return { grants = 1, failed = 0, deferrals = 0, flags = 0, priority = task.priority, place = task.place,
     granted_at = granted_at, slot = task.lease_ms, worker = '', progress = '' }
 end
 
--- The mutable part of a task that nobody was granted.
+-- Returns the mutable part of a task that was never granted.
 local function untouched(task)
   local m = first_mut(task, 0)
   m.grants, m.slot = 0, 0

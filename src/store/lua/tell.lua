@@ -1,7 +1,9 @@
--- tell: watchers at all replicas hear what happened, if there are any. Kinds are those of `domain/event.rs`.
+-- events: tells watchers at all replicas what happened, if there are watchers. The kinds are those of
+-- `domain/event.rs`.
 
--- `said` is what stands between the braces of a JSON object, with the places of the values behind it as format() has them: numbers
--- and words of ours, names, which need no escape, and groups as json_text() writes them; never another text of a caller's.
+-- Publishes an event. `fields` is the inside of a JSON object as a format for the values behind it. These are
+-- numbers and words of ours, names, which need no escape, and groups as json_text() writes them; never
+-- another text of a caller.
 local function tell(kind, said, ...)
   call('PUBLISH', EVENTS, kind .. ' ' .. string.match(Q, '{(.-)}') .. ' {' .. format(said, ...) .. '}')
 end

@@ -1,16 +1,17 @@
--- unique: keys that one task holds, so that no second one is made while it does.
+-- unique: keys that one task holds, so that no second task is created meanwhile.
 --
---   UNIQ     hash  key -> the holder's id 14 | expires 6, 0 where the holder's first grant or its end frees it
---   UNIQ_AT  zset  expires -> key, of those that expire
+--   UNIQ     hash  key -> the holder's id 14 | expires 6, or 0 if the holder's first grant or its end frees
+--                  the key
+--   UNIQ_AT  zset  expires -> key, of keys that expire
 -- Uses   task
 
--- Scopes, as records say them; what frees the key of the third is time alone.
+-- Scopes as in records. A key of the third scope, ttl, is freed by time alone.
 local UNTIL_LEASED, UNTIL_FINISHED = 'l', 'f'
 
 local holders, lapsed_keys, taken_keys, timed_keys = NONE, NONE, NONE, NONE -- per call
 local untimed_keys, freed_keys, old_keys, held_until = NONE, NONE, NONE, NONE -- per call
 
--- Who holds which of these keys: `holders` by key, and in `held_until` until when those that expire.
+-- Reads the holders of these keys into `holders`, by key, and into `key_expires` when each key expires, or 0.
 local function read_key_holders(keys)
   if #keys == 0 then return end
   holders, lapsed_keys, taken_keys, timed_keys, untimed_keys, held_until = {}, {}, {}, {}, {}, {}
@@ -26,8 +27,8 @@ local function read_key_holders(keys)
   end
 end
 
--- Whose task it is that holds the key and still lives: one that waited past its expiry is dead before it is buried, and what its
--- death frees it holds no more. Asks of tasks that are written; this call's own have not died.
+-- Returns the holder of a key if it is alive. A task that waited past its expiry is dead before it is buried,
+-- and no longer holds keys that its death frees. Reads stored tasks only; tasks of this call have not died.
 local function living_holder(key)
   local id = holders[key]
   if not id or held_until[key] > 0 then return id end
@@ -36,7 +37,7 @@ local function living_holder(key)
   return not is_over and id or nil
 end
 
--- The key is this task's, for `ttl` ms or, where that is 0, until it is freed.
+-- Gives the key to this task, for `ttl` ms, or until it is freed if `ttl` is 0.
 local function take_key(key, id, ttl)
   local expires = ttl > 0 and NOW + ttl or 0
   holders[key], held_until[key] = id, expires
@@ -50,7 +51,8 @@ local function take_key(key, id, ttl)
   end
 end
 
--- Keys whose time is over, `limit` at most. Whoever takes some looks for twice as many, so that they cannot pile up.
+-- Plans to remove keys whose time is over, `limit` at most. A caller that takes keys passes more than it
+-- takes, so that old ones cannot pile up.
 local function plan_old_keys(limit)
   old_keys = call('ZRANGEBYSCORE', UNIQ_AT, '-inf', NOW, 'LIMIT', 0, limit)
   return #old_keys
@@ -64,7 +66,7 @@ local function write_keys()
   many('ZADD', UNIQ_AT, timed_keys)
 end
 
--- Only its holder frees a key: after a first grant or a death it may be another's.
+-- Frees a key if this task still holds it: after a first grant or a death another task may.
 local function free_key(id, task)
   local value = call('HGET', UNIQ, task.unique_key)
   if value and sub(value, 1, 14) == id then
@@ -73,15 +75,15 @@ local function free_key(id, task)
   end
 end
 
--- The task ends (completed, cancelled, dead, purged): to be called with its record before the first write, and
--- write_freed() among the writes.
+-- Frees the key of a task that ends (completed, cancelled, dead, purged). Called with its record before the
+-- first write; write_freed() writes.
 local function free_unique(id, rec)
   if not has(byte(rec, 9), UNIQUE) then return end
   local task = read_record(rec)
   if task.scope == UNTIL_LEASED or task.scope == UNTIL_FINISHED then free_key(id, task) end
 end
 
--- The task is granted: the same for the scope that ends with that.
+-- Frees the key of a task that is granted, if its scope ends with that.
 local function free_at_grant(id, task)
   if task.scope == UNTIL_LEASED then free_key(id, task) end
 end

@@ -1,14 +1,16 @@
--- waiting: tasks that leave the place where they wait otherwise than by a grant: a lane, or the schedule.
+-- waiting: tasks that leave the place where they wait, a lane or the schedule, without a grant.
 --
---   STALE  hash  lane -> entries of its list that were left behind there; met by a lease, they are dropped
+--   STALE  hash  lane -> stale entries in the middle of its list; a lease that finds them drops them
 -- Uses   lanes task expiry
 
--- A list forgets an element in its middle at the cost of its length: up to COMPACT it does. In a longer one the entry is left behind;
--- where these are more than half, the list is compacted in steps of COMPACT, so that they are bounded by the tasks that live.
+-- Removing an entry from the middle of a list costs time by the list's length: done up to COMPACT entries. In
+-- a longer list the entry stays as a stale one. If more than half of a list is stale, it is compacted in
+-- steps of COMPACT. So the stale entries are bounded by the live ones.
 local COMPACT, STEPS_MAX = 1000, 2
 
--- What is known of a task, and the state it is in: r ready, s scheduled, l leased, d dead, c completed, x cancelled. Nil for none.
--- One that waited past its expiry is dead already; `waits` says where it lies until it is buried.
+-- Returns what is known of a task, or nil if there is none. `state` is r ready, s scheduled, l leased, d
+-- dead, c completed, x cancelled. A task that waited past its expiry is already dead; `waits` is the state
+-- whose indexes have it until it is buried.
 local function look_up(id)
   local rec = call('HGET', REC, id)
   if not rec then return nil end
@@ -27,7 +29,8 @@ end
 
 local STATES = { ready = 'r', scheduled = 's', leased = 'l', dead = 'd', completed = 'c', cancelled = 'x' }
 
--- Its mutable part, made up for a task to which nothing happened but its acceptance, or its first grant.
+-- Returns the mutable part of a task. Makes it up for a task to which nothing happened but its acceptance or
+-- its first grant.
 local function mut_of(t)
   if t.bytes then return read_mut(t.bytes) end
   if t.leased then
@@ -37,8 +40,9 @@ local function mut_of(t)
   return untouched(t.task)
 end
 
--- depart() gathers, check_departures() reads, apply_departures() writes: behind what makes their entries stale, a mutable part or a
--- record that is gone.
+-- Tasks that leave their lanes or the schedule: depart() gathers them, check_departures() reads.
+-- apply_departures() writes, after their entries became stale by a mutable part, or because the record is
+-- gone.
 local departures, departing, unscheduled = NONE, NONE, NONE -- per call
 
 local function depart(t)
@@ -75,7 +79,8 @@ local function check_departures()
   end
 end
 
--- One step. What lives of a list that is too long to be written anew goes to the returned ones, at the place it has.
+-- Compacts a lane's list by one step. In a list that is too long to be rewritten, live entries move to the
+-- returned ones, at the place they have.
 local function compact(d)
   local key, kept = ROOT .. 'fresh:' .. d.lane, {}
   local page = call('LRANGE', key, 0, COMPACT - 1)

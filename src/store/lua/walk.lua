@@ -1,11 +1,12 @@
--- walk: pages over what stands in several indexes. Each is scanned in turn, and an item is shown by the first that has it; the order is
--- that of the scans, none.
+-- walk: pages over the items of several indexes. Scans one index after the other; the first index that has an
+-- item shows it. There is no order beyond that of the scans.
 
 -- Entries and lanes that this call looked at.
 local looked = 0 -- per call
 
--- `ranked` ones are sorted sets, the others hashes. `prefix` is what a field has before the item, `but` an item that is none, and
--- `says` tells by a hash's value whether it is there for the list.
+-- Returns whether an index has an item. A `ranked` index is a sorted set, the others are hashes. `prefix` is
+-- in front of the item in a field, `except` is no item, and `accepts` decides by the value of a hash whether
+-- the item counts.
 local function stands_in(index, item)
   if item == index.but then return false end
   if index.ranked then return call('ZSCORE', index.key, item) end
@@ -20,8 +21,10 @@ local function is_known(indexes, last, item)
   return false
 end
 
--- Calls show() with up to `limit` items; says where the next page goes on, or ''. The cursor is the index, that of its scan, and how many
--- of its batch were looked at. Looks at LOOK_MAX entries at most, or at one whatever show() adds to `looked`.
+-- Calls show() for up to `limit` items. Returns the cursor of the next page, or ''. The cursor is the number
+-- of the index, the cursor of its scan, and how many of its batch were looked at. show() returns how many
+-- entries it looked at, and `looked` is how many the caller did. The call stops at LOOK_MAX entries, but
+-- looks at one at least.
 local function walk(indexes, limit, cursor, show)
   local at, scan, skip = string.match(cursor, '^(%d+) (%d+) (%d+)$')
   at, scan, skip = tonumber(at or 1), scan or '0', tonumber(skip or 0)

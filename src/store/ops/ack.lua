@@ -1,11 +1,12 @@
--- ack: holders of leases finish their tasks.
+-- ack: workers finish tasks that they have leased.
 --
--- ARGV   1 #items  then per item: bytes of the task (4) .. id (14) .. grant (4) .. nonce (2) .. any byte when it
---          frees a unique key, result as JSON or ''
+-- ARGV   1 #items  then per item: bytes of the task (4) .. id (14) .. grant (4) .. nonce (2) .. any byte if
+--          it frees a unique key; result as JSON or ''
 -- Reply  "settled", now, how many gates may let tasks through again, then per item one of
 --          {"acked"} | {"late"} | {"already"} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
--- Moves  leased -> completed; ready | scheduled -> completed when the lease ran out and nobody was granted the task since
+-- Moves  leased -> completed; ready | scheduled -> completed if the lease ran out and the task was not
+--          granted since
 -- Keeps  I3 I4 I7 I8 I9 I10 I15 I21 I22 I25
 -- Uses   unique marks counts finish late
 -- Flags  allow-oom
@@ -27,7 +28,8 @@ local function record_of(i)
   return records[i]
 end
 
--- Leases of these tasks end. Where all that are leased have one name and one group, the counts tell these; else the records do.
+-- Leases of these tasks end. Where all that are leased have one name and one group, the counts tell these;
+-- else the records do.
 local function count_out(items)
   if #items == 0 then return end
   local counts = call('HRANDFIELD', COUNTS, '3', 'WITHVALUES')
@@ -52,7 +54,7 @@ for i = 1, n do
   local item, id, word = ARGV[2 * i], ids[i], nil
   local proof = sub(item, 19, 24)
   if scores[i] and not muts[i] then
-    -- The usual task: its first lease, still running.
+    -- The usual task: its first lease, still current.
     local expires, nonce = read_score(scores[i])
     if expires > NOW and proof == pack('>I4I2', 1, nonce) then word = 'acked' end
   end

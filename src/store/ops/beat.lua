@@ -1,15 +1,17 @@
--- beat: what one replica saw of a queue since its last beat joins what the others saw, and the queue's charts go on.
+-- beat: adds what one replica saw of a queue since its last beat to what the others saw, and continues the
+-- charts.
 --
--- ARGV   1 replica  2 lease calls that wait for the queue there  3 "1" when tasks moved there  4 latencies (`lua/latency.lua`), or ''
---        5... names of workers that called
+-- ARGV   1 replica  2 lease calls that wait for the queue there  3 "1" if tasks moved there
+--        4 latencies (`lua/latency.lua`) or ''  5... names of workers that called
 -- Reply  "beat", now, ready, scheduled, leased, dead
 --        "absent" when the queue does not exist
--- Keeps  I24 I28. Counts are differences of exact totals: with a replica that dies samples are lost, never counts.
+-- Keeps  I24 I28. Counts are differences of exact totals: if a replica dies, samples are lost, but no counts.
 -- Uses   latency charts tell
 
---   PULSE    hash  now -> window of the step that goes on; m0 .. m5 -> windows of the last minutes, by number;
---                  waiting -> per replica: its name 9, when it said so 6, lease calls 4
---   Q.beat         totals as of the last beat: accepted, completed, failed, died, dead letters evicted and aged out
+--   PULSE    hash  now -> window of the current step; m0 .. m5 -> windows of the last minutes, by number;
+--                  waiting -> per replica: its name 9, when it last reported 6, lease calls 4
+--   Q.beat         totals as of the last beat: accepted, completed, failed, died, dead letters evicted and
+--                  aged out
 --   WORKERS  zset  last lease call in ms -> worker
 
 if not read_queue() then return { 'absent' } end
@@ -31,7 +33,7 @@ local depth = depth_of(queue.ready, leased)
 local same = last_10s and has_depth(last_10s, depth) or not last_10s and depth == depth_of(0, 0)
 local moved = grew or seen ~= '' or not same
 
--- A step that is over gets its percentiles, and its window joins its minute's.
+-- A step that is over gets its percentiles, and its window is added to its minute.
 local step_10s, step_5m = present_step(STEP_10S_MS, last_10s), present_step(STEP_5M_MS, last_5m)
 local set, kinds, minutes, window = {}, no_latencies(), {}, fields[2]
 local closed_10s, closed_5m
@@ -44,7 +46,7 @@ if over_10s or over_5m then
 end
 if over_10s then
   add_latencies(kinds, window, 5)
-  -- The row is gone when nothing happened for an hour.
+  -- The row is missing if nothing happened for an hour.
   if number_of(last_10s) == number_of(window) then closed_10s = with_percentiles(last_10s, kinds) end
   local minute = floor(number_of(window) / 6)
   if minutes[minute] then add_latencies(kinds, minutes[minute], 5) end
@@ -65,7 +67,7 @@ if seen ~= '' then
   set[#set + 1], set[#set + 2] = 'now', window_of(step_10s, kinds)
 end
 
--- Replicas that did not say so again are not there any more.
+-- Replicas that have not reported lately are gone.
 local waiting, was = '', fields[1] or ''
 for at = 1, #was, 19 do
   local who, since = sub(was, at, at + 8), unpack_bytes('>I6', was, at + 9)
@@ -74,7 +76,7 @@ end
 if waits > 0 then waiting = waiting .. me .. pack('>I6I4', NOW, waits) end
 if waiting ~= was and waiting ~= '' then set[#set + 1], set[#set + 2] = 'waiting', waiting end
 
--- The first write is one that a full store refuses: a store is not made fuller by numbers about it.
+-- The first write is one that a full store refuses, because statistics must not fill the store.
 many('HSET', PULSE, set)
 if moved then
   go_on(PULSE_10S, last_10s, closed_10s, row_of(last_10s, step_10s, grown, depth), ROWS_10S_MAX, ROWS_10S_MAX * STEP_10S_MS)

@@ -1,6 +1,6 @@
--- cancel: tasks that wait are cancelled; of leased ones it is asked for, and their workers see it on extend.
+-- cancel: cancels waiting tasks, and asks the workers of leased ones to stop, who see it on extend.
 --
--- ARGV   1 state that they must be in, or '' for any  2... ids
+-- ARGV   1 state that the tasks must be in, or '' for any  2... ids
 -- Reply  "seen", then per id {"cancelled"} (now or before) | {"requested"} | {"refused", state} | {"unknown"}
 --        "absent" when the queue does not exist
 -- Moves  ready -> cancelled; scheduled -> cancelled
@@ -30,7 +30,8 @@ for i = 2, #ARGV do
     free_unique(t.id, t.rec)
     if t.task.expires_at then cannot_expire(t.id) end
     finish(CANCELLED, pack('>I4', bytes_of(t.id, t.rec)) .. t.id, 0, pack('>I4', m.grants), '')
-    -- What may lie in a list still is not to be taken for a fresh one; and an enqueue repeated now must not make it anew.
+    -- A mutable part makes an entry that stays in a list stale. The mark keeps a repeated enqueue from
+    -- creating the task anew.
     changes[#changes + 1] = t.id
     changes[#changes + 1] = write_mut(m)
     mark_left(t.id, CANCELLED, m.grants)

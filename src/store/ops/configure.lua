@@ -1,12 +1,14 @@
--- configure: makes a queue, or changes what holds for it.
+-- configure: creates a queue, or changes its config.
 --
--- ARGV   1 version that must be the present one ('' any, '0' none: the queue must not exist)
---        2 "1" to make the queue when it is absent  3 document  4 #gates  pairs of what gates and turns are made of...  then pairs of live settings
--- Reply  "configured", version, "1" when the queue is new, "1" when heads must be put in the new order (reorder)
+-- ARGV   1 version that must be the current one ('' any, '0' none: the queue must not exist)
+--        2 "1" to create the queue if it is absent  3 document
+--        4 #gates  pairs of scopes and their packed settings...  then pairs of live settings
+-- Reply  "configured", version, "1" when the queue is new, "1" when heads must be put in the new order
+--          (reorder)
 --        "mismatch", version (0: absent)
 --        "clearing": a deleted queue of this name left lanes behind; call again
--- Keeps  I5 I24. Settings in STATE are what scripts read live; the document is what the owner set. Versions of a queue that was deleted do not
---          come again: what others remember of it, and an ETag, must not pass for the new one's.
+-- Keeps  I5 I24. Scripts read the settings in STATE; the document is what the owner set. A new queue never
+--          gets the version of a deleted one, because clients may still remember that version or its ETag.
 -- Uses   clear rotation breaker
 
 local present = read_queue()
@@ -32,8 +34,8 @@ local changed = fingerprint ~= call('HGET', Q, 'gates')
 if changed then queue.limited_at = NOW end
 for i = live, #ARGV, 2 do queue[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
--- Breakers that are configured no more, but for open ones: these end as it was said, and are looked at until then though nothing else is
--- limited any more.
+-- Breakers whose name has no breaker in the config any more. Open ones stay open until their end, and their
+-- gates are looked at then, even if nothing else is limited any more.
 local gone, open, closed = {}, {}, {}
 local states = changed and call('HGETALL', BREAKER) or NONE
 for i = 1, #states, 2 do
@@ -50,7 +52,8 @@ for i = 1, #states, 2 do
   end
 end
 
--- What is left of a bucket is the same share of the new one; of many, this is worked out when each is looked at (`gates`).
+-- The tokens of a bucket become the same share of the new one. With many buckets each is converted when it is
+-- read next (`gates`).
 local kept, emptied, BUCKETS_MAX = {}, {}, 1000
 local buckets = changed and call('HLEN', GATE) <= BUCKETS_MAX and call('HGETALL', GATE) or NONE
 for i = 1, #buckets, 2 do
@@ -67,7 +70,7 @@ for i = 1, #buckets, 2 do
 end
 
 call('HSET', Q, 'doc', ARGV[3], 'gates', fingerprint)
--- What is kept back is to be looked at again: the gate may be another.
+-- Blocked tasks must be looked at again: their gate may have changed.
 if queue.shut > 0 then call('ZUNIONSTORE', SHUT, 1, SHUT, 'WEIGHTS', 0) end
 call('DEL', GATES)
 many('HSET', GATES, gates)

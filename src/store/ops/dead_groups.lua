@@ -1,10 +1,11 @@
--- dead_groups: dead letters by error fingerprint, in the order of fingerprints.
+-- dead_groups: groups of dead letters by error fingerprint, in the order of fingerprints.
 --
--- ARGV   1 fingerprint behind which to go on, or ''  2 how many at most
+-- ARGV   1 fingerprint after which to continue, or ''  2 how many at most
 -- Reply  "grouped", the last fingerprint or '' at the end,
---          then per group: fingerprint, name, error type, masked message, count, first and last died at (ms), id of the last
+--          then per group: fingerprint, name, error type, masked message, count, first and last died at (ms),
+--          id of the last
 --        "absent" when the queue does not exist
--- Keeps  I24 I28: counts, times and samples are read off the index, so they cannot drift
+-- Keeps  I24 I28: counts, times and samples are read from the index, so they cannot drift
 -- Uses   deaths
 -- Flags  no-writes
 

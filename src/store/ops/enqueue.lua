@@ -1,16 +1,22 @@
 -- enqueue: accepts tasks, in order.
 --
--- ARGV   1 config version they were resolved with  2 replica  3 "1" when an earlier try may have been applied
---        4 "1" to accept all or none  5 epoch that the sender knows names of  6 #names that it does not know  names...
---        #guards  if any: ms and number of repeats remembered, then per guard: id, unique key or '',
---          ms that it is held or 0, return | reject | replace, request (16) [.. index (2)] or '', digest of its body
---        #runs of tasks that go the same way, then per run: priority, name, group, when ('' now | '+' ms | '@' ms),
---          expiry ('' never | '+' ms | '@' ms), #tasks, then per task: id, record without its tick
---        per payload above 2 KiB: id, payload  last: how many of these
--- Reply  "accepted", now, how many are ready, epoch of the names of accepted tasks, then per task: run_at or 0, where it was made; else one of
---          {"made" (by an earlier request) | "duplicate" | "replaced", id, state, run_at or 0, "1" when an earlier request did it}
+-- ARGV   1 config version by which the tasks were resolved  2 replica
+--        3 "1" if an earlier try may have been applied  4 "1" to accept all or none
+--        5 epoch of the names that the sender remembers
+--        6 #names that it does not remember  names...
+--        #guards  if any: for how many ms and how many marks of repeats are kept, then per guard: id,
+--          unique key or '', ms that the key is taken or 0, return | reject | replace,
+--          request (16) [.. index (2)] or '', digest of its body
+--        #runs of tasks with equal settings, then per run: priority, name, group,
+--          when ('' now | '+' ms | '@' ms), expiry ('' never | '+' ms | '@' ms),
+--          #tasks, then per task: id, record without its tick
+--        per payload above 2 KiB: id, payload  last: number of these payloads
+-- Reply  "accepted", now, how many are ready, epoch of the names,
+--          then per task: run_at or 0 if it was created, otherwise one of
+--          {"made" (by an earlier request) | "duplicate" | "replaced", id, state, run_at or 0,
+--            "1" if by an earlier request}
 --          {"rejected", id, state of the task that holds the key} | {"mismatch"} | {"paused", until or 0}
---          {"full", tasks | bytes | names | dead (letters are, and the config says so)}; where all or none, nothing was written then
+--          {"full", tasks | bytes | names | dead (if the config says so)}; with all or none: nothing written
 --          state: r ready, s scheduled, l leased, d dead, c completed, x cancelled, g gone
 --        "config", version, document when the config has changed since (nothing written)
 --        "absent" when the queue does not exist
@@ -21,11 +27,12 @@
 if not read_queue() then return { 'absent' } end
 if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, call('HGET', Q, 'doc') } end
 
--- A first try may linger in some buffer and come after its repeat, so for a while after one nobody is believed to be new.
+-- A first try may linger in some buffer and arrive after its repeat. So for a while after a repeat, every id
+-- is checked.
 local me, repeated = ARGV[2], ARGV[3] == '1'
 local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
--- What was made before is answered as it was, and a duplicate makes nothing: only new tasks are refused.
+-- Repeats get their first outcome, and duplicates create nothing: only new tasks are refused.
 local closed = is_paused(PAUSE_ENQUEUE) and { 'paused', queue.paused_until } or refuses_for_dead() and FULL_OF_DEAD
 
 local bounded = measure_room()
@@ -87,7 +94,8 @@ for _ = 1, runs do
           due[#due + 1] = run_at
           due[#due + 1] = id
         else
-          -- A list cannot forget an element in its middle, so what may expire stands where it can be taken out.
+          -- A task that may expire must be removable from its lane, and a list has no cheap removal from the
+          -- middle.
           arrive(tonumber(priority), name, group, tick, stamp .. id)
         end
         may_expire(id, expires_at)
@@ -121,7 +129,7 @@ check_expiry()
 check_arrivals()
 local entering = {}
 for key, l in pairs(lanes) do
-  -- A lane with fresh entries is in rotation already: appending moves no head.
+  -- A lane with fresh entries is already in the rotation: appending moves no head.
   if l.lowest and call('LLEN', ROOT .. 'fresh:' .. key) == 0 then entering[#entering + 1] = l end
 end
 check_entries(entering)

@@ -1,9 +1,11 @@
--- extend: holders of leases prolong them.
+-- extend: workers prolong their leases.
 --
--- ARGV   1 #items  then per item: id, grant, nonce, lease_ms or '' for the length it was granted with, progress as JSON or ''
--- Reply  "settled", now, 0, then per item {"extended", expires_at, "1" when a cancel was requested} | {"lost"} | {"unknown"}
+-- ARGV   1 #items  then per item: id, grant, nonce, lease_ms or '' for the grant's, progress as JSON or ''
+-- Reply  "settled", now, 0, then per item
+--          {"extended", expires_at, "1" when a cancel was requested} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
--- Keeps  I6 I7 I11: counts from now; shortened only when a shorter length is stated; never prolonged past max_lease_ms since the grant
+-- Keeps  I6 I7 I11: counts from now; shortens only if a shorter length is stated; never goes past
+--          max_lease_ms since the grant
 -- Uses   task settle
 -- Flags  allow-oom
 

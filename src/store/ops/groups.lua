@@ -1,11 +1,13 @@
--- groups: the groups of a queue, page by page, and how each stands: those with ready or leased tasks, a weight, limits or a hold.
+-- groups: lists the groups of a queue with ready or leased tasks, a weight, limits or a hold, page by page.
 --
 -- ARGV   1 how many at most  2 cursor or ''
--- Reply  "grouped", cursor of the next page or '', then per group as a list: group ('' for the tasks without one, which come first), ready,
---          "1" when these are at least so many, leased or '' when nobody counts them, weight,
---          rate per second, burst, max_leased (0 for none each), tokens or '', held until or 0
+-- Reply  "grouped", cursor of the next page or '', then per group as a list:
+--          group ('' for tasks without one, first), ready, "1" when there may be more ready ones,
+--          leased or '' when unknown, weight, rate per second, burst, max_leased (each 0 for none),
+--          tokens or '', end of the hold or 0
 --        "absent" when the queue does not exist
--- Order  none. Looks at LOOK_MAX entries at most, lanes counted: a page may be short, even empty, while a cursor is there.
+-- Order  none. Looks at LOOK_MAX entries at most, lanes included: a page may be short or empty though a
+--          cursor is there.
 -- Keeps  I24 I28
 -- Uses   standing
 -- Flags  no-writes
@@ -24,7 +26,8 @@ local function show(group, leased)
   rows[#rows + 1] = row
 end
 
--- Leased tasks without a group have no number of their own: what the groups leave of all, while that is cheap to know.
+-- Returns the number of leased tasks without a group: all leased tasks less those of the groups. '' if that
+-- is too expensive.
 local function ungrouped()
   if call('HLEN', COUNTS) > LOOK_MAX then return '' end
   local left, counts = call('ZCARD', LEASED), call('HGETALL', COUNTS)

@@ -1,9 +1,9 @@
--- hold: an operator holds the queue, a name or a group back for a while, or ends that.
+-- hold: an operator holds the queue, a name or a group for a while, or ends the hold.
 --
--- ARGV   1 scope: q | n<name> | g<group>  2 for how long (ms), 0 to end it
+-- ARGV   1 scope: q | n<name> | g<group>  2 for how long (ms), 0 to end the hold
 -- Reply  "held", until when (ms) or 0
 --        "absent" when the queue does not exist
--- Keeps  I5 I19 I23: from its answer on nothing of the scope is granted
+-- Keeps  I5 I19 I23: after its reply no task of the scope is granted
 -- Uses   holds rotation tell
 
 if not read_queue() then return { 'absent' } end

@@ -1,14 +1,20 @@
--- lease: hands out tasks, each with an exclusive and temporary right to work on it.
+-- lease: grants tasks, each with an exclusive and temporary right to work on it.
 --
--- ARGV   1 replica  2 "1" to be told of new tasks when this falls short  3 "1" to be told next_at in any case
---        4 payload bytes at most  5 nonce seed  6 #names  names...  7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
---        last  until when somebody waits for the answer, in ms; 0: nobody knows
--- Reply  "leased", now, next_at or 0 (also when nobody looked), when the first scheduled task is due or 0 (likewise), recalled requests (list of indexes), "1" when another call is due (stale entries or the
---          byte limit ended this one, or met too much that is kept back), tasks given per request (list), extras, why not more came and when
---          to look again (list of a word or '', and ms or 0), then per task: id, record
---          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of these
+-- ARGV   1 replica  2 "1" to be woken by new tasks if this call falls short  3 "1" to get next_at in any case
+--        4 payload bytes at most  5 nonce seed  6 #names  names...
+--        7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
+--        last: until when (ms) the caller waits for the reply; 0: unknown
+-- Reply  "leased", now,
+--          next_at or 0 (also if not looked up),
+--          when the first scheduled task is due or 0 (likewise),
+--          repeated requests (list of indexes),
+--          "1" when another call is due: stale entries, the byte limit or many blocked lanes ended this one,
+--          tasks given per request (list),
+--          extras {task, payload or '', mutable part or '', last attempt or ''} of tasks that have any,
+--          why there were not more tasks and when to look again (list of a word or '', and ms or 0),
+--          then per task: id, record
 --        "absent" when the queue does not exist
---        "late" when nobody waits any more: Redis stood still, or the call did on its way
+--        "late" when the caller waits no more: Redis was blocked, or the call was delayed
 -- Moves  ready -> leased
 -- Keeps  I4 I6 I7 I10 I12 I17 I18 I19 I20 I21 I23
 -- Uses   paused plain several expiry

@@ -1,9 +1,11 @@
--- nack: holders of leases report failure; the task is retried after a while or becomes a dead letter.
+-- nack: workers report failures; each task is retried later or becomes a dead letter.
 --
 -- ARGV   1 replica  2 #items  then per item: id, grant, nonce, "1" to retry, delay in ms or '' for backoff,
---          chance in millionths for the jitter, error type, message, stack, "1" when the error was cut, message with numbers and ids masked
+--          chance in millionths for the jitter, error type, message, stack, "1" if the error was cut, message
+--          with numbers and ids masked
 -- Reply  "settled", now, how many gates may let tasks through again, then per item
---          {"nacked" | "already", state, attempt, attempts left, next_at or 0[, expires_at of one that waits again]} | {"lost"} | {"unknown"}
+--          {"nacked" | "already", state, attempt, attempts left, next_at or 0[, expires_at when waiting]}
+--          | {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
 -- Moves  leased -> scheduled | ready | dead | cancelled

@@ -1,12 +1,15 @@
--- names: the names of a queue, page by page, and how each stands: those whose tasks came lately or are leased, and those with settings of
--- their own, a breaker that is not closed, or a hold.
+-- names: lists the names of a queue, page by page: names whose tasks came lately or are leased, and names
+-- with settings of their own, a breaker that is not closed, or a hold.
 --
 -- ARGV   1 how many at most  2 cursor or ''
--- Reply  "named", cursor of the next page or '', then per name as a list: name, ready, "1" when these are at least so many, leased,
---          rate per second, burst, max_leased (0 for none each), tokens or '', held until or 0, breaker: c closed | o open | h half-open | '' none,
---          since when or 0, failures in a row, or successes of a half-open one, probes under way, open until or 0
+-- Reply  "named", cursor of the next page or '', then per name as a list:
+--          name, ready, "1" when there may be more ready ones, leased,
+--          rate per second, burst, max_leased (each 0 for none), tokens or '', end of the hold or 0,
+--          breaker (c closed, o open, h half-open, '' none), since when or 0,
+--          failures in a row or successes of a half-open one, probes under way, open until or 0
 --        "absent" when the queue does not exist
--- Order  none. Looks at LOOK_MAX entries at most, lanes counted: a page may be short, even empty, while a cursor is there.
+-- Order  none. Looks at LOOK_MAX entries at most, lanes included: a page may be short or empty though a
+--          cursor is there.
 -- Keeps  I24 I28
 -- Uses   standing
 -- Flags  no-writes

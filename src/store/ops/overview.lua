@@ -1,9 +1,12 @@
--- overview: config and counts of a queue on one snapshot.
+-- overview: config and counts of a queue at one moment.
 --
 -- ARGV   none
--- Reply  "overview", now, version, document, created_at, what is paused in bits, until when or 0, since when, why or '', ready, how many of them gates keep
---          back, breakers that are open, and half-open, scheduled, leased, dead, kept finished tasks, accepted at (ms) of the oldest ready task or 0, bytes of unfinished tasks, then the totals: accepted, completed, cancelled, and those of RARE,
---          then who waits, as `beat` writes it
+-- Reply  "overview", now, version, document, created_at,
+--          what is paused in bits, until when or 0, since when, reason or '',
+--          ready, blocked ones of these, open breakers, half-open breakers,
+--          scheduled, leased, dead, kept finished tasks,
+--          accepted at (ms) of the oldest ready task or 0, bytes of unfinished tasks,
+--          totals (accepted, completed, cancelled and those of RARE), waiters as `beat` writes them
 --        "absent" when the queue does not exist
 -- Keeps  I3 I24
 -- Uses   paused rotation lanes held
@@ -15,7 +18,8 @@ local RARE = { 'purged_total', 'dead_evicted_total', 'dead_aged_total', 'replaye
 if not read_queue() then return { 'absent' } end
 local kept = call('HMGET', Q, 'doc', 'created_at', 'paused_at', 'pause_reason', unpack(RARE))
 
--- Where entries were left behind the head may be one of them: then the first live one of 100, or the last of them as a bound.
+-- Returns the oldest place of a lane. With stale entries the head may be stale: then it is the first live one
+-- of 100, or the last of them as a bound.
 local stale_lanes = call('EXISTS', STALE) == 1
 local function oldest_place(lane)
   if not stale_lanes or not call('HGET', STALE, lane) then return head_place(lane) end
@@ -29,7 +33,7 @@ local function oldest_place(lane)
   return place and back and min(place, back) or place or back
 end
 
--- The oldest among the first 128 lanes in rotation: exact up to that many, an at-least beyond.
+-- The oldest in the first 128 lanes of the rotation; a bound if there are more lanes.
 local oldest, lanes = math.huge, 0
 for _, group in ipairs(call('ZRANGE', TURN, 0, 127)) do
   if lanes >= 128 then break end

@@ -1,10 +1,13 @@
--- pause: an operator stops leases, enqueues or both, or lets them go on.
+-- pause: an operator pauses or resumes leases, enqueues or both.
 --
--- ARGV   1 replica  2 what is stopped from now on, in bits: 1 leases, 2 enqueues; 0: nothing  3 until when in ms, or 0  4 reason or ''
--- Reply  "paused", now, how many tasks are ready if leases may take them again, else 0, since when it is paused
---        "past", now: it would be over already; nothing was written
+-- ARGV   1 replica  2 what is paused from now on, in bits: 1 leases, 2 enqueues; 0: nothing
+--        3 until when in ms, or 0  4 reason or ''
+-- Reply  "paused", now, how many tasks are ready if leases may take them again, otherwise 0, since when it is
+--          paused
+--        "past", now: the pause would already be over; nothing was written
 --        "absent" when the queue does not exist
--- Keeps  I5 I23. No task moves: each keeps the place and the ready_at that it had. A change of what is stopped counts as the same pause.
+-- Keeps  I5 I23. No task moves: each keeps its place and its ready_at. A change of what is paused continues
+--          the same pause.
 -- Uses   paused rotation tell
 -- Flags  allow-oom
 

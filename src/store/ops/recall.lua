@@ -1,10 +1,12 @@
--- recall: the grants of a lease call that is repeated with the same request_id, as far as they are still leased.
+-- recall: returns the grants of a lease call that is repeated with the same request_id, as far as they are
+-- still leased.
 --
 -- ARGV   1 request_id key
--- Reply  "recalled", now, then per task: id, record, payload or '', mutable part or '', last attempt or '', expires_at, nonce
+-- Reply  "recalled", now, then per task: id, record, payload or '', mutable part or '', last attempt or '',
+--          expires_at, nonce
 --        "absent" when the queue does not exist
 -- Keeps  I6 I7
--- Uses   task history
+-- Uses   task history requests
 -- Flags  allow-oom
 
 if call('EXISTS', STATE) == 0 then return { 'absent' } end

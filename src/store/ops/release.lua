@@ -1,14 +1,16 @@
--- release: holders of leases give tasks back without spending the attempt; also the service itself, for
--- callers that left before they got their answer (give-back).
+-- release: workers give tasks back without spending the attempt. The service does so, too, for callers that
+-- left before they got their response (give-back).
 --
--- ARGV   1 replica  2 #items  then per item: id, grant, nonce, how ('' old place | 'g' give-back | '+' ms | '@' ms),
---          chance in millionths for the jitter of an exhausted deferral, what is held until then, too ('' | 'q' | 'n' | 'g'), or of a give-back
---          the request_id key of the call or ''
+-- ARGV   1 replica  2 #items  then per item: id, grant, nonce, how ('' old place | 'g' give-back | '+' ms |
+--          '@' ms), chance in millionths for the jitter of an exhausted deferral, what is held until then,
+--          too ('' | 'q' | 'n' | 'g'), or for a give-back the request_id key of the call or ''
 -- Reply  "settled", now, how many gates may let tasks through again, then per item
---          {"released" | "already", state, run_at or 0[, expires_at of one that waits again]} | {"lost"} | {"unknown"}
+--          {"released" | "already", state, run_at or 0[, expires_at if it waits again]} |
+--          {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
--- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled when that was asked for; dead when it has expired
+-- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled if requested; dead if
+--          it has expired
 -- Keeps  I3 I4 I6 I7 I9 I12 I19 I20 I21 I22
 -- Uses   settle retry holds requests
 -- Flags  allow-oom
@@ -17,7 +19,7 @@ if not read_queue() then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
 read_holders(3, count, 6)
 
--- Grants that their callers never got have not passed.
+-- Returns the tokens of a give-back, whose grant its caller never got.
 local function refund(name, group, granted_at)
   for _, scope in ipairs({ 'q', 'n' .. name, 'g' .. group }) do
     if limited(scope) then pass_gate(gate_of(scope), -1, granted_at) end
@@ -67,7 +69,7 @@ for i = 1, count do
         run_at = 0
       end
     end
-    -- Whatever becomes of the task: the upstream said it for all of them.
+    -- The hold applies whatever becomes of this task: the upstream asked it of all of them.
     local held = ARGV[at + 5]
     if held ~= '' and how ~= '' and how ~= 'g' then
       local scope = held == 'n' and 'n' .. task.name or held == 'g' and 'g' .. task.group or 'q'

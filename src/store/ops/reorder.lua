@@ -1,9 +1,9 @@
--- reorder: puts the heads of some groups in the order that now holds; called until the cursor is 0 again.
+-- reorder: puts the heads of some groups in the current order; called until the cursor is 0 again.
 --
--- ARGV   1 cursor ('0' to begin)  2 how many groups at a time, about
+-- ARGV   1 cursor ('0' to begin)  2 about how many groups at a time
 -- Reply  "reordered", cursor
 --        "absent" when the queue does not exist
--- Keeps  I17 I28: looks at about LANES_MAX lanes per call, however many a group has
+-- Keeps  I17 I28: looks at about LANES_MAX lanes per call, however many lanes a group has
 -- Uses   rotation lanes
 -- Flags  allow-oom
 
@@ -11,7 +11,7 @@ local LANES_MAX = 1000
 
 if not read_queue() then return { 'absent' } end
 
--- Behind the cursor of the groups there is, amidst a group, that of its heads and its name.
+-- Inside a group the cursor has three parts: that of the groups, that of the group's heads, and the group.
 local scan, inner, amidst = string.match(ARGV[1], '^(%d+) (%d+) (.*)$')
 local page = call('ZSCAN', TURN, scan or ARGV[1], 'COUNT', ARGV[2])
 local first = 1

@@ -3,13 +3,14 @@
 -- ARGV   1 name  2 open | closed  3 for how long (ms), or '' until it is closed by hand
 -- Reply  "set", until when (ms) or 0
 --        "absent" when the queue does not exist
--- Keeps  I5 I22: from its answer on nothing of a name whose breaker is open is granted, and earlier grants move nothing
+-- Keeps  I5 I22: after its reply no task of a name with an open breaker is granted, and earlier grants do not
+--          move the breaker
 -- Uses   gates
 
 if not read_queue() then return { 'absent' } end
 local scope, ms = 'n' .. ARGV[1], tonumber(ARGV[3])
 local gate = gate_of(scope)
--- Without one in the config it is open as long as this says, and then closed.
+-- A name without a breaker in the config gets one that is open for this time and then closed.
 local b = gate.breaker or breaker_of(ARGV[1], { 0, 0, 0, 0 })
 gate.breaker = b
 check_gates()

@@ -1,12 +1,16 @@
--- sweep: takes back leases that ran out, makes due tasks ready, buries those past their expiry, drops what retention and the
--- bounds of dead letters no longer cover and what full buckets left, and notes the end of a pause.
+-- sweep: takes back leases that ran out, makes due tasks ready, and buries tasks past their expiry. Drops
+-- what the retention and the bounds of dead letters no longer cover, and full buckets. Notes the end of a
+-- pause.
 --
 -- ARGV   1 replica  2 how many of each at most
--- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back, tasks made ready by coming due,
---          "1" when more keys or marks are over, "1" when tasks moved or dead letters went, how many gates may let tasks through again
+-- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back, tasks made ready by
+--          coming due, "1" when there are more old keys or marks, "1" when tasks moved or dead letters left,
+--          how many gates may let tasks through again
 --        "absent" when the queue does not exist
--- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled, dead -> (gone)
--- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I21 I22 I23 I25 I28. It re-checks what it moves: an index entry alone decides nothing.
+-- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled,
+--          dead -> (gone)
+-- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I21 I22 I23 I25 I28. It checks the records of what it moves, not only
+--          index entries.
 -- Uses   tell paused unique repeats retry overdue clear
 -- Flags  allow-oom
 

@@ -1,9 +1,9 @@
--- verify_counts: the queue's counters against the sizes of its indexes, all at one moment.
+-- verify_counts: checks the queue's counters against the sizes of its indexes, all at one moment.
 --
 -- ARGV   none
 -- Reply  "verified", '', 0, problems
 --        "absent" when the queue does not exist
--- Keeps  I3 I4 I21 I28 by saying where they do not hold
+-- Keeps  I3 I4 I21 I28 by reporting violations
 -- Uses   task examine
 -- Flags  no-writes
 
@@ -24,7 +24,7 @@ if records ~= live + finished then
     scheduled, queue.ready, leased, dead, finished)
 end
 
--- Summed up where that takes but a moment; of more tasks, only what their number says.
+-- A small queue is summed up. For a larger one only the number of tasks is checked.
 local unfinished, bytes, RECORD_MIN = scheduled + queue.ready + leased, queue.unfinished_bytes, 14
 if records <= LOOK_MAX then
   local all, sum = call('HGETALL', REC), 0
@@ -55,7 +55,7 @@ if requests ~= ends then problem('counters', '', '%d repeatable lease calls, %d 
 local shut = call('ZCARD', SHUT)
 if shut ~= queue.shut then problem('counters', '', '%d gates are shut, %d are counted', shut, queue.shut) end
 
--- Of few leases each is counted again, of more only that there are as many.
+-- A few leases are counted again one by one; if there are more, only their sum is checked.
 local MOST = 1000
 local counts = call('HLEN', COUNTS) <= MOST and call('HGETALL', COUNTS)
 if counts then

@@ -86,7 +86,7 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!($folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": tell paused intake rotation naming task unique breaker gates holds counts held lanes expiry waiting clear history requests grant draw plain line moves parked several
+files!(PARTS, "lua/": events paused intake rotation naming task unique breaker gates holds counts blocked lanes expiry waiting clear history requests grant draw plain candidates moves parked several
     marks settle followed finish deaths bury retry overdue late repeats replace guard examine latency charts walk standing);
 files!(SOURCES, "ops/": enqueue lease pause recall ack nack release extend sweep cancel patch purge discard configure delete hold set_breaker reorder overview show
     list follow dead dead_groups replay purge_dead explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers names groups);
@@ -502,7 +502,7 @@ mod tests {
         let mut told = 0;
         for (name, source) in SOURCES.iter().chain(PARTS) {
             for kind in source
-                .split("tell('")
+                .split("publish_event('")
                 .skip(1)
                 .filter_map(|rest| rest.split('\'').next())
             {
@@ -561,7 +561,7 @@ mod tests {
                 locate("lease", &format!("ERR {mark}{}: no", more + line_of(code, text)))
             };
             assert_eq!(at("local function keys_of(declared)", 0), "prelude.lua:28");
-            assert_eq!(at("local me, told, look", 0), "lease.lua:23");
+            assert_eq!(at("local me, wants_wake, wants_next", 0), "lease.lua:23");
             assert_eq!(at("local function open_lane(", 1), "draw.lua:22");
         }
         assert_eq!(locate("lease", "ERR nobody knows where"), "lease");

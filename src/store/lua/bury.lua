@@ -49,7 +49,7 @@ local function unlist_dead(ids)
     for i, letter in ipairs(letters) do
       if letter and died[i] then
         local print = sub(letter, 5)
-        members[#members + 1] = alike(print, died[i], ids[from + i - 1])
+        members[#members + 1] = alike_member(print, died[i], ids[from + i - 1])
         prints[print] = true
         freed = freed + unpack_bytes('>I4', letter)
       end
@@ -75,7 +75,7 @@ end
 -- Removes dead letters that a bound evicts. Those with followers stay visible until the wait is over.
 local function drop_dead(ids, total)
   if #ids == 0 then return end
-  local free, lingering = parted(ids)
+  local free, lingering = split_followed(ids)
   local ends = {}
   for _, id in ipairs(lingering) do
     ends[#ends + 1] = id
@@ -119,11 +119,11 @@ local function write_buried()
   for i, b in ipairs(buried) do
     local id, size = b.id, 0
     for _, key in ipairs({ REC, PAY, MUT, HIST }) do size = size + call('HSTRLEN', key, id) end
-    local print, n = counted_as(b.name, b.kind, b.message), 2 * i - 1
+    local print, n = counted_print(b.name, b.kind, b.message), 2 * i - 1
     ids[i] = id
     died[n], died[n + 1] = NOW, id
     letters[n], letters[n + 1] = id, pack('>I4', size) .. print
-    members[n], members[n + 1] = 0, alike(print, NOW, id)
+    members[n], members[n + 1] = 0, alike_member(print, NOW, id)
     bytes = bytes + size
   end
   many('ZADD', DEAD, died)

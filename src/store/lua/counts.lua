@@ -86,7 +86,7 @@ do
     write_sums(scopes)
     if queue.shut == 0 then return 0 end
     if next(gates) then gates.q = true end
-    for scope, gate in pairs(gates_met) do
+    for scope, gate in pairs(gates_read) do
       local moved = gate.breaker and gate.breaker.changed and gate.left >= 1
       if gate.taken < 0 or moved then gates[scope] = false end
     end

@@ -18,7 +18,7 @@ local function read_print(bytes)
   return name, kind, message
 end
 
-local function alike(print, died_at, id) return print .. pack('>I6', died_at) .. id end
+local function alike_member(print, died_at, id) return print .. pack('>I6', died_at) .. id end
 
 local function read_alike(member)
   local at = #member - 19
@@ -26,15 +26,15 @@ local function read_alike(member)
 end
 
 -- Returns the lexical end of a fingerprint's letters: no time begins with the byte 255.
-local function behind(print) return '(' .. print .. '\255' end
+local function end_of_print(print) return '(' .. print .. '\255' end
 
 local function has_letters(print)
-  return #call('ZRANGEBYLEX', ALIKE, '[' .. print, behind(print), 'LIMIT', 0, 1) > 0
+  return #call('ZRANGEBYLEX', ALIKE, '[' .. print, end_of_print(print), 'LIMIT', 0, 1) > 0
 end
 
 -- Returns the fingerprint under which a death is counted: `other` once there are DEAD_GROUPS_MAX
 -- fingerprints.
-local function counted_as(name, kind, message)
+local function counted_print(name, kind, message)
   local print = fingerprint(name, kind, message)
   if call('HEXISTS', PRINT, print) == 1 then return print end
   if call('HLEN', PRINT) >= DEAD_GROUPS_MAX then return OTHER end

@@ -30,22 +30,22 @@ end
 -- pass at which this call found it, `pass` the one after the turns of this call. `beyond` is a lower bound
 -- for the scores of heads that are not read yet.
 local function new_group(group, pass)
-  return { group = group, pass = pass, raw = false, start = false, stride = false, lanes = false, heads_read = 0, more = true, page = 0, beyond = 0,
+  return { group = group, pass = pass, stored_pass = false, start = false, stride = false, lanes = false, heads_read = 0, more = true, page = 0, beyond = 0,
     turns = false, ended = false, gate = false }
 end
 
 -- Blocked lanes and groups that one call finds are parked, at most PARKED_MAX of them. At that number the
 -- call ends, and another call is due.
 local PARKED_MAX = 100
-local steps, kept_back = 0, NONE -- per call
+local parking_steps, blocked_lanes = 0, NONE -- per call
 
 -- Returns whether the gate of its name lets a task of the lane through. Notes the lane as blocked if not.
 local function passes(l)
   local gate = l.gate
   if not gate or gate.left >= 1 then return true end
-  if kept_back == NONE then kept_back = {} end
-  kept_back[#kept_back + 1] = l
-  if not l.parked then steps = steps + 1 end
+  if blocked_lanes == NONE then blocked_lanes = {} end
+  blocked_lanes[#blocked_lanes + 1] = l
+  if not l.parked then parking_steps = parking_steps + 1 end
   return false
 end
 
@@ -150,10 +150,10 @@ end
 -- Adds the lanes whose names let a task through to the heap of their group. Returns these lanes.
 local function let_through(g, lanes, scopes)
   local let, n = {}, 0
-  meet_gates(scopes)
+  read_gates(scopes)
   for i = 1, #lanes do
     local l = lanes[i]
-    l.gate = gates_met[scopes[i]]
+    l.gate = gates_read[scopes[i]]
     if passes(l) then
       n = n + 1
       let[n] = l
@@ -191,7 +191,7 @@ end
 
 -- Returns the lane with the best head of the group, or nil.
 local function best_lane(g)
-  while steps < PARKED_MAX do
+  while parking_steps < PARKED_MAX do
     local best = g.lanes[1]
     if g.more and (not best or best.score >= g.beyond) then
       more_heads(g, true)
@@ -261,8 +261,8 @@ end
 local function open_group(found, names, want)
   local start, g = max(found.pass, queue.round), found
   g.start, g.stride, g.names, g.lanes, g.heads_read, g.more = start, stride_of(g.group), names, {}, 0, true
-  g.page, g.beyond, g.raw, g.pass = min(want + 1, 32), -math.huge, found.pass, start
-  for _, member in ipairs(g.aside or NONE) do
+  g.page, g.beyond, g.stored_pass, g.pass = min(want + 1, 32), -math.huge, found.pass, start
+  for _, member in ipairs(g.parked_members or NONE) do
     local l = open_lane(member, g, -math.huge)
     l.parked, l.gate = true, g.gate and gate_of('n' .. l.name)
     join(g.lanes, l)
@@ -272,27 +272,27 @@ end
 
 -- Puts a group back behind the groups whose pass is not higher. After one grant its place is usually the
 -- last.
-local function insert_by_pass(line, first, g)
-  local at = #line
-  while at >= first and line[at].pass > g.pass do
-    line[at + 1] = line[at]
+local function insert_by_pass(candidates, first, g)
+  local at = #candidates
+  while at >= first and candidates[at].pass > g.pass do
+    candidates[at + 1] = candidates[at]
     at = at - 1
   end
-  line[at + 1] = g
+  candidates[at + 1] = g
 end
 
 -- Function that adds another candidate behind a group that had only blocked lanes. `candidates` sets it,
 -- `draw` and `several` call it; nil if there can be none.
-local next_groups = nil -- per call
+local more_candidates = nil -- per call
 
 -- Reads heads and returned tasks of the groups that will have a turn in this call, most likely with one lane
 -- each. Stops at a blocked lane: other groups may come in between.
-local function look_ahead(line, first, want)
-  local last, likely = min(#line, first + want - 1), {}
+local function look_ahead(candidates, first, want)
+  local last, likely = min(#candidates, first + want - 1), {}
   local page = min(math.ceil(want / (last - first + 1)) + 1, 32)
   for i = first, last do
-    local g = line[i]
-    if steps > 0 then break end
+    local g = candidates[i]
+    if parking_steps > 0 then break end
     if g.more and g.heads_read == 0 then
       g.page = page
       more_heads(g)
@@ -304,24 +304,24 @@ end
 
 -- Picks up to `want` entries from the candidates, starting at index `first`. Returns the index of the next
 -- candidate.
-local function choose(line, first, want)
-  if first == #line then
-    local g = line[first]
+local function choose(candidates, first, want)
+  if first == #candidates then
+    local g = candidates[first]
     local drawn = draw(g, want)
     g.pass = g.pass + drawn * g.stride
     return drawn < want and first + 1 or first
   end
-  look_ahead(line, first, want)
+  look_ahead(candidates, first, want)
   local left = want
-  while left > 0 and first <= #line and steps < PARKED_MAX do
-    local g = line[first]
+  while left > 0 and first <= #candidates and parking_steps < PARKED_MAX do
+    local g = candidates[first]
     first = first + 1
     if draw(g, 1) == 1 then
       left = left - 1
       g.pass = g.pass + g.stride
-      insert_by_pass(line, first, g)
-    elseif next_groups then
-      next_groups(line, first)
+      insert_by_pass(candidates, first, g)
+    elseif more_candidates then
+      more_candidates(candidates, first)
     end
   end
   return first

@@ -67,7 +67,7 @@ local function examine_letter(id, is_dead)
   local bytes, print, size = unpack_bytes('>I4', letter), sub(letter, 5), 0
   for _, key in ipairs({ REC, PAY, MUT, HIST }) do size = size + call('HSTRLEN', key, id) end
   if bytes ~= size then problem('dead_letter', id, 'it has %d bytes, %d are counted', size, bytes) end
-  if not call('ZSCORE', ALIKE, alike(print, call('ZSCORE', DEAD, id), id)) then
+  if not call('ZSCORE', ALIKE, alike_member(print, call('ZSCORE', DEAD, id), id)) then
     problem('dead_letter', id, 'its group %s does not list it', print)
   end
   if print ~= OTHER and call('HEXISTS', PRINT, print) == 0 then
@@ -102,13 +102,13 @@ local function examine(ids, records)
       local place = call('ZSCORE', ROOT .. 'back:' .. lane, entry_of(task.tick, id))
       if place then state[#state + 1] = 'ready' end
       -- A lease that finds a task past its expiry drops its entry: the task is in no lane and awaits burial.
-      local met = #state == 0 and has_expired(task) and call('ZSCORE', EXPIRY, id)
+      local awaits_burial = #state == 0 and has_expired(task) and call('ZSCORE', EXPIRY, id)
       if #state > 1 then
         problem('two_states', id, 'it is in several states at once: %s', table.concat(state, ', '))
-      elseif #state == 0 and m and not met then
+      elseif #state == 0 and m and not awaits_burial then
         problem('lost', id, 'it has a record and is in no state index')
       end
-      if #state == 0 and not m and not met then
+      if #state == 0 and not m and not awaits_burial then
         claims[lane] = claims[lane] or {}
         claims[lane][#claims[lane] + 1] = id
         place = task.tick

@@ -13,12 +13,12 @@ local stamp = pack('>I6', NOW) -- per call
 
 -- Ends a task as completed or cancelled. `sized` is bytes (4) .. id (14), `side_bytes` are bytes kept beside
 -- record and payload, `grant` is 4 bytes. The caller writes the queue.
-local function finish(state, sized, beside, grant, result)
+local function finish(state, sized, side_bytes, grant, result)
   if finishes == 0 then finished, results, leaving = {}, {}, {} end
   local id, bytes = sub(sized, 5), unpack_bytes('>I4', sized)
   queue.unfinished_bytes = queue.unfinished_bytes - bytes
-  if beside > 0 or result ~= '' then
-    bytes = bytes + beside + #result
+  if side_bytes > 0 or result ~= '' then
+    bytes = bytes + side_bytes + #result
     sized = pack('>I4', bytes) .. id
   end
   local n = finishes * 2
@@ -30,7 +30,7 @@ local function finish(state, sized, beside, grant, result)
 end
 
 -- Returns the bytes beside record and payload: the mutable part and the failed attempts.
-local function beside(id, mut)
+local function side_bytes_of(id, mut)
   if not mut then return 0 end
   return #mut + (unpack_bytes('>I2', mut, 5) > 0 and call('HSTRLEN', HIST, id) or 0)
 end
@@ -140,7 +140,7 @@ local function write_finished()
   if #gone > dropped then call('LTRIM', DONE, #gone - dropped, -1) end
   many('HSET', REC, cut)
   many('HDEL', PAY, apart)
-  local free, lingering = parted(gone)
+  local free, lingering = split_followed(gone)
   forget(free)
   many('HSET', RES, results_of(lingering))
   if dropped > 0 then

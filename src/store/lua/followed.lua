@@ -28,16 +28,16 @@ end
 
 local function tell_followers(ids)
   if not is_followed() then return end
-  local found, told = followed_among(ids), {}
+  local found, ended_ids = followed_among(ids), {}
   for _, id in ipairs(ids) do
-    if found[id] then told[#told + 1] = id end
+    if found[id] then ended_ids[#ended_ids + 1] = id end
   end
-  if #told > 0 then call('PUBLISH', ENDED, string.match(Q, '{(.-)}') .. ' ' .. table.concat(told)) end
+  if #ended_ids > 0 then call('PUBLISH', ENDED, string.match(Q, '{(.-)}') .. ' ' .. table.concat(ended_ids)) end
 end
 
 -- Splits ended tasks that are to be forgotten: those that may go, and those that linger because a follower
 -- may not have looked yet.
-local function parted(ids)
+local function split_followed(ids)
   if not is_followed() then return ids, NONE end
   local found, free, lingering, scores = followed_among(ids), {}, {}, {}
   for _, id in ipairs(ids) do

@@ -14,8 +14,8 @@
 
 local FAR = 4503599627370496 -- 2^52, the time of what waits for an event
 
-local gates_met, some_shut, some_changed = NONE, false, false -- per call
-local gated, limited, evaluate, recall_gate, meet_gates, gate_of, pass_gate, judge_of, check_gates, full_buckets, write_gates
+local gates_read, some_shut, some_changed = NONE, false, false -- per call
+local gated, limited, evaluate, recall_gate, read_gates, gate_of, pass_gate, judge_of, check_gates, full_buckets, write_gates
 
 do
   local ROUNDING = 0.000001 -- of ms: a sum of fractions may be a trace less than what it means
@@ -45,7 +45,7 @@ do
       left = gate.tokens
       left = left - left % 1
     end
-    if gate.most > 0 then left = min(left, gate.most - gate.leased) end
+    if gate.max_leased > 0 then left = min(left, gate.max_leased - gate.leased) end
     gate.left = left
     local b = gate.breaker
     if left >= 1 and not b and gate.held <= NOW then return end
@@ -53,7 +53,7 @@ do
     if gate.rate > 0 and gate.tokens < 1 then
       shut(gate, 'rate_limited', NOW + math.ceil((1 - gate.tokens) * 1000 / gate.rate - ROUNDING))
     end
-    if gate.most > 0 and gate.leased >= gate.most then shut(gate, 'concurrency_limited', FAR) end
+    if gate.max_leased > 0 and gate.leased >= gate.max_leased then shut(gate, 'concurrency_limited', FAR) end
     if b and b.state == HALF_OPEN then
       gate.left = min(gate.left, b.probes_max - b.probes)
       if b.probes >= b.probes_max then shut(gate, 'breaker_open', FAR) end
@@ -78,7 +78,7 @@ do
   end
 
   -- Returns the default settings for a name or a group without settings of its own.
-  local function others(settings, n, scope)
+  local function default_settings(settings, n, scope)
     local kind = byte(scope)
     return kind == 110 and settings[n + 1] or kind == 103 and settings[n + 2]
   end
@@ -101,13 +101,13 @@ do
     local before, rate, burst, most -- many have the same
     for i = 1, n do
       local gate = asking[i]
-      local own = settings[i] or others(settings, n, gate.scope)
+      local own = settings[i] or default_settings(settings, n, gate.scope)
       if own then
         if own ~= before then
           before = own
           rate, burst, most = unpack_bytes('<ddd', own)
         end
-        gate.rate, gate.burst, gate.most = rate, burst, most
+        gate.rate, gate.burst, gate.max_leased = rate, burst, most
         if breakers and byte(gate.scope) == 110 then gate.numbers = { unpack_bytes('<dddd', own, 25) } end
       end
     end
@@ -175,7 +175,7 @@ do
   end
 
   -- Reads the memory of gates. While nothing is shut, only gates with a rate have one.
-  local function recall(gates, every)
+  local function read_memories(gates, every)
     local fields, asking, n = {}, {}, 0
     for i = 1, #gates do
       local gate = gates[i]
@@ -198,12 +198,12 @@ do
   end
 
   -- A gate whose memory nobody had to ask for is about to change.
-  function recall_gate(gate) recall({ gate }, true) end
+  function recall_gate(gate) read_memories({ gate }, true) end
 
   -- Creates a gate with all its fields (the reason is in `draw`). `kept` is its memory as bytes, false if
   -- there is none, NONE before it is read. `peaks` is false while they are packed in `kept`.
-  local function unread(scope)
-    return { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, peaks = NONE, held = 0, taken = 0,
+  local function new_gate(scope)
+    return { scope = scope, rate = 0, burst = 0, max_leased = 0, leased = 0, tokens = 0, peaks = NONE, held = 0, taken = 0,
       left = math.huge, at = 0, reason = false, kept = NONE, changed = false, numbers = false, breaker = false }
   end
 
@@ -211,7 +211,7 @@ do
     local fields, asking = NONE, NONE
     for i = 1, #gates do
       local gate = gates[i]
-      if gate.most == 0 then
+      if gate.max_leased == 0 then
         -- Nobody asks.
       elseif gate.scope == 'q' then
         gate.leased = call('ZCARD', LEASED)
@@ -227,14 +227,14 @@ do
 
   -- Reads the gates that this call has not read yet, 300 at most, with a few commands for all. A kind without
   -- limits needs no reading while nothing is shut.
-  function meet_gates(scopes)
+  function read_gates(scopes)
     local met, n, has_limits, every = {}, 0, kinds_limited(), queue.shut > 0
     for i = 1, #scopes do
       local scope = scopes[i]
-      if not gates_met[scope] then
-        if gates_met == NONE then gates_met = {} end
-        local gate = unread(scope)
-        gates_met[scope] = gate
+      if not gates_read[scope] then
+        if gates_read == NONE then gates_read = {} end
+        local gate = new_gate(scope)
+        gates_read[scope] = gate
         if every or has_limits[byte(scope)] then
           n = n + 1
           met[n] = gate
@@ -244,14 +244,14 @@ do
     if n == 0 then return end
     read_settings(met)
     read_leased(met)
-    recall(met)
+    read_memories(met)
     read_breakers(met)
     for i = 1, n do evaluate(met[i]) end
   end
 
   function gate_of(scope)
-    if not gates_met[scope] then meet_gates({ scope }) end
-    return gates_met[scope]
+    if not gates_read[scope] then read_gates({ scope }) end
+    return gates_read[scope]
   end
 
   -- Counts tasks that pass a gate. A negative number gives tasks back that were granted at `at`.
@@ -316,10 +316,10 @@ do
   function full_buckets(count)
     local sample, full = {}, {}
     for _, scope in ipairs(call('HRANDFIELD', GATE, count)) do
-      if not gates_met[scope] then sample[#sample + 1] = unread(scope) end
+      if not gates_read[scope] then sample[#sample + 1] = new_gate(scope) end
     end
     read_settings(sample)
-    recall(sample, true)
+    read_memories(sample, true)
     for _, gate in ipairs(sample) do
       if not memory_of(gate) then full[#full + 1] = gate.scope end
     end
@@ -335,7 +335,7 @@ do
 
   function write_gates()
     local kept, over, n = {}, {}, 0
-    for scope, gate in pairs(gates_met) do
+    for scope, gate in pairs(gates_read) do
       if gate.changed or (gate.taken ~= 0 and gate.rate > 0) then
         local memory = memory_of(gate)
         if memory then

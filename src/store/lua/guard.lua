@@ -62,14 +62,14 @@ local function note_repeat(g, id, did)
   remember_repeat(g.field, g.body, id, did, repeat_ms)
 end
 
-local function refuse(answer)
+local function refuse(outcome)
   refused = refused + 1
-  return answer
+  return outcome
 end
 
 -- Returns the outcome of an enqueue that creates no task, or nil if one is to be created. `body` is its
 -- record, `lane` its lane, `payload_bytes` the size of a separate payload.
-local function meet(g, body, way, expires_at)
+local function guarded_outcome(g, body, way, expires_at)
   local came, request = known_repeats[g.field], known_repeats[g.request or '']
   if request and request.body ~= g.body then return refuse({ 'mismatch' }) end
   local holder = holders[g.key]
@@ -82,7 +82,7 @@ local function meet(g, body, way, expires_at)
   if not holder then return nil end
   local state, run_at = state_of(holder)
   -- Dead but not buried yet: it no longer holds a key that its death frees.
-  if state == 'd' and held_until[g.key] == 0 then return nil end
+  if state == 'd' and key_expires[g.key] == 0 then return nil end
   duplicates = duplicates + 1
   if g.on_duplicate == 'reject' then return refuse({ 'rejected', holder, state }) end
   local did = 'duplicate'
@@ -101,7 +101,7 @@ local function meet(g, body, way, expires_at)
 end
 
 -- Notes a created task: its key, and the mark for a repeat.
-local function made_guarded(g, run_at, at, lane, expires_at, rec, bytes)
+local function note_made(g, run_at, at, lane, expires_at, rec, bytes)
   guarded_made[g.id] = { run_at = run_at, at = at, lane = lane, expires_at = expires_at, rec = rec, bytes = bytes }
   if g.key ~= '' then take_key(g.key, g.id, g.ttl) end
   note_repeat(g, g.id, 'made')

@@ -26,7 +26,7 @@ local function fits(bytes)
 end
 
 -- Changes the bytes of an existing task. Returns false if there is no room.
-local function grow(bytes)
+local function change_bytes(bytes)
   if not fits(bytes) then return false end
   grown = grown + bytes
   return true

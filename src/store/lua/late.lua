@@ -1,7 +1,7 @@
 -- late: acks whose lease is not simply the current one.
 -- Uses   settle lanes expiry
 
-local late_returns, put_off = NONE, NONE -- per call
+local late_returns, late_scheduled = NONE, NONE -- per call
 
 -- Returns whether a lease that ran out may still be acked: nothing was decided about the task since.
 local function may_be_late(id, m)
@@ -34,8 +34,8 @@ local function judge_ack(id, score, bytes, grant, nonce)
       return 'late'
     end
     if postponed then
-      if put_off == NONE then put_off = {} end
-      put_off[#put_off + 1] = id
+      if late_scheduled == NONE then late_scheduled = {} end
+      late_scheduled[#late_scheduled + 1] = id
       return 'late'
     end
   end
@@ -43,7 +43,7 @@ local function judge_ack(id, score, bytes, grant, nonce)
 end
 
 local function take_late()
-  many('ZREM', DUE, put_off)
+  many('ZREM', DUE, late_scheduled)
   for _, r in ipairs(late_returns) do take_return(unpack(r)) end
   write_expiry()
 end

@@ -58,7 +58,7 @@ end
 
 -- Returns whether the group has other lanes. A group's only lane needs no new head: there is nothing to
 -- compare it with, and heads are lower bounds.
-local function has_rivals(l) return l.parked or l.g.more or l.g.aside or l.g.heads_read > 1 end
+local function has_rivals(l) return l.parked or l.g.more or l.g.parked_members or l.g.heads_read > 1 end
 
 local function group_moves(g, pass)
   begin_moves()
@@ -72,7 +72,7 @@ local function write_lanes()
     local g = heads.g
     many('ZADD', heads_of(group), heads.add)
     -- Usually all heads of a group are known, and all its lanes were emptied.
-    if g and #heads.add == 0 and not g.more and not g.aside and g.heads_read == #heads.drop then
+    if g and #heads.add == 0 and not g.more and not g.parked_members and g.heads_read == #heads.drop then
       dropped_keys[#dropped_keys + 1] = heads_of(group)
       g.ended = true
     elseif g then

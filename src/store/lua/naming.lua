@@ -12,7 +12,7 @@ local FULL_OF_NAMES = { 'full', 'names' }
 
 -- `all_unknown` is true if every name must be checked, because the sender remembers none of this epoch.
 -- `unknown_names` has the names that the sender does not remember.
-local asks_all, asked = true, NONE -- per call
+local all_unknown, unknown_names = true, NONE -- per call
 local judged, named, leaving_names = NONE, NONE, NONE -- per call
 local names_count, idle_names, idle_at = nil, nil, 0 -- per call
 
@@ -20,9 +20,9 @@ local names_count, idle_names, idle_at = nil, nil, 0 -- per call
 -- Returns the index of the next argument.
 local function read_names(at)
   local count = tonumber(ARGV[at + 1])
-  asks_all = tonumber(ARGV[at]) ~= queue.names_epoch
-  if count > 0 then asked = {} end
-  for i = at + 2, at + 1 + count do asked[ARGV[i]] = true end
+  all_unknown = tonumber(ARGV[at]) ~= queue.names_epoch
+  if count > 0 then unknown_names = {} end
+  for i = at + 2, at + 1 + count do unknown_names[ARGV[i]] = true end
   return at + 2 + count
 end
 
@@ -48,7 +48,7 @@ end
 
 -- Returns why no task of this name is accepted, or nil.
 local function refuses_name(name)
-  if not asks_all and not asked[name] then return nil end
+  if not all_unknown and not unknown_names[name] then return nil end
   if judged == NONE then judged = {} end
   local fits = judged[name]
   if fits == nil then
@@ -61,7 +61,7 @@ end
 -- Notes the name of an accepted task that is due at `run_at` (0: now).
 local function note_name(name, run_at)
   local far = run_at > NOW + NAME_FAR_MS
-  if not far and not asks_all and not asked[name] then return end
+  if not far and not all_unknown and not unknown_names[name] then return end
   if far then call('ZCARD', NAMED) end
   if named == NONE then named = {} end
   named[#named + 1] = max(NOW, run_at)

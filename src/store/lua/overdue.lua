@@ -2,16 +2,16 @@
 -- Uses   waiting expiry retry
 
 -- Ready tasks among the buried ones.
-local departed = 0 -- per call
+local buried_ready = 0 -- per call
 
 -- `t` has id, rec, task, bytes (its mutable part or false) and state (r ready, s scheduled).
 local function bury_waiting(t)
   local m = t.bytes and read_mut(t.bytes) or untouched(t.task)
-  if t.state == 'r' then departed = departed + 1 end
+  if t.state == 'r' then buried_ready = buried_ready + 1 end
   depart(t)
   cannot_expire(t.id)
   die(t.id, m, t.task, t.rec, 'expired')
-  remember(t.id, m)
+  keep_mut(t.id, m)
 end
 
 -- Buries the `limit` tasks that expired first. Returns them as a set. Stale entries are dropped.

@@ -1,27 +1,27 @@
 -- parked: lanes and groups leave the rotation when a gate blocks them, and come back later. A blocked lane is
 -- parked when a lease finds it. The first lease after the gate opens brings lanes back: at once the lane it
 -- takes from, the others in steps once every parked lane could get a token.
--- Uses   line lanes moves
+-- Uses   candidates lanes moves
 
 -- Plans the return of parked lanes of names that may grant at least as many tasks as they have parked lanes.
 local function plan_returns()
-  for _, name in ipairs(awake) do
+  for _, name in ipairs(reopened_names) do
     local gate, parked = gate_of('n' .. name), parked_lanes(name)
-    if parked > 0 and gate.left >= parked and steps < PARKED_MAX then
-      local page = call('ZRANGE', names_of(name), 0, min(parked, PARKED_MAX - steps) - 1)
+    if parked > 0 and gate.left >= parked and parking_steps < PARKED_MAX then
+      local page = call('ZRANGE', names_of(name), 0, min(parked, PARKED_MAX - parking_steps) - 1)
       for _, lane in ipairs(page) do
         local priority, group = string.match(lane, '^(%d+)/(.*)$')
-        local g = meet_group(group)
+        local g = read_group(group)
         if g.pass then return_lane(g, priority .. '/' .. name, name) end
       end
-      steps = steps + #page
+      parking_steps = parking_steps + #page
     end
   end
 end
 
 -- Writes everything that a call looked at to where it now belongs: lanes that gave, blocked lanes, their
 -- groups, and the gates to look at again.
-local function place_line(lanes)
+local function write_places(lanes)
   local placed, looks, over = {}, {}, {}
 
   local function look_at(gate)
@@ -29,7 +29,7 @@ local function place_line(lanes)
     looks[#looks + 1] = gate.scope
   end
 
-  local function pass_after(g) return (g.turns or 0) > 0 and g.start + g.turns * g.stride or g.raw or g.pass end
+  local function pass_after(g) return (g.turns or 0) > 0 and g.start + g.turns * g.stride or g.stored_pass or g.pass end
 
   -- `place` is the place of its first entry, or nil if it has none.
   local function place_lane(l, place)
@@ -70,20 +70,20 @@ local function place_line(lanes)
   for _, l in ipairs(lanes) do
     place_lane(l, l.place)
   end
-  for _, l in ipairs(kept_back) do
+  for _, l in ipairs(blocked_lanes) do
     if not placed[l.lane] and not l.parked and l.gate.left < 1 then place_lane(l, true) end
   end
   for _, l in ipairs(returning_lanes) do
     local lane = l.member .. '/' .. l.group
     if not placed[lane] and l.place then
-      local g = meet_group(l.group)
+      local g = read_group(l.group)
       placed[lane], g.touched, g.open = true, true, true
       lane_moves(l, order_score(l.priority, l.place))
       lane_turns(l, l.pass)
     end
   end
   write_lanes()
-  for _, g in pairs(groups_met) do
+  for _, g in pairs(groups_read) do
     if g.pass and (g.touched or g.due or (g.blocked and not g.parked)) then place_group(g) end
   end
   write_turns()
@@ -111,7 +111,7 @@ local function why_not_more(names)
     wanted['n' .. name] = call('EXISTS', names_of(name)) == 1 or nil
   end
   if wanted and not next(wanted) then return '', 0 end
-  for scope in pairs(gates_met) do scopes[#scopes + 1] = scope end
+  for scope in pairs(gates_read) do scopes[#scopes + 1] = scope end
   for _, scope in ipairs(call('ZRANGEBYSCORE', SHUT, format('(%d', NOW), '+inf', 'LIMIT', 0, 8)) do scopes[#scopes + 1] = scope end
   local first
   for _, scope in ipairs(scopes) do

@@ -3,7 +3,7 @@
 
 -- Returns records and mutable parts of fresh tasks. Returns nil if an entry is stale, a task has one of the
 -- rare flags, or they have too many bytes.
-local function usual(ids, bytes_max)
+local function fresh_records(ids, bytes_max)
   local records, bytes = call('HMGET', REC, unpack(ids)), 0
   local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
   for i = 1, #ids do
@@ -32,7 +32,7 @@ local function plain(names, bytes_max)
   local priority, name = parts_of(heads[1])
   local most = want
   local passed = queue.limited > 0 and { 'q', 'n' .. name, 'g' .. turn[1] } or NONE
-  meet_gates(passed)
+  read_gates(passed)
   for _, scope in ipairs(passed) do most = min(most, gate_of(scope).left) end
   if most < 1 then return nil end
   local fresh = call('LRANGE', ROOT .. 'fresh:' .. lane, '0', numeral(most))
@@ -41,7 +41,7 @@ local function plain(names, bytes_max)
   -- Heads are lower bounds: a rival's task cannot be better than its head.
   if rival and order_score(priority, unpack_bytes('>I7', fresh[1])) >= tonumber(call('ZSCORE', heads_at, rival)) then return nil end
   for i = 1, count do ids[i] = sub(fresh[i], 8) end
-  local records, muts = usual(ids, bytes_max)
+  local records, muts = fresh_records(ids, bytes_max)
   if not records then return nil end
   tally(name, turn[1], count)
   for _, scope in ipairs(passed) do pass_gate(gate_of(scope), count) end
@@ -99,7 +99,7 @@ local function one_of_each(names, bytes_max)
     if #fresh == 0 then return nil end
     ids[i], behind[i] = sub(fresh[1], 8), fresh[2]
   end
-  local records, muts = usual(ids, bytes_max)
+  local records, muts = fresh_records(ids, bytes_max)
   if not records then return nil end
   local looked, before, name, alike = {}, nil, nil, 0
   for i, member in ipairs(members) do

@@ -24,13 +24,13 @@ local call = redis.call -- once
 
 -- Returns the key names of a queue. One is declared; the others have the same hash tag and follow from it.
 -- The library remembers the names of recent queues.
-local known, known_count = {}, 0
+local key_names, key_names_count = {}, 0
 local function keys_of(declared)
-  local names = known[declared]
+  local names = key_names[declared]
   if not names then
-    if known_count >= 1000 then known, known_count = {}, 0 end
+    if key_names_count >= 1000 then key_names, key_names_count = {}, 0 end
     names = name_keys(sub(declared, 1, -6))
-    known[declared], known_count = names, known_count + 1
+    key_names[declared], key_names_count = names, key_names_count + 1
   end
   return unpack(names)
 end
@@ -75,12 +75,12 @@ local function many(command, key, list, flag)
   local last = #list
   if last == 0 then return end
   if last <= 900 and not flag then return call(command, key, unpack(list)) end
-  local answer
+  local reply
   for from = 1, last, 900 do
     local to = min(from + 899, last)
-    if flag then answer = call(command, key, flag, unpack(list, from, to)) else answer = call(command, key, unpack(list, from, to)) end
+    if flag then reply = call(command, key, flag, unpack(list, from, to)) else reply = call(command, key, unpack(list, from, to)) end
   end
-  return answer
+  return reply
 end
 
 -- Appends `value` to the list that `all` has for `key`.

@@ -30,7 +30,7 @@ local function swap(id, state, made, item, body, way, expires_at)
   end
   local new = rewritten(s.rec, s.old, body, expires_at)
   local bytes = #new + #(payloads[item] or '')
-  if not grow(bytes - s.bytes) then return 'full' end
+  if not change_bytes(bytes - s.bytes) then return 'full' end
   if swaps == NONE then
     swaps, swapped, payload_goes_to, payload_dropped = {}, {}, {}, {}
     swap_muts, swap_payloads = {}, {}

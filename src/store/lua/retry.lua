@@ -20,7 +20,7 @@ end
 
 local changes, histories, waiting, cancelled = {}, {}, {}, 0 -- per call
 
-local function remember(id, m)
+local function keep_mut(id, m)
   changes[#changes + 1] = id
   changes[#changes + 1] = write_mut(m)
 end

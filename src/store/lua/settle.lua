@@ -2,26 +2,26 @@
 -- The ids of one call are distinct: the caller sends a second operation on one task in a later call.
 -- Uses   task marks history
 
-local held_ids, held_scores, held_muts = NONE, NONE, NONE -- per call
+local item_ids, item_scores, item_muts = NONE, NONE, NONE -- per call
 
 -- Reads the leases of `count` items. An item has `width` arguments, first the id of its task.
-local function read_holders(from, count, width)
-  held_ids = {}
-  for i = 1, count do held_ids[i] = ARGV[from + (i - 1) * width] end
-  held_scores = call('ZMSCORE', LEASED, unpack(held_ids))
-  held_muts = call('HMGET', MUT, unpack(held_ids))
+local function read_leases(from, count, width)
+  item_ids = {}
+  for i = 1, count do item_ids[i] = ARGV[from + (i - 1) * width] end
+  item_scores = call('ZMSCORE', LEASED, unpack(item_ids))
+  item_muts = call('HMGET', MUT, unpack(item_ids))
 end
 
 -- Returns the expiry and the mutable part of an item's lease if it is the task's current one.
-local function held(i, grant, nonce)
-  if not held_scores[i] then return nil end
-  local expires, its_nonce = read_score(held_scores[i])
+local function current_lease(i, grant, nonce)
+  if not item_scores[i] then return nil end
+  local expires, its_nonce = read_score(item_scores[i])
   if nonce ~= its_nonce then return nil end
-  if not held_muts[i] then
+  if not item_muts[i] then
     if grant ~= 1 then return nil end
     return expires, nil
   end
-  local m = read_mut(held_muts[i])
+  local m = read_mut(item_muts[i])
   if grant ~= m.grants then return nil end
   return expires, m
 end

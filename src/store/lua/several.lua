@@ -4,12 +4,12 @@
 local function several(names, wanted, bytes_max)
   local gate = gated() and gate_of('q')
   if gate then wanted = min(wanted, gate.left) end
-  local line, first = wanted > 0 and open_line(wanted, names) or {}, 1
+  local candidates, first = wanted > 0 and open_candidates(wanted, names) or {}, 1
   local chosen, looked, bytes, more = {}, 0, 0, 0
   local ids, records, muts = {}, {}, {}
-  while #ids < wanted and looked < wanted + 1000 and (first <= #line or (next_groups and next_groups(line, first))) and more == 0 do
-    first = choose(line, first, min(wanted - #ids, 256))
-    if picked == looked and first <= #line then break end
+  while #ids < wanted and looked < wanted + 1000 and (first <= #candidates or (more_candidates and more_candidates(candidates, first))) and more == 0 do
+    first = choose(candidates, first, min(wanted - #ids, 256))
+    if picked == looked and first <= #candidates then break end
     local page = {}
     for i = looked + 1, picked do page[i - looked] = sub(pick_entry[i], 8) end
     local recs, changed = NONE, NONE
@@ -39,7 +39,7 @@ local function several(names, wanted, bytes_max)
     end
     looked = picked
   end
-  if (#ids == 0 and picked > 0) or (steps >= PARKED_MAX and #ids < wanted) then more = 1 end
+  if (#ids == 0 and picked > 0) or (parking_steps >= PARKED_MAX and #ids < wanted) then more = 1 end
 
   -- Counts what each lane gave, and the turns of each group. A cut by bytes makes them fewer than were drawn.
   local lanes, groups = {}, {}
@@ -75,7 +75,7 @@ local function several(names, wanted, bytes_max)
   end
 
   check_moves(lanes)
-  check_moves(kept_back)
+  check_moves(blocked_lanes)
 
   return ids, records, muts, function()
     for _, l in ipairs(lanes) do
@@ -86,14 +86,14 @@ local function several(names, wanted, bytes_max)
       if l.stale and call('HINCRBY', STALE, l.lane, -l.stale) <= 0 then call('HDEL', STALE, l.lane) end
       if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, '0', numeral(l.took_back - 1)) end
     end
-    for name, late in pairs(lagging) do many('ZADD', names_of(name), late, 'XX') end
+    for name, late in pairs(lagging_lanes) do many('ZADD', names_of(name), late, 'XX') end
     for _, g in ipairs(groups) do
       if g.turns > 0 then queue.round = max(queue.round, g.start + (g.turns - 1) * g.stride) end
     end
     if more == 1 then
       for _, l in ipairs(lanes) do l.place = head_place(l.lane) end
     end
-    if gate then return place_line(lanes) end
+    if gate then return write_places(lanes) end
     for _, l in ipairs(lanes) do
       if not l.place then lane_ends(l, l.list)
       elseif has_rivals(l) then lane_moves(l, order_score(l.priority, l.place)) end

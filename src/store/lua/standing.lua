@@ -24,7 +24,7 @@ local function is_hold(value) return unpack_bytes('<d', value, 33) > NOW end
 -- or 0.
 local function add_gate(row, gate)
   local n = #row
-  row[n + 1], row[n + 2], row[n + 3] = format('%.17g', gate.rate), format('%.17g', gate.burst), gate.most
+  row[n + 1], row[n + 2], row[n + 3] = format('%.17g', gate.rate), format('%.17g', gate.burst), gate.max_leased
   row[n + 4] = gate.rate > 0 and format('%.17g', max(gate.tokens, 0)) or ''
   row[n + 5] = gate.held > NOW and gate.held or 0
 end

@@ -9,17 +9,17 @@
 local UNTIL_LEASED, UNTIL_FINISHED = 'l', 'f'
 
 local holders, lapsed_keys, taken_keys, timed_keys = NONE, NONE, NONE, NONE -- per call
-local untimed_keys, freed_keys, old_keys, held_until = NONE, NONE, NONE, NONE -- per call
+local untimed_keys, freed_keys, old_keys, key_expires = NONE, NONE, NONE, NONE -- per call
 
 -- Reads the holders of these keys into `holders`, by key, and into `key_expires` when each key expires, or 0.
 local function read_key_holders(keys)
   if #keys == 0 then return end
-  holders, lapsed_keys, taken_keys, timed_keys, untimed_keys, held_until = {}, {}, {}, {}, {}, {}
+  holders, lapsed_keys, taken_keys, timed_keys, untimed_keys, key_expires = {}, {}, {}, {}, {}, {}
   for i, value in ipairs(call('HMGET', UNIQ, unpack(keys))) do
     if value then
       local expires = unpack_bytes('>I6', value, 15)
       if expires == 0 or expires > NOW then
-        holders[keys[i]], held_until[keys[i]] = sub(value, 1, 14), expires
+        holders[keys[i]], key_expires[keys[i]] = sub(value, 1, 14), expires
       else
         lapsed_keys[keys[i]] = true
       end
@@ -31,7 +31,7 @@ end
 -- and no longer holds keys that its death frees. Reads stored tasks only; tasks of this call have not died.
 local function living_holder(key)
   local id = holders[key]
-  if not id or held_until[key] > 0 then return id end
+  if not id or key_expires[key] > 0 then return id end
   local rec = call('HGET', REC, id)
   local is_over = rec and (expiry_of(rec) or math.huge) <= NOW and not call('ZSCORE', LEASED, id)
   return not is_over and id or nil
@@ -40,7 +40,7 @@ end
 -- Gives the key to this task, for `ttl` ms, or until it is freed if `ttl` is 0.
 local function take_key(key, id, ttl)
   local expires = ttl > 0 and NOW + ttl or 0
-  holders[key], held_until[key] = id, expires
+  holders[key], key_expires[key] = id, expires
   taken_keys[#taken_keys + 1] = key
   taken_keys[#taken_keys + 1] = id .. pack('>I6', expires)
   if ttl > 0 then

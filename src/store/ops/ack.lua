@@ -67,7 +67,7 @@ for i = 1, n do
   end
   if word == 'late' and not scores[i] then returned[#returned + 1] = id end
   if word == 'acked' or word == 'late' then
-    finish(COMPLETED, sub(item, 1, 18), beside(id, muts[i]), sub(item, 19, 22), ARGV[2 * i + 1])
+    finish(COMPLETED, sub(item, 1, 18), side_bytes_of(id, muts[i]), sub(item, 19, 22), ARGV[2 * i + 1])
     mark(id, 'a' .. proof)
     if scores[i] and queue.limited >= BREAKERS then
       local task = read_record(record_of(i))

@@ -12,17 +12,17 @@ if not read_queue() then return { 'absent' } end
 
 local only, reply, changes, ready = STATES[ARGV[1]], { 'seen' }, {}, 0
 for i = 2, #ARGV do
-  local t, answer = look_up(ARGV[i]), nil
+  local t, outcome = look_up(ARGV[i]), nil
   if not t then
-    answer = { 'unknown' }
+    outcome = { 'unknown' }
   elseif only and t.state ~= only then
-    answer = { 'refused', t.state }
+    outcome = { 'refused', t.state }
   elseif t.state == 'l' then
     local m = mut_of(t)
     m.flags = with(m.flags, CANCEL)
     changes[#changes + 1] = t.id
     changes[#changes + 1] = write_mut(m)
-    answer = { 'requested' }
+    outcome = { 'requested' }
   elseif t.state == 'r' or t.state == 's' then
     local m = mut_of(t)
     if t.state == 'r' then ready = ready + 1 end
@@ -35,13 +35,13 @@ for i = 2, #ARGV do
     changes[#changes + 1] = t.id
     changes[#changes + 1] = write_mut(m)
     mark_left(t.id, CANCELLED, m.grants)
-    answer = { 'cancelled' }
+    outcome = { 'cancelled' }
   elseif t.state == CANCELLED then
-    answer = { 'cancelled' }
+    outcome = { 'cancelled' }
   else
-    answer = { 'refused', t.state }
+    outcome = { 'refused', t.state }
   end
-  reply[i] = answer
+  reply[i] = outcome
 end
 if #changes == 0 then return reply end
 for _, key in ipairs({ REC, PAY, MUT, HIST }) do call('HLEN', key) end

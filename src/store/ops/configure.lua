@@ -40,14 +40,14 @@ local gone, open, closed = {}, {}, {}
 local states = changed and call('HGETALL', BREAKER) or NONE
 for i = 1, #states, 2 do
   local settings = by_scope['n' .. states[i]] or by_scope['n*']
-  local state, _, at, _, _, _, told = unpack_bytes('<ddddddd', states[i + 1])
+  local state, _, at, _, _, _, announced = unpack_bytes('<ddddddd', states[i + 1])
   if not settings or unpack_bytes('<d', settings, 25) == 0 then
     if state == OPEN and at > NOW then
       open[#open + 1] = at
       open[#open + 1] = 'n' .. states[i]
     else
       gone[#gone + 1] = states[i]
-      if told ~= CLOSED then closed[#closed + 1] = states[i] end
+      if announced ~= CLOSED then closed[#closed + 1] = states[i] end
     end
   end
 end
@@ -81,7 +81,7 @@ many('HSET', GATE, kept)
 many('HDEL', GATE, emptied)
 if not present then call('HSET', Q, 'created_at', NOW) end
 wake('', queue.shut)
-for _, name in ipairs(closed) do tell('breaker', '"name":"%s","state":"closed"', name) end
+for _, name in ipairs(closed) do publish_event('breaker', '"name":"%s","state":"closed"', name) end
 write_queue()
 local moved = present and (queue.order ~= order or queue.aging_ms ~= aging_ms)
 return { 'configured', queue.version, present and 0 or 1, moved and 1 or 0 }

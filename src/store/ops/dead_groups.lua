@@ -10,7 +10,7 @@
 -- Flags  no-writes
 
 if call('EXISTS', Q) == 0 then return { 'absent' } end
-local from, reply = ARGV[1] == '' and '-' or behind(ARGV[1]), { 'grouped', '' }
+local from, reply = ARGV[1] == '' and '-' or end_of_print(ARGV[1]), { 'grouped', '' }
 for _ = 1, tonumber(ARGV[2]) do
   local first = call('ZRANGEBYLEX', ALIKE, from, '+', 'LIMIT', 0, 1)[1]
   if not first then
@@ -18,7 +18,7 @@ for _ = 1, tonumber(ARGV[2]) do
     break
   end
   local print, first_at = read_alike(first)
-  from = behind(print)
+  from = end_of_print(print)
   local _, last_at, id = read_alike(call('ZREVRANGEBYLEX', ALIKE, from, '[' .. print, 'LIMIT', 0, 1)[1])
   local name, kind, message = read_print(call('HGET', PRINT, print))
   local n = #reply

@@ -65,23 +65,23 @@ for _ = 1, runs do
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
     local id, body = ARGV[from], ARGV[from + 1]
-    local answer, guard = doubtful and accepted_before(id), guards[id]
-    if guard and not answer then
+    local outcome, guard = doubtful and accepted_before(id), guards[id]
+    if guard and not outcome then
       lane = lane or fresh_lane(lanes, key, member, priority, name, group)
-      answer = meet(guard, body, lane, expires_at)
+      outcome = guarded_outcome(guard, body, lane, expires_at)
     end
     local bytes = 0
-    if not answer then
+    if not outcome then
       if run_at > 0 or expires_at then body = timed(body, run_at, expires_at) end
       bytes = 7 + #body + #(payloads[id] or '')
       local why = closed or unnameable or bounded and no_room(bytes)
-      if why then answer = refuse(why) end
+      if why then outcome = refuse(why) end
     end
-    if answer then
+    if outcome then
       if skipped == NONE then skipped = {} end
       skipped[id] = true
     else
-      tick, accepted, weight, answer = tick + 1, accepted + 1, weight + bytes, run_at
+      tick, accepted, weight, outcome = tick + 1, accepted + 1, weight + bytes, run_at
       local stamp = pack('>I7', tick)
       records[r + 1], records[r + 2] = id, stamp .. body
       if run_at == 0 then ready = ready + 1 end
@@ -101,10 +101,10 @@ for _ = 1, runs do
         may_expire(id, expires_at)
       end
       r = r + 2
-      if guard then made_guarded(guard, run_at, r, lane, expires_at, records[r], bytes) end
+      if guard then note_made(guard, run_at, r, lane, expires_at, records[r], bytes) end
     end
     replied = replied + 1
-    reply[replied] = answer
+    reply[replied] = outcome
   end
   at = at + 2 * tasks
   if accepted > before then note_name(name, run_at) end

@@ -11,13 +11,13 @@
 
 if not read_queue() then return { 'absent' } end
 local count = tonumber(ARGV[1])
-read_holders(2, count, 5)
+read_leases(2, count, 5)
 
 local reply, leases, changed = { 'settled', NOW, 0 }, {}, {}
 for i = 1, count do
   local at = 2 + (i - 1) * 5
-  local id, grant, nonce = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local expires, m = held(i, grant, nonce)
+  local id, grant, nonce = item_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local expires, m = current_lease(i, grant, nonce)
   if expires and expires > NOW then
     if not m then
       local task = read_record(call('HGET', REC, id))

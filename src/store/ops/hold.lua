@@ -4,7 +4,7 @@
 -- Reply  "held", until when (ms) or 0
 --        "absent" when the queue does not exist
 -- Keeps  I5 I19 I23: after its reply no task of the scope is granted
--- Uses   holds rotation tell
+-- Uses   holds rotation events
 
 if not read_queue() then return { 'absent' } end
 local ms, of = tonumber(ARGV[2]), sub(ARGV[1], 2)
@@ -19,6 +19,6 @@ if ms == 0 then wake('', 1) end
 write_queue()
 if ms > 0 or was_held then
   local whose = byte(ARGV[1]) == 110 and format('"name":"%s",', of) or byte(ARGV[1]) == 103 and format('"group":%s,', json_text(of)) or ''
-  tell('hold', '%s"for_seconds":%.14g', whose, ms / 1000)
+  publish_event('hold', '%s"for_seconds":%.14g', whose, ms / 1000)
 end
 return { 'held', ms > 0 and NOW + ms or 0 }

@@ -20,7 +20,7 @@
 -- Uses   paused plain several expiry
 -- Flags  allow-oom
 
-local me, told, look, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
+local me, wants_wake, wants_next, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {}
 for i = 1, tonumber(ARGV[6]) do names[i] = ARGV[6 + i] end
 local not_after = tonumber(ARGV[#ARGV])
@@ -37,7 +37,7 @@ if not is_shut then
 end
 
 local next_at, due = 0, nil
-if look or #ids < want then
+if wants_next or #ids < want then
   next_at, due = next_look()
   next_at = or_lease_reopens(next_at)
 end
@@ -58,7 +58,7 @@ if is_shut then
 elseif #ids < want and gated() then
   reply[9] = { why_not_more(names) }
 end
-local joins = told and #ids < want and not string.find(queue.hungry, me, 1, true)
+local joins = wants_wake and #ids < want and not string.find(queue.hungry, me, 1, true)
 if joins then queue.hungry = queue.hungry .. me end
 if joins or #ids > 0 or queue.shut ~= shut_before then write_queue() end
 return reply

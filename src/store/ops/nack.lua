@@ -15,13 +15,13 @@
 
 if not read_queue() then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
-read_holders(3, count, 11)
+read_leases(3, count, 11)
 
 local reply, ended = { 'settled', NOW, 0 }, {}
 for i = 1, count do
   local at = 3 + (i - 1) * 11
-  local id, grant, nonce = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local expires, m = held(i, grant, nonce)
+  local id, grant, nonce = item_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local expires, m = current_lease(i, grant, nonce)
   if expires and expires > NOW then
     local rec = call('HGET', REC, id)
     local task = read_record(rec)
@@ -34,7 +34,7 @@ for i = 1, count do
     local becomes, next_at = fail(id, m, task, rec, attempt, how)
     local left = becomes == 'd' and 0 or task.max_attempts - m.failed
     m.slot, m.worker = nonce, ''
-    remember(id, m)
+    keep_mut(id, m)
     mark_step(id, 'n', grant, nonce, becomes, attempt.number, left, next_at)
     ended[#ended + 1] = id
     tally(task.name, task.group, -1)

@@ -8,7 +8,7 @@
 --        "absent" when the queue does not exist
 -- Keeps  I5 I23. No task moves: each keeps its place and its ready_at. A change of what is paused continues
 --          the same pause.
--- Uses   paused rotation tell
+-- Uses   paused rotation events
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
@@ -28,5 +28,5 @@ end
 local ready = before and not is_paused(PAUSE_LEASE) and queue.ready or 0
 wake(me, ready)
 write_queue()
-if what > 0 then tell('paused', '"mode":"%s"', PAUSE_WORDS[what]) elseif was > 0 then tell('resumed', '') end
+if what > 0 then publish_event('paused', '"mode":"%s"', PAUSE_WORDS[what]) elseif was > 0 then publish_event('resumed', '') end
 return { 'paused', NOW, ready, since }

@@ -17,7 +17,7 @@
 
 if not read_queue() then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
-read_holders(3, count, 6)
+read_leases(3, count, 6)
 
 -- Returns the tokens of a give-back, whose grant its caller never got.
 local function refund(name, group, granted_at)
@@ -29,8 +29,8 @@ end
 local reply, ended = { 'settled', NOW, 0 }, {}
 for i = 1, count do
   local at = 3 + (i - 1) * 6
-  local id, grant, nonce, how = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
-  local expires, m = held(i, grant, nonce)
+  local id, grant, nonce, how = item_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local expires, m = current_lease(i, grant, nonce)
   local stays = how == 'g' and was_recalled(ARGV[at + 5])
   if expires and (expires > NOW or how == 'g') and not stays then
     local rec = call('HGET', REC, id)
@@ -70,14 +70,14 @@ for i = 1, count do
       end
     end
     -- The hold applies whatever becomes of this task: the upstream asked it of all of them.
-    local held = ARGV[at + 5]
-    if held ~= '' and how ~= '' and how ~= 'g' then
-      local scope = held == 'n' and 'n' .. task.name or held == 'g' and 'g' .. task.group or 'q'
+    local current_lease = ARGV[at + 5]
+    if current_lease ~= '' and how ~= '' and how ~= 'g' then
+      local scope = current_lease == 'n' and 'n' .. task.name or current_lease == 'g' and 'g' .. task.group or 'q'
       local asked = tonumber(sub(how, 2)) + (byte(how) == 43 and NOW or 0)
       if asked > NOW then hold(scope, max(gate_of(scope).held, asked)) end
     end
     m.slot, m.worker = nonce, ''
-    remember(id, m)
+    keep_mut(id, m)
     if how ~= 'g' then mark_step(id, 'r', grant, nonce, becomes, 0, 0, run_at) end
     ended[#ended + 1] = id
     tally(task.name, task.group, -1)

@@ -55,7 +55,7 @@ for i = 1, count do
   elseif can then
     tick, weight = tick + 1, weight + bytes
     if holder then
-      take_key(key, id, held_until[key] - NOW)
+      take_key(key, id, key_expires[key] - NOW)
     elseif key and (guarded[i].scope == UNTIL_LEASED or guarded[i].scope == UNTIL_FINISHED) then
       take_key(key, id, 0)
     end

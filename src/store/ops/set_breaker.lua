@@ -17,13 +17,13 @@ check_gates()
 call('ZCARD', SHUT)
 
 if ARGV[2] == 'open' then
-  become(b, OPEN, ms and NOW + ms or FAR)
+  enter_state(b, OPEN, ms and NOW + ms or FAR)
   b.reset_ms = b.base_ms
   evaluate(gate)
   write_gates()
   call('ZADD', SHUT, gate.at, scope)
 else
-  become(b, CLOSED, 0)
+  enter_state(b, CLOSED, 0)
   write_gates()
   call('ZADD', SHUT, 'XX', NOW, scope)
   wake('', 1)

@@ -11,7 +11,7 @@
 --          dead -> (gone)
 -- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I21 I22 I23 I25 I28. It checks the records of what it moves, not only
 --          index entries.
--- Uses   tell paused unique repeats retry overdue clear
+-- Uses   events paused unique repeats retry overdue clear
 -- Flags  allow-oom
 
 if not read_queue() then
@@ -58,7 +58,7 @@ for i = 1, #over, 2 do
     judge_of(task.name, m.granted_at, not has(m.flags, CANCEL) and 'failure' or nil)
     fail(id, m, task, rec, attempt, { run_at = NOW, place = expires })
     m.slot, m.worker, m.flags = nonce, '', with(m.flags, EXPIRED)
-    remember(id, m)
+    keep_mut(id, m)
   end
 end
 check_writes(limit)
@@ -72,9 +72,9 @@ local freed = write_decisions(me, ran_out)
 many('ZREM', DUE, came_due)
 if pause_over then forget_pause() end
 apply_departures()
-queue.ready = queue.ready - departed
+queue.ready = queue.ready - buried_ready
 if pause_over then wake(me, queue.ready) end
-if #came_due + #ran_out + #gone + departed + #buried > 0 or pause_over then write_queue() end
+if #came_due + #ran_out + #gone + buried_ready + #buried > 0 or pause_over then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 many('ZREM', LINGER, seen)
 forget(seen)
@@ -83,9 +83,9 @@ more = evict_dead() or more -- bounds may have been lowered
 many('HDEL', GATE, full)
 write_keys()
 write_repeats()
-if pause_over then tell('resumed', '') end
+if pause_over then publish_event('resumed', '') end
 
-local moved = #came_due + #ran_out + departed > 0 or call('ZCARD', DEAD) ~= dead_before
+local moved = #came_due + #ran_out + buried_ready > 0 or call('ZCARD', DEAD) ~= dead_before
 more = more or #full == BUCKETS
 return { 'swept', NOW, more and NOW or or_lease_reopens((next_look())), #ran_out, #came_due,
   (keys_over == limit or repeats_over == limit) and 1 or 0, moved and 1 or 0, freed }

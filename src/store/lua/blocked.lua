@@ -3,7 +3,7 @@
 
 -- Counts the tasks in lanes behind shut gates. Looks at 128 lanes at most; beyond that it is a lower bound.
 -- Gates in SHUT come first. A gate that shut unnoticed is found at the lanes that would be next.
-local function held_tasks()
+local function blocked_tasks()
   if not gated() or queue.ready == 0 then return 0 end
   if gate_of('q').left < 1 then return queue.ready end
   local LANES_MAX = 128

@@ -560,7 +560,7 @@ mod tests {
             let at = |text: &str, more: usize| {
                 locate("lease", &format!("ERR {mark}{}: no", more + line_of(code, text)))
             };
-            assert_eq!(at("local function keys_of(declared)", 0), "prelude.lua:28");
+            assert_eq!(at("local function keys_of(declared)", 0), "prelude.lua:29");
             assert_eq!(at("local me, wants_wake, wants_next", 0), "lease.lua:23");
             assert_eq!(at("local function open_lane(", 1), "draw.lua:22");
         }

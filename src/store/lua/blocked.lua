@@ -17,7 +17,7 @@ local function blocked_tasks()
 
   local function count_behind(scope)
     local of, rest = sub(scope, 2), LANES_MAX - lanes - 1
-    if byte(scope) == 103 then
+    if byte(scope) == GROUP_SCOPE then
       for _, member in ipairs(call('ZRANGE', heads_of(of), 0, rest)) do count(member .. '/' .. of) end
     else
       for _, lane in ipairs(call('ZRANGE', names_of(of), 0, rest)) do

@@ -10,7 +10,7 @@
 -- end of a grant, that sees it.
 -- Uses   rotation events
 
-local BREAKERS = 8 -- in queue.limited: names have breakers
+local BREAKERS = 8 -- bit of queue.limited: some name has a breaker
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 local breakers_read = NONE -- per call
 local breaker_of, read_breakers, enter_state, judge_grant, write_breakers
@@ -43,7 +43,7 @@ do
     if queue.limited < BREAKERS and queue.shut == 0 then return end
     local names, asking = {}, {}
     for _, gate in ipairs(gates) do
-      if byte(gate.scope) == 110 and ((gate.numbers and gate.numbers[1] > 0) or queue.shut > 0) then
+      if byte(gate.scope) == NAME_SCOPE and ((gate.numbers and gate.numbers[1] > 0) or queue.shut > 0) then
         names[#names + 1] = sub(gate.scope, 2)
         asking[#asking + 1] = gate
       end

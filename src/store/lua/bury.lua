@@ -4,7 +4,7 @@
 -- Uses   task marks finish deaths followed
 
 local REASONS = { attempts_exhausted = 1, rejected = 2, expired = 3 }
-local DROP_MAX = 400 -- dead letters that one call drives out
+local DROP_MAX = 400 -- dead letters that one call evicts
 local buried = NONE -- per call
 
 -- Makes a task a dead letter. The caller writes the mutable part and the queue. `cause` has the kind and the

@@ -120,6 +120,7 @@ local function search_candidates(want, names)
     listed[#listed + 1] = g
   end
 
+  -- Reads the gates that are due for another look.
   local function look_again()
     due_gates, reopened_names = {}, {}
     local scopes = call('ZRANGEBYSCORE', SHUT, '-inf', NOW, 'LIMIT', 0, DUE_MAX)

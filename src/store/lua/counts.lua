@@ -2,7 +2,7 @@
 -- index change it, by the tasks that enter and leave that index.
 -- Uses   gates task
 
-local counted, known_counts = NONE, NONE -- per call
+local counted = NONE -- per call
 
 -- Counts tasks that are leased, or fewer than none that are leased no more. `name` is nil and `group` is ''
 -- if they were counted before.
@@ -25,22 +25,22 @@ do
     if call('HINCRBY', COUNTS, scope, numeral(counted[scope])) <= 0 then call('HDEL', COUNTS, scope) end
   end
 
-  local function write_sums(scopes)
+  -- `known` has the stored counts of the scopes that the caller has read, as texts.
+  local function write_sums(scopes, known)
     local one, other = scopes[1], scopes[2]
-    -- One command less where there is but one, as mostly; as many for a name and its group, but nothing to
-    -- add up.
-    if #scopes == 1 and not known_counts[one] then return add(one) end
-    if #scopes == 2 and known_counts == NONE and counted[one] > 0 and counted[other] > 0 then
+    -- One scope, the usual case: HINCRBY saves a read. A name and its group: same cost, but Redis adds.
+    if #scopes == 1 and not known[one] then return add(one) end
+    if #scopes == 2 and known == NONE and counted[one] > 0 and counted[other] > 0 then
       add(one)
       return add(other)
     end
     local sums, gone = {}, {}
     for from = 1, #scopes, 400 do
       local to = min(from + 399, #scopes)
-      local known = known_counts == NONE and call('HMGET', COUNTS, unpack(scopes, from, to))
+      local stored = known == NONE and call('HMGET', COUNTS, unpack(scopes, from, to))
       for i = from, to do
         local scope = scopes[i]
-        local before, sum = known and known[i - from + 1] or known_counts[scope], counted[scope]
+        local before, sum = stored and stored[i - from + 1] or known[scope], counted[scope]
         if before then sum = sum + tonumber(before) end
         if sum > 0 then
           sums[#sums + 1] = scope
@@ -74,16 +74,17 @@ do
     return #looks / 2
   end
 
-  -- The first that is written, as nothing else looks at these keys before. Says how many gates may let tasks
-  -- through again: as many who wait are to look.
-  function write_counts()
+  -- Writes the counts. Must be the first write of a script, as nothing else reads these keys before. `known`
+  -- has the stored counts, by scope, if the caller has read those of all scopes. Returns how many gates may
+  -- let tasks through again, which is how many waiters should look.
+  function write_counts(known)
     if counted == NONE then return 0 end
     local scopes, gates = {}, {}
     for scope, tasks in pairs(counted) do
       if tasks ~= 0 then scopes[#scopes + 1] = scope end
       if tasks < 0 then gates[scope] = true end
     end
-    write_sums(scopes)
+    write_sums(scopes, known or NONE)
     if queue.shut == 0 then return 0 end
     if next(gates) then gates.q = true end
     for scope, gate in pairs(gates_read) do

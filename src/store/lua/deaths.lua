@@ -6,7 +6,8 @@
 --   PRINT   hash  fingerprint -> name 1+n | error type 1+n | masked message 2+n; 'other' has none
 
 local OTHER = 'other'
-local LETTER_COST = 400 -- what Redis spends on a dead letter beside its own bytes, so that dead_max_bytes means memory
+-- Memory that Redis spends on a dead letter beyond its own bytes, so that dead_max_bytes means memory.
+local LETTER_COST = 400
 
 local function fingerprint(name, kind, message) return sub(redis.sha1hex(name .. '\0' .. kind .. '\0' .. message), 1, 12) end
 

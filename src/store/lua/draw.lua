@@ -37,6 +37,10 @@ end
 -- Blocked lanes and groups that one call finds are parked, at most PARKED_MAX of them. At that number the
 -- call ends, and another call is due.
 local PARKED_MAX = 100
+-- Variables of one lease call that several files share:
+--   parking_steps  blocked or returning lanes and groups so far, counted against PARKED_MAX. `candidates` and
+--                  `parked` count, too.
+--   blocked_lanes  lanes that passes() rejected; `several` checks and `parked` parks them
 local parking_steps, blocked_lanes = 0, NONE -- per call
 
 -- Returns whether the gate of its name lets a task of the lane through. Notes the lane as blocked if not.
@@ -49,6 +53,7 @@ local function passes(l)
   return false
 end
 
+-- Returns place, entry and whether it is returned, of the lane's best entry; nil for an empty lane.
 local function peek(l)
   if l.more_fresh and l.f > #l.fresh then
     local from = #l.fresh
@@ -173,7 +178,7 @@ local function more_heads(g, alone)
   g.page = 128
   local opened, scopes = (alone or g.gate) and {}, g.gate and {}
   for i = 1, #page, 2 do
-    if page[i + 1] == 'inf' then -- from here on they are parked
+    if page[i + 1] == 'inf' then -- the rest is parked
       g.more = false
       break
     end
@@ -208,7 +213,8 @@ local function best_lane(g)
   end
 end
 
--- What was chosen, in the order of granting: parallel lists, for there can be 256 of them.
+-- The choice so far, in the order of granting: `picked` entries. Parallel lists, because there can be 256.
+-- `several` lowers `picked` where the byte limit cuts the choice.
 local picked, pick_entry, pick_lane, pick_returned = 0, NONE, NONE, NONE -- per call
 
 local function pick(l, entry, returned)

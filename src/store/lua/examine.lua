@@ -29,20 +29,20 @@ local function examine_lane(l)
   if not head then
     wrong('is not among the heads of its group')
   elseif head ~= 'inf' and tonumber(head) > order_score(l.priority, l.lowest) then
-    wrong('stands behind where this task belongs')
+    wrong('has a head that is behind this task')
   elseif head == 'inf' and not call('ZSCORE', SHUT, 'n' .. l.name) then
-    wrong('is parked, and nobody looks at its name again')
+    wrong('is parked, and its name is never looked at again')
   end
   if not pass then wrong('is in a group that has no turn') end
   if not listed then
     wrong('is not among the lanes of its name')
   elseif pass and tonumber(listed) % PARKED > tonumber(pass) % PARKED then
-    wrong('stands behind its group among the lanes of its name')
+    wrong('is behind its group among the lanes of its name')
   elseif head and (head == 'inf') ~= (tonumber(listed) < 0) then
-    wrong('is parked by halves')
+    wrong('is parked in only one of its two indexes')
   end
   if pass and tonumber(pass) >= PARKED and head and head ~= 'inf' and not call('ZSCORE', SHUT, 'g' .. l.group) then
-    wrong('is in a group that is parked, and nobody looks at it again')
+    wrong('is in a group that is parked and is never looked at again')
   end
 end
 
@@ -51,7 +51,7 @@ end
 local function examine_parts(id, task, m, any)
   local apart = any.payloads and call('HEXISTS', PAY, id) == 1
   if has(task.flags, BIG) and not apart then problem('payload', id, 'its payload is gone') end
-  if apart and not has(task.flags, BIG) then problem('payload', id, 'a payload lies apart that its record does not call for') end
+  if apart and not has(task.flags, BIG) then problem('payload', id, 'it has a separate payload that its record does not mention') end
   local history, failed = any.histories and call('HGET', HIST, id), m and m.failed or 0
   local latest = history and unpack_bytes('>I2', last_attempt(history)) or 0
   if latest ~= failed then problem('history', id, 'it failed %d times, and attempt %d is the latest kept', failed, latest) end
@@ -61,7 +61,7 @@ end
 local function examine_letter(id, is_dead)
   local letter = call('HGET', LETTER, id)
   if is_dead ~= not not letter then
-    return problem('dead_letter', id, is_dead and 'it is dead and not counted as such' or 'it is counted among the dead letters and is none')
+    return problem('dead_letter', id, is_dead and 'it is dead and is not counted as a dead letter' or 'it is counted as a dead letter and is not dead')
   end
   if not letter then return end
   local bytes, print, size = unpack_bytes('>I4', letter), sub(letter, 5), 0
@@ -71,7 +71,7 @@ local function examine_letter(id, is_dead)
     problem('dead_letter', id, 'its group %s does not list it', print)
   end
   if print ~= OTHER and call('HEXISTS', PRINT, print) == 0 then
-    problem('dead_letter', id, 'nothing says what its group %s is', print)
+    problem('dead_letter', id, 'its group %s has no description', print)
   end
 end
 

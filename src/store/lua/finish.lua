@@ -5,7 +5,8 @@
 --   DONE  list  finished_at 6 | bytes 4 | id 14, oldest first
 -- Uses   task followed
 
-local ENTRY_COST = 200 -- what Redis spends on a kept task beside its own bytes, so that completed_bytes means memory
+-- Memory that Redis spends on a kept task beyond its own bytes, so that completed_bytes means memory.
+local ENTRY_COST = 200
 local COMPLETED, CANCELLED, DIED = 'c', 'x', 'd'
 
 local finishes, finished, results, leaving, finished_bytes = 0, NONE, NONE, NONE, 0 -- per call
@@ -35,6 +36,7 @@ local function side_bytes_of(id, mut)
   return #mut + (unpack_bytes('>I2', mut, 5) > 0 and call('HSTRLEN', HIST, id) or 0)
 end
 
+-- Deletes tasks with all their parts.
 local function forget(ids)
   if #ids == 0 then return end
   many('HDEL', REC, ids)

@@ -12,14 +12,14 @@
 -- without settings of their own. Tasks without a group have no group limits, but may be held together as "g".
 -- Uses   rotation breaker
 
-local FAR = 4503599627370496 -- 2^52, the time of what waits for an event
+local FAR = 4503599627370496 -- 2^52, the due time of a gate that waits for an event
 
 local gates_read, some_shut, some_changed = NONE, false, false -- per call
-local gated, limited, evaluate, recall_gate, read_gates, gate_of, pass_gate, judge_of, check_gates, full_buckets, write_gates
+local gated, limited, evaluate, hold_gate, read_gates, gate_of, pass_gate, judge_of, check_gates, full_buckets, write_gates
 
 do
-  local ROUNDING = 0.000001 -- of ms: a sum of fractions may be a trace less than what it means
-  local BUCKET = 40 -- bytes of what a gate remembers before the peaks
+  local ROUNDING = 0.000001 -- ms; a sum of fractions may be a trace too small
+  local BUCKET = 40 -- bytes of a memory in front of its peaks
 
   function gated() return queue.limited + queue.shut > 0 end
 
@@ -27,7 +27,7 @@ do
   local kinds = {}
   local function kinds_limited()
     local bits = queue.limited % BREAKERS
-    if not kinds[bits] then kinds[bits] = { [113] = bits % 2 >= 1, [110] = bits % 4 >= 2, [103] = bits >= 4 } end
+    if not kinds[bits] then kinds[bits] = { [QUEUE_SCOPE] = bits % 2 >= 1, [NAME_SCOPE] = bits % 4 >= 2, [GROUP_SCOPE] = bits >= 4 } end
     return kinds[bits]
   end
 
@@ -80,7 +80,7 @@ do
   -- Returns the default settings for a name or a group without settings of its own.
   local function default_settings(settings, n, scope)
     local kind = byte(scope)
-    return kind == 110 and settings[n + 1] or kind == 103 and settings[n + 2]
+    return kind == NAME_SCOPE and settings[n + 1] or kind == GROUP_SCOPE and settings[n + 2]
   end
 
   -- Reads the config of the gates with one command.
@@ -98,7 +98,7 @@ do
     if n == 0 then return end
     fields[n + 1], fields[n + 2] = 'n*', 'g*'
     local settings, breakers = call('HMGET', GATES, unpack(fields)), queue.limited >= BREAKERS
-    local before, rate, burst, most -- many have the same
+    local before, rate, burst, most -- many gates have the same settings
     for i = 1, n do
       local gate = asking[i]
       local own = settings[i] or default_settings(settings, n, gate.scope)
@@ -108,7 +108,7 @@ do
           rate, burst, most = unpack_bytes('<ddd', own)
         end
         gate.rate, gate.burst, gate.max_leased = rate, burst, most
-        if breakers and byte(gate.scope) == 110 then gate.numbers = { unpack_bytes('<dddd', own, 25) } end
+        if breakers and byte(gate.scope) == NAME_SCOPE then gate.numbers = { unpack_bytes('<dddd', own, 25) } end
       end
     end
   end
@@ -142,7 +142,7 @@ do
   end
 
   local function note_peak(gate)
-    if gate.tokens >= gate.burst then -- of a full bucket, as of most, nothing else is higher
+    if gate.tokens >= gate.burst then -- a full bucket, the usual case: no other peak is higher
       gate.peaks = { NOW, gate.tokens }
       return
     end
@@ -197,8 +197,12 @@ do
     end
   end
 
-  -- A gate whose memory nobody had to ask for is about to change.
-  function recall_gate(gate) read_memories({ gate }, true) end
+  -- Holds a gate until `at` (ms), 0 to end the hold. Its memory may not have been read yet.
+  function hold_gate(gate, at)
+    read_memories({ gate }, true)
+    gate.held, gate.changed, some_changed = at, true, true
+    evaluate(gate)
+  end
 
   -- Creates a gate with all its fields (the reason is in `draw`). `kept` is its memory as bytes, false if
   -- there is none, NONE before it is read. `peaks` is false while they are packed in `kept`.
@@ -211,11 +215,9 @@ do
     local fields, asking = NONE, NONE
     for i = 1, #gates do
       local gate = gates[i]
-      if gate.max_leased == 0 then
-        -- Nobody asks.
-      elseif gate.scope == 'q' then
+      if gate.max_leased > 0 and gate.scope == 'q' then
         gate.leased = call('ZCARD', LEASED)
-      else
+      elseif gate.max_leased > 0 then
         if fields == NONE then fields, asking = {}, {} end
         fields[#fields + 1] = gate.scope
         asking[#asking + 1] = gate
@@ -257,12 +259,10 @@ do
   -- Counts tasks that pass a gate. A negative number gives tasks back that were granted at `at`.
   function pass_gate(gate, tasks, at)
     gate.taken, gate.leased = gate.taken + tasks, gate.leased + tasks
-    if gate.rate == 0 or tasks == 0 then
-      -- Nothing is counted.
-    elseif tasks > 0 then
+    if gate.rate > 0 and tasks > 0 then
       note_peak(gate)
       gate.tokens = gate.tokens - tasks
-    else
+    elseif gate.rate > 0 and tasks < 0 then
       gate.tokens = min(gate.burst, gate.tokens + fitting(gate, -tasks, at))
     end
     local b = gate.breaker

@@ -1,6 +1,7 @@
 -- grant: reads the requests of a lease call and hands out the chosen tasks.
 -- Uses   rotation task unique history requests expiry
 
+-- `recalled` has the indexes of repeated requests, which get no new tasks; `want` is the sum of the others.
 local requests, recalled, want = {}, NONE, 0 -- per call
 
 local function read_requests(at)
@@ -34,8 +35,8 @@ local function grant(ids, records, muts, seed, reply)
     request.given = request.given + 1
     local id, rec = ids[i], records[i]
     local flags, lease_ms = byte(rec, 9), request.lease_ms
-    -- 4 LEASE_MS, 32 BIG, 64 UNIQUE and 128 EXPIRES, the bits that matter here.
-    local m = muts[i] or request.worker ~= '' or lease_ms > 0 or flags % 8 >= 4 or flags >= 32
+    -- LEASE_MS, or one of BIG, UNIQUE and EXPIRES: the flags that matter here.
+    local m = muts[i] or request.worker ~= '' or lease_ms > 0 or flags % (2 * LEASE_MS) >= LEASE_MS or flags >= BIG
     if m then
       local task = read_record(rec)
       free_at_grant(id, task)

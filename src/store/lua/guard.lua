@@ -2,7 +2,7 @@
 -- request.
 -- Uses   task unique repeats replace intake naming
 
-local guards, all_or_none, repeat_ms, repeats_max = NONE, false, 0, 0 -- per call
+local guards, repeat_ms, repeats_max = NONE, 0, 0 -- per call
 local guarded_made, refused, duplicates = NONE, 0, 0 -- per call
 
 -- Reads the guards from ARGV[at], then the holders and marks that they may meet. Returns the index of the
@@ -27,9 +27,7 @@ local function read_guards(at)
     end
   end
   read_key_holders(keys)
-  read_repeats(fields)
-  -- The mark of a batch goes before those of its tasks, which say as well with which body it came.
-  for _, g in ipairs(repeatable) do known_repeats[g.request] = known_repeats[g.request] or known_repeats[g.field] end
+  read_repeats(fields, repeatable)
   return at
 end
 
@@ -69,7 +67,7 @@ end
 
 -- Returns the outcome of an enqueue that creates no task, or nil if one is to be created. `body` is its
 -- record, `lane` its lane, `payload_bytes` the size of a separate payload.
-local function guarded_outcome(g, body, way, expires_at)
+local function guarded_outcome(g, body, lane, expires_at, payload_bytes)
   local came, request = known_repeats[g.field], known_repeats[g.request or '']
   if request and request.body ~= g.body then return refuse({ 'mismatch' }) end
   local holder = holders[g.key]
@@ -87,13 +85,13 @@ local function guarded_outcome(g, body, way, expires_at)
   if g.on_duplicate == 'reject' then return refuse({ 'rejected', holder, state }) end
   local did = 'duplicate'
   if g.on_duplicate == 'replace' then
-    local unnameable = refuses_name(way.name)
+    local unnameable = refuses_name(lane.name)
     if unnameable then return refuse(unnameable) end
-    local can = swap(holder, state, guarded_made[holder], g.id, body, way, expires_at)
+    local can = swap(holder, state, guarded_made[holder], g.id, body, lane, expires_at, payload_bytes)
     if can == 'full' then return refuse(FULL_OF_BYTES) end
     if can then
       did = 'replaced'
-      note_name(way.name, 0)
+      note_name(lane.name, 0)
     end
   end
   note_repeat(g, holder, did)

@@ -46,7 +46,8 @@ end
 -- Returns the longest beginning of at most `bytes` bytes that is valid UTF-8.
 local function beginning(text, bytes)
   if #text <= bytes then return text end
-  while bytes > 0 and floor(byte(text, bytes + 1) / 64) == 2 do bytes = bytes - 1 end -- It begins amidst a character.
+  -- A byte 10xxxxxx continues a character.
+  while bytes > 0 and floor(byte(text, bytes + 1) / 64) == 2 do bytes = bytes - 1 end
   return sub(text, 1, bytes)
 end
 
@@ -67,7 +68,7 @@ local function with_attempt(history, attempt)
   if not history then return latest end
   if #history + #latest <= HISTORY_BYTES_MAX and attempt.number <= HISTORY_ATTEMPTS_MAX then return history .. latest end
 
-  local between, last, total = {}, #history, #latest -- the latest of them first
+  local between, last, total = {}, #history, #latest -- latest first
   while last > 0 do
     local length = unpack_bytes('>I4', history, last - 3)
     between[#between + 1] = sub(history, last - 3 - length, last)

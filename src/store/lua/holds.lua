@@ -4,12 +4,10 @@
 
 local holds = NONE -- per call
 
--- Until `at` (ms); 0 ends it.
+-- Holds a scope until `at` (ms), 0 to end the hold.
 local function hold(scope, at)
   local gate = gate_of(scope)
-  recall_gate(gate)
-  gate.held, gate.changed, some_changed = at, true, true
-  evaluate(gate)
+  hold_gate(gate, at)
   if holds == NONE then holds = {} end
   holds[#holds + 1] = gate
 end

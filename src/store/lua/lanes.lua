@@ -32,6 +32,24 @@ local function arrive(priority, name, group, place, entry)
   a.back[#a.back + 1] = entry
 end
 
+-- Takes back an entry that this call put on its way into a lane.
+local function withdraw(lane, entry)
+  local a = arriving[lane]
+  local places, lowest = {}, math.huge
+  for i = 1, #a.back, 2 do
+    if a.back[i + 1] ~= entry then
+      places[#places + 1], places[#places + 2] = a.back[i], a.back[i + 1]
+      lowest = min(lowest, a.back[i])
+    end
+  end
+  a.back, a.lowest = places, lowest
+  if #places > 0 then return end
+  arriving[lane] = nil
+  for i = #arrivals, 1, -1 do
+    if arrivals[i] == a then table.remove(arrivals, i) end
+  end
+end
+
 local function check_arrivals()
   for _, a in ipairs(arrivals) do call('ZCARD', ROOT .. 'back:' .. a.lane) end
   check_entries(arrivals)

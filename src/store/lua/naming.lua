@@ -26,6 +26,7 @@ local function read_names(at)
   return at + 2 + count
 end
 
+-- Takes a place for a new name, if need be that of an idle one. Returns false if there is none.
 local function finds_room()
   names_count = names_count or call('ZCARD', NAMED)
   if names_count < QUEUE_NAMES_MAX then

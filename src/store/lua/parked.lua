@@ -90,7 +90,7 @@ local function write_places(lanes)
   for _, gate in ipairs(due_gates) do
     if gate.left < 1 and is_waited_for(gate) then
       look_at(gate)
-    elseif gate.left < 1 or byte(gate.scope) ~= 110 or parked_lanes(sub(gate.scope, 2)) == 0 then
+    elseif gate.left < 1 or byte(gate.scope) ~= NAME_SCOPE or parked_lanes(sub(gate.scope, 2)) == 0 then
       over[#over + 1] = gate.scope
     end
   end
@@ -118,10 +118,10 @@ local function why_not_more(names)
     local gate, kind, of = gate_of(scope), byte(scope), sub(scope, 2)
     if gate.left < 1 and (not first or gate.at < first.at) then
       -- The name or the group may have no ready tasks.
-      local waits = kind == 113 or (kind == 103 and call('EXISTS', heads_of(of)) == 1)
-      if kind == 110 then waits = wanted and wanted[scope] or not wanted and call('EXISTS', names_of(of)) == 1 end
+      local waits = kind == QUEUE_SCOPE or (kind == GROUP_SCOPE and call('EXISTS', heads_of(of)) == 1)
+      if kind == NAME_SCOPE then waits = wanted and wanted[scope] or not wanted and call('EXISTS', names_of(of)) == 1 end
       if waits then first = gate end
-      if waits and kind == 113 then break end -- whatever else opens
+      if waits and kind == QUEUE_SCOPE then break end -- no other gate matters while the queue is shut
     end
   end
   if not first then return '', 0 end

@@ -8,7 +8,7 @@ local function fresh_records(ids, bytes_max)
   local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
   for i = 1, #ids do
     local rec = records[i]
-    if not rec or muts[i] or byte(rec, 9) >= 32 then return nil end
+    if not rec or muts[i] or byte(rec, 9) >= BIG then return nil end
     bytes = bytes + #rec
   end
   if bytes > bytes_max then return nil end
@@ -118,28 +118,28 @@ local function one_of_each(names, bytes_max)
   tally(name, '', alike)
   return ids, records, muts, function()
     local moved, gone, gone_keys, gone_lanes = {}, {}, {}, {}
-    local m, before, text = 0, nil, nil
+    local m, last_pass, text = 0, nil, nil
     for i, group in ipairs(groups) do
       if behind[i] then
         call('LPOP', lanes[i])
-        if passes[i] ~= before then
-          before = passes[i]
-          text = format('%d', before)
+        if passes[i] ~= last_pass then
+          last_pass = passes[i]
+          text = format('%d', last_pass)
         end
         moved[m + 1], moved[m + 2] = text, group
         m = m + 2
       else
-        local priority, name = parts_of(members[i])
+        local priority, its_name = parts_of(members[i])
         gone[#gone + 1] = group
         gone_keys[#gone_keys + 1] = lanes[i]
         gone_keys[#gone_keys + 1] = heads_of(group)
-        gather(gone_lanes, name, priority .. '/' .. group)
+        gather(gone_lanes, its_name, priority .. '/' .. group)
       end
     end
     queue.round = last
     many('ZADD', TURN, moved, 'XX')
     many('ZREM', TURN, gone)
     if #gone_keys > 0 then call('DEL', unpack(gone_keys)) end
-    for name, of in pairs(gone_lanes) do many('ZREM', names_of(name), of) end
+    for of_name, of in pairs(gone_lanes) do many('ZREM', names_of(of_name), of) end
   end
 end

@@ -18,7 +18,8 @@
 
 local function globals() return ipairs, tonumber, unpack end
 local ipairs, tonumber, unpack = globals() -- once
-local floor, min, max, sub, byte, format = math.floor, math.min, math.max, string.sub, string.byte, string.format -- once
+local floor, min, max = math.floor, math.min, math.max -- once
+local sub, byte, format = string.sub, string.byte, string.format -- once
 local pack, unpack_bytes = struct.pack, struct.unpack -- once
 local call = redis.call -- once
 
@@ -36,9 +37,15 @@ local function keys_of(declared)
 end
 
 local ARGV = argv -- per call
+-- luacheck: push no max line length
 local ROOT, STATE, Q, REC, PAY, MUT, HIST, DUE, LEASED, DEAD, EXPIRY, DONE, RES, TURN, MARK, MARK_OLD, REQ, REQ_AT, UNIQ, UNIQ_AT, IDEM, IDEM_AT, STALE, NAMED, LETTER, ALIKE, PRINT, FOLLOWED, LINGER, PULSE, PULSE_10S, PULSE_5M, WORKERS, GATES, GATE, BREAKER, COUNTS, SHUT = keys_of(declared) -- per queue
+-- luacheck: pop
 
--- A millisecond has 2,048 places: room for ties in order of acceptance, and for a lease's nonce.
+-- The first byte of a scope (`gates`), and of a moment.
+local QUEUE_SCOPE, NAME_SCOPE, GROUP_SCOPE = 113, 110, 103 -- 'q', 'n', 'g'
+local FROM_NOW = 43 -- '+'
+
+-- A place is 1/2,048 of a millisecond: room for ties in order of acceptance, and for a lease's nonce.
 -- ms * PLACES stays below 2^53, where doubles are exact, until the year 2109.
 local PLACES = 2048
 
@@ -46,7 +53,7 @@ local NOW = clock() -- per call
 
 -- Returns the moment of a text in ms: '+' ms from now, or '@' ms. Returns nil for ''.
 local function moment(text)
-  if text ~= '' then return tonumber(sub(text, 2)) + (byte(text) == 43 and NOW or 0) end
+  if text ~= '' then return tonumber(sub(text, 2)) + (byte(text) == FROM_NOW and NOW or 0) end
 end
 
 -- Returns expiry (ms) and nonce from a lease's score, which is expiry * PLACES + nonce. It is an integer

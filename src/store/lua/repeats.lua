@@ -11,8 +11,9 @@ local REPEAT_MARK = '>c16I6c1c14'
 local known_repeats, new_repeats, repeat_ends, renewed = NONE, NONE, NONE, NONE -- per call
 local old_repeats, old_repeat_fields, dropped_repeats = 0, NONE, 0 -- per call
 
--- What is remembered under these: `known_repeats` by field.
-local function read_repeats(fields)
+-- Reads the marks with these fields into `known_repeats`, by field. `items` have a field and a request. A
+-- batch without a mark of its own takes the mark of one of its tasks, which has the same digest.
+local function read_repeats(fields, items)
   if #fields == 0 then return end
   known_repeats, new_repeats, repeat_ends, renewed = {}, {}, {}, {}
   for i, value in ipairs(call('HMGET', IDEM, unpack(fields))) do
@@ -20,6 +21,9 @@ local function read_repeats(fields)
       local body, expires, did, id = unpack_bytes(REPEAT_MARK, value)
       if expires > NOW then known_repeats[fields[i]] = { body = body, did = DID[did], id = id } end
     end
+  end
+  for _, item in ipairs(items) do
+    known_repeats[item.request] = known_repeats[item.request] or known_repeats[item.field]
   end
 end
 

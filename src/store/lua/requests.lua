@@ -4,6 +4,7 @@
 --   REQ_AT  zset  when the last of its leases ends -> key
 
 local REQUESTS_MAX = 100000
+local RETURNED_ONCE, RETURNED_AGAIN = 48, 49 -- '0' and '1', the first byte of a field in REQ
 
 -- Returns whether the call came before and its leases may still run.
 local function is_repeated(key)
@@ -17,7 +18,7 @@ local recalled_calls = NONE -- per call
 local function was_recalled(key)
   if key == '' then return false end
   if recalled_calls == NONE then recalled_calls = {} end
-  if recalled_calls[key] == nil then recalled_calls[key] = byte(call('HGET', REQ, key) or '') == 49 end
+  if recalled_calls[key] == nil then recalled_calls[key] = byte(call('HGET', REQ, key) or '') == RETURNED_AGAIN end
   return recalled_calls[key]
 end
 

@@ -20,6 +20,7 @@ end
 
 local changes, histories, waiting, cancelled = {}, {}, {}, 0 -- per call
 
+-- Keeps the mutable part of a task, to be written.
 local function keep_mut(id, m)
   changes[#changes + 1] = id
   changes[#changes + 1] = write_mut(m)
@@ -38,11 +39,17 @@ local function wait_until(id, m, task, run_at)
   may_expire(id, task.expires_at)
 end
 
+-- Puts a task into its lane at `place`.
 local returning = 0 -- per call
+local function return_to_lane(id, task, priority, place)
+  returning = returning + 1
+  arrive(priority, task.name, task.group, place, entry_of(task.tick, id))
+end
+
+-- Makes a task ready whose grant ended.
 local function ready_at(id, m, task, place)
   m.place = place
-  returning = returning + 1
-  arrive(m.priority, task.name, task.group, place, entry_of(task.tick, id))
+  return_to_lane(id, task, m.priority, place)
   may_expire(id, task.expires_at)
 end
 
@@ -52,13 +59,10 @@ local function cancel_now(id, m, rec)
   finish(CANCELLED, pack('>I4', bytes_of(id, rec)) .. id, 0, pack('>I4', m.grants), '')
 end
 
--- What is counted as the cause of death of all that could have run once more, but for its expiry.
-local OVERDUE = { kind = 'expired', message = 'its expires_at has passed' }
-
 -- Ends a task as a dead letter. `attempt` is the last one, the cause of death unless the task has expired.
 local function die(id, m, task, rec, reason, attempt)
-  free_unique(id, rec) -- a dead letter holds no key but one that time frees
-  bury(id, m, reason, task.name, reason == 'expired' and OVERDUE or attempt)
+  free_unique(id, rec) -- a dead letter keeps only a key with a ttl
+  bury(id, m, reason, task.name, reason == 'expired' and { kind = 'expired', message = 'its expires_at has passed' } or attempt)
 end
 
 -- Decides about a task after a failed attempt that counts: another attempt or its end. Returns its state and

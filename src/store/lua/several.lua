@@ -1,6 +1,9 @@
 -- several: leases from many groups and lanes.
 -- Uses   parked moves counts task
 
+-- Chooses first, then reads the chosen tasks. Entries of tasks that moved on are stale: they are dropped and
+-- replaced. The same goes for tasks past their expiry, which the sweep buries. Returns ids, records, mutable
+-- parts, a function that takes the tasks, and 1 if another call is due.
 local function several(names, wanted, bytes_max)
   local gate = gated() and gate_of('q')
   if gate then wanted = min(wanted, gate.left) end

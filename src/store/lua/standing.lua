@@ -14,8 +14,7 @@ local function count_ready(key, lane_of)
     ready = ready + call('LLEN', ROOT .. 'fresh:' .. lane) + call('ZCARD', ROOT .. 'back:' .. lane)
     if are_stale then ready = ready - (tonumber(call('HGET', STALE, lane) or nil) or 0) end
   end
-  looked = looked + #members
-  return max(ready, 0), #members > READY_LANES_MAX and 1 or 0
+  return max(ready, 0), #members > READY_LANES_MAX and 1 or 0, #members
 end
 
 local function is_hold(value) return unpack_bytes('<d', value, 33) > NOW end

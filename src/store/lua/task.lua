@@ -41,7 +41,7 @@ local function read_record(rec)
   if has(flags, MAX_ATTEMPTS) then task.max_attempts, at = unpack_bytes('>I2', rec, at) end
   if has(flags, LEASE_MS) then task.lease_ms, at = unpack_bytes('>I4', rec, at) end
   if has(flags, RETRY) then
-    local r, how, thousandths = {}, nil, nil
+    local r, how, thousandths = {}
     how, r.base_ms, thousandths, r.max_ms, at = unpack_bytes('>BI5I3I5', rec, at)
     r.strategy, r.jitter, r.factor = floor(how / 4), how % 4, thousandths / 1000
     task.retry = r

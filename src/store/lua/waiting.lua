@@ -65,7 +65,7 @@ local function depart(t)
     d.back[#d.back + 1] = entry
   elseif not t.task.expires_at then
     d.fresh[#d.fresh + 1] = entry
-  end -- What expires never lies among the fresh ones: a lease met it past its expiry, and dropped its entry.
+  end -- Tasks that expire are never in the fresh list: a lease has dropped this entry.
 end
 
 local function check_departures()
@@ -105,7 +105,7 @@ local function apply_departures()
   for _, d in ipairs(departures) do
     many('ZREM', ROOT .. 'back:' .. d.lane, d.back)
     local before = d.stale
-    d.length = call('LLEN', ROOT .. 'fresh:' .. d.lane) -- an enqueue may have appended since it was checked
+    d.length = call('LLEN', ROOT .. 'fresh:' .. d.lane) -- the same script may have appended since the check
     if d.length > COMPACT then
       d.stale = d.stale + #d.fresh
     else

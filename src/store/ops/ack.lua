@@ -28,17 +28,19 @@ local function record_of(i)
   return records[i]
 end
 
--- Leases of these tasks end. Where all that are leased have one name and one group, the counts tell these;
--- else the records do.
+-- Counts the end of the leases of these items. Returns the stored counts that it has read, for
+-- write_counts(), or nil. If all leased tasks have one name and one group, the counts tell which; otherwise
+-- the records do.
 local function count_out(items)
-  if #items == 0 then return end
+  if #items == 0 then return nil end
   local counts = call('HRANDFIELD', COUNTS, '3', 'WITHVALUES')
   local one, other = counts[1], counts[3]
   if #counts == 2 or (#counts == 4 and counts[2] == counts[4] and byte(one) ~= byte(other)) then
-    known_counts = { [one] = counts[2] }
-    if other then known_counts[other] = counts[4] end
-    if other and byte(one) == 103 then one, other = other, one end
-    return tally(sub(one, 2), other and sub(other, 2) or '', -#items)
+    local known = { [one] = counts[2] }
+    if other then known[other] = counts[4] end
+    if other and byte(one) == GROUP_SCOPE then one, other = other, one end
+    tally(sub(one, 2), other and sub(other, 2) or '', -#items)
+    return known
   end
   for _, i in ipairs(items) do
     local rec = record_of(i)
@@ -79,12 +81,12 @@ for i = 1, n do
   reply[3 + i] = word
 end
 if finishes == 0 then return reply end
-count_out(leased_items)
+local known_counts = count_out(leased_items)
 check_finish()
 check_marks()
 check_gates()
 
-reply[3] = write_counts()
+reply[3] = write_counts(known_counts)
 write_gates()
 many('ZREM', LEASED, leased)
 write_freed()

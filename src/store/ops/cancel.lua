@@ -12,7 +12,8 @@ if not read_queue() then return { 'absent' } end
 
 local only, reply, changes, ready = STATES[ARGV[1]], { 'seen' }, {}, 0
 for i = 2, #ARGV do
-  local t, outcome = look_up(ARGV[i]), nil
+  local t = look_up(ARGV[i])
+  local outcome
   if not t then
     outcome = { 'unknown' }
   elseif only and t.state ~= only then

@@ -20,7 +20,7 @@ if not present and not clear_lanes(CLEAR_LANES) then return { 'clearing' } end
 if not present then
   for _, field in ipairs(QUEUE_FIELDS) do queue[field] = 0 end
   queue.hungry = ''
-  queue.names_epoch = NOW -- what somebody knows of the names of a deleted one is of another epoch
+  queue.names_epoch = NOW -- senders may remember names of a deleted queue, in another epoch
 end
 local order, aging_ms = queue.order, queue.aging_ms
 queue.version = present and version + 1 or NOW

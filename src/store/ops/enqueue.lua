@@ -38,6 +38,7 @@ local closed = is_paused(PAUSE_ENQUEUE) and { 'paused', queue.paused_until } or 
 local bounded = measure_room()
 local last_big = #ARGV - 1
 local first_big = last_big + 1 - 2 * tonumber(ARGV[#ARGV])
+local payloads = NONE
 if first_big < last_big then
   payloads = {}
   for from = first_big, last_big, 2 do payloads[ARGV[from]] = ARGV[from + 1] end
@@ -47,7 +48,7 @@ local tick = latest_tick()
 
 local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0, 0 }, 4, {}, 0, NONE, NONE
 local lanes, accepted, ready, weight = {}, 0, 0, 0
-all_or_none = ARGV[4] == '1'
+local all_or_none = ARGV[4] == '1'
 local at = read_guards(read_names(5))
 local runs = tonumber(ARGV[at])
 at = at + 1
@@ -68,7 +69,7 @@ for _ = 1, runs do
     local outcome, guard = doubtful and accepted_before(id), guards[id]
     if guard and not outcome then
       lane = lane or fresh_lane(lanes, key, member, priority, name, group)
-      outcome = guarded_outcome(guard, body, lane, expires_at)
+      outcome = guarded_outcome(guard, body, lane, expires_at, #(payloads[id] or ''))
     end
     local bytes = 0
     if not outcome then

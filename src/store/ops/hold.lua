@@ -18,7 +18,7 @@ write_holds()
 if ms == 0 then wake('', 1) end
 write_queue()
 if ms > 0 or was_held then
-  local whose = byte(ARGV[1]) == 110 and format('"name":"%s",', of) or byte(ARGV[1]) == 103 and format('"group":%s,', json_text(of)) or ''
+  local whose = byte(ARGV[1]) == NAME_SCOPE and format('"name":"%s",', of) or byte(ARGV[1]) == GROUP_SCOPE and format('"group":%s,', json_text(of)) or ''
   publish_event('hold', '%s"for_seconds":%.14g', whose, ms / 1000)
 end
 return { 'held', ms > 0 and NOW + ms or 0 }

@@ -19,9 +19,10 @@ if not read_queue() then return { 'absent' } end
 local LETTERS = { [CLOSED] = 'c', [OPEN] = 'o', [HALF_OPEN] = 'h' }
 local rows = { 'named', '' }
 
+-- Returns the number of entries that it looked at.
 local function show(name)
   local gate, leased = gate_of('n' .. name), call('HGET', COUNTS, 'n' .. name)
-  local ready, at_least = count_ready(names_of(name), function(member)
+  local ready, at_least, looked = count_ready(names_of(name), function(member)
     local priority, group = string.match(member, '^(%d+)/(.*)$')
     return format('%s/%s/%s', priority, name, group)
   end)
@@ -32,14 +33,15 @@ local function show(name)
   row[n + 2], row[n + 3], row[n + 4] = b.since, b.count, b.probes
   row[n + 5] = b.state == OPEN and b.at < FAR and b.at or 0
   rows[#rows + 1] = row
+  return looked
 end
 
 local INDEXES = {
   { key = NAMED, prefix = '', ranked = true },
   { key = COUNTS, prefix = 'n' },
-  { key = GATES, prefix = 'n', but = '*' },
-  { key = BREAKER, prefix = '', says = function(value) return unpack_bytes('<d', value) ~= CLOSED end },
-  { key = GATE, prefix = 'n', says = is_hold },
+  { key = GATES, prefix = 'n', except = '*' },
+  { key = BREAKER, prefix = '', accepts = function(value) return unpack_bytes('<d', value) ~= CLOSED end },
+  { key = GATE, prefix = 'n', accepts = is_hold },
 }
-rows[2] = walk(INDEXES, tonumber(ARGV[1]), ARGV[2], show)
+rows[2] = walk(INDEXES, tonumber(ARGV[1]), ARGV[2], 0, show)
 return rows

@@ -44,7 +44,8 @@ for _, group in ipairs(call('ZRANGE', TURN, 0, 127)) do
 end
 
 local open, half_open = shut_breakers()
-local reply = { 'overview', NOW, queue.version, kept[1], kept[2], paused_now(), queue.paused_until, kept[3] or 0, kept[4] or '', queue.ready, blocked_tasks(), open, half_open, call('ZCARD', DUE), call('ZCARD', LEASED),
+local reply = { 'overview', NOW, queue.version, kept[1], kept[2], paused_now(), queue.paused_until, kept[3] or 0, kept[4] or '',
+  queue.ready, blocked_tasks(), open, half_open, call('ZCARD', DUE), call('ZCARD', LEASED),
   call('ZCARD', DEAD), call('LLEN', DONE), oldest == math.huge and 0 or floor(oldest / PLACES), queue.unfinished_bytes,
   queue.accepted_total, queue.completed_total, queue.cancelled_total }
 for i = 1, #RARE do reply[22 + i] = kept[4 + i] or 0 end

@@ -20,7 +20,7 @@ for i = 2, #ARGV do
       m.flags = with(m.flags, CANCEL)
       changes[#changes + 1] = t.id
       changes[#changes + 1] = write_mut(m)
-    elseif t.waits or (t.state == 'd' and call('ZSCORE', DEAD, t.id)) then -- one that lingers has left
+    elseif t.waits or (t.state == 'd' and call('ZSCORE', DEAD, t.id)) then -- a lingering task has left
       if t.waits then
         depart(t)
         free_unique(t.id, t.rec)

@@ -25,6 +25,6 @@ for at = 2, #grants, 18 do
     reply[n + 6], reply[n + 7] = expires, nonce
   end
 end
--- From here on they are not taken back for the first caller, who may have left.
-if #reply > 2 and byte(grants) == 48 then call('HSET', REQ, ARGV[1], '1' .. sub(grants, 2)) end
+-- From here on a give-back of the first caller, who may have left, does not take them back.
+if #reply > 2 and byte(grants) == RETURNED_ONCE then call('HSET', REQ, ARGV[1], '1' .. sub(grants, 2)) end
 return reply

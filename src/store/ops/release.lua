@@ -70,10 +70,10 @@ for i = 1, count do
       end
     end
     -- The hold applies whatever becomes of this task: the upstream asked it of all of them.
-    local current_lease = ARGV[at + 5]
-    if current_lease ~= '' and how ~= '' and how ~= 'g' then
-      local scope = current_lease == 'n' and 'n' .. task.name or current_lease == 'g' and 'g' .. task.group or 'q'
-      local asked = tonumber(sub(how, 2)) + (byte(how) == 43 and NOW or 0)
+    local held_scope = ARGV[at + 5]
+    if held_scope ~= '' and how ~= '' and how ~= 'g' then
+      local scope = held_scope == 'n' and 'n' .. task.name or held_scope == 'g' and 'g' .. task.group or 'q'
+      local asked = tonumber(sub(how, 2)) + (byte(how) == FROM_NOW and NOW or 0)
       if asked > NOW then hold(scope, max(gate_of(scope).held, asked)) end
     end
     m.slot, m.worker = nonce, ''

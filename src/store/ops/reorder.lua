@@ -18,7 +18,7 @@ local first = 1
 for i = 1, #page[2], 2 do
   if page[2][i] == amidst then first = i end
 end
-if page[2][first] ~= amidst then inner = '0' end -- It has left meanwhile: the batch again, from its beginning.
+if page[2][first] ~= amidst then inner = '0' end -- The group has left: repeat the batch.
 
 local updates, looked, next_cursor = {}, 0, page[1]
 for i = first, #page[2], 2 do
@@ -32,7 +32,8 @@ for i = first, #page[2], 2 do
     local heads = {}
     for at = 1, #lanes[2], 2 do
       local member = lanes[2][at]
-      local place = lanes[2][at + 1] ~= 'inf' and head_place(member .. '/' .. group) -- parked lanes have no place among the heads
+      -- Parked lanes have no place among the heads.
+      local place = lanes[2][at + 1] ~= 'inf' and head_place(member .. '/' .. group)
       if place then
         heads[#heads + 1] = order_score(tonumber(string.match(member, '^%d+')), place)
         heads[#heads + 1] = member

@@ -15,11 +15,11 @@
 -- Flags  allow-oom
 
 if not read_queue() then
-  clear_lanes(CLEAR_LANES) -- what a deletion that was interrupted left behind
+  clear_lanes(CLEAR_LANES) -- rest of an interrupted deletion
   return { 'absent' }
 end
 local me, limit = ARGV[1], tonumber(ARGV[2])
-local BUCKETS = 32 -- looked at for what is full
+local BUCKETS = 32 -- how many are checked for being full
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
 local over = call('ZRANGEBYSCORE', LEASED, '-inf', format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
@@ -39,8 +39,7 @@ if #ids_due > 0 then
     end
     if task and not has_expired(task) then
       local priority = changed[i] and read_mut(changed[i]).priority or task.priority
-      returning = returning + 1
-      arrive(priority, task.name, task.group, place_at(tonumber(due[i * 2]), task.tick), entry_of(task.tick, id))
+      return_to_lane(id, task, priority, place_at(tonumber(due[i * 2]), task.tick))
     end
   end
 end

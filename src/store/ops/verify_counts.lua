@@ -62,7 +62,7 @@ if counts then
   local counted, actual, total = {}, {}, 0
   for i = 1, #counts, 2 do
     counted[counts[i]] = tonumber(counts[i + 1])
-    if byte(counts[i]) == 110 then total = total + tonumber(counts[i + 1]) end
+    if byte(counts[i]) == NAME_SCOPE then total = total + tonumber(counts[i + 1]) end
   end
   if total ~= leased then problem('counters', '', '%d are leased, by their names %d', leased, total) end
   if leased > 0 and leased <= MOST then

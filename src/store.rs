@@ -12,7 +12,6 @@ mod gates;
 mod keyring;
 pub mod keys;
 pub mod latency;
-mod literals;
 pub mod ops;
 mod permissions;
 pub mod record;

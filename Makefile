@@ -66,9 +66,10 @@ check: ## What CI runs: lint, test, docs, deny, some mutants
 	@python3 tests/mutants.py --rotate $(MUTANTS_IN_CHECK)
 
 .PHONY: lint
-lint: ## Formatting and clippy, warnings denied
+lint: ## Formatting, clippy and luacheck, warnings denied
 	@deploy/dev-setup --tools $(TOOLS) run lint
 	@for manifest in $(CRATES); do cargo fmt --manifest-path $$manifest -- --check; done
+	@luacheck --quiet src/store/lua src/store/ops
 	@cargo clippy --locked --all-targets -- -D warnings
 
 .PHONY: fmt

@@ -34,7 +34,7 @@ local function grant(ids, records, muts, seed, reply)
     left = left - 1
     request.given = request.given + 1
     local id, rec = ids[i], records[i]
-    local flags, lease_ms = byte(rec, 9), request.lease_ms
+    local flags, lease_ms = byte(rec, FLAGS_AT), request.lease_ms
     -- LEASE_MS, or one of BIG, UNIQUE and EXPIRES: the flags that matter here.
     local m = muts[i] or request.worker ~= '' or lease_ms > 0 or flags % (2 * LEASE_MS) >= LEASE_MS or flags >= BIG
     if m then

@@ -8,7 +8,7 @@ local function fresh_records(ids, bytes_max)
   local muts = call('EXISTS', MUT) == 1 and call('HMGET', MUT, unpack(ids)) or {}
   for i = 1, #ids do
     local rec = records[i]
-    if not rec or muts[i] or byte(rec, 9) >= BIG then return nil end
+    if not rec or muts[i] or byte(rec, FLAGS_AT) >= BIG then return nil end
     bytes = bytes + #rec
   end
   if bytes > bytes_max then return nil end

@@ -91,7 +91,7 @@ local function plan_swaps(records)
     if s.made then
       if s.state == 'r' then move_made(s, old) end
     else
-      if has(old.flags, BIG) and not has(byte(records[at], 9), BIG) then swap_payloads[#swap_payloads + 1] = s.id end
+      if has(old.flags, BIG) and not has(byte(records[at], FLAGS_AT), BIG) then swap_payloads[#swap_payloads + 1] = s.id end
       local m = s.mut and read_mut(s.mut)
       if s.state == 'r' then
         move_stored(s, old, m)

@@ -21,7 +21,7 @@ local function several(names, wanted, bytes_max)
       local id, rec, mut = page[i - looked], recs[i - looked], changed[i - looked]
       if rec and (pick_returned[i] or not mut) and (expiry_of(rec) or math.huge) > NOW then
         local size = #rec
-        if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
+        if has(byte(rec, FLAGS_AT), BIG) then size = size + call('HSTRLEN', PAY, id) end
         if #ids > 0 and bytes + size > bytes_max then
           more, picked = 1, i - 1
           break

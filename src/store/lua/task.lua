@@ -12,6 +12,7 @@
 --   The slot is the lease's length in ms while leased, and the nonce of the ended lease afterwards.
 
 local RUN_AT, MAX_ATTEMPTS, LEASE_MS, GROUP, META, BIG, UNIQUE, EXPIRES, RETRY = 1, 2, 4, 8, 16, 32, 64, 128, 256
+local FLAGS_AT = 9 -- where a record has the low byte of its flags
 local CANCEL, EXPIRED, WORKER, PROGRESS, REASON = 1, 2, 4, 8, 16
 
 local function has(flags, bit) return flags % (bit * 2) >= bit end
@@ -72,14 +73,14 @@ end
 
 -- Returns when the task of a record expires, or nil. Cheaper than reading the whole record.
 local function expiry_of(rec)
-  local flags = byte(rec, 9)
+  local flags = byte(rec, FLAGS_AT)
   if not has(flags, EXPIRES) then return nil end
   return (unpack_bytes('>I6', rec, has(flags, RUN_AT) and 16 or 10))
 end
 
 -- Returns the bytes of a task: its record, and a separate payload.
 local function bytes_of(id, rec)
-  if not has(byte(rec, 9), BIG) then return #rec end
+  if not has(byte(rec, FLAGS_AT), BIG) then return #rec end
   return #rec + call('HSTRLEN', PAY, id)
 end
 

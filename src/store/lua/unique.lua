@@ -78,7 +78,7 @@ end
 -- Frees the key of a task that ends (completed, cancelled, dead, purged). Called with its record before the
 -- first write; write_freed() writes.
 local function free_unique(id, rec)
-  if not has(byte(rec, 9), UNIQUE) then return end
+  if not has(byte(rec, FLAGS_AT), UNIQUE) then return end
   local task = read_record(rec)
   if task.scope == UNTIL_LEASED or task.scope == UNTIL_FINISHED then free_key(id, task) end
 end

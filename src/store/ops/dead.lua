@@ -91,7 +91,7 @@ while looked < #ids and found < limit do
     reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4], reply[n + 5] = ids[looked], died[looked], rec, 0, 0
     if rec ~= '' then
       reply[n + 4] = muts[looked] and read_mut(muts[looked]).priority or read_record(rec).priority
-      if has(byte(rec, 9), BIG) then reply[n + 5] = call('HSTRLEN', PAY, ids[looked]) end
+      if has(byte(rec, FLAGS_AT), BIG) then reply[n + 5] = call('HSTRLEN', PAY, ids[looked]) end
     end
   end
 end

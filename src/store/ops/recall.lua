@@ -20,7 +20,7 @@ for at = 2, #grants, 18 do
   local rec = expires > NOW and grant == (m and m.grants or 1) and call('HGET', REC, id)
   if rec then
     local n = #reply
-    reply[n + 1], reply[n + 2], reply[n + 3] = id, rec, has(byte(rec, 9), BIG) and call('HGET', PAY, id) or ''
+    reply[n + 1], reply[n + 2], reply[n + 3] = id, rec, has(byte(rec, FLAGS_AT), BIG) and call('HGET', PAY, id) or ''
     reply[n + 4], reply[n + 5] = bytes or '', m and m.failed > 0 and last_attempt(call('HGET', HIST, id)) or ''
     reply[n + 6], reply[n + 7] = expires, nonce
   end

@@ -1,9 +1,9 @@
-//! The Lua scripts: one library of Redis Functions, generated at start from the parts in `lua/`, the operations in `ops/`
-//! and facts of the Rust code.
+//! The Lua scripts: one library of Redis Functions, generated at start from the parts in `lua/`, the
+//! operations in `ops/` and facts of the Rust code.
 //!
-//! Redis creates the functions of a library once, when it loads the library. A plain script creates all its functions
-//! again with every call, which costs more than most calls do (ADR 6). Without functions (Redis 6.2, or the service may
-//! not load any) the same text is sent as one plain script per operation.
+//! Redis creates the functions of a library once, when it loads the library. A plain script creates all its
+//! functions again with every call, which costs more than most calls do (ADR 6). Without functions (Redis
+//! 6.2, or the service may not load any) the same text is sent as one plain script per operation.
 
 use std::sync::OnceLock;
 

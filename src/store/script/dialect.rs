@@ -26,7 +26,8 @@ pub(super) fn assignments(text: &str, mark: &str) -> String {
     lines.flat_map(|line| [" ", line]).collect()
 }
 
-/// Returns the text as it is loaded: lines that run later only declare their names. Line numbers do not change.
+/// Returns the text as it is loaded: lines that run later only declare their names. Line numbers do not
+/// change.
 pub(super) fn declarations(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {

@@ -23,12 +23,13 @@ macro_rules! files {
             &[$((stringify!($file), include_str!(concat!("../", $folder, stringify!($file), ".lua"))),)*];
     };
 }
-files!(PARTS, "lua/": events paused intake rotation naming task unique breaker gates holds counts blocked lanes expiry
-    waiting clear history requests grant draw plain candidates moves parked several marks settle followed finish deaths bury
-    retry overdue late repeats replace guard examine latency charts walk standing);
-files!(SOURCES, "ops/": enqueue lease pause recall ack nack release extend sweep cancel patch purge discard configure delete
-    hold set_breaker reorder overview show list follow dead dead_groups replay purge_dead explain verify_tasks verify_index
-    verify_lane verify_done verify_counts beat pulse workers names groups);
+files!(PARTS, "lua/": events paused intake rotation naming task unique breaker gates holds counts blocked
+    lanes expiry waiting clear history requests grant draw plain candidates moves parked several marks
+    settle followed finish deaths bury retry overdue late repeats replace guard examine latency charts walk
+    standing);
+files!(SOURCES, "ops/": enqueue lease pause recall ack nack release extend sweep cancel patch purge discard
+    configure delete hold set_breaker reorder overview show list follow dead dead_groups replay purge_dead
+    explain verify_tasks verify_index verify_lane verify_done verify_counts beat pulse workers names groups);
 
 pub(super) const PRELUDE: &str = include_str!("../lua/prelude.lua");
 
@@ -90,7 +91,7 @@ fn known_to(parts: &[Part], reached: &BTreeSet<&str>) -> Literals {
     known
 }
 
-/// The files in front of all operations.
+/// Returns the files in front of all operations.
 fn foundation(clock: Clock) -> [(&'static str, String); 4] {
     [
         ("constants", constants::lua(clock)),
@@ -100,7 +101,8 @@ fn foundation(clock: Clock) -> [(&'static str, String); 4] {
     ]
 }
 
-/// The start of every call, without the assignments of the parts: a function of Lua 5.1 knows at most 60 outer names.
+/// Returns the code at the start of every call. The assignments of the parts are not in it, because a
+/// function of Lua 5.1 knows at most 60 outer names.
 fn beginning() -> String {
     format!(
         "local declared\n\
@@ -112,7 +114,8 @@ fn beginning() -> String {
     )
 }
 
-/// An operation as it is loaded: the parts that it reaches, the start of each call, and its own code as `run()`.
+/// Returns an operation as it is loaded: the parts that it reaches, the start of each call, and its own code
+/// as `run()`.
 fn operation(name: &'static str, source: &str) -> Pieces {
     let reached = reach(&WRITTEN, source);
     let parts = || WRITTEN.iter().filter(|part| reached.contains(part.name));
@@ -126,7 +129,7 @@ fn operation(name: &'static str, source: &str) -> Pieces {
     pieces
 }
 
-/// The files of a plain script.
+/// Returns the files of a plain script.
 pub(super) fn plain_pieces((name, source): (&'static str, &str), clock: Clock) -> Pieces {
     let mut pieces = vec![("start", "local keys, argv = KEYS, ARGV\n".to_owned())];
     pieces.extend(written_out(&mut Literals::new(), foundation(clock)));
@@ -145,8 +148,8 @@ pub(super) fn plain_pieces((name, source): (&'static str, &str), clock: Clock) -
     pieces
 }
 
-/// The files of the library. Each operation has its own copy of the parts inside a function of its own: a function of
-/// Lua 5.1 has at most 200 local names, and 60 names of the functions around it.
+/// Returns the files of the library. Each operation has its own copy of the parts inside a function of its
+/// own: a function of Lua 5.1 has at most 200 local names, and 60 names of the functions around it.
 pub(super) fn library_pieces(hash: &str, clock: Clock) -> Pieces {
     let mut pieces = vec![("start", format!("#!lua name={LIBRARY}{hash}\n"))];
     pieces.extend(written_out(&mut Literals::new(), foundation(clock)));
@@ -229,7 +232,7 @@ pub(crate) fn script(clock: Clock, name: &'static str) -> &'static Script {
     let mut scripts = library(clock).scripts.iter();
     scripts
         .find(|script| script.name == name)
-        .expect("operations name scripts of the list above")
+        .expect("every operation names a script of `SOURCES`")
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! Replaces named constants of the Lua files by their values: a function of Lua 5.1 has at most 200 local names, and a
-//! number in the code costs no look-up.
+//! Replaces named constants of the Lua files by their values: a function of Lua 5.1 has at most 200 local
+//! names, and a number in the code costs no look-up.
 
 use std::collections::HashMap;
 
 /// Names of constants with their values, as in the code.
 pub(super) type Literals = HashMap<String, String>;
 
-/// Returns the texts with values in place of constants, and without indentation, comments on lines of their own, and lines
-/// that only declare constants (`local NAME, OTHER = 1, 'word'`). Line numbers do not change. Declared constants are added
-/// to `known`.
+/// Returns the texts with values in place of constants, and without indentation, comments on lines of their
+/// own, and lines that only declare constants (`local NAME, OTHER = 1, 'word'`). Line numbers do not change.
+/// Declared constants are added to `known`.
 pub(super) fn written_out<'a>(
     known: &mut Literals,
     pieces: impl IntoIterator<Item = (&'a str, String)>,
@@ -53,8 +53,8 @@ fn literals(line: &str) -> Option<Vec<(String, String)>> {
     })
 }
 
-/// Writes a line with values in place of constants, except in strings and comments. A name that the line declares is no
-/// constant from here on.
+/// Writes a line with values in place of constants, except in strings and comments. A name that the line
+/// declares is no constant from here on.
 fn write_line(line: &str, known: &mut Literals, out: &mut String) {
     if line.starts_with("--") {
         return;

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use super::Clock;
 use super::library::{Pieces, SOURCES, library_pieces, plain_pieces};
 
-/// Returns file and line of an error in the operation `name`. Redis counts lines from the top of the generated text.
+/// Returns file and line of an error in the operation `name`. Redis counts lines from the top of the
+/// generated text.
 pub(crate) fn locate(name: &str, error: &str) -> String {
     let line = |mark: &str| {
         let digits = error

@@ -1,4 +1,5 @@
-# `make` lists the verbs. `make run` and `make test` need Rust and nothing else: they install the rest themselves.
+# `make` lists the verbs. `make run` and `make test` need Rust and nothing else: they install the rest
+# themselves.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 # The product, and the yardsticks that it is measured against.
 CRATES := Cargo.toml $(wildcard bench/*/Cargo.toml)
-# What `make run` and `make bench` hand on: make run ARGS='--listen 127.0.0.1:9000'
+# Arguments of `make run` and `make bench`: make run ARGS='--listen 127.0.0.1:9000'
 ARGS ?=
 # How many tests run side by side: many of them wait for time to pass.
 TESTS_AT_ONCE ?= $(shell expr 2 '*' $$(nproc))
@@ -68,9 +69,10 @@ check: ## What CI runs: lint, test, docs, deny, some mutants
 	@python3 tests/mutants.py --rotate $(MUTANTS_IN_CHECK)
 
 .PHONY: lint
-lint: ## Formatting and clippy, warnings denied
+lint: ## Formatting, clippy and luacheck, warnings denied
 	@deploy/dev-setup --tools $(TOOLS) run lint
 	@for manifest in $(CRATES); do cargo fmt --manifest-path $$manifest -- --check; done
+	@luacheck --quiet src/store/lua src/store/ops
 	@cargo clippy --locked --all-targets -- -D warnings
 	@python3 tests/prose.py
 	@python3 tests/rooms.py

@@ -175,8 +175,9 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     outcome
 }
 
-/// Connects the store to `endpoint`, starts the engine, serves `listener` until `stop`, and drains within `config.drain`.
-/// The service listens before Redis is ready: it is alive then, and reports that it is not ready.
+/// Connects the store to `endpoint`, starts the engine, serves `listener` until `stop`, and drains within
+/// `config.drain`. The service listens before Redis is ready: it is alive then, and reports that it is not
+/// ready.
 async fn serve(
     config: &Config,
     process: Process,

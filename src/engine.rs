@@ -102,8 +102,8 @@ pub struct QueueStats {
     pub counts: Counts,
     /// Exact up to 128 lanes in rotation, a lower bound beyond.
     pub oldest_ready_age_ms: Option<u64>,
-    /// Lease calls that wait for the queue at all replicas, as of the last second. A call on several queues counts for
-    /// each of them.
+    /// Lease calls that wait for the queue at all replicas, as of the last second. A call on several queues
+    /// counts for each of them.
     pub workers_waiting: u64,
     /// The pause of the queue, if it is paused.
     pub paused: Option<Paused>,

@@ -15,7 +15,6 @@ pub mod keys;
 pub mod latency;
 mod lease_key;
 mod listen;
-mod literals;
 pub mod ops;
 mod permissions;
 pub mod record;

@@ -2,9 +2,9 @@
 //
 //   node bench.mjs --socket PATH [--batch 1] [--seconds 4] [--warmup-seconds 1]
 //
-// Batch 1: 50 adds in flight and a worker of concurrency 50. More: addBulk(batch) and concurrency 200. These are the
-// settings at which it was fastest here. Payloads have 200 bytes. Finished jobs are removed at once, which is the
-// cheapest that it offers.
+// Batch 1: 50 adds in flight and a worker of concurrency 50. More: addBulk(batch) and concurrency 200. These
+// are the settings at which it was fastest here. Payloads have 200 bytes. Finished jobs are removed at once,
+// which is the cheapest that it offers.
 import { parseArgs } from 'node:util';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';

@@ -47,7 +47,7 @@ class Process:
 
 
 class HttpServer(Process):
-    """A server that says `listening on http://…` on stderr. What else it says goes to its log file."""
+    """A server that says `listening on http://…` on stderr. All further output goes to its log file."""
 
     def __init__(self, command: list[str], log: Path, env: dict[str, str] | None = None) -> None:
         self.log = log

@@ -1,4 +1,4 @@
-"""Raw samples and where they come from: bench/results/<name>.json, and the generated block of docs/benchmarks.md."""
+"""Raw samples and their origin: bench/results/<name>.json, and the generated block of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def said(*command: str) -> str:
 
 
 def load_average() -> float:
-    """Of the last minute: how much else went on."""
+    """The load of the machine in the last minute."""
     return os.getloadavg()[0]
 
 
 def machine(directory: Path) -> dict:
-    """What a reader needs to judge the numbers."""
+    """The facts that a reader needs to judge the numbers."""
     info = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
     return {

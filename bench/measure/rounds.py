@@ -1,6 +1,6 @@
 """Interleaved rounds: everything that is compared is sampled in turn, so that a noisy minute hits both sides.
 
-A ratio is the median of the ratios of single rounds, each taken from samples that lie next to each other in time. A ratio
+A ratio is the median over rounds. In each round it compares samples taken right after each other. A ratio
 from fewer than three rounds does not exist.
 """
 
@@ -37,7 +37,7 @@ class Samples:
 def interleave(rounds: int, samplers: dict[str, Callable[[], float]]) -> Samples:
     """Samples everything once per round; every other round goes backwards, so that nothing is always first.
 
-    A sampler that fails leaves a hole in its round and does not stop the others; one that failed twice is not tried again.
+    A failed sampler leaves a hole in its round and does not stop the others. After two it is skipped.
     """
     samples = Samples({name: [] for name in samplers})
     for turn in range(rounds):

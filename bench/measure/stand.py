@@ -1,4 +1,4 @@
-"""What is measured: one private Redis with one service on it, at one durability level."""
+"""The setup of a measurement: one private Redis with one service, at one durability level."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ REASON_LENGTH_MAX = 160
 
 @dataclass(frozen=True)
 class Line:
-    """One number with its budget. `must` and `stretch` are None where there is no budget, only something to know."""
+    """One number with its budget. `must` and `stretch` are None if the row has no budget."""
 
     row: str
     what: str

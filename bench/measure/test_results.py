@@ -1,4 +1,4 @@
-"""What the README takes from a run."""
+"""Tests for the numbers that the README takes from a run."""
 
 import json
 import tempfile

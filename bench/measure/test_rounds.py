@@ -1,4 +1,4 @@
-"""The rule of three, and what a failure in a round may cost. Run by `python3 -m unittest discover -s bench`."""
+"""Tests the rule of three and failures in a round. Run by `python3 -m unittest discover -s bench`."""
 
 import unittest
 

@@ -1,7 +1,6 @@
--- The plain queue of the yardstick: a list of ready ids and one hash of payloads. No lanes, no states, no checks.
--- KEYS  1 ready list, 2 payload hash, 3 counter hash
--- ARGV  id, payload, for each task
--- reply number of tasks
+-- The plain queue of the yardstick: a list of ready ids and one hash of payloads. No lanes, no states, no
+-- checks. KEYS  1 ready list, 2 payload hash, 3 counter hash ARGV  id, payload, for each task reply number of
+-- tasks
 local ids = {}
 for i = 1, #ARGV, 2 do
   ids[#ids + 1] = ARGV[i]

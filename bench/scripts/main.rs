@@ -1,7 +1,7 @@
 //! The service's scripts called directly, N tasks a call, with nothing between: what they alone cost Redis.
 //!
-//! The counterpart of `bench/bare`, through the store's own types. Over HTTP a call's size is up to group commit; here it
-//! is exact. Prints one JSON object; how long Redis took, the caller asks Redis.
+//! The counterpart of `bench/bare`, through the store's own types. Over HTTP a call's size is up to group
+//! commit; here it is exact. Prints one JSON object; how long Redis took, the caller asks Redis.
 
 use clap::{Parser, ValueEnum};
 use leaseq::domain::gate::{Limits, Positive, Scope};
@@ -57,7 +57,7 @@ struct Args {
     seconds: f64,
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(2..=65536))]
     payload_bytes: u64,
-    /// What the names of tasks begin with; the name, where there is but one.
+    /// The prefix of task names; with one name, the name itself.
     #[arg(long, default_value = "bench")]
     name: String,
     /// Lease tasks of that name only.
@@ -71,7 +71,7 @@ struct Args {
     names: u64,
     #[arg(long, default_value_t = 0)]
     groups: u64,
-    /// What `cargo bench` says to every bench target.
+    /// The flag that `cargo bench` passes to every target.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -228,7 +228,7 @@ fn parsed_name(name: &str) -> TaskName {
 struct Hand {
     bench: Rc<Bench>,
     conn: Conn,
-    /// Of the next task.
+    /// The number of the next task.
     number: u64,
     /// As of which this connection brought in the names of its first tasks.
     names_epoch: u64,
@@ -307,7 +307,7 @@ impl Hand {
         Ok(())
     }
 
-    /// What is leased, and whether to ask again at once.
+    /// The grants, and whether to call again at once.
     async fn lease(&mut self, size: u64) -> Result<(Vec<(Lease, Ack)>, bool), Failure> {
         let wish = Wish {
             tasks: size as usize,

@@ -33,7 +33,7 @@ impl Connect {
         let file = self
             .api_key_file
             .clone()
-            // A flag overrides both variables. Of these, the one with the key itself wins.
+            // A flag overrides both variables. Among these, the one with the key itself wins.
             .or_else(|| match env.get("LEASEQ_API_KEY") {
                 Some(_) => None,
                 None => env.get("LEASEQ_API_KEY_FILE").map(PathBuf::from),

@@ -4,8 +4,8 @@ use std::ops::AddAssign;
 
 macro_rules! counts {
     ($($(#[$doc:meta])* $field:ident,)+) => {
-        /// Counts of one queue from one snapshot, or their sums over queues: tasks by state, and totals since the
-        /// creation of the queue. `ops/overview.lua` writes them in this order.
+        /// Counts of one queue from one snapshot, or their sums over queues: tasks by state, and totals since
+        /// the creation of the queue. `ops/overview.lua` writes them in this order.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub struct Counts {
             $($(#[$doc])* pub $field: u64,)+

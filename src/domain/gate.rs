@@ -184,7 +184,8 @@ impl EmptyReason {
     }
 }
 
-/// Why a gate blocks ready tasks, and when to look again; `None`: when an event opens it, such as the end of a lease.
+/// Why a gate blocks ready tasks, and when to look again; `None`: when an event opens it, such as the end of
+/// a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shut {
     pub reason: Reason,

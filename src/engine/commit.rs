@@ -1,6 +1,7 @@
 //! Group commit: batches commands into script calls, parks lease calls that find nothing, and wakes them.
 //!
-//! [`shard`] decides and has no clock, channel or connection of its own; [`committer`] is the async shell around it.
+//! [`shard`] decides and has no clock, channel or connection of its own; [`committer`] is the async shell
+//! around it.
 
 mod command;
 mod committer;

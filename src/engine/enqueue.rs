@@ -7,14 +7,15 @@ use super::{Engine, Failure};
 use crate::domain::task::{Enqueued, NotEnqueued};
 use crate::domain::{NewTask, QueueName, TaskState, limits};
 
-/// The outcome of one enqueue: the task that exists now, the reason why it was refused, or the failure that hides it.
+/// The outcome of one enqueue: the task that exists now, the reason why it was refused, or the failure that
+/// hides it.
 pub type EnqueueOutcome = Result<Result<Enqueued, NotEnqueued>, Failure>;
 
 type Replied = oneshot::Receiver<Result<Vec<TaskOutcome>, Failure>>;
 
 impl Engine {
-    /// Accepts one task, and returns after the durability step. If the task exists already and is completed, the outcome
-    /// contains its result.
+    /// Accepts one task, and returns after the durability step. If the task exists already and is completed,
+    /// the outcome contains its result.
     ///
     /// # Errors
     /// As [`Failure`] lists. After [`Failure::Unknown`] the task may exist.
@@ -50,8 +51,8 @@ impl Engine {
         results
     }
 
-    /// Accepts all tasks in one script call, or none: at most `ATOMIC_ITEMS_MAX` tasks and `ATOMIC_BYTES_MAX` bytes.
-    /// A refusal names the index of the first refused task.
+    /// Accepts all tasks in one script call, or none: at most `ATOMIC_ITEMS_MAX` tasks and `ATOMIC_BYTES_MAX`
+    /// bytes. A refusal names the index of the first refused task.
     ///
     /// # Errors
     /// As [`Failure`] lists, for all of them.

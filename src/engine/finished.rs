@@ -12,8 +12,8 @@ use crate::domain::task::TaskView;
 use crate::domain::{QueueName, TaskId, TaskState};
 
 impl Engine {
-    /// Returns the task once it is completed, cancelled or dead; after `wait` or at shutdown, as it is then. Returns `None`
-    /// if there is no such queue, or no such task in it.
+    /// Returns the task once it is completed, cancelled or dead; after `wait` or at shutdown, as it is then.
+    /// Returns `None` if there is no such queue, or no such task in it.
     ///
     /// # Errors
     /// As [`Failure`] lists.

@@ -5,8 +5,8 @@ use super::commit::{RawGrants, Undelivered};
 use crate::domain::LeasedTask;
 use crate::domain::task::Json;
 
-/// Leased tasks that no caller has yet. Dropping them without [`Granted::delivered`] gives the tasks back at once,
-/// without counting an attempt.
+/// Leased tasks that no caller has yet. Dropping them without [`Granted::delivered`] gives the tasks back at
+/// once, without counting an attempt.
 pub struct Granted {
     tasks: Vec<LeasedTask>,
     bytes: usize,
@@ -29,7 +29,8 @@ impl Granted {
         self.bytes
     }
 
-    /// Drops the payloads once the response contains them, so that a slow caller does not keep them in memory twice.
+    /// Drops the payloads once the response contains them, so that a slow caller does not keep them in memory
+    /// twice.
     pub fn forget_payloads(&mut self) {
         for task in &mut self.tasks {
             task.payload = Json::null();
@@ -41,12 +42,14 @@ impl Granted {
         self.guard.deliver();
     }
 
-    /// Returns whether a lease among them has expired or is about to, so that the response must not reach anybody.
+    /// Returns whether a lease among them has expired or is about to, so that the response must not reach
+    /// anybody.
     pub fn is_over(&self) -> bool {
         self.guard.is_over()
     }
 
-    /// Keeps the tasks whose leases have time left, and gives the others back. Returns `None` if no task is left.
+    /// Keeps the tasks whose leases have time left, and gives the others back. Returns `None` if no task is
+    /// left.
     pub(super) fn in_time(mut self) -> Option<Self> {
         if !self.is_over() {
             return Some(self);

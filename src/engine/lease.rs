@@ -50,8 +50,8 @@ type Replied = oneshot::Receiver<Result<commit::Leased<RawGrants>, Failure>>;
 impl Engine {
     /// Leases tasks, and waits for the first as long as the request says.
     ///
-    /// # Errors
-    /// As [`Failure`] lists. After [`Failure::Unknown`] tasks may be leased to nobody until their leases expire.
+    /// # Errors As [`Failure`] lists. After [`Failure::Unknown`] tasks may be leased to nobody until their
+    /// leases expire.
     pub async fn lease(&self, request: LeaseRequest) -> Result<Leased, Failure> {
         let deadline = (!request.wait.is_zero()).then(|| Instant::now() + request.wait);
         self.lease_until(&request, deadline).await
@@ -88,7 +88,8 @@ impl Engine {
         }
     }
 
-    /// Leases tasks of one queue whose leases have time left when the reply comes. Calls again while the wait lasts.
+    /// Leases tasks of one queue whose leases have time left when the reply comes. Calls again while the wait
+    /// lasts.
     async fn lease_from_one(
         &self,
         queue: &QueueName,
@@ -197,8 +198,8 @@ impl Engine {
         Ok(replied)
     }
 
-    /// Returns what an earlier call with the same `request_id` was granted, by any of its queues: a repeat must not get
-    /// tasks of another queue.
+    /// Returns what an earlier call with the same `request_id` was granted, by any of its queues: a repeat
+    /// must not get tasks of another queue.
     async fn recalled(
         &self,
         queues: &[QueueName],
@@ -291,8 +292,8 @@ impl Engine {
     }
 }
 
-/// Returns the empty queue that may have a task first. If neither time is known: a gate may open with the next lease
-/// that ends, an empty queue may get a task, and a paused one waits for an operator.
+/// Returns the empty queue that may have a task first. If neither time is known: a gate may open with the
+/// next lease that ends, an empty queue may get a task, and a paused one waits for an operator.
 fn sooner(
     one: (EmptyReason, Option<Duration>),
     other: (EmptyReason, Option<Duration>),
@@ -308,8 +309,8 @@ fn sooner(
     if rank(other) < rank(one) { other } else { one }
 }
 
-/// Draws an order of the queues in which each comes first in proportion to its weight, so that no tier starves another
-/// (Efraimidis and Spirakis, 2006: sort by `u^(1/weight)`).
+/// Draws an order of the queues in which each comes first in proportion to its weight, so that no tier
+/// starves another (Efraimidis and Spirakis, 2006: sort by `u^(1/weight)`).
 fn drawn(queues: &[(QueueName, f64)]) -> Vec<QueueName> {
     let mut keyed: Vec<(f64, &QueueName)> = queues
         .iter()

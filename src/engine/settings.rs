@@ -23,8 +23,8 @@ pub struct EngineSettings {
     pub max_queues: usize,
     /// The durability step that write operations wait for.
     pub durability: Level,
-    /// Others may change the settings of this Redis, so `fsync` is in force only while a check each second confirms it.
-    /// At the start it is assumed.
+    /// Others may change the settings of this Redis, so `fsync` is in force only while a check each second
+    /// confirms it. At the start it is assumed.
     pub durability_is_watched: bool,
     /// Counts store calls.
     pub metrics: Arc<Metrics>,

@@ -32,7 +32,7 @@ struct CheckAnswer<'a> {
     status: &'static str,
     /// The observed state.
     detail: &'a str,
-    /// What to do; absent if the status is `ok`.
+    /// The advice; absent if the status is `ok`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     advice: Option<&'a str>,

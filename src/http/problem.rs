@@ -202,7 +202,7 @@ pub(super) struct ProblemDocument<'a> {
     title: &'a str,
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What happened in this case.
+    /// The description of this case.
     detail: &'a str,
     /// Request id, as in `X-Request-Id` and the log.
     #[serde(skip_serializing_if = "Option::is_none")]

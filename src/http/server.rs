@@ -89,7 +89,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `shutdown` is cancelled, then lets open requests finish for at most [`Settings::drain_deadline`].
+/// Serves until `shutdown` is cancelled, then lets open requests finish for at most
+/// [`Settings::drain_deadline`].
 ///
 /// Waiting lease calls end only when the engine drains: start that when `shutdown` is cancelled, not after
 /// this returns.

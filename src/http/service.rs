@@ -38,11 +38,11 @@ pub const API_VERSION: &str = "1.0.0";
 
 // The constants that enforce them: what this says is what holds.
 limits_answer! {
-    /// Of one payload, as JSON text.
+    /// Bytes of one payload, as JSON text.
     payload_bytes_max: usize = limits::PAYLOAD_BYTES_MAX;
-    /// Of one ack's result, as JSON text.
+    /// Bytes of the result of an ack, as JSON text.
     result_bytes_max: usize = limits::RESULT_BYTES_MAX;
-    /// Of a request body, after decompression.
+    /// Bytes of a request body, after decompression.
     body_bytes_max: usize = limits::BODY_BYTES_MAX;
     /// Levels of arrays and objects in a body.
     json_depth_max: usize = DEPTH_MAX;
@@ -50,13 +50,13 @@ limits_answer! {
     batch_items_max: usize = limits::BATCH_ITEMS_MAX;
     /// Tasks in one atomic batch.
     atomic_items_max: usize = limits::ATOMIC_ITEMS_MAX;
-    /// Of one atomic batch's body.
+    /// Bytes of the body of an atomic batch.
     atomic_bytes_max: usize = limits::ATOMIC_BYTES_MAX;
     /// Operations in one batch or `settle` list.
     settle_items_max: usize = limits::SETTLE_ITEMS_MAX;
     /// Tasks in one lease answer.
     lease_tasks_max: usize = limits::LEASE_TASKS_MAX;
-    /// Of payloads in one lease answer; one task is given in any case.
+    /// Bytes of payloads in a lease response. One task fits in any case.
     lease_bytes_max: usize = limits::LEASE_BYTES_MAX;
     /// Queues in one lease call.
     lease_queues_max: usize = limits::LEASE_QUEUES_MAX;

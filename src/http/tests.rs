@@ -1,5 +1,5 @@
-//! The room as a whole, without an engine behind it: everything that is answered before the store is asked.
-//! What would reach the engine is answered `not_ready`, which here means: it was understood.
+//! The room as a whole, without an engine behind it: everything that is answered before the store is asked. A
+//! request that would reach the engine gets `not_ready`, which here means: it was understood.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};

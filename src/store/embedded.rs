@@ -9,8 +9,8 @@
 //! - If it dies it is started again on the same files, with backoff; never on an empty directory
 //!   that once had data. If it keeps dying that is a typed failure ([`Embedded::failed`]).
 //!
-//! A kill -9 of the child loses nothing at either [`Sync`] level: what was answered is at least in
-//! the kernel's page cache. Only `Always` survives a power cut whole; what the cut tore is taken away (`torn`).
+//! A kill -9 of the child loses nothing at either [`Sync`] level: what was answered is at least in the
+//! kernel's page cache. Only `Always` survives a power cut whole; what the cut tore is taken away (`torn`).
 
 mod conf;
 mod dir;

@@ -3,7 +3,7 @@
 use crate::domain::gate::{Breaker, Limits, Positive, Scope, TURN};
 use crate::domain::queue::{NameConfig, QueueConfig};
 
-/// What a grant adds to the pass of a group without an entry of its own.
+/// The amount that a grant adds to the pass of a group without a weight of its own.
 pub fn stride(config: &QueueConfig) -> u64 {
     config
         .group_weights

@@ -1,5 +1,5 @@
-//! The agreement on the lease key. Redis decides, so that all replicas have the same key. If Redis lost it with all its
-//! data, the first replica that notices writes back the one in use.
+//! The agreement on the lease key. Redis decides, so that all replicas have the same key. If Redis lost it
+//! with all its data, the first replica that notices writes back the one in use.
 
 use deadpool_redis::redis::{self, Cmd, cmd};
 

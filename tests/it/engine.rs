@@ -151,7 +151,8 @@ async fn grants_of_a_caller_who_left_are_given_back_at_once_and_uncounted() {
     engine.stop().await;
 }
 
-/// I6: the repeat of a call gets its grants through another replica, where they stay though the first caller is found to have left.
+/// I6: the repeat of a call gets its grants through another replica, where they stay though the first caller
+/// is found to have left.
 #[tokio::test]
 async fn grants_that_a_repeat_got_elsewhere_are_not_given_back() {
     let redis = Redis::start();

@@ -114,7 +114,7 @@ async fn what_is_ahead_in_the_lane_is_counted_without_what_is_stale() {
     queue.redis.add_to_state("emails", "ready", -1.0);
     queue.redis.add_to_state("emails", "unfinished_bytes", -21.0);
     assert_eq!(ahead(5).await, exactly(3));
-    // Of another priority, name or group: another lane.
+    // Another priority, name or group means another lane.
     for other in [prioritised(11), named("other"), grouped("acme")] {
         let id = queue.put(other).await;
         assert_eq!(explained(&queue, id).await.unwrap().ahead, exactly(0));

@@ -1,8 +1,8 @@
-//! Histories: concurrent clients over replicas of the service, somebody who breaks things meanwhile, and checkers
-//! that read afterwards what everybody was told.
+//! Histories: concurrent clients over replicas of the service, somebody who breaks things meanwhile, and
+//! checkers that read afterwards what everybody was told.
 //!
-//! `LEASEQ_HISTORY_SECONDS` makes each one longer, `LEASEQ_HISTORY_SEED` repeats the choices of one that failed
-//! (not its timing, which is the machine's).
+//! `LEASEQ_HISTORY_SECONDS` makes each one longer, `LEASEQ_HISTORY_SEED` repeats the choices of one that
+//! failed (not its timing, which is the machine's).
 
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used)]

@@ -1,7 +1,7 @@
 //! The Redis ceiling: `bench/reference/*.lua` called directly over a unix socket, with nothing between.
 //!
-//! One thread drives all connections, so that Redis has the other core to itself. Prints one JSON object: tasks per
-//! second, and microseconds of Redis per task as `INFO commandstats` counts them for `evalsha`.
+//! One thread drives all connections, so that Redis has the other core to itself. Prints one JSON object:
+//! tasks per second, and microseconds of Redis per task as `INFO commandstats` counts them for `evalsha`.
 
 mod plain;
 mod resp;
@@ -54,7 +54,7 @@ enum Pattern {
     Phases,
 }
 
-/// What one phase (or the whole mix) did.
+/// Counts of one phase, or of the whole mix.
 #[derive(Serialize)]
 struct Sample {
     phase: &'static str,

@@ -1,4 +1,5 @@
-//! As much of the Redis protocol as the yardstick needs: commands out, replies in, one at a time per connection.
+//! As much of the Redis protocol as the yardstick needs: commands out, replies in, one at a time per
+//! connection.
 
 use std::io::{Error, Result};
 use std::path::Path;

@@ -1,8 +1,9 @@
 //! The HTTP ceiling: what axum and serde cost on this machine when nothing stands behind them.
 //!
-//! One route reads the enqueue request of the API and answers like an enqueue; a second one parks its caller as a
-//! waiting lease does, to show what a held connection costs before any queue is involved. No middleware, the default
-//! allocator, the default runtime. Both routes have the service's paths, so that one load generator drives both.
+//! One route reads the enqueue request of the API and answers like an enqueue; a second one parks its caller
+//! as a waiting lease does, to show what a held connection costs before any queue is involved. No middleware,
+//! the default allocator, the default runtime. Both routes have the service's paths, so that one load
+//! generator drives both.
 
 use axum::extract::Path;
 use axum::routing::post;

@@ -95,7 +95,7 @@ def bulk(url: str, body: dict) -> Callable[[str | None], str | None]:
 
 
 def beside(bench: Bench) -> Iterator[Line]:
-    """The p99 of others, while an operator works on the dead letters of another queue, over the p99 while nobody does."""
+    """The p99 of a queue during bulk work on the dead letters of another one, over the p99 without it."""
     count = bench.fewer(COUNT)
     with bench.stand() as stand:
         works: dict[str, Callable[[str | None], str | None] | None] = {

@@ -1,4 +1,4 @@
-"""What lanes cost a lease, and limits a whole cycle: over many groups and names, active, idle and held."""
+"""The cost of lanes per lease, and of limits per cycle: many groups and names, active, idle and blocked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUPS, NAMES = 10_000, 100
 LANES = (1, 100, 10_000)
 # Tasks a call, and how many a sample takes.
 LEASED = {100: 40_000, 1: 5_000}
-# Of each idle or held lane: what nobody touches costs the same whatever waits in it.
+# Tasks in each idle or blocked lane. Lanes that no call touches cost the same for any number of tasks.
 WAITING = 5
 FAR_RATE = 1_000_000
 
@@ -68,7 +68,7 @@ def sampler(stand: RedisStand, bench: Bench, name: str, batch: int, **options) -
 
 
 def limits(bench: Bench) -> Iterator[Line]:
-    """Full cycles over a hundred names, each with a limit that is far from reached, and without any: over HTTP, and what Redis has of it."""
+    """Full cycles over a hundred names, without limits and far below them: over HTTP, and time at Redis."""
     with bench.stand("memory") as stand:
         limit_names(stand, "limited")
         samplers: dict[str, Callable[[], float]] = {}

@@ -31,7 +31,7 @@ def memory(bench: Bench) -> Iterator[Line]:
         return of([(used(stand) - before) / tasks - PAYLOAD_MEAN_BYTES])
 
     def leased(stand: Stand, before: int) -> Number:
-        # Leases of the usual length: another one would be kept with each task, which is not what most users have.
+        # Leases have the default length. Redis would store another one with each task, which is not the usual case.
         report = stand.load("lease", queue="q", tasks=tasks, batch=250, connections=4, seconds=600, warmup_seconds=0)
         if report["tasks"] < tasks * 0.99:
             raise NotMeasured(f"only {report['tasks']} of {tasks} tasks could be leased")

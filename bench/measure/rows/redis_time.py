@@ -1,4 +1,4 @@
-"""What the scripts cost Redis: microseconds per task, as Redis counts them itself."""
+"""The cost of the scripts at Redis: microseconds per task, as Redis itself counts them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 //! The async shell around a shard: a channel, a connection, a sleep.
 //!
-//! Group commit without a timer: commands that arrive while one flush is under way form the next one. An idle service
-//! adds no latency, and a busy one shares script calls and syncs among its callers.
+//! Group commit without a timer: commands that arrive while one flush is under way form the next one. An idle
+//! service adds no latency, and a busy one shares script calls and syncs among its callers.
 
 use std::sync::Arc;
 
@@ -149,7 +149,8 @@ impl Committer {
     /// Creates a queue beside the flushes; its enqueues wait for the outcome.
     fn create(&self, queue: QueueName) {
         let (store, settings, home) = (self.store.clone(), self.settings.clone(), self.home.clone());
-        // The task ends after a few calls. If it is lost with the process, so are the enqueues that wait for it.
+        // The task ends after a few calls. If it is lost with the process, so are the enqueues that wait for
+        // it.
         tokio::spawn(async move {
             let result = create_queue(&store, settings.max_queues, &settings.replica, &queue).await;
             let _ = home.send(Command::Created(queue, result)).await;

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::domain::QueueName;
 
-/// An unchanged number of waiting calls is sent again this often. Redis believes one for `WAITING_MS_MAX`, which is longer.
+/// An unchanged number of waiting calls is sent again this often. Redis believes one for `WAITING_MS_MAX`,
+/// which is longer.
 const SEND_AGAIN: Duration = Duration::from_secs(5);
 
 /// The part of a shard that remembers one beat until the next.

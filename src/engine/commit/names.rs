@@ -7,13 +7,14 @@ use tokio::time::Instant;
 
 use crate::domain::{NewTask, TaskName, limits};
 
-/// Known names are sent again this often, so that Redis does not drop them as unused. Far below the time for which
-/// Redis keeps an unused name.
+/// Known names are sent again this often, so that Redis does not drop them as unused. Far below the time for
+/// which Redis keeps an unused name.
 const ASK_EVERY: Duration = Duration::from_secs(3600);
 
 /// The known names of one queue; at most as many as a queue may have.
 pub(super) struct KnownNames {
-    /// Redis raises the epoch when it drops a name, so names of an older epoch are not known. Never 0 at Redis.
+    /// Redis raises the epoch when it drops a name, so names of an older epoch are not known. Never 0 at
+    /// Redis.
     epoch: u64,
     names: HashSet<TaskName>,
     since: Instant,

@@ -204,8 +204,8 @@ impl Pending {
         taken
     }
 
-    /// Takes lease jobs with one `names` filter in order of arrival: as many as one script call carries, and at
-    /// least one if there is any.
+    /// Takes lease jobs with one `names` filter in order of arrival: as many as one script call carries, and
+    /// at least one if there is any.
     pub(super) fn take_leases(&mut self, items_max: usize) -> Vec<LeaseJob> {
         let Some(first) = self.leases.pop_front() else {
             return Vec::new();

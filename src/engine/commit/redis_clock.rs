@@ -21,7 +21,8 @@ impl RedisClock {
         self.0 = None;
     }
 
-    /// Returns a time that Redis's clock shows at `now + wait` at the earliest, unless somebody set it back meanwhile.
+    /// Returns a time that Redis's clock shows at `now + wait` at the earliest, unless somebody set it back
+    /// meanwhile.
     pub(super) fn after(&self, wait: Duration, now: Instant) -> Option<Millis> {
         let (redis_now, heard_at) = self.0?;
         let passed = now.saturating_duration_since(heard_at) + wait;

@@ -1,7 +1,8 @@
-//! One committer's share of the queues: their pending work, their waiters, and what this process knows of them.
+//! One committer's share of the queues: their pending work, their waiters, and what this process knows of
+//! them.
 //!
-//! A shard decides and waits for nothing: time is passed in, and errands that need Redis beside the flushes are left to
-//! the committer. One task owns it, so nothing can slip between "the queue was empty" and "wait".
+//! A shard decides and waits for nothing: time is passed in, and errands that need Redis beside the flushes
+//! are left to the committer. One task owns it, so nothing can slip between "the queue was empty" and "wait".
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -167,7 +168,8 @@ impl Shard {
         self.flush_soon(&queue);
     }
 
-    /// Waiters look in the flush that sends the enqueue, so that a task reaches a waiting worker in one round trip.
+    /// Waiters look in the flush that sends the enqueue, so that a task reaches a waiting worker in one round
+    /// trip.
     fn take_enqueue(&mut self, queue: &QueueName, job: EnqueueJob) {
         let tasks = job.tasks.len();
         let pending = self.pending(queue);
@@ -282,8 +284,8 @@ impl Shard {
         [self.looks.next(), deadline].into_iter().flatten().min()
     }
 
-    /// Takes the script calls of the next flush. Per queue settles go first, so that what they free can be leased, then
-    /// the sweep, then enqueues, then leases.
+    /// Takes the script calls of the next flush. Per queue settles go first, so that what they free can be
+    /// leased, then the sweep, then enqueues, then leases.
     pub(super) fn calls(&mut self, now: Instant) -> Vec<Flight> {
         let mut flights = Vec::new();
         for _ in 0..self.flush.len().min(FLUSH_QUEUES_MAX) {
@@ -327,8 +329,8 @@ impl Shard {
         }
     }
 
-    /// Decides about a reply that too few replicas confirmed. Redis applied the call, but its callers get an error. A
-    /// sweep has no caller, and proceeds.
+    /// Decides about a reply that too few replicas confirmed. Redis applied the call, but its callers get an
+    /// error. A sweep has no caller, and proceeds.
     pub(super) fn unconfirmed(
         &self,
         flight: &Flight,
@@ -367,7 +369,8 @@ impl Shard {
         self.flush.is_empty() && self.settle_commands.is_empty()
     }
 
-    /// Lets the first waiters of a queue look, `tasks` of each class. A wake is a hint: only the script grants.
+    /// Lets the first waiters of a queue look, `tasks` of each class. A wake is a hint: only the script
+    /// grants.
     pub(super) fn wake(&mut self, queue: &QueueName, tasks: usize) {
         let count = tasks.min(self.settings.script_items);
         let woken = self.waiters.wake(queue, count, Waiter::is_there);
@@ -384,7 +387,8 @@ impl Shard {
         self.flush_soon(queue);
     }
 
-    /// Lets jobs that got nothing wait again, in front of the others. Those that cannot wait get an empty outcome.
+    /// Lets jobs that got nothing wait again, in front of the others. Those that cannot wait get an empty
+    /// outcome.
     pub(super) fn park(&mut self, queue: &QueueName, jobs: Vec<LeaseJob>, now: Instant) {
         if jobs.is_empty() {
             return;
@@ -438,7 +442,8 @@ impl Shard {
         }
     }
 
-    /// Counts lease calls that wait and would take a task of this name, including woken ones that were not sent yet.
+    /// Counts lease calls that wait and would take a task of this name, including woken ones that were not
+    /// sent yet.
     pub(super) fn waiting_calls(&self, queue: &QueueName, name: Option<&TaskName>) -> usize {
         let takes = |names: &Vec<TaskName>| name.is_none_or(|name| names.is_empty() || names.contains(name));
         let woken = self
@@ -488,7 +493,8 @@ impl Shard {
         self.looks.plan(queue, at, due);
     }
 
-    /// Plans the sweep of an entry that is due at `due_at` of Redis's clock, which read `redis_now` before `now`.
+    /// Plans the sweep of an entry that is due at `due_at` of Redis's clock, which read `redis_now` before
+    /// `now`.
     pub(super) fn due_at(
         &mut self,
         queue: &QueueName,

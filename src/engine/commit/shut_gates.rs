@@ -1,4 +1,5 @@
-//! Why leases come back empty although tasks are ready, as replied to the latest call with the same `names` filter.
+//! Why leases come back empty although tasks are ready, as replied to the latest call with the same `names`
+//! filter.
 
 use tokio::time::Instant;
 

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use crate::domain::{Lease, Millis, QueueName, TaskId};
 use crate::store::ops::lease::Grant;
 
-/// A lease is handed out only while more than a tenth of it is left, so that its holder can at least extend it.
+/// A lease is handed out only while more than a tenth of it is left, so that its holder can at least extend
+/// it.
 const LEFT_AT_LEAST: u32 = 10;
 
 /// Grants of one lease call that no caller got: their leases are returned at once.
@@ -20,7 +21,8 @@ pub(in crate::engine) struct GiveBack {
     pub(super) call: Option<String>,
 }
 
-/// A guard for grants that no caller has yet. Dropping it gives their tasks back at once, without counting an attempt.
+/// A guard for grants that no caller has yet. Dropping it gives their tasks back at once, without counting an
+/// attempt.
 pub(in crate::engine) struct Undelivered {
     /// The committer that granted them.
     home: mpsc::Sender<GiveBack>,
@@ -44,8 +46,8 @@ struct Pledge {
 
 /// Returns until when a lease of this length may be handed out.
 ///
-/// Redis granted it some unknown time after `asked_at`: Redis, the wire or this process may have stalled before the
-/// script or behind it. So the process counts from `asked_at`, by its own clock.
+/// Redis granted it some unknown time after `asked_at`: Redis, the wire or this process may have stalled
+/// before the script or behind it. So the process counts from `asked_at`, by its own clock.
 fn not_after(asked_at: Instant, length: Duration) -> Instant {
     asked_at + (length - length / LEFT_AT_LEAST)
 }
@@ -111,8 +113,8 @@ impl Undelivered {
         kept
     }
 
-    /// Leaves the leases of the grants that `readable` refuses to run out by themselves. Giving a damaged task back
-    /// would hand it out again at once, forever.
+    /// Leaves the leases of the grants that `readable` refuses to run out by themselves. Giving a damaged
+    /// task back would hand it out again at once, forever.
     pub(in crate::engine) fn retain(&mut self, readable: &[bool]) {
         let mut readable = readable.iter();
         self.leases.retain(|_| readable.next() == Some(&true));
@@ -157,7 +159,8 @@ impl Drop for Undelivered {
     }
 }
 
-/// Grants as Redis replied them, on their way from the committer to the task of the caller, which decodes them.
+/// Grants as Redis replied them, on their way from the committer to the task of the caller, which decodes
+/// them.
 pub(in crate::engine) struct RawGrants {
     /// Time of Redis's clock when it granted them.
     pub(in crate::engine) now: Millis,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Waiters by queue and class. One class has one `names` filter and is served first come, first served. A new task may
-/// be for any class of its queue, so a wake goes to the first waiters of each.
+/// Waiters by queue and class. One class has one `names` filter and is served first come, first served. A new
+/// task may be for any class of its queue, so a wake goes to the first waiters of each.
 pub(super) struct WaitList<Q, C, I, T> {
     next: u64,
     live: HashMap<u64, Waiter<Q, I, T>>,
@@ -171,8 +171,8 @@ impl<Q: Clone + Eq + Hash, C: PartialEq, I: Ord + Copy, T> WaitList<Q, C, I, T> 
         &mut classes[at].1
     }
 
-    /// Drops expired ids from the front of each class, where the order of arrival puts them. Others are dropped when a
-    /// wake reaches them.
+    /// Drops expired ids from the front of each class, where the order of arrival puts them. Others are
+    /// dropped when a wake reaches them.
     fn drop_expired(&mut self, queue: &Q) {
         let Some(classes) = self.classes.get_mut(queue) else {
             return;

@@ -1,5 +1,6 @@
-//! Wake-ups between replicas. Scripts publish when they make tasks ready and another replica asked for a message, and
-//! when they end followed tasks. A message is a hint: every queue with waiters is looked at each second anyway.
+//! Wake-ups between replicas. Scripts publish when they make tasks ready and another replica asked for a
+//! message, and when they end followed tasks. A message is a hint: every queue with waiters is looked at each
+//! second anyway.
 
 use std::time::Duration;
 

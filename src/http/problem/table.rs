@@ -42,9 +42,9 @@ pub struct Row {
     pub retry: Retry,
     pub outcome: Option<Outcome>,
     pub title: &'static str,
-    /// What happened.
+    /// The description for callers.
     pub means: &'static str,
-    /// What the caller or the operator should do.
+    /// The advice for the caller or the operator.
     pub advice: &'static str,
 }
 

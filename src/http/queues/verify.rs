@@ -46,8 +46,8 @@ pub(in crate::http) struct AuditAnswer<'a> {
 /// One problem.
 #[derive(Serialize, ToSchema)]
 struct AuditProblem<'a> {
-    /// `lost`, `two_states`, `no_record`, `misplaced`, `lane`, `empty_lane`, `payload`, `history`, `unreadable`, `finished`, `dead_letter`
-    /// or `counters`.
+    /// `lost`, `two_states`, `no_record`, `misplaced`, `lane`, `empty_lane`, `payload`, `history`,
+    /// `unreadable`, `finished`, `dead_letter` or `counters`.
     kind: &'static str,
     /// The task that the problem concerns.
     #[serde(skip_serializing_if = "Option::is_none")]

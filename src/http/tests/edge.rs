@@ -1,4 +1,4 @@
-//! What happens to every request.
+//! Tests of the layers that every request passes.
 
 use axum::Router;
 use axum::routing::get;

@@ -1,4 +1,5 @@
-//! Just enough of two compressors to test a decompressor: text kept as it is, and runs of spaces packed small.
+//! Just enough of two compressors to test a decompressor: text kept as it is, and runs of spaces packed
+//! small.
 
 /// A gzip member (RFC 1952) with one stored block.
 pub(super) fn gzip(text: &[u8]) -> Vec<u8> {

@@ -1,14 +1,14 @@
--- bury: adds and removes dead letters.
+-- bury: tasks become dead letters, and dead letters leave.
 --
 --   DEAD  zset  died_at -> id; the reason is in the mutable part
 -- Uses   task marks finish deaths followed
 
 local REASONS = { attempts_exhausted = 1, rejected = 2, expired = 3 }
-local DROP_MAX = 400 -- dead letters that one call drives out
+local DROP_MAX = 400 -- dead letters that one call evicts
 local buried = NONE -- per call
 
--- Makes a task a dead letter. The caller writes the mutable part and the queue. `cause` has the type and
--- message of the last error; `masked` is the message without numbers and ids.
+-- Makes a task a dead letter. The caller writes the mutable part and the queue. `cause` has the kind and the
+-- message of the last error, and `masked` if the message may contain numbers and ids.
 local function bury(id, m, reason, name, cause)
   m.flags = m.flags % REASON + REASONS[reason] * REASON
   queue.unfinished_bytes = queue.unfinished_bytes - call('HSTRLEN', REC, id) - call('HSTRLEN', PAY, id)
@@ -17,8 +17,8 @@ local function bury(id, m, reason, name, cause)
   buried[#buried + 1] = { id = id, name = name, kind = cause.kind, message = cause.masked or cause.message }
 end
 
--- An enqueue of a recently accepted task may still be repeated, and must not create the task again: it gets a
--- mark.
+-- Marks dead letters whose tasks were accepted lately: their enqueue may be repeated and must not create them
+-- anew.
 local function mark_young(ids)
   local young, since = {}, NOW - MARKS_MS
   for from = 1, #ids, 900 do
@@ -32,7 +32,7 @@ local function mark_young(ids)
   end
 end
 
--- `ids`: those that an operator removes; nil if a bound removes them.
+-- Reads what a leave writes. `ids` are those that an operator removes, nil if a bound evicts.
 local function check_leave(ids)
   call('ZCARD', DEAD)
   call('ZCARD', ALIKE)
@@ -40,7 +40,7 @@ local function check_leave(ids)
   if ids then mark_young(ids) end
 end
 
--- Removes a dead letter from the index, its group and the sum of bytes. Its record stays.
+-- Removes dead letters from the index, their groups and the sum of bytes. The records stay.
 local function unlist_dead(ids)
   local members, prints, freed = {}, {}, 0
   for from = 1, #ids, 900 do
@@ -49,7 +49,7 @@ local function unlist_dead(ids)
     for i, letter in ipairs(letters) do
       if letter and died[i] then
         local print = sub(letter, 5)
-        members[#members + 1] = alike(print, died[i], ids[from + i - 1])
+        members[#members + 1] = alike_member(print, died[i], ids[from + i - 1])
         prints[print] = true
         freed = freed + unpack_bytes('>I4', letter)
       end
@@ -64,19 +64,18 @@ local function unlist_dead(ids)
   call('HINCRBY', Q, 'dead_bytes', -freed)
 end
 
--- Removes dead letters for an operator; the ids are distinct, and each is one. The caller calls
--- check_leave(ids) and check_marks() before its first write and write_marks() after it, and counts the
--- reason.
+-- Removes dead letters for an operator. `ids` are distinct dead letters. The caller calls check_leave(ids)
+-- and check_marks() before its first write and write_marks() after it, and counts the reason.
 local function leave_dead(ids)
   if #ids == 0 then return end
   unlist_dead(ids)
   forget(ids)
 end
 
--- Evicts dead letters past a bound. Those that a read waits for stay readable until the wait is over.
+-- Removes dead letters that a bound evicts. Those with followers stay visible until the wait is over.
 local function drop_dead(ids, total)
   if #ids == 0 then return end
-  local free, lingering = parted(ids)
+  local free, lingering = split_followed(ids)
   local ends = {}
   for _, id in ipairs(lingering) do
     ends[#ends + 1] = id
@@ -88,7 +87,7 @@ local function drop_dead(ids, total)
   call('HINCRBY', Q, total, #ids)
 end
 
--- Evicts the oldest dead letters past dead_max_size and dead_max_bytes. Returns whether more are past them
+-- Evicts the oldest dead letters until dead_max_size and dead_max_bytes hold. Returns whether more must go
 -- than one call evicts.
 local function evict_dead()
   local count, bytes = dead_size()
@@ -105,25 +104,26 @@ local function evict_dead()
   return count > 0 and over()
 end
 
--- Drops dead letters past their age. Returns whether there may be more.
+-- Removes dead letters that are too old. Returns whether there may be more.
 local function age_dead()
   local old = call('ZRANGEBYSCORE', DEAD, '-inf', NOW - queue.dead_max_age_ms, 'LIMIT', 0, DROP_MAX)
   drop_dead(old, 'dead_aged_total')
   return #old == DROP_MAX
 end
 
--- Called when everything else of these tasks is written, so that their bytes can be counted.
+-- Writes the new dead letters. Called after all other writes of these tasks, so that their bytes can be
+-- counted.
 local function write_buried()
   if #buried == 0 then return end
   local ids, died, letters, members, bytes = {}, {}, {}, {}, 0
   for i, b in ipairs(buried) do
     local id, size = b.id, 0
     for _, key in ipairs({ REC, PAY, MUT, HIST }) do size = size + call('HSTRLEN', key, id) end
-    local print, n = counted_as(b.name, b.kind, b.message), 2 * i - 1
+    local print, n = counted_print(b.name, b.kind, b.message), 2 * i - 1
     ids[i] = id
     died[n], died[n + 1] = NOW, id
     letters[n], letters[n + 1] = id, pack('>I4', size) .. print
-    members[n], members[n + 1] = 0, alike(print, NOW, id)
+    members[n], members[n + 1] = 0, alike_member(print, NOW, id)
     bytes = bytes + size
   end
   many('ZADD', DEAD, died)

@@ -1,5 +1,5 @@
--- clear: removes the lanes of a deleted queue. TURN leads to all of them: while it exists without its queue,
--- the queue cannot be created again.
+-- clear: removes the lanes that a deleted queue left behind. TURN leads to all of them. While TURN exists and
+-- the queue does not, the queue cannot be created again.
 -- Uses   rotation
 
 local CLEAR_LANES = 500

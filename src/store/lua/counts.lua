@@ -1,10 +1,11 @@
--- counts: leased tasks by name and by group (I21). They change only in the scripts that change the leased
--- index, by the entries that enter and leave it.
+-- counts: the number of leased tasks of each name and each group (I21). Only scripts that change the leased
+-- index change it, by the tasks that enter and leave that index.
 -- Uses   gates task
 
-local counted, known_counts = NONE, NONE -- per call
+local counted = NONE -- per call
 
--- Notes a change. `name` is nil and `group` is '' if they were noted before.
+-- Counts tasks that are leased, or fewer than none that are leased no more. `name` is nil and `group` is ''
+-- if they were counted before.
 local function tally(name, group, tasks)
   if counted == NONE then counted = {} end
   if name then
@@ -24,21 +25,22 @@ do
     if call('HINCRBY', COUNTS, scope, numeral(counted[scope])) <= 0 then call('HDEL', COUNTS, scope) end
   end
 
-  local function write_sums(scopes)
+  -- `known` has the stored counts of the scopes that the caller has read, as texts.
+  local function write_sums(scopes, known)
     local one, other = scopes[1], scopes[2]
     -- One scope, the usual case: HINCRBY saves a read. A name and its group: same cost, but Redis adds.
-    if #scopes == 1 and not known_counts[one] then return add(one) end
-    if #scopes == 2 and known_counts == NONE and counted[one] > 0 and counted[other] > 0 then
+    if #scopes == 1 and not known[one] then return add(one) end
+    if #scopes == 2 and known == NONE and counted[one] > 0 and counted[other] > 0 then
       add(one)
       return add(other)
     end
     local sums, gone = {}, {}
     for from = 1, #scopes, 400 do
       local to = min(from + 399, #scopes)
-      local known = known_counts == NONE and call('HMGET', COUNTS, unpack(scopes, from, to))
+      local stored = known == NONE and call('HMGET', COUNTS, unpack(scopes, from, to))
       for i = from, to do
         local scope = scopes[i]
-        local before, sum = known and known[i - from + 1] or known_counts[scope], counted[scope]
+        local before, sum = stored and stored[i - from + 1] or known[scope], counted[scope]
         if before then sum = sum + tonumber(before) end
         if sum > 0 then
           sums[#sums + 1] = scope
@@ -52,8 +54,8 @@ do
     many('HDEL', COUNTS, gone)
   end
 
-  -- Makes these gates due for another look. `gates` maps a scope to true if it is due only when it waits for
-  -- an event. Returns how many became due.
+  -- Makes these gates due for another look. `gates` maps scope -> true if it is due only when it waits for an
+  -- event. Returns how many became due.
   local function reopen(gates)
     local scopes, looks = {}, {}
     for scope in pairs(gates) do scopes[#scopes + 1] = scope end
@@ -72,19 +74,20 @@ do
     return #looks / 2
   end
 
-  -- Called before all other writes, because nothing reads these keys before. Returns how many gates may have
-  -- opened: the caller wakes as many waiters.
-  function write_counts()
+  -- Writes the counts. Must be the first write of a script, as nothing else reads these keys before. `known`
+  -- has the stored counts, by scope, if the caller has read those of all scopes. Returns how many gates may
+  -- let tasks through again, which is how many waiters should look.
+  function write_counts(known)
     if counted == NONE then return 0 end
     local scopes, gates = {}, {}
     for scope, tasks in pairs(counted) do
       if tasks ~= 0 then scopes[#scopes + 1] = scope end
       if tasks < 0 then gates[scope] = true end
     end
-    write_sums(scopes)
+    write_sums(scopes, known or NONE)
     if queue.shut == 0 then return 0 end
     if next(gates) then gates.q = true end
-    for scope, gate in pairs(gates_met) do
+    for scope, gate in pairs(gates_read) do
       local moved = gate.breaker and gate.breaker.changed and gate.left >= 1
       if gate.taken < 0 or moved then gates[scope] = false end
     end

@@ -1,11 +1,11 @@
--- draw: chooses the next tasks, and only reads. Groups take turns, and inside a group the lane with the best
--- head gives a task. The first write comes after all choices, so that an error leaves the queue unchanged.
+-- draw: chooses the next tasks; reads only. Groups take turns; inside a group the lane with the best head
+-- gives. Nothing is written before every choice is made, so that an error leaves the queue as it was.
 -- Uses   rotation gates
 
--- Tables are created with all their fields: Lua allocates again each time a table outgrows its size, and a
--- call may have hundreds.
+-- Tables get all their fields at creation: Lua reallocates a table each time it outgrows its size, and one
+-- call may create hundreds.
 
--- Returns the parts of a member of a group's heads. The library caches them.
+-- Returns priority and name of a lane's member in heads. The library remembers the members that it has seen.
 local priorities, names_in, members_known = {}, {}, 0
 local function parts_of(member)
   local priority = priorities[member]
@@ -17,7 +17,7 @@ local function parts_of(member)
   return priority, name
 end
 
--- A lane: its fresh and its returned tasks, read in chunks as needed.
+-- Creates a lane. Its two streams, fresh and back, are read in chunks as far as they are needed.
 local function open_lane(member, g, score)
   local priority, name = parts_of(member)
   local lane = member .. '/' .. g.group
@@ -26,27 +26,34 @@ local function open_lane(member, g, score)
     place = false, entry = false, returned = false, gate = false, parked = false, stale = false, took = false, took_back = 0, gave = false, list = false }
 end
 
--- A group, before the call knows whether it has a turn.
+-- Creates a group. Whether it has a turn is not known yet. `stored_pass` is its pass in TURN, `start` the
+-- pass at which this call found it, `pass` the one after the turns of this call. `beyond` is a lower bound
+-- for the scores of heads that are not read yet.
 local function new_group(group, pass)
-  return { group = group, pass = pass, raw = false, start = false, stride = false, lanes = false, heads_read = 0, more = true, page = 0, beyond = 0,
+  return { group = group, pass = pass, stored_pass = false, start = false, stride = false, lanes = false, heads_read = 0, more = true, page = 0, beyond = 0,
     turns = false, ended = false, gate = false }
 end
 
--- A call parks the blocked lanes and groups that it reaches, at most this many. Then it ends, and another
--- call is due.
+-- Blocked lanes and groups that one call finds are parked, at most PARKED_MAX of them. At that number the
+-- call ends, and another call is due.
 local PARKED_MAX = 100
-local steps, kept_back = 0, NONE -- per call
+-- Variables of one lease call that several files share:
+--   parking_steps  blocked or returning lanes and groups so far, counted against PARKED_MAX. `candidates` and
+--                  `parked` count, too.
+--   blocked_lanes  lanes that passes() rejected; `several` checks and `parked` parks them
+local parking_steps, blocked_lanes = 0, NONE -- per call
 
--- Returns whether the gate of its name is open for a task of the lane.
+-- Returns whether the gate of its name lets a task of the lane through. Notes the lane as blocked if not.
 local function passes(l)
   local gate = l.gate
   if not gate or gate.left >= 1 then return true end
-  if kept_back == NONE then kept_back = {} end
-  kept_back[#kept_back + 1] = l
-  if not l.parked then steps = steps + 1 end
+  if blocked_lanes == NONE then blocked_lanes = {} end
+  blocked_lanes[#blocked_lanes + 1] = l
+  if not l.parked then parking_steps = parking_steps + 1 end
   return false
 end
 
+-- Returns place, entry and whether it is returned, of the lane's best entry; nil for an empty lane.
 local function peek(l)
   if l.more_fresh and l.f > #l.fresh then
     local from = #l.fresh
@@ -73,28 +80,28 @@ local function peek(l)
   local returned = tonumber(l.back[l.b * 2])
   if fresh then
     local place = unpack_bytes('>I7', fresh)
-    -- Ticks are compared as numbers, because Lua compares texts by the locale of Redis.
+    -- Ticks are compared as numbers: Lua compares texts by the locale of the Redis process.
     if place < returned or (place == returned and place < unpack_bytes('>I7', back)) then return place, fresh, false end
   end
   return returned, back, true
 end
 
--- Removes entries from the front of a list. LPOP is cheaper for one; for many it would reply with all of
+-- Removes the first `count` entries of a list. LPOP is cheaper for one entry; for many it would return all of
 -- them.
 local function take_first(list, count)
   if count == 1 then call('LPOP', list) else call('LTRIM', list, numeral(count), '-1') end
 end
 
--- Returns whether one lane goes before another: lower score, then earlier acceptance. Heads are lower bounds,
--- so a lane is opened before it wins.
+-- Returns whether a lane is better: lower score, then earlier acceptance. Heads are lower bounds, so a lane
+-- must be opened before it wins.
 local function beats(l, other)
   if l.score ~= other.score then return l.score < other.score end
   if not l.place or not other.place then return other.place and not l.place end
   return unpack_bytes('>I7', l.entry) < unpack_bytes('>I7', other.entry)
 end
 
--- The lanes of a group form a heap with the best one first.
--- Scores are compared inline, because a function call costs more than the comparison.
+-- Moves the lane at index `at` down to its place. The lanes of a group are a heap with the best lane first.
+-- Scores are compared in place: a function call costs more than the comparison.
 local function sink(heap, at)
   local l, size, child = heap[at], #heap, at * 2
   local score = l.score
@@ -136,7 +143,7 @@ local function refresh(l)
   if l.place then l.score = order_score(l.priority, l.place) end
 end
 
--- One command asks whether any of these lanes has returned tasks. If none has, no lane is asked again.
+-- Asks with one EXISTS whether any of these lanes has returned tasks. If none has, no lane reads them again.
 local function ask_for_returned(lanes)
   if #lanes < 2 then return end
   local keys = {}
@@ -145,13 +152,13 @@ local function ask_for_returned(lanes)
   for _, l in ipairs(lanes) do l.more_back = false end
 end
 
--- Reads the lanes whose names have open gates, each in its group.
+-- Adds the lanes whose names let a task through to the heap of their group. Returns these lanes.
 local function let_through(g, lanes, scopes)
   local let, n = {}, 0
-  meet_gates(scopes)
+  read_gates(scopes)
   for i = 1, #lanes do
     local l = lanes[i]
-    l.gate = gates_met[scopes[i]]
+    l.gate = gates_read[scopes[i]]
     if passes(l) then
       n = n + 1
       let[n] = l
@@ -161,7 +168,8 @@ local function let_through(g, lanes, scopes)
   return let
 end
 
--- Reads the next heads of the group. `alone`: no other group has a turn, so these are opened at once.
+-- Reads the next heads of the group. `alone` is true if no other group has a turn; then the returned tasks of
+-- these lanes are checked at once.
 local function more_heads(g, alone)
   local from = g.heads_read
   local page = call('ZRANGE', heads_of(g.group), numeral(from), numeral(from + g.page - 1), 'WITHSCORES')
@@ -170,7 +178,7 @@ local function more_heads(g, alone)
   g.page = 128
   local opened, scopes = (alone or g.gate) and {}, g.gate and {}
   for i = 1, #page, 2 do
-    if page[i + 1] == 'inf' then -- from here on they are parked
+    if page[i + 1] == 'inf' then -- the rest is parked
       g.more = false
       break
     end
@@ -186,9 +194,9 @@ local function more_heads(g, alone)
   if alone then ask_for_returned(opened) end
 end
 
--- Returns the lane whose head is next in the group.
+-- Returns the lane with the best head of the group, or nil.
 local function best_lane(g)
-  while steps < PARKED_MAX do
+  while parking_steps < PARKED_MAX do
     local best = g.lanes[1]
     if g.more and (not best or best.score >= g.beyond) then
       more_heads(g, true)
@@ -205,7 +213,8 @@ local function best_lane(g)
   end
 end
 
--- The chosen entries, in the order of granting: parallel lists, because there can be 256 of them.
+-- The choice so far, in the order of granting: `picked` entries. Parallel lists, because there can be 256.
+-- `several` lowers `picked` where the byte limit cuts the choice.
 local picked, pick_entry, pick_lane, pick_returned = 0, NONE, NONE, NONE -- per call
 
 local function pick(l, entry, returned)
@@ -219,7 +228,7 @@ local function pick(l, entry, returned)
   end
 end
 
--- Takes up to `want` entries of the group, best first. Returns how many it took.
+-- Picks up to `want` entries of the group, best first. Returns how many it picked.
 local function draw(g, want)
   if g.gate then want = min(want, g.gate.left) end
   if g.more and g.heads_read == 0 then more_heads(g, true) end
@@ -231,7 +240,7 @@ local function draw(g, want)
   end
   local drawn, most = 0, want
   if only and only.gate then most = min(want, only.gate.left) end
-  -- The usual case: one lane without returned tasks needs no comparison and no decoding.
+  -- The usual case: one lane and nothing returned. It needs no comparison and no decoding.
   while only and only.place and drawn < most and not only.more_back and only.b * 2 > #only.back do
     local f, last = only.f, min(only.f + most - drawn, #only.fresh + 1)
     for i = f, last - 1 do pick(only, only.fresh[i], false) end
@@ -252,13 +261,14 @@ local function draw(g, want)
   return drawn
 end
 
--- Opens a group. `found` has its name, its pass, and its parked lanes that may give. A group that was skipped
--- because of a names filter or a gate gets its turn now, but no credit for the turns that it missed.
+-- Makes a group ready to draw from. `found` has the group's name, its pass, and its parked lanes that may
+-- give. A group that was skipped, by a names filter or a gate, gets no credit: it has its turn now, not all
+-- the turns that it missed.
 local function open_group(found, names, want)
   local start, g = max(found.pass, queue.round), found
   g.start, g.stride, g.names, g.lanes, g.heads_read, g.more = start, stride_of(g.group), names, {}, 0, true
-  g.page, g.beyond, g.raw, g.pass = min(want + 1, 32), -math.huge, found.pass, start
-  for _, member in ipairs(g.aside or NONE) do
+  g.page, g.beyond, g.stored_pass, g.pass = min(want + 1, 32), -math.huge, found.pass, start
+  for _, member in ipairs(g.parked_members or NONE) do
     local l = open_lane(member, g, -math.huge)
     l.parked, l.gate = true, g.gate and gate_of('n' .. l.name)
     join(g.lanes, l)
@@ -266,27 +276,29 @@ local function open_group(found, names, want)
   return g
 end
 
--- Inserts a group after those with a pass not above its own. After one grant that is usually the last place.
-local function insert_by_pass(line, first, g)
-  local at = #line
-  while at >= first and line[at].pass > g.pass do
-    line[at + 1] = line[at]
+-- Puts a group back behind the groups whose pass is not higher. After one grant its place is usually the
+-- last.
+local function insert_by_pass(candidates, first, g)
+  local at = #candidates
+  while at >= first and candidates[at].pass > g.pass do
+    candidates[at + 1] = candidates[at]
     at = at - 1
   end
-  line[at + 1] = g
+  candidates[at + 1] = g
 end
 
--- Appends the next candidate after a group with only blocked lanes; nil if there can be none.
-local next_groups = nil -- per call
+-- Function that adds another candidate behind a group that had only blocked lanes. `candidates` sets it,
+-- `draw` and `several` call it; nil if there can be none.
+local more_candidates = nil -- per call
 
--- The groups that will probably have a turn in this call are read together, usually with one lane each. The
--- read stops at a group with blocked lanes, because other groups may come before the rest.
-local function look_ahead(line, first, want)
-  local last, likely = min(#line, first + want - 1), {}
+-- Reads heads and returned tasks of the groups that will have a turn in this call, most likely with one lane
+-- each. Stops at a blocked lane: other groups may come in between.
+local function look_ahead(candidates, first, want)
+  local last, likely = min(#candidates, first + want - 1), {}
   local page = min(math.ceil(want / (last - first + 1)) + 1, 32)
   for i = first, last do
-    local g = line[i]
-    if steps > 0 then break end
+    local g = candidates[i]
+    if parking_steps > 0 then break end
     if g.more and g.heads_read == 0 then
       g.page = page
       more_heads(g)
@@ -296,25 +308,26 @@ local function look_ahead(line, first, want)
   ask_for_returned(likely)
 end
 
--- Picks up to `want` entries from the candidates. Returns the index of the first candidate with a turn now.
-local function choose(line, first, want)
-  if first == #line then
-    local g = line[first]
+-- Picks up to `want` entries from the candidates, starting at index `first`. Returns the index of the next
+-- candidate.
+local function choose(candidates, first, want)
+  if first == #candidates then
+    local g = candidates[first]
     local drawn = draw(g, want)
     g.pass = g.pass + drawn * g.stride
     return drawn < want and first + 1 or first
   end
-  look_ahead(line, first, want)
+  look_ahead(candidates, first, want)
   local left = want
-  while left > 0 and first <= #line and steps < PARKED_MAX do
-    local g = line[first]
+  while left > 0 and first <= #candidates and parking_steps < PARKED_MAX do
+    local g = candidates[first]
     first = first + 1
     if draw(g, 1) == 1 then
       left = left - 1
       g.pass = g.pass + g.stride
-      insert_by_pass(line, first, g)
-    elseif next_groups then
-      next_groups(line, first)
+      insert_by_pass(candidates, first, g)
+    elseif more_candidates then
+      more_candidates(candidates, first)
     end
   end
   return first

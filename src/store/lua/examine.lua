@@ -1,13 +1,13 @@
--- examine: checks one task at one moment (I1 I2 I4 I12 I14), and its lane if it is ready (I17 I18). Only
--- reads. A problem is reported as kind, id or '', and a text for people.
+-- examine: checks a task at one moment (I1 I2 I4 I12 I14), and its lane if it is ready (I17 I18). Reads only.
+-- A violation becomes a problem: kind, id or '', and a text for a person.
 -- Uses   rotation task lanes history expiry deaths
 
 local problems = {} -- per call
 
 local function problem(kind, id, detail, ...) problems[#problems + 1] = { kind, id, format(detail, ...) } end
 
--- Returns the state indexes that contain the ids, as words. Fresh lists are not among them, because they
--- cannot be searched.
+-- Returns, for each id, the state indexes that contain it, as words. Fresh lists are left out: they cannot be
+-- searched.
 local function states_of(ids)
   local indexes, states = { scheduled = DUE, leased = LEASED, dead = DEAD }, {}
   local finished = call('EXISTS', RES) == 1
@@ -29,52 +29,54 @@ local function examine_lane(l)
   if not head then
     wrong('is not among the heads of its group')
   elseif head ~= 'inf' and tonumber(head) > order_score(l.priority, l.lowest) then
-    wrong('stands behind where this task belongs')
+    wrong('has a head that is behind this task')
   elseif head == 'inf' and not call('ZSCORE', SHUT, 'n' .. l.name) then
-    wrong('is parked, and nobody looks at its name again')
+    wrong('is parked, and its name is never looked at again')
   end
   if not pass then wrong('is in a group that has no turn') end
   if not listed then
     wrong('is not among the lanes of its name')
   elseif pass and tonumber(listed) % PARKED > tonumber(pass) % PARKED then
-    wrong('stands behind its group among the lanes of its name')
+    wrong('is behind its group among the lanes of its name')
   elseif head and (head == 'inf') ~= (tonumber(listed) < 0) then
-    wrong('is parked by halves')
+    wrong('is parked in only one of its two indexes')
   end
   if pass and tonumber(pass) >= PARKED and head and head ~= 'inf' and not call('ZSCORE', SHUT, 'g' .. l.group) then
-    wrong('is in a group that is parked, and nobody looks at it again')
+    wrong('is in a group that is parked and is never looked at again')
   end
 end
 
--- Checks the parts of a record in other hashes. `any` tells which of these hashes exist.
+-- Checks that the parts of a task in other hashes agree with its record. `any` tells which of these hashes
+-- exist.
 local function examine_parts(id, task, m, any)
   local apart = any.payloads and call('HEXISTS', PAY, id) == 1
   if has(task.flags, BIG) and not apart then problem('payload', id, 'its payload is gone') end
-  if apart and not has(task.flags, BIG) then problem('payload', id, 'a payload lies apart that its record does not call for') end
+  if apart and not has(task.flags, BIG) then problem('payload', id, 'it has a separate payload that its record does not mention') end
   local history, failed = any.histories and call('HGET', HIST, id), m and m.failed or 0
   local latest = history and unpack_bytes('>I2', last_attempt(history)) or 0
   if latest ~= failed then problem('history', id, 'it failed %d times, and attempt %d is the latest kept', failed, latest) end
 end
 
--- Checks that the bounds and the groups of dead letters count a task correctly.
+-- Checks a task against what dead letters count and list of it.
 local function examine_letter(id, is_dead)
   local letter = call('HGET', LETTER, id)
   if is_dead ~= not not letter then
-    return problem('dead_letter', id, is_dead and 'it is dead and not counted as such' or 'it is counted among the dead letters and is none')
+    return problem('dead_letter', id, is_dead and 'it is dead and is not counted as a dead letter' or 'it is counted as a dead letter and is not dead')
   end
   if not letter then return end
   local bytes, print, size = unpack_bytes('>I4', letter), sub(letter, 5), 0
   for _, key in ipairs({ REC, PAY, MUT, HIST }) do size = size + call('HSTRLEN', key, id) end
   if bytes ~= size then problem('dead_letter', id, 'it has %d bytes, %d are counted', size, bytes) end
-  if not call('ZSCORE', ALIKE, alike(print, call('ZSCORE', DEAD, id), id)) then
+  if not call('ZSCORE', ALIKE, alike_member(print, call('ZSCORE', DEAD, id), id)) then
     problem('dead_letter', id, 'its group %s does not list it', print)
   end
   if print ~= OTHER and call('HEXISTS', PRINT, print) == 0 then
-    problem('dead_letter', id, 'nothing says what its group %s is', print)
+    problem('dead_letter', id, 'its group %s has no description', print)
   end
 end
 
--- Examines tasks. Returns by lane those that can only be in a fresh list, so that the caller reads that list.
+-- Examines tasks. Returns, by lane, the tasks that can only be in a fresh list, so that the caller can read
+-- that list.
 local function examine(ids, records)
   local claims, touched = {}, {}
   local any = { payloads = call('EXISTS', PAY) == 1, histories = call('EXISTS', HIST) == 1, letters = call('EXISTS', LETTER) == 1 }
@@ -99,15 +101,14 @@ local function examine(ids, records)
       local lane = member .. '/' .. task.group
       local place = call('ZSCORE', ROOT .. 'back:' .. lane, entry_of(task.tick, id))
       if place then state[#state + 1] = 'ready' end
-      -- A lease drops the entry of an expired task that it reaches. The task is then in no lane, and waits
-      -- for its burial.
-      local met = #state == 0 and has_expired(task) and call('ZSCORE', EXPIRY, id)
+      -- A lease that finds a task past its expiry drops its entry: the task is in no lane and awaits burial.
+      local awaits_burial = #state == 0 and has_expired(task) and call('ZSCORE', EXPIRY, id)
       if #state > 1 then
         problem('two_states', id, 'it is in several states at once: %s', table.concat(state, ', '))
-      elseif #state == 0 and m and not met then
+      elseif #state == 0 and m and not awaits_burial then
         problem('lost', id, 'it has a record and is in no state index')
       end
-      if #state == 0 and not m and not met then
+      if #state == 0 and not m and not awaits_burial then
         claims[lane] = claims[lane] or {}
         claims[lane][#claims[lane] + 1] = id
         place = task.tick

@@ -1,7 +1,6 @@
--- expiry: the index of waiting tasks with an expires_at.
+-- expiry: waiting tasks that expire at their expires_at.
 --
---   EXPIRY  zset  expires_at -> id, of waiting tasks only: a grant removes a task,
---                 and its return adds it again.
+--   EXPIRY  zset  expires_at -> id, of waiting tasks only: a grant removes a task, its return adds it again
 --
 -- From its expires_at on a waiting task counts as dead, whether or not the sweep has moved it.
 -- Uses   task
@@ -10,7 +9,7 @@ local expiring, unexpiring = NONE, NONE -- per call
 
 local function has_expired(task) return task.expires_at ~= nil and task.expires_at <= NOW end
 
--- Notes that the task waits. `expires_at` may be nil.
+-- Notes that a task waits from now on. `expires_at` may be nil.
 local function may_expire(id, expires_at)
   if not expires_at then return end
   if expiring == NONE then expiring = {} end
@@ -18,13 +17,14 @@ local function may_expire(id, expires_at)
   expiring[#expiring + 1] = id
 end
 
--- Notes that the task does not wait any more.
+-- Notes that a task waits no more.
 local function cannot_expire(id)
   if unexpiring == NONE then unexpiring = {} end
   unexpiring[#unexpiring + 1] = id
 end
 
--- Changes the expiry of a waiting task, also one that this call has noted before; nil: it never expires.
+-- Changes when a waiting task expires, also if this call has noted another time. `expires_at` is nil for
+-- never.
 local function expires_otherwise(id, expires_at)
   for i = #expiring, 2, -2 do
     if expiring[i] == id then
@@ -44,8 +44,8 @@ local function write_expiry()
   many('ZADD', EXPIRY, expiring)
 end
 
--- Returns when the next sweep has work (a task is due or expires, or a lease expires), or 0; and when the
--- first task is due, or nil.
+-- Returns when a sweep has something to do again, or 0: a task is due or expires, or a lease runs out.
+-- Returns also when the first task is due, or nil.
 local function next_look()
   local due = call('ZRANGE', DUE, '0', '0', 'WITHSCORES')[2]
   local at = min(tonumber(due) or math.huge, tonumber(call('ZRANGE', EXPIRY, '0', '0', 'WITHSCORES')[2]) or math.huge)

@@ -1,24 +1,25 @@
--- finish: completed and cancelled tasks, which stay readable for their retention.
+-- finish: completed and cancelled tasks, readable as long as the retention keeps them.
 --
---   RES   hash  id -> state 1 (c completed, x cancelled; d dead, of one that lingers) | finished_at 6 |
---               grant 4 | result
+--   RES   hash  id -> state 1 | finished_at 6 | grant 4 | result
+--               state: c completed, x cancelled, d dead and lingering
 --   DONE  list  finished_at 6 | bytes 4 | id 14, oldest first
 -- Uses   task followed
 
-local ENTRY_COST = 200 -- what Redis spends on a kept task beside its own bytes, so that completed_bytes means memory
+-- Memory that Redis spends on a kept task beyond its own bytes, so that completed_bytes means memory.
+local ENTRY_COST = 200
 local COMPLETED, CANCELLED, DIED = 'c', 'x', 'd'
 
 local finishes, finished, results, leaving, finished_bytes = 0, NONE, NONE, NONE, 0 -- per call
 local stamp = pack('>I6', NOW) -- per call
 
--- Completes or cancels a task. `sized` is bytes (4) .. id (14), `beside` the further bytes that are kept,
--- `grant` has 4 bytes. The caller writes the queue.
-local function finish(state, sized, beside, grant, result)
+-- Ends a task as completed or cancelled. `sized` is bytes (4) .. id (14), `side_bytes` are bytes kept beside
+-- record and payload, `grant` is 4 bytes. The caller writes the queue.
+local function finish(state, sized, side_bytes, grant, result)
   if finishes == 0 then finished, results, leaving = {}, {}, {} end
   local id, bytes = sub(sized, 5), unpack_bytes('>I4', sized)
   queue.unfinished_bytes = queue.unfinished_bytes - bytes
-  if beside > 0 or result ~= '' then
-    bytes = bytes + beside + #result
+  if side_bytes > 0 or result ~= '' then
+    bytes = bytes + side_bytes + #result
     sized = pack('>I4', bytes) .. id
   end
   local n = finishes * 2
@@ -29,12 +30,13 @@ local function finish(state, sized, beside, grant, result)
   finished[finishes] = stamp .. sized
 end
 
--- Returns the bytes beside record and payload: the mutable part, and the failed attempts.
-local function beside(id, mut)
+-- Returns the bytes beside record and payload: the mutable part and the failed attempts.
+local function side_bytes_of(id, mut)
   if not mut then return 0 end
   return #mut + (unpack_bytes('>I2', mut, 5) > 0 and call('HSTRLEN', HIST, id) or 0)
 end
 
+-- Deletes tasks with all their parts.
 local function forget(ids)
   if #ids == 0 then return end
   many('HDEL', REC, ids)
@@ -44,8 +46,8 @@ local function forget(ids)
   end
 end
 
--- Returns records without their payloads, which keep name, group and times, and the ids whose payload is in
--- the second hash.
+-- Removes payloads from records, which keep name, group and times. `cut` has the shortened records, `apart`
+-- the tasks whose payload was separate.
 local cut, apart = NONE, NONE -- per call
 local function cut_payloads()
   cut, apart = {}, {}
@@ -66,8 +68,8 @@ local function cut_payloads()
   end
 end
 
--- Chooses the finished tasks past the retention once the new ones are added: the oldest kept ones and, if
--- that is not enough, the first `dropped` of the new ones. Only reads.
+-- Tasks that the retention no longer covers: `gone` of the kept ones, oldest first, then if needed the first
+-- `dropped` of the new ones. Planned by reading only.
 local gone, dropped, done_bytes, done_since = NONE, 0, 0, 0 -- per call
 
 local staying = 0 -- per call
@@ -99,7 +101,7 @@ local function plan_trim(limit)
   while dropped < finishes and drop(finished[dropped + 1]) do dropped = dropped + 1 end
 end
 
--- A sweep trims up to `sweeping` tasks although nothing finished.
+-- Plans the writes of finished tasks. A sweep trims up to `sweeping` tasks even if none finished.
 local function check_finish(sweeping)
   if finishes == 0 and not sweeping then return end
   call('HLEN', RES)
@@ -117,7 +119,7 @@ local function check_finish(sweeping)
   end
 end
 
--- Tasks that were dropped at once, and that linger for a waiting read.
+-- Returns the results of new tasks that were dropped at once but linger.
 local function results_of(lingering)
   if #lingering == 0 then return NONE end
   local of, found = {}, {}
@@ -131,7 +133,7 @@ local function results_of(lingering)
   return found
 end
 
--- The caller writes the queue.
+-- Writes the finished tasks. The caller writes the queue.
 local function write_finished()
   if finishes == 0 and #gone == 0 then return end
   tell_followers(leaving)
@@ -140,7 +142,7 @@ local function write_finished()
   if #gone > dropped then call('LTRIM', DONE, #gone - dropped, -1) end
   many('HSET', REC, cut)
   many('HDEL', PAY, apart)
-  local free, lingering = parted(gone)
+  local free, lingering = split_followed(gone)
   forget(free)
   many('HSET', RES, results_of(lingering))
   if dropped > 0 then

@@ -1,12 +1,13 @@
--- followed: tasks whose end a read waits for (GET with wait_seconds).
+-- followed: tasks whose end a caller waits for (GET with wait_seconds).
 --
---   FOLLOWED  zset  until ms -> id   who waits is told by a message when the task ends
---   LINGER    zset  until ms -> id   ended tasks that nothing else keeps: shown until the wait is over
--- Without waiting reads this costs nothing, because `followed_until` of the queue is past.
+--   FOLLOWED  zset  until ms -> id; a message tells the waiting replicas when the task ends
+--   LINGER    zset  until ms -> id, of ended tasks that nothing else keeps: visible until the wait is over
+--
+-- This costs nothing while no caller waits: `followed_until` of the queue is past.
 
 local function is_followed() return queue.followed_until > NOW end
 
--- Returns the tasks that a read waits for: id -> until when.
+-- Returns the followed tasks among `ids`: id -> until when.
 local function followed_among(ids)
   local found = {}
   for from = 1, #ids, 900 do
@@ -27,16 +28,16 @@ end
 
 local function tell_followers(ids)
   if not is_followed() then return end
-  local found, told = followed_among(ids), {}
+  local found, ended_ids = followed_among(ids), {}
   for _, id in ipairs(ids) do
-    if found[id] then told[#told + 1] = id end
+    if found[id] then ended_ids[#ended_ids + 1] = id end
   end
-  if #told > 0 then call('PUBLISH', ENDED, string.match(Q, '{(.-)}') .. ' ' .. table.concat(told)) end
+  if #ended_ids > 0 then call('PUBLISH', ENDED, string.match(Q, '{(.-)}') .. ' ' .. table.concat(ended_ids)) end
 end
 
--- Splits ended tasks that would be dropped: into those that can be dropped, and those that linger because a
--- waiting read may not have seen the end.
-local function parted(ids)
+-- Splits ended tasks that are to be forgotten: those that may go, and those that linger because a follower
+-- may not have looked yet.
+local function split_followed(ids)
   if not is_followed() then return ids, NONE end
   local found, free, lingering, scores = followed_among(ids), {}, {}, {}
   for _, id in ipairs(ids) do

@@ -1,35 +1,33 @@
--- gates: limits, holds and breakers of the queue, of names and of groups. A call evaluates each gate once,
--- however many tasks and lanes are behind it.
+-- gates: limits and holds of the queue, of names and of groups, which decide whether ready tasks may be
+-- granted. Each gate is read once per call, however many tasks and lanes are behind it.
 --
---   GATES   hash  scope -> settings of the config as doubles, 0 for none: rate per second, burst,
---                 max_leased, and for
---                 names those of the breaker
---   GATE    hash  scope -> tokens, when (ms) they were counted, rate and burst at that time, held until,
---                 then peaks
---                 (pairs of time and tokens). Absent if all of that is the default
+--   GATES   hash  scope -> its config as doubles, 0 for none: rate per second, burst, max_leased; then, for
+--                 names, those of the breaker
+--   GATE    hash  scope -> tokens, when (ms) they were counted, the rate and the burst of that moment, end of
+--                 the hold, then peaks (pairs of time and tokens). A field exists only while it matters.
 --   COUNTS  hash  scope -> leased tasks, if any
---   SHUT    zset  when to look again (ms) -> scope that is held, or blocks tasks
+--   SHUT    zset  when to look again (ms) -> scope that blocks tasks or is held
 --
--- A scope is "q" for the queue, "n<name>", or "g<group>". "n*" and "g*" apply to names and groups without
--- settings of their own. Tasks without a group have no group limits, but may be held together as "g".
+-- A scope is "q" for the queue, "n<name>", or "g<group>". "n*" and "g*" are the defaults of names and groups
+-- without settings of their own. Tasks without a group have no group limits, but may be held together as "g".
 -- Uses   rotation breaker
 
-local FAR = 4503599627370496 -- 2^52, the time of what waits for an event
+local FAR = 4503599627370496 -- 2^52, the due time of a gate that waits for an event
 
-local gates_met, some_shut, some_changed = NONE, false, false -- per call
-local gated, limited, evaluate, recall_gate, meet_gates, gate_of, pass_gate, judge_of, check_gates, full_buckets, write_gates
+local gates_read, some_shut, some_changed = NONE, false, false -- per call
+local gated, limited, evaluate, hold_gate, read_gates, gate_of, pass_gate, judge_of, check_gates, full_buckets, write_gates
 
 do
-  local ROUNDING = 0.000001 -- of ms: a sum of fractions may be a trace less than what it means
-  local BUCKET = 40 -- bytes of what a gate remembers before the peaks
+  local ROUNDING = 0.000001 -- ms; a sum of fractions may be a trace too small
+  local BUCKET = 40 -- bytes of a memory in front of its peaks
 
   function gated() return queue.limited + queue.shut > 0 end
 
-  -- The kinds of scopes that the config has settings for, by their first byte.
+  -- Kinds of scopes that have limits in the config, by their first byte; one table for each set of kinds.
   local kinds = {}
   local function kinds_limited()
     local bits = queue.limited % BREAKERS
-    if not kinds[bits] then kinds[bits] = { [113] = bits % 2 >= 1, [110] = bits % 4 >= 2, [103] = bits >= 4 } end
+    if not kinds[bits] then kinds[bits] = { [QUEUE_SCOPE] = bits % 2 >= 1, [NAME_SCOPE] = bits % 4 >= 2, [GROUP_SCOPE] = bits >= 4 } end
     return kinds[bits]
   end
 
@@ -40,15 +38,14 @@ do
     if at >= gate.at then gate.reason, gate.at = reason, at end
   end
 
-  -- Evaluates a gate: how many tasks may pass now. `reason` and `at` (why and until when) are valid only if
-  -- none may.
+  -- Computes how many tasks may pass now. If none may, `reason` and `at` are why and until when.
   function evaluate(gate)
     local left = math.huge
     if gate.rate > 0 then
       left = gate.tokens
       left = left - left % 1
     end
-    if gate.most > 0 then left = min(left, gate.most - gate.leased) end
+    if gate.max_leased > 0 then left = min(left, gate.max_leased - gate.leased) end
     gate.left = left
     local b = gate.breaker
     if left >= 1 and not b and gate.held <= NOW then return end
@@ -56,7 +53,7 @@ do
     if gate.rate > 0 and gate.tokens < 1 then
       shut(gate, 'rate_limited', NOW + math.ceil((1 - gate.tokens) * 1000 / gate.rate - ROUNDING))
     end
-    if gate.most > 0 and gate.leased >= gate.most then shut(gate, 'concurrency_limited', FAR) end
+    if gate.max_leased > 0 and gate.leased >= gate.max_leased then shut(gate, 'concurrency_limited', FAR) end
     if b and b.state == HALF_OPEN then
       gate.left = min(gate.left, b.probes_max - b.probes)
       if b.probes >= b.probes_max then shut(gate, 'breaker_open', FAR) end
@@ -66,8 +63,8 @@ do
     if gate.held > NOW then shut(gate, 'held', gate.held) end
   end
 
-  -- Returns the tokens of now. Tokens that were counted under earlier settings grew by those until the config
-  -- changed, and then kept their share of the new bucket. A negative elapsed time counts as zero.
+  -- Returns the tokens of now. Tokens that were counted under other settings grew by those until the config
+  -- changed; the new bucket then gets the same share. Negative elapsed time counts as zero.
   local function refill(gate, tokens, at, rate, burst)
     local most = gate.burst
     if rate == 0 then return most end
@@ -80,13 +77,13 @@ do
     return tokens < most and tokens or most
   end
 
-  -- The settings of "n*" and "g*", for names and groups without settings of their own.
-  local function others(settings, n, scope)
+  -- Returns the default settings for a name or a group without settings of its own.
+  local function default_settings(settings, n, scope)
     local kind = byte(scope)
-    return kind == 110 and settings[n + 1] or kind == 103 and settings[n + 2]
+    return kind == NAME_SCOPE and settings[n + 1] or kind == GROUP_SCOPE and settings[n + 2]
   end
 
-  -- Reads the settings of the scopes with one command.
+  -- Reads the config of the gates with one command.
   local function read_settings(gates)
     local fields, asking, n = {}, {}, 0
     local has_limits = kinds_limited()
@@ -101,24 +98,25 @@ do
     if n == 0 then return end
     fields[n + 1], fields[n + 2] = 'n*', 'g*'
     local settings, breakers = call('HMGET', GATES, unpack(fields)), queue.limited >= BREAKERS
-    local before, rate, burst, most -- many have the same
+    local before, rate, burst, most -- many gates have the same settings
     for i = 1, n do
       local gate = asking[i]
-      local own = settings[i] or others(settings, n, gate.scope)
+      local own = settings[i] or default_settings(settings, n, gate.scope)
       if own then
         if own ~= before then
           before = own
           rate, burst, most = unpack_bytes('<ddd', own)
         end
-        gate.rate, gate.burst, gate.most = rate, burst, most
-        if breakers and byte(gate.scope) == 110 then gate.numbers = { unpack_bytes('<dddd', own, 25) } end
+        gate.rate, gate.burst, gate.max_leased = rate, burst, most
+        if breakers and byte(gate.scope) == NAME_SCOPE then gate.numbers = { unpack_bytes('<dddd', own, 25) } end
       end
     end
   end
 
-  -- A returned token fits only as far as the bucket has had room ever since: the rest would have overflowed.
-  -- So a gate remembers the peaks of its level, as long as they fall. Past the bound, the oldest two merge
-  -- into one with the higher level and the later time, so that less may come back, never more.
+  -- Tokens that are given back fit only as far as the bucket had room ever since; the rest would have
+  -- overflowed. A gate therefore keeps its peaks: the levels from which tokens were taken, as long as they
+  -- fall. If there are too many, the two oldest become one, the higher level at the later time. That may
+  -- return less, never more.
   local PEAKS_MAX = 8
 
   local FORMATS = {}
@@ -131,7 +129,7 @@ do
     return text
   end
 
-  -- The kept peaks are decoded only when they are needed.
+  -- Returns the peaks. Unpacks them on first use, because most calls do not need them.
   local function peaks_of(gate)
     if not gate.peaks then
       local numbers = (#gate.kept - BUCKET) / 8
@@ -144,7 +142,7 @@ do
   end
 
   local function note_peak(gate)
-    if gate.tokens >= gate.burst then -- of a full bucket, as of most, nothing else is higher
+    if gate.tokens >= gate.burst then -- a full bucket, the usual case: no other peak is higher
       gate.peaks = { NOW, gate.tokens }
       return
     end
@@ -163,7 +161,7 @@ do
     end
   end
 
-  -- Returns how many of the tokens that were taken at `at` fit into the bucket.
+  -- Returns how many of the tokens that were taken at `at` fit in.
   local function fitting(gate, tokens, at)
     local peaks, room = peaks_of(gate), gate.burst - gate.tokens
     for i = 1, #peaks, 2 do
@@ -176,8 +174,8 @@ do
     return fit
   end
 
-  -- Reads the memory of the gates. Without holds, only gates with a rate have any.
-  local function recall(gates, every)
+  -- Reads the memory of gates. While nothing is shut, only gates with a rate have one.
+  local function read_memories(gates, every)
     local fields, asking, n = {}, {}, 0
     for i = 1, #gates do
       local gate = gates[i]
@@ -199,13 +197,17 @@ do
     end
   end
 
-  -- Reads the memory of a gate that is about to change, if it was not read before.
-  function recall_gate(gate) recall({ gate }, true) end
+  -- Holds a gate until `at` (ms), 0 to end the hold. Its memory may not have been read yet.
+  function hold_gate(gate, at)
+    read_memories({ gate }, true)
+    gate.held, gate.changed, some_changed = at, true, true
+    evaluate(gate)
+  end
 
-  -- All fields are created at once, as in `draw`. `kept` is the memory as bytes: false for none, NONE if it
-  -- was not read. `peaks` is false until they are decoded from it.
-  local function unread(scope)
-    return { scope = scope, rate = 0, burst = 0, most = 0, leased = 0, tokens = 0, peaks = NONE, held = 0, taken = 0,
+  -- Creates a gate with all its fields (the reason is in `draw`). `kept` is its memory as bytes, false if
+  -- there is none, NONE before it is read. `peaks` is false while they are packed in `kept`.
+  local function new_gate(scope)
+    return { scope = scope, rate = 0, burst = 0, max_leased = 0, leased = 0, tokens = 0, peaks = NONE, held = 0, taken = 0,
       left = math.huge, at = 0, reason = false, kept = NONE, changed = false, numbers = false, breaker = false }
   end
 
@@ -213,11 +215,9 @@ do
     local fields, asking = NONE, NONE
     for i = 1, #gates do
       local gate = gates[i]
-      if gate.most == 0 then
-        -- Not read.
-      elseif gate.scope == 'q' then
+      if gate.max_leased > 0 and gate.scope == 'q' then
         gate.leased = call('ZCARD', LEASED)
-      else
+      elseif gate.max_leased > 0 then
         if fields == NONE then fields, asking = {}, {} end
         fields[#fields + 1] = gate.scope
         asking[#asking + 1] = gate
@@ -227,16 +227,16 @@ do
     for i, gate in ipairs(asking) do gate.leased = tonumber(leased[i] or 0) end
   end
 
-  -- Evaluates the gates that were not evaluated yet, at most 300, with a few commands for all. A kind without
-  -- limits needs no read while nothing is shut.
-  function meet_gates(scopes)
+  -- Reads the gates that this call has not read yet, 300 at most, with a few commands for all. A kind without
+  -- limits needs no reading while nothing is shut.
+  function read_gates(scopes)
     local met, n, has_limits, every = {}, 0, kinds_limited(), queue.shut > 0
     for i = 1, #scopes do
       local scope = scopes[i]
-      if not gates_met[scope] then
-        if gates_met == NONE then gates_met = {} end
-        local gate = unread(scope)
-        gates_met[scope] = gate
+      if not gates_read[scope] then
+        if gates_read == NONE then gates_read = {} end
+        local gate = new_gate(scope)
+        gates_read[scope] = gate
         if every or has_limits[byte(scope)] then
           n = n + 1
           met[n] = gate
@@ -246,25 +246,23 @@ do
     if n == 0 then return end
     read_settings(met)
     read_leased(met)
-    recall(met)
+    read_memories(met)
     read_breakers(met)
     for i = 1, n do evaluate(met[i]) end
   end
 
   function gate_of(scope)
-    if not gates_met[scope] then meet_gates({ scope }) end
-    return gates_met[scope]
+    if not gates_read[scope] then read_gates({ scope }) end
+    return gates_read[scope]
   end
 
-  -- Counts tasks that passed. A negative number gives back tasks that were granted at `at`.
+  -- Counts tasks that pass a gate. A negative number gives tasks back that were granted at `at`.
   function pass_gate(gate, tasks, at)
     gate.taken, gate.leased = gate.taken + tasks, gate.leased + tasks
-    if gate.rate == 0 or tasks == 0 then
-      -- Such a gate counts nothing.
-    elseif tasks > 0 then
+    if gate.rate > 0 and tasks > 0 then
       note_peak(gate)
       gate.tokens = gate.tokens - tasks
-    else
+    elseif gate.rate > 0 and tasks < 0 then
       gate.tokens = min(gate.burst, gate.tokens + fitting(gate, -tasks, at))
     end
     local b = gate.breaker
@@ -272,7 +270,7 @@ do
     evaluate(gate)
   end
 
-  -- Counts the end of a grant of the name, as in `breaker`.
+  -- Reports the end of a grant to the breaker of its name, as judge_grant() in `breaker`.
   function judge_of(name, granted_at, verdict)
     if queue.limited < BREAKERS then return end
     local gate = gate_of('n' .. name)
@@ -281,15 +279,16 @@ do
     evaluate(gate)
   end
 
-  -- Reads the gates that are needed after the first write: by a call that reports why it fell short, and by
-  -- one that makes a gate remember something. Gates that the call has used were read already.
+  -- Reads keys that are read behind the first write, so that a key of the wrong type fails the call before
+  -- it. Gates that were read need no check. The others matter if the call has to say why it fell short
+  -- (`short`), or if a gate changes its memory.
   function check_gates(short)
     local all = some_changed or (short and gated())
     if queue.shut > 0 or some_shut or all then call('ZCARD', SHUT) end
     for _, key in ipairs(all and { GATES, GATE, BREAKER, COUNTS } or NONE) do call('HLEN', key) end
   end
 
-  -- The bucket of an earlier limit, which continues if that limit comes back.
+  -- Returns the bucket of an earlier limit, and whether it is full. It continues if that limit comes back.
   local function former_bucket(gate)
     if not gate.kept then return 0, 0, 0, 0, true end
     local tokens, at, rate, burst = unpack_bytes('<dddd', gate.kept)
@@ -297,7 +296,7 @@ do
     return tokens, at, rate, burst, tokens + (NOW - at) * rate / 1000 >= burst
   end
 
-  -- Returns the memory of a gate, or nil: a full bucket and an expired hold need none.
+  -- Returns the memory of a gate, or nil: a full bucket and an ended hold need none.
   local function memory_of(gate)
     local held = gate.held
     if gate.rate == 0 then
@@ -312,23 +311,23 @@ do
     return pack('<ddddd', tokens, NOW, gate.rate, gate.burst, held) .. (n > 0 and pack(doubles(n), unpack(peaks)) or '')
   end
 
-  -- An unused bucket fills up unnoticed. Returns, from `count` gates with memory that this call did not use,
-  -- those that need none any more.
+  -- Returns the gates, among `count` random ones with a memory, that no longer need it. Buckets that no call
+  -- touches fill up unnoticed. Gates that this call has read are left out.
   function full_buckets(count)
     local sample, full = {}, {}
     for _, scope in ipairs(call('HRANDFIELD', GATE, count)) do
-      if not gates_met[scope] then sample[#sample + 1] = unread(scope) end
+      if not gates_read[scope] then sample[#sample + 1] = new_gate(scope) end
     end
     read_settings(sample)
-    recall(sample, true)
+    read_memories(sample, true)
     for _, gate in ipairs(sample) do
       if not memory_of(gate) then full[#full + 1] = gate.scope end
     end
     return full
   end
 
-  -- Once there are more than a few, each new one makes the call check some others, so that there are never
-  -- many.
+  -- Forgets full buckets. Once there are more than FEW memories, each new one checks a sample of others, so
+  -- that they never pile up.
   local FEW, SAMPLE = 32, 8
   local function forget_some()
     if call('HLEN', GATE) > FEW then many('HDEL', GATE, full_buckets(SAMPLE)) end
@@ -336,7 +335,7 @@ do
 
   function write_gates()
     local kept, over, n = {}, {}, 0
-    for scope, gate in pairs(gates_met) do
+    for scope, gate in pairs(gates_read) do
       if gate.changed or (gate.taken ~= 0 and gate.rate > 0) then
         local memory = memory_of(gate)
         if memory then

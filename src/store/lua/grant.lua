@@ -1,6 +1,7 @@
--- grant: reads the requests of a lease call, and grants the chosen tasks.
+-- grant: reads the requests of a lease call and hands out the chosen tasks.
 -- Uses   rotation task unique history requests expiry
 
+-- `recalled` has the indexes of repeated requests, which get no new tasks; `want` is the sum of the others.
 local requests, recalled, want = {}, NONE, 0 -- per call
 
 local function read_requests(at)
@@ -17,8 +18,9 @@ local function read_requests(at)
   end
 end
 
--- Writes the leases of the tasks in `ids`, with their records and mutable parts (or false), and adds them to
--- the reply. The n-th nonce of a call is (seed + n * 797) % PLACES, which the caller computes as well.
+-- Decides the leases of the tasks in `ids` and puts them into the reply. `records` and `muts` (mutable parts
+-- or false) belong to them. The n-th nonce of a call is (seed + n * 797) % PLACES, which the caller knows as
+-- well.
 local scores, granted, extras = {}, NONE, {} -- per call
 
 local function grant(ids, records, muts, seed, reply)
@@ -32,9 +34,9 @@ local function grant(ids, records, muts, seed, reply)
     left = left - 1
     request.given = request.given + 1
     local id, rec = ids[i], records[i]
-    local flags, lease_ms = byte(rec, 9), request.lease_ms
-    -- The bits that matter here: 4 LEASE_MS, 32 BIG, 64 UNIQUE, 128 EXPIRES.
-    local m = muts[i] or request.worker ~= '' or lease_ms > 0 or flags % 8 >= 4 or flags >= 32
+    local flags, lease_ms = byte(rec, FLAGS_AT), request.lease_ms
+    -- LEASE_MS, or one of BIG, UNIQUE and EXPIRES: the flags that matter here.
+    local m = muts[i] or request.worker ~= '' or lease_ms > 0 or flags % (2 * LEASE_MS) >= LEASE_MS or flags >= BIG
     if m then
       local task = read_record(rec)
       free_at_grant(id, task)

@@ -1,10 +1,12 @@
--- guard: enqueues that may create no task: with a unique key, or of a request that may be a repeat.
+-- guard: enqueues that may find that there is nothing to create, because of a unique key or an earlier
+-- request.
 -- Uses   task unique repeats replace intake naming
 
-local guards, all_or_none, repeat_ms, repeats_max = NONE, false, 0, 0 -- per call
+local guards, repeat_ms, repeats_max = NONE, 0, 0 -- per call
 local guarded_made, refused, duplicates = NONE, 0, 0 -- per call
 
--- Reads the guards at ARGV[at], and the holders and marks of them. Returns the index of the next argument.
+-- Reads the guards from ARGV[at], then the holders and marks that they may meet. Returns the index of the
+-- next argument.
 local function read_guards(at)
   local count = tonumber(ARGV[at])
   if count == 0 then return at + 1 end
@@ -25,22 +27,20 @@ local function read_guards(at)
     end
   end
   read_key_holders(keys)
-  read_repeats(fields)
-  -- The mark of a batch goes before those of its tasks, which contain the digest of its body, too.
-  for _, g in ipairs(repeatable) do known_repeats[g.request] = known_repeats[g.request] or known_repeats[g.field] end
+  read_repeats(fields, repeatable)
   return at
 end
 
--- Returns state letter and due time; 'g' for a task that is no longer kept. A waiting task past its expiry
--- counts as dead.
+-- Returns the state letter and the due time of a task, 'g' if it is no longer kept. A task that waited past
+-- its expiry is already dead.
 local function state_of(id)
   local made, other = guarded_made[id], swaps[id]
   local rec = not made and call('HGET', REC, id)
   if not made and not rec then return 'g', 0 end
   local run_at = made and made.run_at
   if rec then
-    -- Only completed tasks have a result after these eleven bytes. It may be too long to be read for the
-    -- first letter alone.
+    -- Only completed tasks have a result after these eleven bytes. It may be too long to read just for its
+    -- first letter.
     local ending = call('HSTRLEN', RES, id)
     if ending > 11 then return 'c', 0 end
     if ending > 0 then return sub(call('HGET', RES, id), 1, 1), 0 end
@@ -60,18 +60,18 @@ local function note_repeat(g, id, did)
   remember_repeat(g.field, g.body, id, did, repeat_ms)
 end
 
-local function refuse(answer)
+local function refuse(outcome)
   refused = refused + 1
-  return answer
+  return outcome
 end
 
--- Returns the outcome of an enqueue that creates no task, or nil. `body` and `way` are its record and its
--- lane.
-local function meet(g, body, way, expires_at)
+-- Returns the outcome of an enqueue that creates no task, or nil if one is to be created. `body` is its
+-- record, `lane` its lane, `payload_bytes` the size of a separate payload.
+local function guarded_outcome(g, body, lane, expires_at, payload_bytes)
   local came, request = known_repeats[g.field], known_repeats[g.request or '']
   if request and request.body ~= g.body then return refuse({ 'mismatch' }) end
   local holder = holders[g.key]
-  -- An earlier try of the same enqueue.
+  -- An earlier try of the same enqueue created the task.
   if (came and came.id == g.id) or holder == g.id then return 0 end
   if came then
     local state, run_at = state_of(came.id)
@@ -79,27 +79,27 @@ local function meet(g, body, way, expires_at)
   end
   if not holder then return nil end
   local state, run_at = state_of(holder)
-  -- The task is dead but not buried yet, so it does not hold a key that death frees.
-  if state == 'd' and held_until[g.key] == 0 then return nil end
+  -- Dead but not buried yet: it no longer holds a key that its death frees.
+  if state == 'd' and key_expires[g.key] == 0 then return nil end
   duplicates = duplicates + 1
   if g.on_duplicate == 'reject' then return refuse({ 'rejected', holder, state }) end
   local did = 'duplicate'
   if g.on_duplicate == 'replace' then
-    local unnameable = refuses_name(way.name)
+    local unnameable = refuses_name(lane.name)
     if unnameable then return refuse(unnameable) end
-    local can = swap(holder, state, guarded_made[holder], g.id, body, way, expires_at)
+    local can = swap(holder, state, guarded_made[holder], g.id, body, lane, expires_at, payload_bytes)
     if can == 'full' then return refuse(FULL_OF_BYTES) end
     if can then
       did = 'replaced'
-      note_name(way.name, 0)
+      note_name(lane.name, 0)
     end
   end
   note_repeat(g, holder, did)
   return { did, holder, state, run_at, 0 }
 end
 
--- Notes the key and the mark of a new task.
-local function made_guarded(g, run_at, at, lane, expires_at, rec, bytes)
+-- Notes a created task: its key, and the mark for a repeat.
+local function note_made(g, run_at, at, lane, expires_at, rec, bytes)
   guarded_made[g.id] = { run_at = run_at, at = at, lane = lane, expires_at = expires_at, rec = rec, bytes = bytes }
   if g.key ~= '' then take_key(g.key, g.id, g.ttl) end
   note_repeat(g, g.id, 'made')

@@ -1,8 +1,8 @@
--- history: the failed attempts kept with a task, in HIST by id.
+-- history: the failed attempts of a task, in HIST by id.
 --
--- Attempts in order, each followed by its length (4 bytes), so that the latest can be read from the end:
---   number 2 | grant 4 | started 6 | ended 6 | outcome 1 | cut 1 | worker 1+n | type 1+n | message 2+n |
---     stack 2+n
+-- Attempts follow each other. Each ends with its length (4 bytes), so that the latest is found from the end:
+--   number 2 | grant 4 | started 6 | ended 6 | outcome 1 | cut 1 |
+--     worker 1+n | type 1+n | message 2+n | stack 2+n
 
 local NACKED, LEASE_EXPIRED, DEFERRALS_EXHAUSTED = 1, 2, 3
 
@@ -24,7 +24,7 @@ local function last_error(history)
   return kind, message
 end
 
--- Returns whether the history contains the grant as one whose lease expired. Reads HISTORY_ATTEMPTS_MAX
+-- Returns whether the history has the grant as one whose lease ran out. Looks at HISTORY_ATTEMPTS_MAX
 -- attempts at most.
 local function ran_out(history, grant)
   local last = history and #history or 0
@@ -43,14 +43,15 @@ local function read_attempt(body)
   return a
 end
 
--- Returns the longest prefix of at most `bytes` bytes that ends between characters.
+-- Returns the longest beginning of at most `bytes` bytes that is valid UTF-8.
 local function beginning(text, bytes)
   if #text <= bytes then return text end
-  while bytes > 0 and floor(byte(text, bytes + 1) / 64) == 2 do bytes = bytes - 1 end -- It begins amidst a character.
+  -- A byte 10xxxxxx continues a character.
+  while bytes > 0 and floor(byte(text, bytes + 1) / 64) == 2 do bytes = bytes - 1 end
   return sub(text, 1, bytes)
 end
 
--- Cuts a written attempt to these bytes of its message and stack.
+-- Returns a written attempt with message and stack shortened to these lengths.
 local function shortened(body, message_bytes, stack_bytes)
   local a = read_attempt(body)
   if #a.stack > stack_bytes or #a.message > message_bytes then a.cut = 1 end
@@ -58,16 +59,16 @@ local function shortened(body, message_bytes, stack_bytes)
   return write_attempt(a)
 end
 
--- Returns the history with one more attempt: the first and the latest ones, at most HISTORY_ATTEMPTS_MAX and
--- HISTORY_BYTES_MAX together. The first shows how the trouble began and the latest how it ended. If bytes are
--- short, those between lose their stacks and most of their messages, then the first loses its stack, then the
--- oldest between are dropped. The latest is always whole.
+-- Returns the history with one more attempt, within HISTORY_ATTEMPTS_MAX attempts and HISTORY_BYTES_MAX
+-- bytes. The first attempt and the latest matter most. If bytes are short, the attempts between lose their
+-- stacks and most of their messages. Then the first loses its stack, then the oldest between are dropped. The
+-- latest always stays whole.
 local function with_attempt(history, attempt)
   local latest = write_attempt(attempt)
   if not history then return latest end
   if #history + #latest <= HISTORY_BYTES_MAX and attempt.number <= HISTORY_ATTEMPTS_MAX then return history .. latest end
 
-  local between, last, total = {}, #history, #latest -- the latest of them first
+  local between, last, total = {}, #history, #latest -- latest first
   while last > 0 do
     local length = unpack_bytes('>I4', history, last - 3)
     between[#between + 1] = sub(history, last - 3 - length, last)

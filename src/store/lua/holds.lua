@@ -1,20 +1,18 @@
--- holds: a worker or an operator stops the grants of a queue, a name or a group for a while.
+-- holds: for a while nothing of a queue, a name or a group is granted, because a worker or an operator asked
+-- for it.
 -- Uses   gates
 
 local holds = NONE -- per call
 
--- Holds the scope until `at` (ms); 0 ends the hold.
+-- Holds a scope until `at` (ms), 0 to end the hold.
 local function hold(scope, at)
   local gate = gate_of(scope)
-  recall_gate(gate)
-  gate.held, gate.changed, some_changed = at, true, true
-  evaluate(gate)
+  hold_gate(gate, at)
   if holds == NONE then holds = {} end
   holds[#holds + 1] = gate
 end
 
--- Called after write_gates(). A held scope is listed among the gates to look at again, even without waiting
--- tasks.
+-- Writes the holds, after write_gates(). A held gate is in SHUT even if nothing waits behind it.
 local function write_holds()
   if holds == NONE then return end
   for _, gate in ipairs(holds) do

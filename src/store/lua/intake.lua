@@ -1,23 +1,23 @@
--- intake: the bounds of a queue for its unfinished tasks: scheduled, ready and leased ones together.
+-- intake: how many tasks and bytes a queue takes. Its bounds apply to unfinished tasks: scheduled, ready and
+-- leased together.
 --
---   STATE  max_tasks and max_bytes (0: unbounded), unfinished_bytes: records and payloads of those tasks.
---     Every script
---          that creates, changes or ends a task counts it there: enqueue and replay here, `finish`,
---          `bury` and purge.
+--   STATE  max_tasks and max_bytes (0: unbounded); unfinished_bytes of these tasks, records and separate
+--          payloads. Each script that creates, changes or ends a task keeps that sum: enqueue and replay
+--          here, `finish`, `bury`, purge.
 
 local FULL_OF_TASKS, FULL_OF_BYTES, FULL_OF_DEAD = { 'full', 'tasks' }, { 'full', 'bytes' }, { 'full', 'dead' }
 
--- The room for new tasks and bytes (nil without a bound), and the growth of existing tasks.
+-- Room for new tasks and bytes, nil without a bound, and the bytes that existing tasks have grown by.
 local room_tasks, room_bytes, grown = nil, nil, 0 -- per call
 
--- Returns whether there is a bound.
+-- Measures the room. Returns whether there is a bound.
 local function measure_room()
   if queue.max_tasks > 0 then room_tasks = queue.max_tasks - queue.ready - call('ZCARD', DUE) - call('ZCARD', LEASED) end
   if queue.max_bytes > 0 then room_bytes = queue.max_bytes - queue.unfinished_bytes end
   return room_tasks ~= nil or room_bytes ~= nil
 end
 
--- A task that shrinks fits, however little room there is.
+-- Takes room for bytes. A task that shrinks always fits.
 local function fits(bytes)
   if not room_bytes then return true end
   if bytes > 0 and bytes > room_bytes then return false end
@@ -25,14 +25,14 @@ local function fits(bytes)
   return true
 end
 
--- Changes the bytes of a task. Returns false if there is no room.
-local function grow(bytes)
+-- Changes the bytes of an existing task. Returns false if there is no room.
+local function change_bytes(bytes)
   if not fits(bytes) then return false end
   grown = grown + bytes
   return true
 end
 
--- Takes room for a new task. Returns the bound that refuses it, or nil.
+-- Returns why a new task of so many bytes is refused. Takes the room and returns nil if it is accepted.
 local function no_room(bytes)
   if room_tasks and room_tasks < 1 then return FULL_OF_TASKS end
   if not fits(bytes) then return FULL_OF_BYTES end

@@ -1,9 +1,10 @@
--- lanes: tasks that enter and leave lanes, other than fresh from an enqueue. `rotation` describes the keys.
+-- lanes: tasks that enter and leave lanes, except fresh ones from an enqueue. The keys are described in
+-- `rotation`.
 -- Uses   rotation
 
 local function entry_of(tick, id) return pack('>I7', tick) .. id end
 
--- Returns the place of the first entry of a lane, or nil for an empty lane.
+-- Returns the place of a lane's first entry, or nil for an empty lane.
 local function head_place(lane)
   local fresh = call('LINDEX', ROOT .. 'fresh:' .. lane, '0')
   local back = call('ZRANGE', ROOT .. 'back:' .. lane, '0', '0', 'WITHSCORES')
@@ -13,7 +14,7 @@ local function head_place(lane)
   return place or returned
 end
 
--- Tasks that enter lanes: arrive() collects, check_arrivals() reads, apply_arrivals() writes.
+-- Tasks on their way into lanes: arrive() gathers them, check_arrivals() reads, apply_arrivals() writes.
 local arrivals, arriving = NONE, NONE -- per call
 
 local function arrive(priority, name, group, place, entry)
@@ -31,6 +32,24 @@ local function arrive(priority, name, group, place, entry)
   a.back[#a.back + 1] = entry
 end
 
+-- Takes back an entry that this call put on its way into a lane.
+local function withdraw(lane, entry)
+  local a = arriving[lane]
+  local places, lowest = {}, math.huge
+  for i = 1, #a.back, 2 do
+    if a.back[i + 1] ~= entry then
+      places[#places + 1], places[#places + 2] = a.back[i], a.back[i + 1]
+      lowest = min(lowest, a.back[i])
+    end
+  end
+  a.back, a.lowest = places, lowest
+  if #places > 0 then return end
+  arriving[lane] = nil
+  for i = #arrivals, 1, -1 do
+    if arrivals[i] == a then table.remove(arrivals, i) end
+  end
+end
+
 local function check_arrivals()
   for _, a in ipairs(arrivals) do call('ZCARD', ROOT .. 'back:' .. a.lane) end
   check_entries(arrivals)
@@ -41,7 +60,7 @@ local function apply_arrivals()
   enter_rotation(arrivals)
 end
 
--- Writes the new head of a lane that gave entries away: `place`, or nil if it is empty now.
+-- Moves the head of a lane that gave entries away to `place`. Nil removes the empty lane.
 local function head_moved(group, member, priority, name, place)
   if place then
     if queue.shut > 0 and call('ZSCORE', heads_of(group), member) == 'inf' then return end -- it is parked
@@ -53,8 +72,8 @@ local function head_moved(group, member, priority, name, place)
   if call('EXISTS', heads_of(group)) == 0 then call('ZREM', TURN, group) end
 end
 
--- A returned task leaves its lane without a grant (a late ack, a cancel). check_return() returns whether it
--- is there.
+-- Returns whether a returned task is in its lane. It leaves that lane without a grant (a late ack, a cancel)
+-- by take_return().
 local function check_return(priority, name, group, entry)
   local member = format('%d/%s', priority, name)
   local lane = member .. '/' .. group

@@ -1,9 +1,9 @@
--- late: acks of leases that are not current.
+-- late: acks whose lease is not simply the current one.
 -- Uses   settle lanes expiry
 
-local late_returns, put_off = NONE, NONE -- per call
+local late_returns, late_scheduled = NONE, NONE -- per call
 
--- An expired lease can still be acked if nothing was decided about the task since.
+-- Returns whether a lease that ran out may still be acked: nothing was decided about the task since.
 local function may_be_late(id, m)
   local task = read_record(call('HGET', REC, id))
   local failed, flags = m and m.failed or 0, m and m.flags or 0
@@ -19,7 +19,7 @@ local function judge_ack(id, score, bytes, grant, nonce)
       return may_be_late(id, m) and 'late' or 'lost'
     end
   elseif m and m.grants == grant and m.slot == nonce and has(m.flags, EXPIRED) then
-    -- The task was swept but not granted since: it waits in its lane, or was rescheduled.
+    -- Swept but not granted since: the task waits in its lane, or is scheduled.
     local task = read_record(call('HGET', REC, id))
     local entry = entry_of(task.tick, id)
     local returned = not has_expired(task) and check_return(m.priority, task.name, task.group, entry)
@@ -34,8 +34,8 @@ local function judge_ack(id, score, bytes, grant, nonce)
       return 'late'
     end
     if postponed then
-      if put_off == NONE then put_off = {} end
-      put_off[#put_off + 1] = id
+      if late_scheduled == NONE then late_scheduled = {} end
+      late_scheduled[#late_scheduled + 1] = id
       return 'late'
     end
   end
@@ -43,7 +43,7 @@ local function judge_ack(id, score, bytes, grant, nonce)
 end
 
 local function take_late()
-  many('ZREM', DUE, put_off)
+  many('ZREM', DUE, late_scheduled)
   for _, r in ipairs(late_returns) do take_return(unpack(r)) end
   write_expiry()
 end

@@ -1,7 +1,7 @@
--- latency: the wait, run and end-to-end latencies of tasks, counted in the buckets of `domain/latency.rs`.
+-- latency: how long tasks waited, ran and took from end to end, counted in the buckets of
+-- `domain/latency.rs`.
 --
---   latencies  of wait, run and end to end each: sum in ms 6 | #buckets 1 | then per bucket: bucket 1,
---     count 3
+--   latencies  for each of wait, run, end to end: sum in ms 6 | #buckets 1 | per bucket: bucket 1, count 3
 --   window     number 4 | latencies
 
 local SUM_MAX, COUNT_MAX, NO_BUCKET = 2 ^ 48 - 1, 2 ^ 24 - 1, 255
@@ -36,7 +36,7 @@ local function window_of(number, kinds)
   return table.concat(out)
 end
 
--- Returns the median and the 95th percentile of each kind, as one bucket each.
+-- Returns the buckets of the median and the 95th percentile of each kind.
 local function percentiles(kinds)
   local out = ''
   for _, kind in ipairs(kinds) do

@@ -1,17 +1,18 @@
--- marks: settled leases leave marks, so that a repeat gets the same outcome.
+-- marks: kept for settled leases, so that a repeated request can be recognised.
 --
 --   MARK, MARK_OLD  hash  two generations, swapped every MARKS_MS or MARKS_MAX marks
---     id             -> the ack that completed the task:         'a' | grant 4 | nonce 2
---                       or another way that it left:             op 1 (x cancelled,
---                       p purged or replayed) | grant 4 | as below, empty
---     id .. grant 4  -> the nack or release that ended a grant:  op 1 | grant 4 | nonce 2 | state 1 |
---       attempt 2 | attempts left 2 | next_at 6
+--     id             -> the ack that completed the task:
+--                       'a' | grant 4 | nonce 2
+--                       or another way that the task left, op being x (cancelled) or p (purged or replayed):
+--                       op 1 | grant 4 | the rest as below, empty
+--     id .. grant 4  -> the nack or release that ended a grant:
+--                       op 1 | grant 4 | nonce 2 | state 1 | attempt 2 | attempts left 2 | next_at 6
 -- Uses   task
 
 local MARKS_MS, MARKS_MAX, MARKS_TTL = 300000, 500000, 660
 
--- Returns whether an earlier try created the task: it exists, or it is gone and left a mark of its ack or of
--- the end of its first grant. The value is its due time, 0 for at once.
+-- Returns when a task runs that an earlier try created, 0 for at once, or nil if there was none. The task
+-- still exists, or it left a mark of its ack or of the end of its first grant.
 local function accepted_before(id)
   local rec = call('HGET', REC, id)
   if rec then
@@ -32,7 +33,7 @@ local function mark(key, value)
   marks[n + 1], marks[n + 2] = key, value
 end
 
--- Notes a task that left while it waited.
+-- Marks a task that left while it waited.
 local function mark_left(id, op, grants) mark(id, pack('>c1I4I2c1I2I2I6', op, grants, 0, op, 0, 0, 0)) end
 
 local function write_marks()

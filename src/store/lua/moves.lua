@@ -1,9 +1,10 @@
--- moves: the new positions of lanes and groups after a lease, collected and written with a few commands.
+-- moves: the new places of lanes and groups after a lease, gathered and written with few commands, whatever
+-- their number.
 -- Uses   rotation
 
 local moved_groups, moved_names, moved_turns, dropped_keys = NONE, NONE, NONE, NONE -- per call
 
--- Reads the names of touched lanes that were not read yet and are written after the lease.
+-- Reads the names whose lanes may be written after a lease and were not read yet.
 local function check_moves(lanes)
   local seen = {}
   for _, l in ipairs(lanes) do
@@ -44,7 +45,8 @@ local function lane_turns(l, score)
   put(lists_of(moved_names, l.name).add, score, format('%d/%s', l.priority, l.group))
 end
 
--- Removes a lane without entries. Its list still exists if all of it was taken.
+-- Removes a lane that has no more entries. `list` is its fresh list if that still exists because all of it
+-- was taken.
 local function lane_ends(l, list)
   begin_moves()
   if list then dropped_keys[#dropped_keys + 1] = list end
@@ -54,22 +56,23 @@ local function lane_ends(l, list)
   name.drop[#name.drop + 1] = format('%d/%s', l.priority, l.group)
 end
 
--- The head of a group's only lane is compared with no other, and heads are lower bounds: it can stay.
-local function has_rivals(l) return l.parked or l.g.more or l.g.aside or l.g.heads_read > 1 end
+-- Returns whether the group has other lanes. A group's only lane needs no new head: there is nothing to
+-- compare it with, and heads are lower bounds.
+local function has_rivals(l) return l.parked or l.g.more or l.g.parked_members or l.g.heads_read > 1 end
 
 local function group_moves(g, pass)
   begin_moves()
   put(moved_turns.add, format('%d', pass), g.group)
 end
 
--- Writes the collected moves of lanes. Returns groups without lanes as `ended`; the others may use
--- group_moves() from here on.
+-- Writes the moves of lanes. Groups without lanes become `ended`; the others may call group_moves()
+-- afterwards.
 local function write_lanes()
   for group, heads in pairs(moved_groups) do
     local g = heads.g
     many('ZADD', heads_of(group), heads.add)
-    -- Usually the call knows all heads of a group.
-    if g and #heads.add == 0 and not g.more and not g.aside and g.heads_read == #heads.drop then
+    -- Usually all heads of a group are known, and all its lanes were emptied.
+    if g and #heads.add == 0 and not g.more and not g.parked_members and g.heads_read == #heads.drop then
       dropped_keys[#dropped_keys + 1] = heads_of(group)
       g.ended = true
     elseif g then

@@ -1,20 +1,20 @@
--- overdue: waiting tasks past their expires_at become dead letters.
+-- overdue: tasks that waited past their expires_at become dead letters.
 -- Uses   waiting expiry retry
 
--- The ready tasks among the buried ones.
-local departed = 0 -- per call
+-- Ready tasks among the buried ones.
+local buried_ready = 0 -- per call
 
 -- `t` has id, rec, task, bytes (its mutable part or false) and state (r ready, s scheduled).
 local function bury_waiting(t)
   local m = t.bytes and read_mut(t.bytes) or untouched(t.task)
-  if t.state == 'r' then departed = departed + 1 end
+  if t.state == 'r' then buried_ready = buried_ready + 1 end
   depart(t)
   cannot_expire(t.id)
   die(t.id, m, t.task, t.rec, 'expired')
-  remember(t.id, m)
+  keep_mut(t.id, m)
 end
 
--- Buries the first `limit` expired tasks. Returns them as a set. Stale entries are dropped.
+-- Buries the `limit` tasks that expired first. Returns them as a set. Stale entries are dropped.
 local function bury_overdue(limit)
   local buried_ids, ids = {}, call('ZRANGEBYSCORE', EXPIRY, '-inf', NOW, 'LIMIT', 0, limit)
   if #ids == 0 then return buried_ids end

@@ -1,27 +1,27 @@
--- parked: lanes and groups leave the rotation while a gate blocks them. A lease parks the blocked lanes that
--- it reaches at once. The first lease after a gate opens unparks: at once the lane that it takes from, the
--- rest in steps once every parked lane could get a token.
--- Uses   line lanes moves
+-- parked: lanes and groups leave the rotation when a gate blocks them, and come back later. A blocked lane is
+-- parked when a lease finds it. The first lease after the gate opens brings lanes back: at once the lane it
+-- takes from, the others in steps once every parked lane could get a token.
+-- Uses   candidates lanes moves
 
--- The gate of the name allows at least as many tasks as it has parked lanes, so all of them return.
+-- Plans the return of parked lanes of names that may grant at least as many tasks as they have parked lanes.
 local function plan_returns()
-  for _, name in ipairs(awake) do
+  for _, name in ipairs(reopened_names) do
     local gate, parked = gate_of('n' .. name), parked_lanes(name)
-    if parked > 0 and gate.left >= parked and steps < PARKED_MAX then
-      local page = call('ZRANGE', names_of(name), 0, min(parked, PARKED_MAX - steps) - 1)
+    if parked > 0 and gate.left >= parked and parking_steps < PARKED_MAX then
+      local page = call('ZRANGE', names_of(name), 0, min(parked, PARKED_MAX - parking_steps) - 1)
       for _, lane in ipairs(page) do
         local priority, group = string.match(lane, '^(%d+)/(.*)$')
-        local g = meet_group(group)
+        local g = read_group(group)
         if g.pass then return_lane(g, priority .. '/' .. name, name) end
       end
-      steps = steps + #page
+      parking_steps = parking_steps + #page
     end
   end
 end
 
--- Writes the new position of everything that a call reached: lanes that gave tasks, blocked lanes, their
+-- Writes everything that a call looked at to where it now belongs: lanes that gave, blocked lanes, their
 -- groups, and the gates to look at again.
-local function place_line(lanes)
+local function write_places(lanes)
   local placed, looks, over = {}, {}, {}
 
   local function look_at(gate)
@@ -29,9 +29,9 @@ local function place_line(lanes)
     looks[#looks + 1] = gate.scope
   end
 
-  local function pass_after(g) return (g.turns or 0) > 0 and g.start + g.turns * g.stride or g.raw or g.pass end
+  local function pass_after(g) return (g.turns or 0) > 0 and g.start + g.turns * g.stride or g.stored_pass or g.pass end
 
-  -- `place` is that of its first entry, or nil if it is empty.
+  -- `place` is the place of its first entry, or nil if it has none.
   local function place_lane(l, place)
     placed[l.lane], l.g.touched = true, true
     if not place then return lane_ends(l, l.list) end
@@ -46,7 +46,7 @@ local function place_line(lanes)
     end
   end
 
-  -- A group has a turn unless its own gate or those of all its lanes block it.
+  -- A group has a turn unless it is blocked itself, or all its lanes are.
   local function place_group(g)
     if g.ended then return end
     local shut = g.gate.left < 1
@@ -70,27 +70,27 @@ local function place_line(lanes)
   for _, l in ipairs(lanes) do
     place_lane(l, l.place)
   end
-  for _, l in ipairs(kept_back) do
+  for _, l in ipairs(blocked_lanes) do
     if not placed[l.lane] and not l.parked and l.gate.left < 1 then place_lane(l, true) end
   end
   for _, l in ipairs(returning_lanes) do
     local lane = l.member .. '/' .. l.group
     if not placed[lane] and l.place then
-      local g = meet_group(l.group)
+      local g = read_group(l.group)
       placed[lane], g.touched, g.open = true, true, true
       lane_moves(l, order_score(l.priority, l.place))
       lane_turns(l, l.pass)
     end
   end
   write_lanes()
-  for _, g in pairs(groups_met) do
+  for _, g in pairs(groups_read) do
     if g.pass and (g.touched or g.due or (g.blocked and not g.parked)) then place_group(g) end
   end
   write_turns()
   for _, gate in ipairs(due_gates) do
     if gate.left < 1 and is_waited_for(gate) then
       look_at(gate)
-    elseif gate.left < 1 or byte(gate.scope) ~= 110 or parked_lanes(sub(gate.scope, 2)) == 0 then
+    elseif gate.left < 1 or byte(gate.scope) ~= NAME_SCOPE or parked_lanes(sub(gate.scope, 2)) == 0 then
       over[#over + 1] = gate.scope
     end
   end
@@ -101,8 +101,8 @@ local function place_line(lanes)
   if #over + #looks > 0 then queue.shut = call('ZCARD', SHUT) end
 end
 
--- Returns why the call fell short, and when to look again, or 0: for the gate that opens first among those
--- that block tasks of these names.
+-- Returns why the call got fewer tasks than it wanted, and when to look again or 0: that of the shut gate
+-- that opens first, among those with ready tasks of these names.
 local function why_not_more(names)
   if queue.ready == 0 then return '', 0 end
   local scopes, wanted = { 'q' }, #names > 0 and {} or nil
@@ -111,17 +111,17 @@ local function why_not_more(names)
     wanted['n' .. name] = call('EXISTS', names_of(name)) == 1 or nil
   end
   if wanted and not next(wanted) then return '', 0 end
-  for scope in pairs(gates_met) do scopes[#scopes + 1] = scope end
+  for scope in pairs(gates_read) do scopes[#scopes + 1] = scope end
   for _, scope in ipairs(call('ZRANGEBYSCORE', SHUT, format('(%d', NOW), '+inf', 'LIMIT', 0, 8)) do scopes[#scopes + 1] = scope end
   local first
   for _, scope in ipairs(scopes) do
     local gate, kind, of = gate_of(scope), byte(scope), sub(scope, 2)
     if gate.left < 1 and (not first or gate.at < first.at) then
-      -- A name or a group may have no ready task.
-      local waits = kind == 113 or (kind == 103 and call('EXISTS', heads_of(of)) == 1)
-      if kind == 110 then waits = wanted and wanted[scope] or not wanted and call('EXISTS', names_of(of)) == 1 end
+      -- The name or the group may have no ready tasks.
+      local waits = kind == QUEUE_SCOPE or (kind == GROUP_SCOPE and call('EXISTS', heads_of(of)) == 1)
+      if kind == NAME_SCOPE then waits = wanted and wanted[scope] or not wanted and call('EXISTS', names_of(of)) == 1 end
       if waits then first = gate end
-      if waits and kind == 113 then break end -- whatever else opens
+      if waits and kind == QUEUE_SCOPE then break end -- no other gate matters while the queue is shut
     end
   end
   if not first then return '', 0 end

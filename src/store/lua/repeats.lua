@@ -1,8 +1,9 @@
--- repeats: marks of requests with an Idempotency-Key, so that a repeat gets the same outcome.
+-- repeats: marks of requests with an Idempotency-Key, so that a repeat gets the same response.
 --
 --   IDEM     hash  request 16 [index 2] -> body 16 | expires 6 | what it did 1 | id 14
 --   IDEM_AT  list  expires 6 | request 16 [index 2], oldest first
---   A batch has a mark of its own with the digest of its body, and one for each task that was not refused.
+--
+-- A batch has a mark of its own with the digest of its body, and one mark for each task that was not refused.
 
 local DID = { m = 'made', d = 'duplicate', r = 'replaced' }
 local REPEAT_MARK = '>c16I6c1c14'
@@ -10,8 +11,9 @@ local REPEAT_MARK = '>c16I6c1c14'
 local known_repeats, new_repeats, repeat_ends, renewed = NONE, NONE, NONE, NONE -- per call
 local old_repeats, old_repeat_fields, dropped_repeats = 0, NONE, 0 -- per call
 
--- Reads the marks of these fields: `known_repeats` by field.
-local function read_repeats(fields)
+-- Reads the marks with these fields into `known_repeats`, by field. `items` have a field and a request. A
+-- batch without a mark of its own takes the mark of one of its tasks, which has the same digest.
+local function read_repeats(fields, items)
   if #fields == 0 then return end
   known_repeats, new_repeats, repeat_ends, renewed = {}, {}, {}, {}
   for i, value in ipairs(call('HMGET', IDEM, unpack(fields))) do
@@ -19,6 +21,9 @@ local function read_repeats(fields)
       local body, expires, did, id = unpack_bytes(REPEAT_MARK, value)
       if expires > NOW then known_repeats[fields[i]] = { body = body, did = DID[did], id = id } end
     end
+  end
+  for _, item in ipairs(items) do
+    known_repeats[item.request] = known_repeats[item.request] or known_repeats[item.field]
   end
 end
 
@@ -30,7 +35,8 @@ local function remember_repeat(field, body, id, did, ms)
   repeat_ends[#repeat_ends + 1] = pack('>I6', NOW + ms) .. field
 end
 
--- Drops the oldest marks that have expired or exceed `max`: `limit` at most.
+-- Plans to drop old marks: those whose time is over, and the oldest if there would be more than `max`. Looks
+-- at `limit` at most.
 local function plan_old_repeats(limit, max)
   local over, ends = call('LLEN', IDEM_AT) + #repeat_ends - max, {}
   local oldest = call('LINDEX', IDEM_AT, 0)
@@ -42,7 +48,7 @@ local function plan_old_repeats(limit, max)
     if ends[i] > NOW and i > over then break end
     old_repeats, fields[i] = i, sub(entry, 7)
   end
-  -- A mark that was written again after its time has a later entry, too, and stays.
+  -- A request that came again after its time has a later entry, too, and keeps its mark.
   for i, value in ipairs(call('HMGET', IDEM, unpack(fields))) do
     if value and not renewed[fields[i]] and unpack_bytes('>I6', value, 17) == ends[i] then
       old_repeat_fields[#old_repeat_fields + 1] = fields[i]

@@ -1,25 +1,22 @@
--- replace: a task that was never granted gets another payload and other options, including its expiry. Its
--- id, place, due time and key stay.
+-- replace: gives a task that was never granted another payload and other options. It keeps its id, place, due
+-- time and key. When it expires is one of the options.
 -- Uses   task lanes expiry waiting intake
 
 local swaps, swapped = NONE, NONE -- per call
 local payload_goes_to, payload_dropped = NONE, NONE -- per call
 local swap_muts, swap_payloads = NONE, NONE -- per call
 
--- Payloads of the second hash, by the task that the caller created for them.
-local payloads = NONE -- per call
-
--- Replaces the body of a record.
+-- Returns a record with `body` in place of its own.
 local function rewritten(rec, old, body, expires_at)
   local new = sub(rec, 1, 7) .. timed(body, old.run_at or 0, expires_at)
   local at = read_record(new).scope_at
   return sub(new, 1, at - 1) .. old.scope .. sub(new, at + 1)
 end
 
--- Notes that `item`, an enqueue with this body, lane and expiry, replaces the task `id` in `state`. `made`
--- describes the task if this call created it. Returns whether that is possible; 'full' if the task would be
--- too large for the queue.
-local function swap(id, state, made, item, body, way, expires_at)
+-- Notes that `item`, an enqueue with this body, lane and expiry, replaces the task `id`, which is in `state`.
+-- `made` describes that task if this call created it; `payload_bytes` is the size of a separate payload.
+-- Returns false if the task cannot be replaced, 'full' if it would be too large for the queue.
+local function swap(id, state, made, item, body, lane, expires_at, payload_bytes)
   if state ~= 'r' and state ~= 's' then return false end
   local s = swaps[id]
   if not s then
@@ -29,8 +26,8 @@ local function swap(id, state, made, item, body, way, expires_at)
     s = { id = id, state = state, made = made, mut = mut, rec = rec, old = read_record(rec), bytes = made and made.bytes or bytes_of(id, rec) }
   end
   local new = rewritten(s.rec, s.old, body, expires_at)
-  local bytes = #new + #(payloads[item] or '')
-  if not grow(bytes - s.bytes) then return 'full' end
+  local bytes = #new + payload_bytes
+  if not change_bytes(bytes - s.bytes) then return 'full' end
   if swaps == NONE then
     swaps, swapped, payload_goes_to, payload_dropped = {}, {}, {}, {}
     swap_muts, swap_payloads = {}, {}
@@ -41,33 +38,15 @@ local function swap(id, state, made, item, body, way, expires_at)
     swaps[id], swapped[#swapped + 1] = s, s
     payload_dropped[id] = true
   end
-  s.item, s.new, s.bytes, s.way, s.expires_at = item, new, bytes, way, expires_at
+  s.item, s.new, s.bytes, s.lane, s.expires_at = item, new, bytes, lane, expires_at
   payload_goes_to[item] = id
   return true
 end
 
--- A task that this call moves into a lane does not arrive there.
-local function withdraw(lane, entry)
-  local a = arriving[lane]
-  local places, lowest = {}, math.huge
-  for i = 1, #a.back, 2 do
-    if a.back[i + 1] ~= entry then
-      places[#places + 1], places[#places + 2] = a.back[i], a.back[i + 1]
-      lowest = min(lowest, a.back[i])
-    end
-  end
-  a.back, a.lowest = places, lowest
-  if #places > 0 then return end
-  arriving[lane] = nil
-  for i = #arrivals, 1, -1 do
-    if arrivals[i] == a then table.remove(arrivals, i) end
-  end
-end
-
--- A task that this call created is not written yet. Its entry leaves the list of its lane (or the sorted set,
--- if it expires) and enters the other lane, whose list is ordered by tick.
+-- Moves a task that this call created and has not written yet. Its entry leaves the list of its lane, or the
+-- arrivals if it expires. It enters the other lane, whose list is ordered by tick.
 local function move_made(s, old)
-  local entry, from, to = entry_of(old.tick, s.id), s.made.lane, s.way
+  local entry, from, to = entry_of(old.tick, s.id), s.made.lane, s.lane
   if from == to and not old.expires_at == not s.expires_at then return end
   if old.expires_at then
     withdraw(from.lane, entry)
@@ -87,23 +66,23 @@ local function move_made(s, old)
   end
 end
 
--- A waiting task leaves its lane as if it were cancelled, and arrives in the other one at the same place. It
--- also re-enters the same lane if it was in the list and may expire now.
+-- Moves a task that waits in a lane. It leaves that lane as if it were cancelled and arrives in the other one
+-- at the same place. A task that was in a fresh list and may expire now arrives in the same lane.
 local function move_stored(s, old, m)
-  local entry, way = entry_of(old.tick, s.id), s.way
+  local entry, lane = entry_of(old.tick, s.id), s.lane
   local priority, place = m and m.priority or old.priority, m and m.place or old.place
-  local stays = way.priority == priority and way.name == old.name and way.group == old.group
-  if stays and (not s.expires_at or call('ZSCORE', ROOT .. 'back:' .. way.lane, entry)) then return end
+  local stays = lane.priority == priority and lane.name == old.name and lane.group == old.group
+  if stays and (not s.expires_at or call('ZSCORE', ROOT .. 'back:' .. lane.lane, entry)) then return end
   depart({ id = s.id, state = s.state, task = old, bytes = s.mut })
   m = m or untouched(old)
-  m.priority = way.priority
+  m.priority = lane.priority
   swap_muts[#swap_muts + 1] = s.id
   swap_muts[#swap_muts + 1] = write_mut(m)
-  arrive(way.priority, way.name, way.group, place, entry)
+  arrive(lane.priority, lane.name, lane.group, place, entry)
 end
 
--- Decides what is written. `records` has the records of tasks that this call created, and gets the others.
--- The caller checks arrivals and expiries.
+-- Plans the writes of the replacements. Records of this call's own tasks are in `records`; the others are
+-- added to it. The caller checks arrivals and expiries.
 local function plan_swaps(records)
   for _, s in ipairs(swapped) do
     local at, old = s.made and s.made.at or #records + 2, s.old
@@ -112,12 +91,12 @@ local function plan_swaps(records)
     if s.made then
       if s.state == 'r' then move_made(s, old) end
     else
-      if has(old.flags, BIG) and not has(byte(records[at], 9), BIG) then swap_payloads[#swap_payloads + 1] = s.id end
+      if has(old.flags, BIG) and not has(byte(records[at], FLAGS_AT), BIG) then swap_payloads[#swap_payloads + 1] = s.id end
       local m = s.mut and read_mut(s.mut)
       if s.state == 'r' then
         move_stored(s, old, m)
       elseif m then
-        m.priority = s.way.priority
+        m.priority = s.lane.priority
         swap_muts[#swap_muts + 1] = s.id
         swap_muts[#swap_muts + 1] = write_mut(m)
       end
@@ -129,8 +108,8 @@ local function plan_swaps(records)
   check_departures()
 end
 
--- Called after all arrivals: the heads of the touched lanes are read again. In this order groups keep their
--- turns.
+-- Writes the replacements, after everything that enters lanes: the lanes that tasks left are read again. In
+-- this order groups keep their turn.
 local function write_swaps()
   many('HDEL', PAY, swap_payloads)
   many('HSET', MUT, swap_muts)

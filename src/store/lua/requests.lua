@@ -1,23 +1,24 @@
 -- requests: a lease call with a request_id that is repeated gets the same grants.
 --
---   REQ     hash  key -> "0", or "1" once they were handed out again 1 | (grant 4 | id 14) ...
+--   REQ     hash  key -> 1 byte: "0", or "1" once the grants were returned again | (grant 4 | id 14) ...
 --   REQ_AT  zset  when the last of its leases ends -> key
 
 local REQUESTS_MAX = 100000
+local RETURNED_ONCE, RETURNED_AGAIN = 48, 49 -- '0' and '1', the first byte of a field in REQ
 
--- Returns whether the call was granted before and its leases may still run.
+-- Returns whether the call came before and its leases may still run.
 local function is_repeated(key)
   local ends = call('ZSCORE', REQ_AT, key)
   return call('HEXISTS', REQ, key) == 1 and ends and tonumber(ends) > NOW
 end
 
--- Returns whether a repeat got the grants: its caller may work on them even if the first caller left. Called
--- for each grant of a call, and read once.
+-- Returns whether the grants of a call were returned a second time. The second caller may work on them,
+-- whatever became of the first. Each grant of a call asks this; Redis is read once.
 local recalled_calls = NONE -- per call
 local function was_recalled(key)
   if key == '' then return false end
   if recalled_calls == NONE then recalled_calls = {} end
-  if recalled_calls[key] == nil then recalled_calls[key] = byte(call('HGET', REQ, key) or '') == 49 end
+  if recalled_calls[key] == nil then recalled_calls[key] = byte(call('HGET', REQ, key) or '') == RETURNED_AGAIN end
   return recalled_calls[key]
 end
 

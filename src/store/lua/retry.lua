@@ -1,12 +1,12 @@
--- retry: decides about a task whose grant ended without success.
+-- retry: decides the next state of a task whose grant ended without success.
 -- Uses   task unique lanes counts history finish bury expiry
 
 -- In the order of `domain/retry.rs`.
 local EXPONENTIAL, LINEAR, IMMEDIATE = 0, 1, 3 -- 2 is fixed, which changes nothing
 local FULL, EQUAL = 0, 1 -- 2 is none
 
--- Returns the delay in ms after a failed attempt under this policy; `chance` is uniform in [0, 1). A power is
--- cut to 2^53 before the multiplication: it may be infinite, and infinity times zero is not a number.
+-- Returns the delay in ms after a failed attempt under this policy. `chance` is uniform in [0, 1). A power is
+-- cut to 2^53 before it is multiplied: it may be infinite, and infinity times zero is no number.
 local function backoff(policy, attempt, chance)
   local delay = policy.base_ms
   if policy.strategy == EXPONENTIAL then delay = delay * min(policy.factor ^ (attempt - 1), 9007199254740992)
@@ -20,7 +20,8 @@ end
 
 local changes, histories, waiting, cancelled = {}, {}, {}, 0 -- per call
 
-local function remember(id, m)
+-- Keeps the mutable part of a task, to be written.
+local function keep_mut(id, m)
   changes[#changes + 1] = id
   changes[#changes + 1] = write_mut(m)
 end
@@ -30,7 +31,7 @@ local function record_attempt(id, attempt)
   histories[#histories + 1] = with_attempt(call('HGET', HIST, id), attempt)
 end
 
--- Returns a task to its lane, now or later.
+-- Schedules the task for `run_at`.
 local function wait_until(id, m, task, run_at)
   m.place = place_at(run_at, task.tick)
   waiting[#waiting + 1] = run_at
@@ -38,11 +39,17 @@ local function wait_until(id, m, task, run_at)
   may_expire(id, task.expires_at)
 end
 
+-- Puts a task into its lane at `place`.
 local returning = 0 -- per call
+local function return_to_lane(id, task, priority, place)
+  returning = returning + 1
+  arrive(priority, task.name, task.group, place, entry_of(task.tick, id))
+end
+
+-- Makes a task ready whose grant ended.
 local function ready_at(id, m, task, place)
   m.place = place
-  returning = returning + 1
-  arrive(m.priority, task.name, task.group, place, entry_of(task.tick, id))
+  return_to_lane(id, task, m.priority, place)
   may_expire(id, task.expires_at)
 end
 
@@ -52,16 +59,14 @@ local function cancel_now(id, m, rec)
   finish(CANCELLED, pack('>I4', bytes_of(id, rec)) .. id, 0, pack('>I4', m.grants), '')
 end
 
--- The cause of death of tasks that expired before a retry.
-local OVERDUE = { kind = 'expired', message = 'its expires_at has passed' }
-
--- Makes a task a dead letter. `attempt` is the last one, and the cause unless the task has expired.
+-- Ends a task as a dead letter. `attempt` is the last one, the cause of death unless the task has expired.
 local function die(id, m, task, rec, reason, attempt)
-  free_unique(id, rec) -- a dead letter holds no key but one that time frees
-  bury(id, m, reason, task.name, reason == 'expired' and OVERDUE or attempt)
+  free_unique(id, rec) -- a dead letter keeps only a key with a ttl
+  bury(id, m, reason, task.name, reason == 'expired' and { kind = 'expired', message = 'its expires_at has passed' } or attempt)
 end
 
--- Decides about a failed attempt: another attempt, or the end. Returns the state and the next due time.
+-- Decides about a task after a failed attempt that counts: another attempt or its end. Returns its state and
+-- when it runs next.
 local function fail(id, m, task, rec, attempt, how)
   m.failed, queue.failed_total = m.failed + 1, queue.failed_total + 1
   record_attempt(id, attempt)
@@ -98,8 +103,8 @@ local function check_writes(sweeping)
   for _, key in ipairs({ Q, REC, PAY, MUT, HIST, RES }) do call('HLEN', key) end
 end
 
--- Writes the decisions of fail(), cancel_now() and ready_at(). `ended` tasks leave the leased index; the
--- caller counted them, and writes the queue. Returns how many gates may have opened.
+-- Writes everything that fail(), cancel_now() and ready_at() decided. `ended` are the tasks whose leases end;
+-- the caller has counted them, and writes the queue. Returns how many gates may let tasks through again.
 local function write_decisions(me, ended)
   local freed = write_counts()
   many('ZREM', LEASED, ended)

@@ -1,21 +1,22 @@
--- rotation: how order and fairness stay cheap. A lane is one priority of one name in one group.
+-- rotation: the order of lanes and groups. It keeps fairness cheap. A lane is one priority of one name in one
+-- group.
 -- Uses   paused
 --
---   fresh:<lane>   list    entries as accepted; an entry is live while its task has no mutable part
---   back:<lane>    zset    place -> entry, of tasks that became ready in another way
---   heads:<group>  zset    order score -> "<priority>/<name>", a lower bound of the lane's best task
---   names:<name>   zset    pass -> "<priority>/<group>", a lower bound of the group's pass
---   TURN           zset    pass -> group; the lowest pass has its turn, ties go by name,
---                          each grant adds the group's stride
---   queue.round            the pass at which the latest turn was taken
+--   fresh:<lane>   list  entries in the order of acceptance; one is live while its task has no mutable part
+--   back:<lane>    zset  place -> entry, of tasks that became ready in another way
+--   heads:<group>  zset  order score -> "<priority>/<name>", a lower bound of the lane's best task
+--   names:<name>   zset  pass -> "<priority>/<group>", a lower bound of the group's pass
+--   TURN           zset  pass -> group; the lowest pass has its turn, ties go by name
+--   queue.round          the pass at which the latest turn was taken
 --
--- <lane> is "<priority>/<name>/<group>"; an entry is tick (7 bytes) .. id (14), so that ties sort by
--- acceptance. All four exist only while the lane has entries.
+-- <lane> is "<priority>/<name>/<group>". An entry is tick (7 bytes) .. id (14), so that ties sort by
+-- acceptance. All four keys exist only while the lane has entries.
 --
--- Blocked lanes and groups are parked, so that no lease has to skip them. A parked lane has the score inf
--- among the heads of its group, and its pass minus PARKED among the lanes of its name. A parked group is
--- blocked itself or has only parked lanes; it has its pass plus PARKED in TURN. PARKED is 2^52. Leases park
--- and unpark (`parked`); new entries of a parked lane change nothing.
+-- Lanes and groups that a gate blocks are parked, so that no lease has to pass them by. A parked lane has the
+-- score inf among the heads of its group. Among the lanes of its name it has its pass less PARKED. A parked
+-- group is blocked itself, or has parked lanes only; it has its pass plus PARKED in TURN. PARKED is 2^52. A
+-- lease parks the blocked lanes that it finds, and brings them back (`parked`). New entries of a parked lane
+-- change nothing.
 
 local PARKED = 4503599627370496
 
@@ -28,7 +29,7 @@ end
 local function heads_of(group) return ROOT .. 'heads:' .. group end
 local function names_of(name) return ROOT .. 'names:' .. name end
 
--- Returns what a grant adds to the pass of a group: TURN_COST divided by its weight.
+-- Strides by group. A grant adds the stride to the pass of a group: TURN_COST divided by the group's weight.
 local strides = NONE -- per call
 local function read_strides(groups)
   if queue.weighted ~= 1 then return end
@@ -46,9 +47,9 @@ local function stride_of(group)
   return strides[group]
 end
 
--- A group that joins goes behind groups that wait for their turn in this round and before those that had it,
--- as if it had had its own at the start of the round. So no group gains by leaving and coming back, and a
--- single task waits for one turn of the others.
+-- Returns the pass of a group that joins the rotation: behind the groups that wait for their turn in this
+-- round, before those that had it. It is as if the group had its own turn when the round began. So no group
+-- gains by leaving and coming back, and a single task waits for one turn of the others.
 local FIRST_ROUND = 1099511627776 -- passes stay whole numbers above zero, and below 2^52
 local round_known = false -- per call
 local function pass_of_new(group)
@@ -59,14 +60,15 @@ local function pass_of_new(group)
   return queue.round + stride_of(group) - 1
 end
 
--- Returns the lane under which an enqueue collects an entry.
+-- Creates a lane of an enqueue and adds it to `lanes`.
 local function fresh_lane(lanes, key, member, priority, name, group)
   local lane = { priority = tonumber(priority), name = name, group = group, member = member, lane = key, fresh = {} }
   lanes[key] = lane
   return lane
 end
 
--- Reads which indexes (heads, turn, names) the lanes with a first entry must enter: one command per group.
+-- Finds out which lanes that get their first entry are new in heads, turn and names. Costs one command for
+-- each group, however many lanes it has.
 local function check_entries(lanes)
   if #lanes == 0 then return end
   local groups, by_group, members, named = {}, {}, {}, {}
@@ -118,9 +120,9 @@ local function enter_rotation(lanes)
   for name, list in pairs(names) do many('ZADD', names_of(name), list, 'NX') end
 end
 
--- Replicas with waiting leases write their names into `hungry`. A script that makes tasks ready publishes to
--- them once, right before write_queue(). While leases are paused no task can be granted, so the names stay
--- until the end of the pause is published.
+-- Wakes waiting replicas. Replicas with waiters write their names into `hungry`. A script that makes tasks
+-- ready calls this once, just before write_queue(). While leases are paused no waiter could get a task:
+-- replicas stay hungry until the pause ends.
 local function wake(me, ready)
   local hungry = queue.hungry
   if ready == 0 or hungry == '' or hungry == me or is_paused(PAUSE_LEASE) then return end

@@ -1,28 +1,27 @@
--- settle: judges leases: current, settled before, lost or unknown. The ids of one call are distinct: the
--- caller sends a second operation on one task in a later call.
+-- settle: finds the current lease of a task, and decides what a lease gets that is not current.
+-- The ids of one call are distinct: the caller sends a second operation on one task in a later call.
 -- Uses   task marks history
 
-local held_ids, held_scores, held_muts = NONE, NONE, NONE -- per call
+local item_ids, item_scores, item_muts = NONE, NONE, NONE -- per call
 
--- Reads what is needed to judge `count` items of `width` arguments. The first argument of an item is the id
--- of its task.
-local function read_holders(from, count, width)
-  held_ids = {}
-  for i = 1, count do held_ids[i] = ARGV[from + (i - 1) * width] end
-  held_scores = call('ZMSCORE', LEASED, unpack(held_ids))
-  held_muts = call('HMGET', MUT, unpack(held_ids))
+-- Reads the leases of `count` items. An item has `width` arguments, first the id of its task.
+local function read_leases(from, count, width)
+  item_ids = {}
+  for i = 1, count do item_ids[i] = ARGV[from + (i - 1) * width] end
+  item_scores = call('ZMSCORE', LEASED, unpack(item_ids))
+  item_muts = call('HMGET', MUT, unpack(item_ids))
 end
 
--- Returns the expiry and the mutable part if the lease is current.
-local function held(i, grant, nonce)
-  if not held_scores[i] then return nil end
-  local expires, its_nonce = read_score(held_scores[i])
+-- Returns the expiry and the mutable part of an item's lease if it is the task's current one.
+local function current_lease(i, grant, nonce)
+  if not item_scores[i] then return nil end
+  local expires, its_nonce = read_score(item_scores[i])
   if nonce ~= its_nonce then return nil end
-  if not held_muts[i] then
+  if not item_muts[i] then
     if grant ~= 1 then return nil end
     return expires, nil
   end
-  local m = read_mut(held_muts[i])
+  local m = read_mut(item_muts[i])
   if grant ~= m.grants then return nil end
   return expires, m
 end
@@ -36,9 +35,9 @@ local function mark_at(key)
   return m
 end
 
--- Returns 'already' with the mark of the lease, 'lost' or 'unknown'. Without a mark, a lease is lost if it
--- surely was not settled: it expired, or the task never had it (Redis lost that grant, and used its number
--- again).
+-- Returns 'already' with the mark of what the lease did, 'lost' or 'unknown'. Without a mark a lease is lost
+-- if it is known that it was not settled: it ran out, or the task never had it (Redis lost the grant and
+-- grants its number again).
 local function judge(id, op, grant, nonce)
   local step = mark_at(id .. pack('>I4', grant))
   if step and step.nonce == nonce then return step.op == op and 'already' or 'lost', step end

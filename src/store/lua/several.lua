@@ -1,17 +1,18 @@
--- several: leases from many groups and lanes. It chooses entries, then reads their tasks. Stale entries and
--- expired tasks, which the sweep buries, are dropped and replaced by further choices. Returns ids, records,
--- mutable parts, and a function that takes them.
+-- several: leases from many groups and lanes.
 -- Uses   parked moves counts task
 
+-- Chooses first, then reads the chosen tasks. Entries of tasks that moved on are stale: they are dropped and
+-- replaced. The same goes for tasks past their expiry, which the sweep buries. Returns ids, records, mutable
+-- parts, a function that takes the tasks, and 1 if another call is due.
 local function several(names, wanted, bytes_max)
   local gate = gated() and gate_of('q')
   if gate then wanted = min(wanted, gate.left) end
-  local line, first = wanted > 0 and open_line(wanted, names) or {}, 1
+  local candidates, first = wanted > 0 and open_candidates(wanted, names) or {}, 1
   local chosen, looked, bytes, more = {}, 0, 0, 0
   local ids, records, muts = {}, {}, {}
-  while #ids < wanted and looked < wanted + 1000 and (first <= #line or (next_groups and next_groups(line, first))) and more == 0 do
-    first = choose(line, first, min(wanted - #ids, 256))
-    if picked == looked and first <= #line then break end
+  while #ids < wanted and looked < wanted + 1000 and (first <= #candidates or (more_candidates and more_candidates(candidates, first))) and more == 0 do
+    first = choose(candidates, first, min(wanted - #ids, 256))
+    if picked == looked and first <= #candidates then break end
     local page = {}
     for i = looked + 1, picked do page[i - looked] = sub(pick_entry[i], 8) end
     local recs, changed = NONE, NONE
@@ -20,7 +21,7 @@ local function several(names, wanted, bytes_max)
       local id, rec, mut = page[i - looked], recs[i - looked], changed[i - looked]
       if rec and (pick_returned[i] or not mut) and (expiry_of(rec) or math.huge) > NOW then
         local size = #rec
-        if has(byte(rec, 9), BIG) then size = size + call('HSTRLEN', PAY, id) end
+        if has(byte(rec, FLAGS_AT), BIG) then size = size + call('HSTRLEN', PAY, id) end
         if #ids > 0 and bytes + size > bytes_max then
           more, picked = 1, i - 1
           break
@@ -34,17 +35,16 @@ local function several(names, wanted, bytes_max)
         if not pick_returned[i] then l.stale = (l.stale or 0) + 1 end
         if l.gate then
           l.gate.left, l.g.gate.left = l.gate.left + 1, l.g.gate.left + 1
-          -- The entry was stale, so its token is free again. Let the next call retry the lane.
+          -- The entry was stale, so its token is free again. The next call retries the lane.
           if l.gate.left == 1 or l.g.gate.left == 1 then more = 1 end
         end
       end
     end
     looked = picked
   end
-  if (#ids == 0 and picked > 0) or (steps >= PARKED_MAX and #ids < wanted) then more = 1 end
+  if (#ids == 0 and picked > 0) or (parking_steps >= PARKED_MAX and #ids < wanted) then more = 1 end
 
-  -- The entries that each lane gave, and the turns of each group: fewer than were chosen after a cut by
-  -- bytes.
+  -- Counts what each lane gave, and the turns of each group. A cut by bytes makes them fewer than were drawn.
   local lanes, groups = {}, {}
   for i = 1, picked do
     local l = pick_lane[i]
@@ -78,25 +78,25 @@ local function several(names, wanted, bytes_max)
   end
 
   check_moves(lanes)
-  check_moves(kept_back)
+  check_moves(blocked_lanes)
 
   return ids, records, muts, function()
     for _, l in ipairs(lanes) do
-      -- Empty lists are deleted together.
+      -- A list that is now empty is deleted together with those of other lanes.
       local list = l.took > 0 and l.key
       l.list = not l.place and more == 0 and list
       if list and not l.list then take_first(list, l.took) end
       if l.stale and call('HINCRBY', STALE, l.lane, -l.stale) <= 0 then call('HDEL', STALE, l.lane) end
       if l.took_back > 0 then call('ZREMRANGEBYRANK', ROOT .. 'back:' .. l.lane, '0', numeral(l.took_back - 1)) end
     end
-    for name, late in pairs(lagging) do many('ZADD', names_of(name), late, 'XX') end
+    for name, late in pairs(lagging_lanes) do many('ZADD', names_of(name), late, 'XX') end
     for _, g in ipairs(groups) do
       if g.turns > 0 then queue.round = max(queue.round, g.start + (g.turns - 1) * g.stride) end
     end
     if more == 1 then
       for _, l in ipairs(lanes) do l.place = head_place(l.lane) end
     end
-    if gate then return place_line(lanes) end
+    if gate then return write_places(lanes) end
     for _, l in ipairs(lanes) do
       if not l.place then lane_ends(l, l.list)
       elseif has_rivals(l) then lane_moves(l, order_score(l.priority, l.place)) end

@@ -1,34 +1,34 @@
--- task: the form of a task in Redis. The Rust twin is `store/record.rs`; a test compares the two.
+-- task: the record of a task in Redis. The Rust twin is `store/record.rs`; a test holds the two together.
 --
 -- Record, in REC by id, immutable:
 --   tick 7 | flags 2 | [run_at 6] [expires_at 6] [max_attempts 2] [lease_ms 4] [retry 14] | priority 2 |
---     name 1+n | [group 1+n] |
---     [scope 1, unique key 1+n] | [meta 4+n] | payload
---   The tick is the moment of acceptance in places: it tells the time and breaks ties.
+--     name 1+n | [group 1+n] | [scope 1, unique key 1+n] | [meta 4+n] | payload
+--   The tick is the moment of acceptance in places. It tells the time and breaks ties.
 --   The retry policy is strategy * 4 + jitter 1 | base ms 5 | factor in thousandths 3 | max ms 5.
---   Payloads above 2 KiB lie in PAY instead, which only lease and reads touch.
--- Mutable part, in MUT by id, only for tasks to which something happened:
---   grants 4 | failed 2 | deferrals 2 | flags 1 | priority 2 | place 7 | granted_at 6 | slot 4 | [worker
---     1+n] [progress]
---   The slot is the lease's length in ms while leased, and the ended lease's nonce afterwards.
+--   Payloads above 2 KiB are in PAY instead, which only leases and reads touch.
+-- Mutable part, in MUT by id, once something has happened to the task:
+--   grants 4 | failed 2 | deferrals 2 | flags 1 | priority 2 | place 7 | granted_at 6 | slot 4 |
+--     [worker 1+n] [progress]
+--   The slot is the lease's length in ms while leased, and the nonce of the ended lease afterwards.
 
 local RUN_AT, MAX_ATTEMPTS, LEASE_MS, GROUP, META, BIG, UNIQUE, EXPIRES, RETRY = 1, 2, 4, 8, 16, 32, 64, 128, 256
+local FLAGS_AT = 9 -- where a record has the low byte of its flags
 local CANCEL, EXPIRED, WORKER, PROGRESS, REASON = 1, 2, 4, 8, 16
 
 local function has(flags, bit) return flags % (bit * 2) >= bit end
 local function with(flags, bit) return has(flags, bit) and flags or flags + bit end
 local function without(flags, bit) return has(flags, bit) and flags - bit or flags end
 
--- Returns the tick after which accepted tasks get theirs. Ticks rise with every task, follow the clock, and
--- continue if it stands still or steps back a little.
+-- Returns the tick after which accepted tasks get theirs. Ticks rise with every task and follow the clock.
+-- They continue to rise if the clock stops or steps back a little.
 local function latest_tick()
   local tick = queue.tick
   if tick < NOW * PLACES or tick > (NOW + 5000) * PLACES then return NOW * PLACES end
   return tick
 end
 
--- Returns the place of a task that is ready at `ms`: never before its own acceptance, so that the order of
--- acceptance holds within one millisecond.
+-- Returns the place of a task that becomes ready at `ms`. It is never before the task's acceptance, so that
+-- within one millisecond the order of acceptance holds.
 local function place_at(ms, tick) return max(ms * PLACES, tick) end
 
 local function read_record(rec)
@@ -42,7 +42,7 @@ local function read_record(rec)
   if has(flags, MAX_ATTEMPTS) then task.max_attempts, at = unpack_bytes('>I2', rec, at) end
   if has(flags, LEASE_MS) then task.lease_ms, at = unpack_bytes('>I4', rec, at) end
   if has(flags, RETRY) then
-    local r, how, thousandths = {}, nil, nil
+    local r, how, thousandths = {}
     how, r.base_ms, thousandths, r.max_ms, at = unpack_bytes('>BI5I3I5', rec, at)
     r.strategy, r.jitter, r.factor = floor(how / 4), how % 4, thousandths / 1000
     task.retry = r
@@ -62,8 +62,8 @@ local function read_record(rec)
   return task
 end
 
--- Completes a record from its sender, which has no tick yet, with the times of Redis's clock. A run_at of 0
--- and an expires_at of nil mean none.
+-- Adds to a record, as its sender wrote it without its tick, the times that only Redis's clock can tell. A
+-- run_at of 0 and an expires_at of nil are left out.
 local function timed(rec, run_at, expires_at)
   local flags, times = unpack_bytes('>I2', rec), ''
   if run_at > 0 then flags, times = flags + RUN_AT, pack('>I6', run_at) end
@@ -73,18 +73,18 @@ end
 
 -- Returns when the task of a record expires, or nil. Cheaper than reading the whole record.
 local function expiry_of(rec)
-  local flags = byte(rec, 9)
+  local flags = byte(rec, FLAGS_AT)
   if not has(flags, EXPIRES) then return nil end
   return (unpack_bytes('>I6', rec, has(flags, RUN_AT) and 16 or 10))
 end
 
--- Returns the bytes of a task: its record, and its payload in the second hash.
+-- Returns the bytes of a task: its record, and a separate payload.
 local function bytes_of(id, rec)
-  if not has(byte(rec, 9), BIG) then return #rec end
+  if not has(byte(rec, FLAGS_AT), BIG) then return #rec end
   return #rec + call('HSTRLEN', PAY, id)
 end
 
--- Returns name and group of a record, which determine its limits.
+-- Returns the name and the group of a record. They determine the limits of its task.
 local function lane_of(rec)
   local flags, at = unpack_bytes('>I2', rec, 8), 12
   if has(flags, RUN_AT) then at = at + 6 end
@@ -108,7 +108,7 @@ local function read_mut(bytes)
   return m
 end
 
--- Returns the mutable part of a task with only a first grant.
+-- Returns the mutable part of a task to which nothing has happened but its first grant.
 local function first_mut(task, granted_at)
   return { grants = 1, failed = 0, deferrals = 0, flags = 0, priority = task.priority, place = task.place,
     granted_at = granted_at, slot = task.lease_ms, worker = '', progress = '' }

@@ -1,24 +1,25 @@
 -- unique: keys that one task holds, so that no second task is created meanwhile.
 --
---   UNIQ     hash  key -> id of the holder 14 | expires 6, 0 if the holder's first grant or its end frees it
---   UNIQ_AT  zset  expires -> key, of those that expire
+--   UNIQ     hash  key -> the holder's id 14 | expires 6, or 0 if the holder's first grant or its end frees
+--                  the key
+--   UNIQ_AT  zset  expires -> key, of keys that expire
 -- Uses   task
 
--- The scopes in records. Time alone frees a key of the third.
+-- Scopes as in records. A key of the third scope, ttl, is freed by time alone.
 local UNTIL_LEASED, UNTIL_FINISHED = 'l', 'f'
 
 local holders, lapsed_keys, taken_keys, timed_keys = NONE, NONE, NONE, NONE -- per call
-local untimed_keys, freed_keys, old_keys, held_until = NONE, NONE, NONE, NONE -- per call
+local untimed_keys, freed_keys, old_keys, key_expires = NONE, NONE, NONE, NONE -- per call
 
--- Reads the holders of these keys: `holders` by key, and `held_until` for holds that expire.
+-- Reads the holders of these keys into `holders`, by key, and into `key_expires` when each key expires, or 0.
 local function read_key_holders(keys)
   if #keys == 0 then return end
-  holders, lapsed_keys, taken_keys, timed_keys, untimed_keys, held_until = {}, {}, {}, {}, {}, {}
+  holders, lapsed_keys, taken_keys, timed_keys, untimed_keys, key_expires = {}, {}, {}, {}, {}, {}
   for i, value in ipairs(call('HMGET', UNIQ, unpack(keys))) do
     if value then
       local expires = unpack_bytes('>I6', value, 15)
       if expires == 0 or expires > NOW then
-        holders[keys[i]], held_until[keys[i]] = sub(value, 1, 14), expires
+        holders[keys[i]], key_expires[keys[i]] = sub(value, 1, 14), expires
       else
         lapsed_keys[keys[i]] = true
       end
@@ -26,20 +27,20 @@ local function read_key_holders(keys)
   end
 end
 
--- Returns the living task that holds the key. A waiting task past its expiry is dead before it is buried, and
--- does not hold a key that death frees. Reads written tasks; tasks that this call created are alive.
+-- Returns the holder of a key if it is alive. A task that waited past its expiry is dead before it is buried,
+-- and no longer holds keys that its death frees. Reads stored tasks only; tasks of this call have not died.
 local function living_holder(key)
   local id = holders[key]
-  if not id or held_until[key] > 0 then return id end
+  if not id or key_expires[key] > 0 then return id end
   local rec = call('HGET', REC, id)
   local is_over = rec and (expiry_of(rec) or math.huge) <= NOW and not call('ZSCORE', LEASED, id)
   return not is_over and id or nil
 end
 
--- Gives the key to this task, for `ttl` ms; 0: until it is freed.
+-- Gives the key to this task, for `ttl` ms, or until it is freed if `ttl` is 0.
 local function take_key(key, id, ttl)
   local expires = ttl > 0 and NOW + ttl or 0
-  holders[key], held_until[key] = id, expires
+  holders[key], key_expires[key] = id, expires
   taken_keys[#taken_keys + 1] = key
   taken_keys[#taken_keys + 1] = id .. pack('>I6', expires)
   if ttl > 0 then
@@ -50,8 +51,8 @@ local function take_key(key, id, ttl)
   end
 end
 
--- Drops expired keys, `limit` at most. A call that takes keys drops twice as many, so that they cannot pile
--- up.
+-- Plans to remove keys whose time is over, `limit` at most. A caller that takes keys passes more than it
+-- takes, so that old ones cannot pile up.
 local function plan_old_keys(limit)
   old_keys = call('ZRANGEBYSCORE', UNIQ_AT, '-inf', NOW, 'LIMIT', 0, limit)
   return #old_keys
@@ -65,7 +66,7 @@ local function write_keys()
   many('ZADD', UNIQ_AT, timed_keys)
 end
 
--- Only its holder frees a key: after a first grant or a death another task may hold it.
+-- Frees a key if this task still holds it: after a first grant or a death another task may.
 local function free_key(id, task)
   local value = call('HGET', UNIQ, task.unique_key)
   if value and sub(value, 1, 14) == id then
@@ -74,15 +75,15 @@ local function free_key(id, task)
   end
 end
 
--- Notes that the task ends (completed, cancelled, dead, purged). Called with its record before the first
--- write; write_freed() follows among the writes.
+-- Frees the key of a task that ends (completed, cancelled, dead, purged). Called with its record before the
+-- first write; write_freed() writes.
 local function free_unique(id, rec)
-  if not has(byte(rec, 9), UNIQUE) then return end
+  if not has(byte(rec, FLAGS_AT), UNIQUE) then return end
   local task = read_record(rec)
   if task.scope == UNTIL_LEASED or task.scope == UNTIL_FINISHED then free_key(id, task) end
 end
 
--- Notes that the task is granted: the same for the scope that ends then.
+-- Frees the key of a task that is granted, if its scope ends with that.
 local function free_at_grant(id, task)
   if task.scope == UNTIL_LEASED then free_key(id, task) end
 end

@@ -1,15 +1,16 @@
--- waiting: tasks that leave their lane or the schedule without a grant.
+-- waiting: tasks that leave the place where they wait, a lane or the schedule, without a grant.
 --
---   STALE  hash  lane -> entries of its list that were left behind there; met by a lease, they are dropped
+--   STALE  hash  lane -> stale entries in the middle of its list; a lease that finds them drops them
 -- Uses   lanes task expiry
 
--- Removing an element from the middle of a list costs its length, so that is done up to COMPACT entries. In a
--- longer list the entry becomes stale. Once more than half are stale, the list is compacted in steps of
--- COMPACT, so that live tasks bound the stale entries.
+-- Removing an entry from the middle of a list costs time by the list's length: done up to COMPACT entries. In
+-- a longer list the entry stays as a stale one. If more than half of a list is stale, it is compacted in
+-- steps of COMPACT. So the stale entries are bounded by the live ones.
 local COMPACT, STEPS_MAX = 1000, 2
 
--- Reads a task and its state: r ready, s scheduled, l leased, d dead, c completed, x cancelled; nil if there
--- is none. A waiting task past its expiry counts as dead; `waits` tells where it is until it is buried.
+-- Returns what is known of a task, or nil if there is none. `state` is r ready, s scheduled, l leased, d
+-- dead, c completed, x cancelled. A task that waited past its expiry is already dead; `waits` is the state
+-- whose indexes have it until it is buried.
 local function look_up(id)
   local rec = call('HGET', REC, id)
   if not rec then return nil end
@@ -28,7 +29,8 @@ end
 
 local STATES = { ready = 'r', scheduled = 's', leased = 'l', dead = 'd', completed = 'c', cancelled = 'x' }
 
--- Returns the mutable part of a task; a new one if the task has none.
+-- Returns the mutable part of a task. Makes it up for a task to which nothing happened but its acceptance or
+-- its first grant.
 local function mut_of(t)
   if t.bytes then return read_mut(t.bytes) end
   if t.leased then
@@ -38,8 +40,9 @@ local function mut_of(t)
   return untouched(t.task)
 end
 
--- depart() collects, check_departures() reads, apply_departures() writes. It runs after the write that makes
--- their entries stale: a mutable part, or a deleted record.
+-- Tasks that leave their lanes or the schedule: depart() gathers them, check_departures() reads.
+-- apply_departures() writes, after their entries became stale by a mutable part, or because the record is
+-- gone.
 local departures, departing, unscheduled = NONE, NONE, NONE -- per call
 
 local function depart(t)
@@ -62,7 +65,7 @@ local function depart(t)
     d.back[#d.back + 1] = entry
   elseif not t.task.expires_at then
     d.fresh[#d.fresh + 1] = entry
-  end -- What expires never lies among the fresh ones: a lease met it past its expiry, and dropped its entry.
+  end -- Tasks that expire are never in the fresh list: a lease has dropped this entry.
 end
 
 local function check_departures()
@@ -76,8 +79,8 @@ local function check_departures()
   end
 end
 
--- Compacts one step. If a list is too long to be rewritten, its live entries move to the returned tasks at
--- their places.
+-- Compacts a lane's list by one step. In a list that is too long to be rewritten, live entries move to the
+-- returned ones, at the place they have.
 local function compact(d)
   local key, kept = ROOT .. 'fresh:' .. d.lane, {}
   local page = call('LRANGE', key, 0, COMPACT - 1)
@@ -102,7 +105,7 @@ local function apply_departures()
   for _, d in ipairs(departures) do
     many('ZREM', ROOT .. 'back:' .. d.lane, d.back)
     local before = d.stale
-    d.length = call('LLEN', ROOT .. 'fresh:' .. d.lane) -- an enqueue may have appended since it was checked
+    d.length = call('LLEN', ROOT .. 'fresh:' .. d.lane) -- the same script may have appended since the check
     if d.length > COMPACT then
       d.stale = d.stale + #d.fresh
     else

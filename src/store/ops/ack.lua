@@ -1,13 +1,12 @@
--- ack: completes tasks for the holders of their leases.
+-- ack: workers finish tasks that they have leased.
 --
--- ARGV   1 #items  then per item: bytes of the task (4) .. id (14) .. grant (4) .. nonce (2) .. any byte
---          when it
---          frees a unique key, result as JSON or ''
--- Reply  "settled", now, gates that may have opened, then per item one of
+-- ARGV   1 #items  then per item: bytes of the task (4) .. id (14) .. grant (4) .. nonce (2) .. any byte if
+--          it frees a unique key; result as JSON or ''
+-- Reply  "settled", now, how many gates may let tasks through again, then per item one of
 --          {"acked"} | {"late"} | {"already"} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
--- Moves  leased -> completed; ready | scheduled -> completed when the lease ran out and nobody was granted
---          the task since
+-- Moves  leased -> completed; ready | scheduled -> completed if the lease ran out and the task was not
+--          granted since
 -- Keeps  I3 I4 I7 I8 I9 I10 I15 I21 I22 I25
 -- Uses   unique marks counts finish late
 -- Flags  allow-oom
@@ -29,17 +28,19 @@ local function record_of(i)
   return records[i]
 end
 
--- Counts the end of these leases. If all leased tasks have one name and one group, the counts tell them;
--- otherwise the records are read.
+-- Counts the end of the leases of these items. Returns the stored counts that it has read, for
+-- write_counts(), or nil. If all leased tasks have one name and one group, the counts tell which; otherwise
+-- the records do.
 local function count_out(items)
-  if #items == 0 then return end
+  if #items == 0 then return nil end
   local counts = call('HRANDFIELD', COUNTS, '3', 'WITHVALUES')
   local one, other = counts[1], counts[3]
   if #counts == 2 or (#counts == 4 and counts[2] == counts[4] and byte(one) ~= byte(other)) then
-    known_counts = { [one] = counts[2] }
-    if other then known_counts[other] = counts[4] end
-    if other and byte(one) == 103 then one, other = other, one end
-    return tally(sub(one, 2), other and sub(other, 2) or '', -#items)
+    local known = { [one] = counts[2] }
+    if other then known[other] = counts[4] end
+    if other and byte(one) == GROUP_SCOPE then one, other = other, one end
+    tally(sub(one, 2), other and sub(other, 2) or '', -#items)
+    return known
   end
   for _, i in ipairs(items) do
     local rec = record_of(i)
@@ -55,7 +56,7 @@ for i = 1, n do
   local item, id, word = ARGV[2 * i], ids[i], nil
   local proof = sub(item, 19, 24)
   if scores[i] and not muts[i] then
-    -- The usual task: its first lease is current.
+    -- The usual task: its first lease, still current.
     local expires, nonce = read_score(scores[i])
     if expires > NOW and proof == pack('>I4I2', 1, nonce) then word = 'acked' end
   end
@@ -68,7 +69,7 @@ for i = 1, n do
   end
   if word == 'late' and not scores[i] then returned[#returned + 1] = id end
   if word == 'acked' or word == 'late' then
-    finish(COMPLETED, sub(item, 1, 18), beside(id, muts[i]), sub(item, 19, 22), ARGV[2 * i + 1])
+    finish(COMPLETED, sub(item, 1, 18), side_bytes_of(id, muts[i]), sub(item, 19, 22), ARGV[2 * i + 1])
     mark(id, 'a' .. proof)
     if scores[i] and queue.limited >= BREAKERS then
       local task = read_record(record_of(i))
@@ -80,12 +81,12 @@ for i = 1, n do
   reply[3 + i] = word
 end
 if finishes == 0 then return reply end
-count_out(leased_items)
+local known_counts = count_out(leased_items)
 check_finish()
 check_marks()
 check_gates()
 
-reply[3] = write_counts()
+reply[3] = write_counts(known_counts)
 write_gates()
 many('ZREM', LEASED, leased)
 write_freed()

@@ -1,19 +1,17 @@
--- beat: adds the observations of one replica since its last beat to those of the others,
--- and extends the charts.
+-- beat: adds what one replica saw of a queue since its last beat to what the others saw, and continues the
+-- charts.
 --
--- ARGV   1 replica  2 lease calls that wait for the queue there  3 "1" when tasks moved there
---          4 latencies (`lua/latency.lua`), or ''
---        5... names of workers that called
+-- ARGV   1 replica  2 lease calls that wait for the queue there  3 "1" if tasks moved there
+--        4 latencies (`lua/latency.lua`) or ''  5... names of workers that called
 -- Reply  "beat", now, ready, scheduled, leased, dead
 --        "absent" when the queue does not exist
--- Keeps  I24 I28. Counts are differences of exact totals: a dying replica loses samples, never counts.
--- Uses   latency charts tell
+-- Keeps  I24 I28. Counts are differences of exact totals: if a replica dies, samples are lost, but no counts.
+-- Uses   latency charts events
 
---   PULSE    hash  now -> window of the step that goes on; m0 .. m5 -> windows of the last minutes,
---                  by number;
---                  waiting -> per replica: its name 9, when it said so 6, lease calls 4
---   Q.beat         totals as of the last beat: accepted, completed, failed, died,
---     dead letters evicted and aged out
+--   PULSE    hash  now -> window of the current step; m0 .. m5 -> windows of the last minutes, by number;
+--                  waiting -> per replica: its name 9, when it last reported 6, lease calls 4
+--   Q.beat         totals as of the last beat: accepted, completed, failed, died, dead letters evicted and
+--                  aged out
 --   WORKERS  zset  last lease call in ms -> worker
 
 if not read_queue() then return { 'absent' } end
@@ -24,19 +22,19 @@ local last_10s, last_5m = call('LINDEX', PULSE_10S, -1), call('LINDEX', PULSE_5M
 local scheduled, leased, dead = call('ZCARD', DUE), call('ZCARD', LEASED), call('ZCARD', DEAD)
 call('ZCARD', WORKERS)
 
-local totals, told, grown, grew = { queue.accepted_total, queue.completed_total, queue.failed_total, queue.died_total }, {}, {}, false
+local totals, last_totals, growth, grew = { queue.accepted_total, queue.completed_total, queue.failed_total, queue.died_total }, {}, {}, false
 totals[5], totals[6] = tonumber(kept[2] or 0), tonumber(kept[3] or 0)
-for number in string.gmatch(kept[1] or '0 0 0 0 0 0', '%d+') do told[#told + 1] = tonumber(number) end
+for number in string.gmatch(kept[1] or '0 0 0 0 0 0', '%d+') do last_totals[#last_totals + 1] = tonumber(number) end
 for i, total in ipairs(totals) do
-  grown[i] = max(total - told[i], 0)
-  grew = grew or grown[i] > 0
+  growth[i] = max(total - last_totals[i], 0)
+  grew = grew or growth[i] > 0
 end
 local depth = depth_of(queue.ready, leased)
 local same = last_10s and has_depth(last_10s, depth) or not last_10s and depth == depth_of(0, 0)
 local moved = grew or seen ~= '' or not same
 
--- A finished step gets its percentiles, and its window is added to that of its minute.
-local step_10s, step_5m = present_step(STEP_10S_MS, last_10s), present_step(STEP_5M_MS, last_5m)
+-- A step that is over gets its percentiles, and its window is added to its minute.
+local step_10s, step_5m = current_step(STEP_10S_MS, last_10s), current_step(STEP_5M_MS, last_5m)
 local set, kinds, minutes, window = {}, no_latencies(), {}, fields[2]
 local closed_10s, closed_5m
 local over_10s = moved and window and number_of(window) < step_10s
@@ -48,7 +46,7 @@ if over_10s or over_5m then
 end
 if over_10s then
   add_latencies(kinds, window, 5)
-  -- The row is missing after an hour without activity.
+  -- The row is missing if nothing happened for an hour.
   if number_of(last_10s) == number_of(window) then closed_10s = with_percentiles(last_10s, kinds) end
   local minute = floor(number_of(window) / 6)
   if minutes[minute] then add_latencies(kinds, minutes[minute], 5) end
@@ -69,7 +67,7 @@ if seen ~= '' then
   set[#set + 1], set[#set + 2] = 'now', window_of(step_10s, kinds)
 end
 
--- Replicas that did not report again are gone.
+-- Replicas that have not reported lately are gone.
 local waiting, was = '', fields[1] or ''
 for at = 1, #was, 19 do
   local who, since = sub(was, at, at + 8), unpack_bytes('>I6', was, at + 9)
@@ -78,11 +76,11 @@ end
 if waits > 0 then waiting = waiting .. me .. pack('>I6I4', NOW, waits) end
 if waiting ~= was and waiting ~= '' then set[#set + 1], set[#set + 2] = 'waiting', waiting end
 
--- The first write is one that a full store refuses: statistics must not fill the store further.
+-- The first write is one that a full store refuses, because statistics must not fill the store.
 many('HSET', PULSE, set)
 if moved then
-  go_on(PULSE_10S, last_10s, closed_10s, row_of(last_10s, step_10s, grown, depth), ROWS_10S_MAX, ROWS_10S_MAX * STEP_10S_MS)
-  go_on(PULSE_5M, last_5m, closed_5m, row_of(last_5m, step_5m, grown, depth), ROWS_5M_MAX, ROWS_5M_MAX * STEP_5M_MS)
+  append_row(PULSE_10S, last_10s, closed_10s, row_of(last_10s, step_10s, growth, depth), ROWS_10S_MAX, ROWS_10S_MAX * STEP_10S_MS)
+  append_row(PULSE_5M, last_5m, closed_5m, row_of(last_5m, step_5m, growth, depth), ROWS_5M_MAX, ROWS_5M_MAX * STEP_5M_MS)
 end
 if grew then call('HSET', Q, 'beat', format('%d %d %d %d %d %d', unpack(totals))) end
 if over_10s and seen == '' then call('HDEL', PULSE, 'now') end
@@ -97,8 +95,8 @@ if #ARGV > 4 then
   call('PEXPIRE', WORKERS, WORKER_MS_MAX)
 end
 
-if moved or ARGV[3] == '1' then tell('queue', '"ready":%d,"scheduled":%d,"leased":%d,"dead":%d', queue.ready, scheduled, leased, dead) end
-if grown[4] > 0 then tell('dead_letters', '"died":%d,"dead":%d', grown[4], dead) end
-if grown[5] > 0 then tell('alarm', '"alarm":"dead_evicted","count":%d', grown[5]) end
-if grown[6] > 0 then tell('alarm', '"alarm":"dead_aged","count":%d', grown[6]) end
+if moved or ARGV[3] == '1' then publish_event('queue', '"ready":%d,"scheduled":%d,"leased":%d,"dead":%d', queue.ready, scheduled, leased, dead) end
+if growth[4] > 0 then publish_event('dead_letters', '"died":%d,"dead":%d', growth[4], dead) end
+if growth[5] > 0 then publish_event('alarm', '"alarm":"dead_evicted","count":%d', growth[5]) end
+if growth[6] > 0 then publish_event('alarm', '"alarm":"dead_aged","count":%d', growth[6]) end
 return { 'beat', NOW, queue.ready, scheduled, leased, dead }

@@ -1,6 +1,6 @@
--- cancel: tasks that wait are cancelled; of leased ones it is asked for, and their workers see it on extend.
+-- cancel: cancels waiting tasks, and asks the workers of leased ones to stop, who see it on extend.
 --
--- ARGV   1 state that they must be in, or '' for any  2... ids
+-- ARGV   1 state that the tasks must be in, or '' for any  2... ids
 -- Reply  "seen", then per id {"cancelled"} (now or before) | {"requested"} | {"refused", state} | {"unknown"}
 --        "absent" when the queue does not exist
 -- Moves  ready -> cancelled; scheduled -> cancelled
@@ -12,17 +12,18 @@ if not read_queue() then return { 'absent' } end
 
 local only, reply, changes, ready = STATES[ARGV[1]], { 'seen' }, {}, 0
 for i = 2, #ARGV do
-  local t, answer = look_up(ARGV[i]), nil
+  local t = look_up(ARGV[i])
+  local outcome
   if not t then
-    answer = { 'unknown' }
+    outcome = { 'unknown' }
   elseif only and t.state ~= only then
-    answer = { 'refused', t.state }
+    outcome = { 'refused', t.state }
   elseif t.state == 'l' then
     local m = mut_of(t)
     m.flags = with(m.flags, CANCEL)
     changes[#changes + 1] = t.id
     changes[#changes + 1] = write_mut(m)
-    answer = { 'requested' }
+    outcome = { 'requested' }
   elseif t.state == 'r' or t.state == 's' then
     local m = mut_of(t)
     if t.state == 'r' then ready = ready + 1 end
@@ -30,18 +31,18 @@ for i = 2, #ARGV do
     free_unique(t.id, t.rec)
     if t.task.expires_at then cannot_expire(t.id) end
     finish(CANCELLED, pack('>I4', bytes_of(t.id, t.rec)) .. t.id, 0, pack('>I4', m.grants), '')
-    -- A list may still contain its entry, which must not count as fresh; and a repeated enqueue must not
-    -- create the task again.
+    -- A mutable part makes an entry that stays in a list stale. The mark keeps a repeated enqueue from
+    -- creating the task anew.
     changes[#changes + 1] = t.id
     changes[#changes + 1] = write_mut(m)
     mark_left(t.id, CANCELLED, m.grants)
-    answer = { 'cancelled' }
+    outcome = { 'cancelled' }
   elseif t.state == CANCELLED then
-    answer = { 'cancelled' }
+    outcome = { 'cancelled' }
   else
-    answer = { 'refused', t.state }
+    outcome = { 'refused', t.state }
   end
-  reply[i] = answer
+  reply[i] = outcome
 end
 if #changes == 0 then return reply end
 for _, key in ipairs({ REC, PAY, MUT, HIST }) do call('HLEN', key) end

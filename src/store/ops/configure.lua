@@ -1,15 +1,14 @@
--- configure: makes a queue, or changes what holds for it.
+-- configure: creates a queue, or changes its config.
 --
--- ARGV   1 version that must be the present one ('' any, '0' none: the queue must not exist)
---        2 "1" to make the queue when it is absent  3 document  4 #gates
---          pairs of what gates and turns are made of...  then pairs of live settings
+-- ARGV   1 version that must be the current one ('' any, '0' none: the queue must not exist)
+--        2 "1" to create the queue if it is absent  3 document
+--        4 #gates  pairs of scopes and their packed settings...  then pairs of live settings
 -- Reply  "configured", version, "1" when the queue is new, "1" when heads must be put in the new order
 --          (reorder)
 --        "mismatch", version (0: absent)
 --        "clearing": a deleted queue of this name left lanes behind; call again
--- Keeps  I5 I24. Settings in STATE are what scripts read live; the document is what the owner set. Versions
---          of a queue that was deleted do not
---          come again: what others remember of it, and an ETag, must not pass for the new one's.
+-- Keeps  I5 I24. Scripts read the settings in STATE; the document is what the owner set. A new queue never
+--          gets the version of a deleted one, because clients may still remember that version or its ETag.
 -- Uses   clear rotation breaker
 
 local present = read_queue()
@@ -21,7 +20,7 @@ if not present and not clear_lanes(CLEAR_LANES) then return { 'clearing' } end
 if not present then
   for _, field in ipairs(QUEUE_FIELDS) do queue[field] = 0 end
   queue.hungry = ''
-  queue.names_epoch = NOW -- what somebody knows of the names of a deleted one is of another epoch
+  queue.names_epoch = NOW -- senders may remember names of a deleted queue, in another epoch
 end
 local order, aging_ms = queue.order, queue.aging_ms
 queue.version = present and version + 1 or NOW
@@ -35,25 +34,26 @@ local changed = fingerprint ~= call('HGET', Q, 'gates')
 if changed then queue.limited_at = NOW end
 for i = live, #ARGV, 2 do queue[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
--- Drops breakers that are not configured any more, except open ones: these end at their time, and stay listed
--- until then even if nothing else is limited.
+-- Breakers whose name has no breaker in the config any more. Open ones stay open until their end, and their
+-- gates are looked at then, even if nothing else is limited any more.
 local gone, open, closed = {}, {}, {}
 local states = changed and call('HGETALL', BREAKER) or NONE
 for i = 1, #states, 2 do
   local settings = by_scope['n' .. states[i]] or by_scope['n*']
-  local state, _, at, _, _, _, told = unpack_bytes('<ddddddd', states[i + 1])
+  local state, _, at, _, _, _, announced = unpack_bytes('<ddddddd', states[i + 1])
   if not settings or unpack_bytes('<d', settings, 25) == 0 then
     if state == OPEN and at > NOW then
       open[#open + 1] = at
       open[#open + 1] = 'n' .. states[i]
     else
       gone[#gone + 1] = states[i]
-      if told ~= CLOSED then closed[#closed + 1] = states[i] end
+      if announced ~= CLOSED then closed[#closed + 1] = states[i] end
     end
   end
 end
 
--- A bucket keeps its fill ratio. If there are many, each is converted when a call evaluates it (`gates`).
+-- The tokens of a bucket become the same share of the new one. With many buckets each is converted when it is
+-- read next (`gates`).
 local kept, emptied, BUCKETS_MAX = {}, {}, 1000
 local buckets = changed and call('HLEN', GATE) <= BUCKETS_MAX and call('HGETALL', GATE) or NONE
 for i = 1, #buckets, 2 do
@@ -70,7 +70,7 @@ for i = 1, #buckets, 2 do
 end
 
 call('HSET', Q, 'doc', ARGV[3], 'gates', fingerprint)
--- Blocked lanes are looked at again, because their gates may have changed.
+-- Blocked tasks must be looked at again: their gate may have changed.
 if queue.shut > 0 then call('ZUNIONSTORE', SHUT, 1, SHUT, 'WEIGHTS', 0) end
 call('DEL', GATES)
 many('HSET', GATES, gates)
@@ -81,7 +81,7 @@ many('HSET', GATE, kept)
 many('HDEL', GATE, emptied)
 if not present then call('HSET', Q, 'created_at', NOW) end
 wake('', queue.shut)
-for _, name in ipairs(closed) do tell('breaker', '"name":"%s","state":"closed"', name) end
+for _, name in ipairs(closed) do publish_event('breaker', '"name":"%s","state":"closed"', name) end
 write_queue()
 local moved = present and (queue.order ~= order or queue.aging_ms ~= aging_ms)
 return { 'configured', queue.version, present and 0 or 1, moved and 1 or 0 }

@@ -1,17 +1,15 @@
--- dead: looks for dead letters, a page at a time.
+-- dead: finds dead letters, a page at a time.
 --
--- ARGV   1 id when one alone is meant, or ''  2 "1" newest first  3 how many to look at at most
---          4 how many to find at most
---        5 died at (ms) of the entry last looked at, and 6 its id, or '' twice to begin
---          7 died at this ms or later, or ''  8 died before this ms, or ''
+-- ARGV   1 id if only one is meant, or ''  2 "1" newest first  3 and 4 most entries to look at and to find
+--        5 died at (ms) and 6 id of the entry last looked at, or '' twice to begin
+--        7 died at this ms or later, or ''  8 died before this ms, or ''
 --        9 name or ''  10 group or ''  11 reason or ''  12 type of the last error or ''
---          13 text in its message or ''  14 "1" to be given records
--- Reply  "dead", now, looked at, then when there is more the entry last looked at as died at (ms) and id,
---          else 0 and '';
---          then per dead letter found: id, died at (ms), record or '', priority,
---          bytes of a payload that lies apart
+--        13 text in its message or ''  14 "1" to get records
+-- Reply  "dead", now, looked at, then died at (ms) and id of the entry last looked at, or 0 and '' if there
+--          is no more; then per dead letter found: id, died at (ms), record or '', priority, bytes of a
+--          separate payload
 --        "absent" when the queue does not exist
--- Keeps  I24 I28: an entry that stays is met once, whatever leaves or comes between two pages
+-- Keeps  I24 I28: an entry that stays is looked at once, whatever leaves or joins between two pages
 -- Uses   task history bury
 -- Flags  no-writes
 
@@ -20,16 +18,16 @@ local only, newest_first, look, limit, seen_at, seen_id = ARGV[1], ARGV[2] == '1
 local after, before, name, group, reason, kind, text, with_records =
   ARGV[7], ARGV[8], ARGV[9], ARGV[10], REASONS[ARGV[11]], ARGV[12], ARGV[13], ARGV[14] == '1'
 
--- Redis orders members of one score by their bytes. They are compared as numbers, because Lua compares texts
--- by the locale.
+-- Returns whether an id comes before another with the same score. Compares numbers, because Lua compares
+-- texts by the locale.
 local function precedes(id, other)
   local a, b, c = unpack_bytes('>I6I6I2', id)
   local x, y, z = unpack_bytes('>I6I6I2', other)
   return a < x or a == x and (b < y or b == y and c < z)
 end
 
--- Returns how many entries are before this one, and whether it still exists: another call may have replayed
--- or purged it.
+-- Returns the number of entries before this one, and whether it still exists: it may have been replayed or
+-- purged since.
 local function rank_of(died_at, id)
   local rank = call('ZRANK', DEAD, id)
   if rank then return rank, true end
@@ -41,7 +39,7 @@ local function rank_of(died_at, id)
   return low, false
 end
 
--- The ranks that are left to read, and the page that is read now.
+-- Ranks that are left to look at, and the page of them that is looked at now.
 local first = after ~= '' and call('ZCOUNT', DEAD, '-inf', '(' .. after) or 0
 local last = (before ~= '' and call('ZCOUNT', DEAD, '-inf', '(' .. before) or call('ZCARD', DEAD)) - 1
 if seen_id ~= '' then
@@ -93,7 +91,7 @@ while looked < #ids and found < limit do
     reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4], reply[n + 5] = ids[looked], died[looked], rec, 0, 0
     if rec ~= '' then
       reply[n + 4] = muts[looked] and read_mut(muts[looked]).priority or read_record(rec).priority
-      if has(byte(rec, 9), BIG) then reply[n + 5] = call('HSTRLEN', PAY, ids[looked]) end
+      if has(byte(rec, FLAGS_AT), BIG) then reply[n + 5] = call('HSTRLEN', PAY, ids[looked]) end
     end
   end
 end

@@ -1,16 +1,16 @@
--- dead_groups: dead letters by error fingerprint, in the order of fingerprints.
+-- dead_groups: groups of dead letters by error fingerprint, in the order of fingerprints.
 --
--- ARGV   1 fingerprint behind which to go on, or ''  2 how many at most
+-- ARGV   1 fingerprint after which to continue, or ''  2 how many at most
 -- Reply  "grouped", the last fingerprint or '' at the end,
---          then per group: fingerprint, name, error type, masked message, count,
---          first and last died at (ms), id of the last
+--          then per group: fingerprint, name, error type, masked message, count, first and last died at (ms),
+--          id of the last
 --        "absent" when the queue does not exist
--- Keeps  I24 I28: counts, times and samples are read off the index, so they cannot drift
+-- Keeps  I24 I28: counts, times and samples are read from the index, so they cannot drift
 -- Uses   deaths
 -- Flags  no-writes
 
 if call('EXISTS', Q) == 0 then return { 'absent' } end
-local from, reply = ARGV[1] == '' and '-' or behind(ARGV[1]), { 'grouped', '' }
+local from, reply = ARGV[1] == '' and '-' or end_of_print(ARGV[1]), { 'grouped', '' }
 for _ = 1, tonumber(ARGV[2]) do
   local first = call('ZRANGEBYLEX', ALIKE, from, '+', 'LIMIT', 0, 1)[1]
   if not first then
@@ -18,7 +18,7 @@ for _ = 1, tonumber(ARGV[2]) do
     break
   end
   local print, first_at = read_alike(first)
-  from = behind(print)
+  from = end_of_print(print)
   local _, last_at, id = read_alike(call('ZREVRANGEBYLEX', ALIKE, from, '[' .. print, 'LIMIT', 0, 1)[1])
   local name, kind, message = read_print(call('HGET', PRINT, print))
   local n = #reply

@@ -1,10 +1,10 @@
--- delete: deletes a queue with all its tasks. From the first call on it is absent; further calls clear its
+-- delete: deletes a queue with everything in it. The first call makes it absent; further calls clear its
 -- lanes.
 --
--- ARGV   1 what: empty (no task waits, is leased or dead) | filled (in any case) | rest (what an earlier
---          call left)  2 how many lanes at most
--- Reply  "deleted", how many tasks went with it, "1" when lanes are left: call again with rest
---        "filled", how many tasks it has, 0: it was to be empty and is not; nothing was written
+-- ARGV   1 mode: empty (only if it has no unfinished or dead tasks) | filled (in any case) | rest (its lanes)
+--        2 how many lanes at most
+-- Reply  "deleted", how many tasks it had, "1" when lanes are left: call again with rest
+--        "filled", how many tasks it has, 0: it is not empty as required; nothing was written
 --        "absent", 0, "1" when lanes are left
 -- Keeps  I3 I4 I28
 -- Uses   clear

@@ -1,11 +1,9 @@
--- discard: deletes finished tasks before their retention ends. No total changes: they have left already.
+-- discard: deletes finished tasks before their retention ends. They left earlier, so no total changes.
 --
--- ARGV   1 state: completed, cancelled, or '' for both  2 how many of the oldest to pass by
---          3 how many to look at
--- Reply  "discarded", how many, how many of the oldest the next call is to pass by,
---          "1" when there may be more.
---          Those that retention drops between two calls make the next one pass by as many others,
---          which are next to go.
+-- ARGV   1 state: completed, cancelled, or ''  2 how many of the oldest to skip  3 how many to look at
+-- Reply  "discarded", how many, how many of the oldest the next call should skip, "1" when there may be more.
+--          If retention drops tasks between two calls, the next call skips as many others; those are next to
+--          be dropped anyway.
 --        "absent" when the queue does not exist
 -- Keeps  I25 I28
 -- Uses   waiting finish

@@ -1,22 +1,22 @@
 -- enqueue: accepts tasks, in order.
 --
--- ARGV   1 config version they were resolved with  2 replica  3 "1" when an earlier try may have been applied
---        4 "1" to accept all or none  5 epoch that the sender knows names of
---          6 #names that it does not know  names...
---        #guards  if any: ms and number of repeats remembered, then per guard: id, unique key or '',
---          ms that it is held or 0, return | reject | replace, request (16) [.. index (2)] or '',
---          digest of its body
---        #runs of tasks with one lane and times, then per run: priority, name, group,
---          when ('' now | '+' ms | '@' ms),
---          expiry ('' never | '+' ms | '@' ms), #tasks, then per task: id, record without its tick
---        per payload above 2 KiB: id, payload  last: how many of these
--- Reply  "accepted", now, number of ready tasks, epoch of their names,
---          then per task: run_at or 0 if it was created; else one of
+-- ARGV   1 config version by which the tasks were resolved  2 replica
+--        3 "1" if an earlier try may have been applied  4 "1" to accept all or none
+--        5 epoch of the names that the sender remembers
+--        6 #names that it does not remember  names...
+--        #guards  if any: for how many ms and how many marks of repeats are kept, then per guard: id,
+--          unique key or '', ms that the key is taken or 0, return | reject | replace,
+--          request (16) [.. index (2)] or '', digest of its body
+--        #runs of tasks with equal settings, then per run: priority, name, group,
+--          when ('' now | '+' ms | '@' ms), expiry ('' never | '+' ms | '@' ms),
+--          #tasks, then per task: id, record without its tick
+--        per payload above 2 KiB: id, payload  last: number of these payloads
+-- Reply  "accepted", now, how many are ready, epoch of the names,
+--          then per task: run_at or 0 if it was created, otherwise one of
 --          {"made" (by an earlier request) | "duplicate" | "replaced", id, state, run_at or 0,
---          "1" when an earlier request did it}
+--            "1" if by an earlier request}
 --          {"rejected", id, state of the task that holds the key} | {"mismatch"} | {"paused", until or 0}
---          {"full", tasks | bytes | names | dead (dead letters, if the config refuses then)}; with all or
---          none, nothing is written
+--          {"full", tasks | bytes | names | dead (if the config says so)}; with all or none: nothing written
 --          state: r ready, s scheduled, l leased, d dead, c completed, x cancelled, g gone
 --        "config", version, document when the config has changed since (nothing written)
 --        "absent" when the queue does not exist
@@ -27,17 +27,18 @@
 if not read_queue() then return { 'absent' } end
 if queue.version ~= tonumber(ARGV[1]) then return { 'config', queue.version, call('HGET', Q, 'doc') } end
 
--- A first try may stay in a buffer and arrive after its repeat. For a while after a repeat, every enqueue is
--- checked as if it were one.
+-- A first try may linger in some buffer and arrive after its repeat. So for a while after a repeat, every id
+-- is checked.
 local me, repeated = ARGV[2], ARGV[3] == '1'
 local doubtful = repeated or NOW - queue.retried_at < MARKS_MS
 
--- Only new tasks are refused: repeats and duplicates get their outcome.
+-- Repeats get their first outcome, and duplicates create nothing: only new tasks are refused.
 local closed = is_paused(PAUSE_ENQUEUE) and { 'paused', queue.paused_until } or refuses_for_dead() and FULL_OF_DEAD
 
 local bounded = measure_room()
 local last_big = #ARGV - 1
 local first_big = last_big + 1 - 2 * tonumber(ARGV[#ARGV])
+local payloads = NONE
 if first_big < last_big then
   payloads = {}
   for from = first_big, last_big, 2 do payloads[ARGV[from]] = ARGV[from + 1] end
@@ -47,7 +48,7 @@ local tick = latest_tick()
 
 local reply, replied, records, r, due, skipped = { 'accepted', NOW, 0, 0 }, 4, {}, 0, NONE, NONE
 local lanes, accepted, ready, weight = {}, 0, 0, 0
-all_or_none = ARGV[4] == '1'
+local all_or_none = ARGV[4] == '1'
 local at = read_guards(read_names(5))
 local runs = tonumber(ARGV[at])
 at = at + 1
@@ -65,23 +66,23 @@ for _ = 1, runs do
   local fresh = lane and lane.fresh
   for from = at, at + 2 * (tasks - 1), 2 do
     local id, body = ARGV[from], ARGV[from + 1]
-    local answer, guard = doubtful and accepted_before(id), guards[id]
-    if guard and not answer then
+    local outcome, guard = doubtful and accepted_before(id), guards[id]
+    if guard and not outcome then
       lane = lane or fresh_lane(lanes, key, member, priority, name, group)
-      answer = meet(guard, body, lane, expires_at)
+      outcome = guarded_outcome(guard, body, lane, expires_at, #(payloads[id] or ''))
     end
     local bytes = 0
-    if not answer then
+    if not outcome then
       if run_at > 0 or expires_at then body = timed(body, run_at, expires_at) end
       bytes = 7 + #body + #(payloads[id] or '')
       local why = closed or unnameable or bounded and no_room(bytes)
-      if why then answer = refuse(why) end
+      if why then outcome = refuse(why) end
     end
-    if answer then
+    if outcome then
       if skipped == NONE then skipped = {} end
       skipped[id] = true
     else
-      tick, accepted, weight, answer = tick + 1, accepted + 1, weight + bytes, run_at
+      tick, accepted, weight, outcome = tick + 1, accepted + 1, weight + bytes, run_at
       local stamp = pack('>I7', tick)
       records[r + 1], records[r + 2] = id, stamp .. body
       if run_at == 0 then ready = ready + 1 end
@@ -94,17 +95,17 @@ for _ = 1, runs do
           due[#due + 1] = run_at
           due[#due + 1] = id
         else
-          -- A list cannot drop an element in its middle cheaply, so a task that may expire goes into the
-          -- sorted set.
+          -- A task that may expire must be removable from its lane, and a list has no cheap removal from the
+          -- middle.
           arrive(tonumber(priority), name, group, tick, stamp .. id)
         end
         may_expire(id, expires_at)
       end
       r = r + 2
-      if guard then made_guarded(guard, run_at, r, lane, expires_at, records[r], bytes) end
+      if guard then note_made(guard, run_at, r, lane, expires_at, records[r], bytes) end
     end
     replied = replied + 1
-    reply[replied] = answer
+    reply[replied] = outcome
   end
   at = at + 2 * tasks
   if accepted > before then note_name(name, run_at) end
@@ -129,7 +130,7 @@ check_expiry()
 check_arrivals()
 local entering = {}
 for key, l in pairs(lanes) do
-  -- A lane with fresh entries is in the rotation already, and appending moves no head.
+  -- A lane with fresh entries is already in the rotation: appending moves no head.
   if l.lowest and call('LLEN', ROOT .. 'fresh:' .. key) == 0 then entering[#entering + 1] = l end
 end
 check_entries(entering)

@@ -116,8 +116,8 @@ impl Op for EnqueueOp {
 }
 
 impl EnqueueOp {
-    /// Writes the guards of tasks that must not be created twice: those with a unique key, and those of a request
-    /// that may be a repeat.
+    /// Writes the guards of tasks that must not be created twice: those with a unique key, and those of a
+    /// request that may be a repeat.
     fn guard_args(&self, cmd: &mut Cmd) {
         let guarded = || {
             let tasks = self.tasks.iter();

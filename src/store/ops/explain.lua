@@ -1,16 +1,16 @@
 -- explain: why a waiting task is not running, and how many are ahead of it in its lane.
 --
 -- ARGV   1 id  2 how many ahead are counted exactly
--- Reply  "scheduled", now, due at, "1" when a failed attempt made it wait,
---          "1" when a release with retry_after did, then what blocks it
---        "ready", now, how many ahead, "1" when there are more, lanes of its group whose head comes first,
---          groups whose turn is first,
---          leased tasks, when one was last granted or 0, replicas with leases that wait,
---          then what blocks it, each as
---          {q | n | g, why, when to look again or 0}; of a scheduled task only a pause of leases
---        "other" when it waits for nothing, has expired and is not buried yet, or is gone
+-- Reply  "scheduled", now, due at, "1" when a failed attempt delays it, "1" when a release with retry_after
+--          did, then reasons
+--        "ready", now, how many ahead, "1" when there are more, lanes of its group with an earlier head,
+--          groups with an earlier turn, leased tasks, when one was last granted or 0, replicas with waiters,
+--          then reasons
+--        "other" when it does not wait, has expired and is not buried yet, or is gone
 --        "absent" when the queue does not exist
--- Keeps  I28: reads twice as many entries as it counts, at most
+--        A reason blocks the task: {q | n | g, why, when to look again or 0}. A scheduled task has only a
+--          pause of leases.
+-- Keeps  I28: reads at most twice as many entries as it counts
 -- Uses   paused rotation gates task lanes history expiry
 -- Flags  no-writes
 
@@ -38,7 +38,7 @@ local returned = call('ZSCORE', back, entry_of(task.tick, id))
 local place = tonumber(returned or task.tick)
 local ahead = returned and call('ZRANK', back, entry_of(task.tick, id)) or call('ZCOUNT', back, '-inf', format('(%d', place))
 
--- Counts fresh entries before it, without stale ones: those of tasks with a mutable part or without a record.
+-- Counts fresh entries before the task, without stale ones, whose tasks have a mutable part or are gone.
 local looked, done, PAGE = 0, false, 200
 while not done and ahead <= most and looked < 2 * most do
   local page, ids = call('LRANGE', ROOT .. 'fresh:' .. lane, looked, looked + PAGE - 1), {}

@@ -1,24 +1,23 @@
--- extend: prolongs leases for their holders.
+-- extend: workers prolong their leases.
 --
--- ARGV   1 #items  then per item: id, grant, nonce, lease_ms or '' for the length it was granted with,
---          progress as JSON or ''
--- Reply  "settled", now, 0, then per item {"extended", expires_at, "1" when a cancel was requested} |
---          {"lost"} | {"unknown"}
+-- ARGV   1 #items  then per item: id, grant, nonce, lease_ms or '' for the grant's, progress as JSON or ''
+-- Reply  "settled", now, 0, then per item
+--          {"extended", expires_at, "1" when a cancel was requested} | {"lost"} | {"unknown"}
 --        "absent" when the queue does not exist
--- Keeps  I6 I7 I11: counts from now; shortened only when a shorter length is stated; never prolonged past
+-- Keeps  I6 I7 I11: counts from now; shortens only if a shorter length is stated; never goes past
 --          max_lease_ms since the grant
 -- Uses   task settle
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
 local count = tonumber(ARGV[1])
-read_holders(2, count, 5)
+read_leases(2, count, 5)
 
 local reply, leases, changed = { 'settled', NOW, 0 }, {}, {}
 for i = 1, count do
   local at = 2 + (i - 1) * 5
-  local id, grant, nonce = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local expires, m = held(i, grant, nonce)
+  local id, grant, nonce = item_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local expires, m = current_lease(i, grant, nonce)
   if expires and expires > NOW then
     if not m then
       local task = read_record(call('HGET', REC, id))

@@ -1,16 +1,15 @@
--- follow: notes that somebody waits for the end of tasks.
+-- follow: notes that callers wait for the end of tasks.
 --
 -- ARGV   per item: id, for how many ms more
--- Reply  "followed", now, "1" when a sweep is due, then per item "waiting" | "ended": completed,
---          cancelled or dead | "gone": no such task
+-- Reply  "followed", now, "1" when a sweep is due, then per item
+--          "waiting" | "ended" (completed, cancelled, dead) | "gone"
 --        "absent" when the queue does not exist
--- Keeps  I24 I25 I28: at most FOLLOWED_MAX are noted; the ends of others are seen when their callers look,
---          each second
+-- Keeps  I24 I25 I28: notes at most FOLLOWED_MAX; callers see the ends of others when they look, each second
 -- Uses   followed expiry
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
--- A little longer than the wait, so that the last read still finds the task.
+-- Noted a little longer than the wait, so that the last look still finds the task.
 local GRACE_MS = 2000
 
 local next_at = next_look()
@@ -32,7 +31,7 @@ local over = call('ZRANGEBYSCORE', FOLLOWED, '-inf', NOW, 'LIMIT', 0, 100)
 local known, size, added = followed_among(ids), call('ZCARD', FOLLOWED) - #over, {}
 for _, wait in ipairs(waits) do
   local id, until_ms = wait[1], wait[2]
-  -- Reads that ask again each second are noted already, and cost no write.
+  -- Callers look again each second. Their tasks are noted already and cost no write.
   if tonumber(known[id] or 0) < until_ms and (known[id] or size < FOLLOWED_MAX) then
     if not known[id] then size = size + 1 end
     known[id] = until_ms + GRACE_MS

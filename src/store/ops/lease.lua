@@ -1,26 +1,26 @@
--- lease: hands out tasks, each with an exclusive and temporary right to work on it.
+-- lease: grants tasks, each with an exclusive and temporary right to work on it.
 --
--- ARGV   1 replica  2 "1" to get a message about new tasks if this falls short
---          3 "1" to get next_at in any case
---        4 payload bytes at most  5 nonce seed  6 #names  names...  7 #requests
---          then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
---        last  ms until which a caller waits for the reply; 0: unknown
--- Reply  "leased", now, next_at or 0 (also if the call did not look),
---          due time of the first scheduled task or 0 (likewise), recalled requests (list of indexes),
---          "1" when another call is due (stale entries, the
---          byte limit or many blocked lanes ended this one), tasks given per request (list), extras,
---          why it fell short and when
---          to look again (list of a word or '', and ms or 0), then per task: id, record
---          extras: {task, payload or '', mutable part or '', last attempt or ''} for tasks that have any of
---          these
+-- ARGV   1 replica  2 "1" to be woken by new tasks if this call falls short  3 "1" to get next_at in any case
+--        4 payload bytes at most  5 nonce seed  6 #names  names...
+--        7 #requests  then per request: tasks, lease_ms (0: the task's own), worker, request_id key or ''
+--        last: until when (ms) the caller waits for the reply; 0: unknown
+-- Reply  "leased", now,
+--          next_at or 0 (also if not looked up),
+--          when the first scheduled task is due or 0 (likewise),
+--          repeated requests (list of indexes),
+--          "1" when another call is due: stale entries, the byte limit or many blocked lanes ended this one,
+--          tasks given per request (list),
+--          extras {task, payload or '', mutable part or '', last attempt or ''} of tasks that have any,
+--          why there were not more tasks and when to look again (list of a word or '', and ms or 0),
+--          then per task: id, record
 --        "absent" when the queue does not exist
---        "late" when no caller waits any more: Redis or the call on its way stalled
+--        "late" when the caller waits no more: Redis was blocked, or the call was delayed
 -- Moves  ready -> leased
 -- Keeps  I4 I6 I7 I10 I12 I17 I18 I19 I20 I21 I23
 -- Uses   paused plain several expiry
 -- Flags  allow-oom
 
-local me, told, look, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
+local me, wants_wake, wants_next, bytes_max, seed = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
 local names = {}
 for i = 1, tonumber(ARGV[6]) do names[i] = ARGV[6 + i] end
 local not_after = tonumber(ARGV[#ARGV])
@@ -37,7 +37,7 @@ if not is_shut then
 end
 
 local next_at, due = 0, nil
-if look or #ids < want then
+if wants_next or #ids < want then
   next_at, due = next_look()
   next_at = or_lease_reopens(next_at)
 end
@@ -58,7 +58,7 @@ if is_shut then
 elseif #ids < want and gated() then
   reply[9] = { why_not_more(names) }
 end
-local joins = told and #ids < want and not string.find(queue.hungry, me, 1, true)
+local joins = wants_wake and #ids < want and not string.find(queue.hungry, me, 1, true)
 if joins then queue.hungry = queue.hungry .. me end
 if joins or #ids > 0 or queue.shut ~= shut_before then write_queue() end
 return reply

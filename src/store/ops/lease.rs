@@ -35,7 +35,8 @@ pub struct LeaseOp {
     pub seed: u16,
     pub names: Vec<TaskName>,
     pub wishes: Vec<Wish>,
-    /// Time of Redis's clock after which nobody waits for the reply, so the script grants nothing. `None`: unknown.
+    /// Time of Redis's clock after which nobody waits for the reply, so the script grants nothing. `None`:
+    /// unknown.
     pub not_after: Option<Millis>,
 }
 
@@ -53,7 +54,7 @@ pub struct Grant {
     last_attempt: Bytes,
 }
 
-/// What Redis replied to a lease call.
+/// The reply of Redis to a lease call.
 #[derive(Debug, Clone)]
 pub enum LeaseReply {
     Tasks(Grants),
@@ -75,7 +76,8 @@ pub struct Grants {
     pub recalled: Vec<usize>,
     /// Why the call fell short although tasks are ready: a gate blocks them.
     pub shut: Option<Shut>,
-    /// Stale entries, the byte limit or many blocked lanes ended the call before the queue was empty: call again at once.
+    /// Stale entries, the byte limit or many blocked lanes ended the call before the queue was empty: call
+    /// again at once.
     pub again: bool,
     /// Ordered by wish.
     pub grants: Vec<Grant>,
@@ -300,8 +302,8 @@ impl Grant {
         Ok((task, lease))
     }
 
-    /// Returns the number of the grant and its nonce, which identify the lease beside the task's id. Cheaper than
-    /// [`Self::open`], and cannot fail on a damaged record.
+    /// Returns the number of the grant and its nonce, which identify the lease beside the task's id. Cheaper
+    /// than [`Self::open`], and cannot fail on a damaged record.
     pub fn identity(&self) -> (u32, u16) {
         let grant = self
             .mutable

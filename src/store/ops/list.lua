@@ -1,13 +1,12 @@
--- list: ids of one state, page by page.
+-- list: lists ids of one state, page by page.
 --
--- ARGV   1 state, or unfinished (scheduled, ready, leased), or live (these and dead)  2 how many at most
---          3 cursor or ''
---          4 name or ''  5 group or ''  6 "1": no batch of a scan may be cut
+-- ARGV   1 state, or unfinished (scheduled, ready, leased), or live (these and dead)
+--        2 how many at most  3 cursor or ''  4 name or ''  5 group or ''  6 "1" not to cut a batch of a scan
 -- Reply  "listed", cursor of the next page or '', ids...
 --        "absent" when the queue does not exist
--- Order  scheduled by due time, leased by expiry, dead, completed and cancelled newest first,
---          the others as they lie.
---        Looks at LOOK_MAX entries at most: a page may be short, even empty, while a cursor is there.
+-- Order  scheduled by due time, leased by expiry; dead, completed and cancelled newest first; the others
+--          without order.
+--        Looks at LOOK_MAX entries at most: a page may be short or empty though a cursor is there.
 -- Keeps  I28
 -- Uses   task
 -- Flags  no-writes
@@ -24,7 +23,7 @@ local function matches(rec)
   return (name == '' or task.name == name) and (group == '' or task.group == group)
 end
 
--- Reads a sorted set after the entry that the cursor names ("score id"), even if that entry is gone.
+-- Lists a sorted set after the entry that the cursor names ("score id"), whether that still exists or not.
 local function by_score(key, newest_first)
   local from, score, id = 0, string.match(cursor, '^(%S+) (.+)$')
   if id then
@@ -44,8 +43,7 @@ local function by_score(key, newest_first)
   end
 end
 
--- Reads finished tasks, newest first. The cursor has the number of tasks newer than the last seen entry, and
--- that entry.
+-- Lists finished tasks, newest first. The cursor is the entry last seen and the number of newer ones.
 local function by_finish(letter)
   local skip, seen = string.match(cursor, '^(%d+) (.+)$')
   skip = tonumber(skip or 0)
@@ -54,7 +52,8 @@ local function by_finish(letter)
   for i = #page, 1, -1 do
     looked = looked + 1
     local id = sub(page[i], 11)
-    -- Tasks that finished since the last page moved the seen entry back. If it is gone, so are all after it.
+    -- Tasks that finished since the last page pushed the seen entry back. If it is gone, so are all entries
+    -- behind it.
     if passed and sub(call('HGET', RES, id) or '', 1, 1) == letter and matches(filtered and call('HGET', REC, id)) then
       ids[#ids + 1] = id
       if #ids == limit then break end
@@ -72,9 +71,9 @@ local function is_wanted(id)
   return wanted ~= 'ready' or not (call('ZSCORE', LEASED, id) or call('ZSCORE', DUE, id))
 end
 
--- Reads tasks that have a record but are in no other index, such as ready ones. The cursor has that of HSCAN,
--- and the number of entries of its batch that were read: tasks of the last page may have left the list by the
--- next one. If they can be gone by then, that number would skip others, so whole batches are returned.
+-- Lists tasks with a record that are in no other index, as ready ones are. The cursor is that of HSCAN, and
+-- how many of its batch were looked at. That number would skip tasks if listed ones may be gone when the next
+-- page is read. For such callers (`whole`) no batch is cut.
 local function by_record(whole)
   local scan, skip = string.match(cursor, '^(%d+) (%d+)$')
   scan, skip = scan or '0', tonumber(skip or 0)

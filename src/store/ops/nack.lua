@@ -1,11 +1,11 @@
--- nack: holders of leases report failure; the task is retried after a while or becomes a dead letter.
+-- nack: workers report failures; each task is retried later or becomes a dead letter.
 --
 -- ARGV   1 replica  2 #items  then per item: id, grant, nonce, "1" to retry, delay in ms or '' for backoff,
---          chance in millionths for the jitter, error type, message, stack, "1" when the error was cut,
---          message with numbers and ids masked
--- Reply  "settled", now, gates that may have opened, then per item
---          {"nacked" | "already", state, attempt, attempts left, next_at or 0[,
---          expires_at of one that waits again]} | {"lost"} | {"unknown"}
+--          chance in millionths for the jitter, error type, message, stack, "1" if the error was cut, message
+--          with numbers and ids masked
+-- Reply  "settled", now, how many gates may let tasks through again, then per item
+--          {"nacked" | "already", state, attempt, attempts left, next_at or 0[, expires_at when waiting]}
+--          | {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
 -- Moves  leased -> scheduled | ready | dead | cancelled
@@ -15,13 +15,13 @@
 
 if not read_queue() then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
-read_holders(3, count, 11)
+read_leases(3, count, 11)
 
 local reply, ended = { 'settled', NOW, 0 }, {}
 for i = 1, count do
   local at = 3 + (i - 1) * 11
-  local id, grant, nonce = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local expires, m = held(i, grant, nonce)
+  local id, grant, nonce = item_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local expires, m = current_lease(i, grant, nonce)
   if expires and expires > NOW then
     local rec = call('HGET', REC, id)
     local task = read_record(rec)
@@ -34,7 +34,7 @@ for i = 1, count do
     local becomes, next_at = fail(id, m, task, rec, attempt, how)
     local left = becomes == 'd' and 0 or task.max_attempts - m.failed
     m.slot, m.worker = nonce, ''
-    remember(id, m)
+    keep_mut(id, m)
     mark_step(id, 'n', grant, nonce, becomes, attempt.number, left, next_at)
     ended[#ended + 1] = id
     tally(task.name, task.group, -1)

@@ -1,13 +1,13 @@
--- overview: config and counts of a queue on one snapshot.
+-- overview: config and counts of a queue at one moment.
 --
 -- ARGV   none
--- Reply  "overview", now, version, document, created_at, what is paused in bits, until when or 0,
---          since when, why or '', then the counts in the order of `domain/counts.rs`,
---          then kept finished tasks, accepted at (ms) of the oldest ready task or 0,
---          waiting lease calls, as `beat` writes them
+-- Reply  "overview", now, version, document, created_at,
+--          the pause: its bits, its end or 0, its start, its reason or '',
+--          the counts in the order of `domain/counts.rs`, kept finished tasks,
+--          accepted at (ms) of the oldest ready task or 0, waiters as `beat` writes them
 --        "absent" when the queue does not exist
 -- Keeps  I3 I24
--- Uses   paused rotation lanes held
+-- Uses   paused rotation lanes blocked
 -- Flags  no-writes
 
 local RARE = { 'purged_total', 'dead_evicted_total', 'dead_aged_total', 'replayed_total', 'duplicates_total', 'leases_expired_total',
@@ -16,8 +16,8 @@ local RARE = { 'purged_total', 'dead_evicted_total', 'dead_aged_total', 'replaye
 if not read_queue() then return { 'absent' } end
 local kept = call('HMGET', Q, 'doc', 'created_at', 'paused_at', 'pause_reason', unpack(RARE))
 
--- If the list has stale entries, the head may be one. Then the first live entry of 100 counts, or the last of
--- them as a bound.
+-- Returns the oldest place of a lane. With stale entries the head may be stale: then it is the first live one
+-- of 100, or the last of them as a bound.
 local stale_lanes = call('EXISTS', STALE) == 1
 local function oldest_place(lane)
   if not stale_lanes or not call('HGET', STALE, lane) then return head_place(lane) end
@@ -31,7 +31,7 @@ local function oldest_place(lane)
   return place and back and min(place, back) or place or back
 end
 
--- The oldest task of the first 128 lanes in rotation: exact up to that many, a lower bound beyond.
+-- The oldest in the first 128 lanes of the rotation; a bound if there are more lanes.
 local oldest, lanes = math.huge, 0
 for _, group in ipairs(call('ZRANGE', TURN, 0, 127)) do
   if lanes >= 128 then break end
@@ -43,7 +43,7 @@ end
 
 local open, half_open = shut_breakers()
 local reply = { 'overview', NOW, queue.version, kept[1], kept[2], paused_now(), queue.paused_until, kept[3] or 0,
-  kept[4] or '', queue.ready, held_tasks(), open, half_open, call('ZCARD', DUE), call('ZCARD', LEASED),
+  kept[4] or '', queue.ready, blocked_tasks(), open, half_open, call('ZCARD', DUE), call('ZCARD', LEASED),
   call('ZCARD', DEAD), queue.unfinished_bytes, queue.accepted_total, queue.completed_total, queue.cancelled_total }
 for i = 1, #RARE do reply[20 + i] = kept[4 + i] or 0 end
 local last = #reply

@@ -1,12 +1,13 @@
--- patch: priority or time of a task that waits changes.
+-- patch: changes priority or time of a waiting task.
 --
--- ARGV   1 replica  2 id  3 priority or '' to keep it  4 '' to keep its time,
---          or the ms at which it is to run: now, when that is past
+-- ARGV   1 replica  2 id  3 priority or '' to keep it
+--        4 '' to keep its time, or when it is to run (ms); a past time means now
 -- Reply  "patched", state (r ready, s scheduled), priority, when it becomes or became ready (ms)
 --        "refused", state, when it does not wait
 --        "unknown" when there is no such task
 --        "absent" when the queue does not exist
--- Moves  ready -> scheduled; scheduled -> ready. A ready task keeps its place, whatever its priority.
+-- Moves  ready -> scheduled; scheduled -> ready. A ready task keeps its place at any priority; run now, it is
+--          ready as of now.
 -- Keeps  I3 I4 I5 I17 I19
 -- Uses   waiting
 

@@ -1,13 +1,14 @@
--- pause: an operator stops leases, enqueues or both, or lets them go on.
+-- pause: an operator pauses or resumes leases, enqueues or both.
 --
 -- ARGV   1 replica  2 what is paused from now on, in bits: 1 leases, 2 enqueues; 0: nothing
---          3 end in ms, or 0  4 reason or ''
--- Reply  "paused", now, ready tasks if leases may take them again, else 0, start of the pause
---        "past", now: it would be over already; nothing was written
+--        3 until when in ms, or 0  4 reason or ''
+-- Reply  "paused", now, how many tasks are ready if leases may take them again, otherwise 0, since when it is
+--          paused
+--        "past", now: the pause would already be over; nothing was written
 --        "absent" when the queue does not exist
--- Keeps  I5 I23. No task moves: each keeps its place and its ready_at. A change of the mode counts as the
---          same pause.
--- Uses   paused rotation tell
+-- Keeps  I5 I23. No task moves: each keeps its place and its ready_at. A change of what is paused continues
+--          the same pause.
+-- Uses   paused rotation events
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
@@ -27,5 +28,5 @@ end
 local ready = before and not is_paused(PAUSE_LEASE) and queue.ready or 0
 wake(me, ready)
 write_queue()
-if what > 0 then tell('paused', '"mode":"%s"', PAUSE_WORDS[what]) elseif was > 0 then tell('resumed', '') end
+if what > 0 then publish_event('paused', '"mode":"%s"', PAUSE_WORDS[what]) elseif was > 0 then publish_event('resumed', '') end
 return { 'paused', NOW, ready, since }

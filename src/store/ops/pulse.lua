@@ -1,8 +1,8 @@
--- pulse: a queue's recent past, as its replicas saw it together.
+-- pulse: the recent past of a queue, as its replicas saw it together.
 --
--- ARGV   1 chart: 10s | 5m  2 how many of its rows at most, the newest  3 "1" for the fields of PULSE, too
--- Reply  "pulse", now, ready, leased, fields of PULSE and their values or nothing (list), rows (list),
---          as `beat` writes them
+-- ARGV   1 chart: 10s | 5m  2 how many of its newest rows at most  3 "1" for the fields of PULSE, too
+-- Reply  "pulse", now, ready, leased, fields of PULSE and their values or nothing (list), rows (list), as
+--          `beat` writes them
 --        "absent" when the queue does not exist
 -- Keeps  I24 I28
 -- Flags  no-writes

@@ -1,7 +1,8 @@
--- purge: tasks are deleted for good; leased ones are asked to end instead, and finished ones are left alone.
+-- purge: deletes waiting and dead tasks for good. Asks the workers of leased ones to stop; leaves finished
+-- ones alone.
 --
--- ARGV   1 state that they must be in, or '' for any  2... ids
--- Reply  "purged", how many, how many were asked to end
+-- ARGV   1 state that the tasks must be in, or '' for any  2... ids
+-- Reply  "purged", how many, how many workers were asked to stop
 --        "absent" when the queue does not exist
 -- Moves  scheduled -> (gone); ready -> (gone); dead -> (gone)
 -- Keeps  I3 I4 I5 I14 I15 I23
@@ -19,7 +20,7 @@ for i = 2, #ARGV do
       m.flags = with(m.flags, CANCEL)
       changes[#changes + 1] = t.id
       changes[#changes + 1] = write_mut(m)
-    elseif t.waits or (t.state == 'd' and call('ZSCORE', DEAD, t.id)) then -- one that lingers has left
+    elseif t.waits or (t.state == 'd' and call('ZSCORE', DEAD, t.id)) then -- a lingering task has left
       if t.waits then
         depart(t)
         free_unique(t.id, t.rec)
@@ -27,7 +28,8 @@ for i = 2, #ARGV do
         leaving_now[#leaving_now + 1] = t.id
         if t.waits == 'r' then ready = ready + 1 end
         queue.unfinished_bytes = queue.unfinished_bytes - bytes_of(t.id, t.rec)
-        -- A repeated enqueue must not create the task again: its old list entry would count as fresh.
+        -- The mark keeps a repeated enqueue from creating the task anew: a stale entry in a list would then
+        -- count as its own.
         if t.task.tick > (NOW - MARKS_MS) * PLACES then mark_left(t.id, 'p', t.bytes and read_mut(t.bytes).grants or 0) end
       else
         buried_ids[#buried_ids + 1] = t.id

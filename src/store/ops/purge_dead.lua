@@ -1,7 +1,7 @@
--- purge_dead: dead letters are deleted.
+-- purge_dead: deletes dead letters.
 --
 -- ARGV   ids
--- Reply  "purged", now, how many of them were dead letters until now
+-- Reply  "purged", now, how many of them were dead letters
 --        "absent" when the queue does not exist
 -- Moves  dead -> (gone)
 -- Keeps  I1 I3 I4 I5 I14

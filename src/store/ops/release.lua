@@ -1,28 +1,25 @@
--- release: returns tasks without spending the attempt: for the holder of the lease,
--- or (give-back) for a caller that
--- left before it got its response.
+-- release: workers give tasks back without spending the attempt. The service does so, too, for callers that
+-- left before they got their response (give-back).
 --
 -- ARGV   1 replica  2 #items  then per item: id, grant, nonce, how ('' old place | 'g' give-back | '+' ms |
---          '@' ms),
---          chance in millionths for the jitter of an exhausted deferral,
---          scope to hold until then ('' | 'q' | 'n' | 'g'), or for a give-back
---          the request_id key of the call or ''
--- Reply  "settled", now, gates that may have opened, then per item
---          {"released" | "already", state, run_at or 0[, expires_at of one that waits again]} | {"lost"} |
---          {"unknown"}
+--          '@' ms), chance in millionths for the jitter of an exhausted deferral, what is held until then,
+--          too ('' | 'q' | 'n' | 'g'), or for a give-back the request_id key of the call or ''
+-- Reply  "settled", now, how many gates may let tasks through again, then per item
+--          {"released" | "already", state, run_at or 0[, expires_at if it waits again]} |
+--          {"lost"} | {"unknown"}
 --          state: r ready, s scheduled, d dead, x cancelled
 --        "absent" when the queue does not exist
--- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled if requested; dead
---          if expired
+-- Moves  leased -> ready | scheduled; past max_deferrals -> scheduled | dead; cancelled if requested; dead if
+--          it has expired
 -- Keeps  I3 I4 I6 I7 I9 I12 I19 I20 I21 I22
 -- Uses   settle retry holds requests
 -- Flags  allow-oom
 
 if not read_queue() then return { 'absent' } end
 local me, count = ARGV[1], tonumber(ARGV[2])
-read_holders(3, count, 6)
+read_leases(3, count, 6)
 
--- Undelivered grants get their tokens back.
+-- Returns the tokens of a give-back, whose grant its caller never got.
 local function refund(name, group, granted_at)
   for _, scope in ipairs({ 'q', 'n' .. name, 'g' .. group }) do
     if limited(scope) then pass_gate(gate_of(scope), -1, granted_at) end
@@ -32,8 +29,8 @@ end
 local reply, ended = { 'settled', NOW, 0 }, {}
 for i = 1, count do
   local at = 3 + (i - 1) * 6
-  local id, grant, nonce, how = held_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
-  local expires, m = held(i, grant, nonce)
+  local id, grant, nonce, how = item_ids[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local expires, m = current_lease(i, grant, nonce)
   local stays = how == 'g' and was_recalled(ARGV[at + 5])
   if expires and (expires > NOW or how == 'g') and not stays then
     local rec = call('HGET', REC, id)
@@ -72,15 +69,15 @@ for i = 1, count do
         run_at = 0
       end
     end
-    -- The hold applies whatever happens to the task: the upstream refused all of them.
-    local held = ARGV[at + 5]
-    if held ~= '' and how ~= '' and how ~= 'g' then
-      local scope = held == 'n' and 'n' .. task.name or held == 'g' and 'g' .. task.group or 'q'
-      local asked = tonumber(sub(how, 2)) + (byte(how) == 43 and NOW or 0)
+    -- The hold applies whatever becomes of this task: the upstream asked it of all of them.
+    local held_scope = ARGV[at + 5]
+    if held_scope ~= '' and how ~= '' and how ~= 'g' then
+      local scope = held_scope == 'n' and 'n' .. task.name or held_scope == 'g' and 'g' .. task.group or 'q'
+      local asked = tonumber(sub(how, 2)) + (byte(how) == FROM_NOW and NOW or 0)
       if asked > NOW then hold(scope, max(gate_of(scope).held, asked)) end
     end
     m.slot, m.worker = nonce, ''
-    remember(id, m)
+    keep_mut(id, m)
     if how ~= 'g' then mark_step(id, 'r', grant, nonce, becomes, 0, 0, run_at) end
     ended[#ended + 1] = id
     tally(task.name, task.group, -1)

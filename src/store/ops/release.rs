@@ -15,8 +15,8 @@ use crate::store::reply::{BadReply, Reply};
 pub enum Returned {
     /// The worker released it.
     Release(RetryAfter, Hold),
-    /// The service gives it back: the caller never got the grant. Names owner and `request_id` of the lease call, if
-    /// it had one: once a repeat of that call got the grants, the script does not take them back.
+    /// The service gives it back: the caller never got the grant. Names owner and `request_id` of the lease
+    /// call, if it had one: once a repeat of that call got the grants, the script does not take them back.
     GiveBack(Option<String>),
 }
 

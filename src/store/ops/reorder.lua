@@ -1,9 +1,9 @@
--- reorder: puts the heads of some groups in the order that now holds; called until the cursor is 0 again.
+-- reorder: puts the heads of some groups in the current order; called until the cursor is 0 again.
 --
--- ARGV   1 cursor ('0' to begin)  2 how many groups at a time, about
+-- ARGV   1 cursor ('0' to begin)  2 about how many groups at a time
 -- Reply  "reordered", cursor
 --        "absent" when the queue does not exist
--- Keeps  I17 I28: looks at about LANES_MAX lanes per call, however many a group has
+-- Keeps  I17 I28: looks at about LANES_MAX lanes per call, however many lanes a group has
 -- Uses   rotation lanes
 -- Flags  allow-oom
 
@@ -11,14 +11,14 @@ local LANES_MAX = 1000
 
 if not read_queue() then return { 'absent' } end
 
--- Inside a group, its heads' cursor and its name follow the cursor of the groups.
+-- Inside a group the cursor has three parts: that of the groups, that of the group's heads, and the group.
 local scan, inner, amidst = string.match(ARGV[1], '^(%d+) (%d+) (.*)$')
 local page = call('ZSCAN', TURN, scan or ARGV[1], 'COUNT', ARGV[2])
 local first = 1
 for i = 1, #page[2], 2 do
   if page[2][i] == amidst then first = i end
 end
-if page[2][first] ~= amidst then inner = '0' end -- It has left meanwhile: the batch again, from its beginning.
+if page[2][first] ~= amidst then inner = '0' end -- The group has left: repeat the batch.
 
 local updates, looked, next_cursor = {}, 0, page[1]
 for i = first, #page[2], 2 do
@@ -32,7 +32,8 @@ for i = first, #page[2], 2 do
     local heads = {}
     for at = 1, #lanes[2], 2 do
       local member = lanes[2][at]
-      local place = lanes[2][at + 1] ~= 'inf' and head_place(member .. '/' .. group) -- parked lanes have no place among the heads
+      -- Parked lanes have no place among the heads.
+      local place = lanes[2][at + 1] ~= 'inf' and head_place(member .. '/' .. group)
       if place then
         heads[#heads + 1] = order_score(tonumber(string.match(member, '^%d+')), place)
         heads[#heads + 1] = member

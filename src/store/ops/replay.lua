@@ -1,16 +1,17 @@
--- replay: dead letters become new tasks that begin anew, and leave in the same step.
+-- replay: turns dead letters into new tasks with fresh attempts. Each leaves the dead letters in the same
+-- step.
 --
--- ARGV   1 replica  2 "1" when an earlier try may have been applied  3 payload above 2 KiB that all of them
---          get, or ''  4 #items
---        then per item: id of the dead letter, id of the new task, priority, name, group,
+-- ARGV   1 replica  2 "1" if an earlier try may have been applied  3 payload above 2 KiB for all, or ''
+--        4 #items  then per item: id of the dead letter, id of the new task, priority, name, group,
 --          when ('' now | '+' ms | '@' ms), record without its tick
 -- Reply  "replayed", now, how many are ready, then per item {"moved", run_at or 0}
---          | {"gone"}: it is no dead letter any more, so somebody else replayed or purged it
---          | {"taken", id of the task that holds its unique key} | {"full", tasks,
---          bytes or names}: it stays a dead letter
+--          | {"gone"}: it is no dead letter any more, because it was replayed or purged
+--          | {"taken", id of the task that holds its unique key} | {"full", tasks, bytes or names}: it stays
+--          a dead letter
 --        "absent" when the queue does not exist
 -- Moves  dead -> (gone); -> ready | scheduled
--- Keeps  I1 I2 I3 I4 I5 I14 I15 I16. The dead letter leaves in the same step, so no second call replays it.
+-- Keeps  I1 I2 I3 I4 I5 I14 I15 I16. A second call finds that the letter has left, so nothing is replayed
+--          twice.
 -- Uses   intake naming unique lanes task marks bury
 
 if not read_queue() then return { 'absent' } end
@@ -40,8 +41,8 @@ for i = 1, count do
   local payload = has(flags, BIG) and (given ~= '' and given or call('HGET', PAY, olds[i]))
   local key = guarded[i] and guarded[i].unique_key
   local holder = key and living_holder(key)
-  -- Decides before the first write whether an entry may become a task. A death frees a key, but not one with
-  -- a time: the new task holds it for the rest of that time.
+  -- Decides whether an entry may become a task, before anything is written. A death frees a key unless the
+  -- key has a ttl; the rest of the ttl then passes to the new task.
   local run_at = moment(when) or 0
   local can = died[i] and (payload or not has(flags, BIG)) and not (holder and holder ~= olds[i])
   if can and run_at > NOW then record = timed(record, run_at) end
@@ -54,7 +55,7 @@ for i = 1, count do
   elseif can then
     tick, weight = tick + 1, weight + bytes
     if holder then
-      take_key(key, id, held_until[key] - NOW)
+      take_key(key, id, key_expires[key] - NOW)
     elseif key and (guarded[i].scope == UNTIL_LEASED or guarded[i].scope == UNTIL_FINISHED) then
       take_key(key, id, 0)
     end

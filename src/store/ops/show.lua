@@ -1,9 +1,8 @@
--- show: everything Redis knows of some tasks.
+-- show: returns everything that Redis has of some tasks.
 --
 -- ARGV   ids
 -- Reply  "shown", now, then per task: record, payload, mutable part, history, result, leased score, due at,
---          died at;
---          each '' where there is none, and an empty record where there is no such task
+--          died at; each '' if missing; an empty record means that there is no such task
 --        "absent" when the queue does not exist
 -- Keeps  I24
 -- Flags  no-writes

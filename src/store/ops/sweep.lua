@@ -1,26 +1,25 @@
--- sweep: takes back expired leases, makes due tasks ready, buries expired tasks,
--- drops finished tasks and dead letters
--- past their bounds and the memory of full buckets, and notes the end of a pause.
+-- sweep: takes back leases that ran out, makes due tasks ready, and buries tasks past their expiry. Drops
+-- what the retention and the bounds of dead letters no longer cover, and full buckets. Notes the end of a
+-- pause.
 --
 -- ARGV   1 replica  2 how many of each at most
--- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back,
---          tasks made ready by coming due,
---          "1" when more keys or marks have lapsed, "1" when tasks moved or dead letters were dropped,
---          gates that may have opened
+-- Reply  "swept", now, next_at (now when there is more to drop) or 0, leases taken back, tasks made ready by
+--          coming due, "1" when there are more old keys or marks, "1" when tasks moved or dead letters left,
+--          how many gates may let tasks through again
 --        "absent" when the queue does not exist
--- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed,
---          cancelled, dead -> (gone)
--- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I21 I22 I23 I25 I28. It re-checks each task: an index entry alone
---          decides nothing.
--- Uses   tell paused unique repeats retry overdue clear
+-- Moves  scheduled -> ready | dead; ready -> dead; leased -> ready | dead | cancelled; completed, cancelled,
+--          dead -> (gone)
+-- Keeps  I3 I4 I6 I8 I12 I14 I15 I19 I21 I22 I23 I25 I28. It checks the records of what it moves, not only
+--          index entries.
+-- Uses   events paused unique repeats retry overdue clear
 -- Flags  allow-oom
 
 if not read_queue() then
-  clear_lanes(CLEAR_LANES) -- what a deletion that was interrupted left behind
+  clear_lanes(CLEAR_LANES) -- rest of an interrupted deletion
   return { 'absent' }
 end
 local me, limit = ARGV[1], tonumber(ARGV[2])
-local BUCKETS = 32 -- looked at for what is full
+local BUCKETS = 32 -- how many are checked for being full
 
 local due = call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, limit)
 local over = call('ZRANGEBYSCORE', LEASED, '-inf', format('(%d', (NOW + 1) * PLACES), 'WITHSCORES', 'LIMIT', 0, limit)
@@ -40,8 +39,7 @@ if #ids_due > 0 then
     end
     if task and not has_expired(task) then
       local priority = changed[i] and read_mut(changed[i]).priority or task.priority
-      returning = returning + 1
-      arrive(priority, task.name, task.group, place_at(tonumber(due[i * 2]), task.tick), entry_of(task.tick, id))
+      return_to_lane(id, task, priority, place_at(tonumber(due[i * 2]), task.tick))
     end
   end
 end
@@ -59,7 +57,7 @@ for i = 1, #over, 2 do
     judge_of(task.name, m.granted_at, not has(m.flags, CANCEL) and 'failure' or nil)
     fail(id, m, task, rec, attempt, { run_at = NOW, place = expires })
     m.slot, m.worker, m.flags = nonce, '', with(m.flags, EXPIRED)
-    remember(id, m)
+    keep_mut(id, m)
   end
 end
 check_writes(limit)
@@ -73,9 +71,9 @@ local freed = write_decisions(me, ran_out)
 many('ZREM', DUE, came_due)
 if pause_over then forget_pause() end
 apply_departures()
-queue.ready = queue.ready - departed
+queue.ready = queue.ready - buried_ready
 if pause_over then wake(me, queue.ready) end
-if #came_due + #ran_out + #gone + departed + #buried > 0 or pause_over then write_queue() end
+if #came_due + #ran_out + #gone + buried_ready + #buried > 0 or pause_over then write_queue() end
 if #ran_out > 0 then call('HINCRBY', Q, 'leases_expired_total', #ran_out) end
 many('ZREM', LINGER, seen)
 forget(seen)
@@ -84,9 +82,9 @@ more = evict_dead() or more -- bounds may have been lowered
 many('HDEL', GATE, full)
 write_keys()
 write_repeats()
-if pause_over then tell('resumed', '') end
+if pause_over then publish_event('resumed', '') end
 
-local moved = #came_due + #ran_out + departed > 0 or call('ZCARD', DEAD) ~= dead_before
+local moved = #came_due + #ran_out + buried_ready > 0 or call('ZCARD', DEAD) ~= dead_before
 more = more or #full == BUCKETS
 return { 'swept', NOW, more and NOW or or_lease_reopens((next_look())), #ran_out, #came_due,
   (keys_over == limit or repeats_over == limit) and 1 or 0, moved and 1 or 0, freed }

@@ -1,9 +1,9 @@
--- verify_counts: the queue's counters against the sizes of its indexes, all at one moment.
+-- verify_counts: checks the queue's counters against the sizes of its indexes, all at one moment.
 --
 -- ARGV   none
 -- Reply  "verified", '', 0, problems
 --        "absent" when the queue does not exist
--- Keeps  I3 I4 I21 I28 by saying where they do not hold
+-- Keeps  I3 I4 I21 I28 by reporting violations
 -- Uses   task examine
 -- Flags  no-writes
 
@@ -24,7 +24,7 @@ if records ~= live + finished then
     scheduled, queue.ready, leased, dead, finished)
 end
 
--- Adds up the tasks if that is quick. With more tasks, only their number is compared.
+-- A small queue is summed up. For a larger one only the number of tasks is checked.
 local unfinished, bytes, RECORD_MIN = scheduled + queue.ready + leased, queue.unfinished_bytes, 14
 if records <= LOOK_MAX then
   local all, sum = call('HGETALL', REC), 0
@@ -55,14 +55,14 @@ if requests ~= ends then problem('counters', '', '%d repeatable lease calls, %d 
 local shut = call('ZCARD', SHUT)
 if shut ~= queue.shut then problem('counters', '', '%d gates are shut, %d are counted', shut, queue.shut) end
 
--- With few leases each is counted again; with more, only their number is compared.
+-- A few leases are counted again one by one; if there are more, only their sum is checked.
 local MOST = 1000
 local counts = call('HLEN', COUNTS) <= MOST and call('HGETALL', COUNTS)
 if counts then
   local counted, actual, total = {}, {}, 0
   for i = 1, #counts, 2 do
     counted[counts[i]] = tonumber(counts[i + 1])
-    if byte(counts[i]) == 110 then total = total + tonumber(counts[i + 1]) end
+    if byte(counts[i]) == NAME_SCOPE then total = total + tonumber(counts[i + 1]) end
   end
   if total ~= leased then problem('counters', '', '%d are leased, by their names %d', leased, total) end
   if leased > 0 and leased <= MOST then

@@ -1,15 +1,13 @@
--- verify_done: reads a page of the kept finished tasks, oldest first. Meanwhile others are appended and the
--- oldest leave:
--- who says where the last page ended gets exactly what follows it.
+-- verify_done: checks a page of the finished tasks that are kept, oldest first. Meanwhile tasks are appended,
+-- and the oldest leave. A caller that says where the last page ended gets exactly the following entries.
 --
--- ARGV   1 index of the next one when the last page was read  2 the entry before it ('' to begin)
---          3 how many at most
--- Reply  "verified", index of the next one or '' at the end, entries looked at, problems, the last entry,
---          how many are kept,
---          their bytes as counted (both as of now), then the bytes of each
---        "lost" when what the last page ended with has left
+-- ARGV   1 index of the next entry when the last page was read  2 the entry before it ('' to begin)
+--        3 how many at most
+-- Reply  "verified", index of the next entry or '' at the end, entries looked at, problems, the last entry,
+--          how many are kept, their bytes as counted (both as of now), then the bytes of each
+--        "lost" when the last entry of the page before has left
 --        "absent" when the queue does not exist
--- Keeps  I25 by saying where it does not hold
+-- Keeps  I25 by reporting violations
 -- Uses   examine
 -- Flags  no-writes
 

@@ -1,12 +1,11 @@
--- verify_index: a page of an index: has each of its members what it stands for?
+-- verify_index: checks that each member on a page of an index has what it refers to.
 --
 -- ARGV   1 index: a hash or sorted set of tasks by its role, 'turn', 'heads' or 'names'
---          2 group or name, for the last two
---        3 cursor  4 how many at most, about
--- Reply  "verified", cursor of the next page or '', members looked at, problems, then of 'turn' its groups,
---          of 'heads' its members
+--        2 group or name, for the last two  3 cursor  4 about how many at most
+-- Reply  "verified", cursor of the next page or '', members looked at, problems, then groups for 'turn',
+--          members for 'heads'
 --        "absent" when the queue does not exist
--- Keeps  I4 I18 by saying where they do not hold
+-- Keeps  I4 I18 by reporting violations
 -- Uses   examine
 -- Flags  no-writes
 

@@ -1,12 +1,11 @@
--- verify_lane: reads a page of a lane. Fresh entries are read from the youngest on: they are appended behind
--- it, so
--- that none slips through between two pages.
+-- verify_lane: checks a page of a lane's entries. Fresh entries are read from the youngest on: new ones are
+-- appended behind, so that none slips through between two pages.
 --
--- ARGV   1 lane  2 'fresh' or 'back'  3 cursor ('0' to begin)  4 how many at most, about
---          5 "1" to examine them, too
+-- ARGV   1 lane  2 'fresh' or 'back'  3 cursor ('0' to begin)  4 about how many at most
+--        5 "1" to examine the tasks, too
 -- Reply  "verified", cursor of the next page or '', entries looked at, problems, then their ids
 --        "absent" when the queue does not exist
--- Keeps  I4 I17 by saying where they do not hold
+-- Keeps  I4 I17 by reporting violations
 -- Uses   examine
 -- Flags  no-writes
 
@@ -37,7 +36,7 @@ if ARGV[5] ~= '1' or #ids == 0 then return reply end
 local records, muts, states = call('HMGET', REC, unpack(ids)), call('HMGET', MUT, unpack(ids)), states_of(ids)
 for i, id in ipairs(ids) do
   local rec = records[i]
-  -- A fresh entry is stale once its task has a mutable part or no record.
+  -- A fresh entry is stale once something has happened to its task, or the task is gone.
   if part == 'back' and not rec then problem('no_record', id, 'lane %s returns it, and there is no record', lane) end
   if rec and (part == 'back' or not muts[i]) then
     local known, task = pcall(read_record, rec)

@@ -1,11 +1,10 @@
--- verify_tasks: examines some tasks, each at one moment: a page of the records, or those that are named.
+-- verify_tasks: examines tasks, each at one moment: a page of the records, or named tasks.
 --
 -- ARGV   1 cursor ('' for named tasks)  2 how many at most  3... ids of named tasks
--- Reply  "verified", cursor of the next page or '', tasks looked at, problems, records that the queue has,
---          then per lane: lane, list
---          of those of its tasks that can only be in its fresh list
+-- Reply  "verified", cursor of the next page or '', tasks looked at, problems, number of records in the
+--          queue, then per lane: lane, list of its tasks that can only be in its fresh list
 --        "absent" when the queue does not exist
--- Keeps  I1 I2 I4 I12 I17 I18 by saying where they do not hold
+-- Keeps  I1 I2 I4 I12 I17 I18 by reporting violations
 -- Uses   examine
 -- Flags  no-writes
 
@@ -14,7 +13,7 @@ local scan, skip = string.match(ARGV[1], '^(%d+) (%d+)$')
 local limit, ids, records, next_cursor = tonumber(ARGV[2]), {}, {}, ''
 
 if scan then
-  -- HSCAN returns a small hash at once, so the cursor also has the number of entries that were examined.
+  -- HSCAN returns a small hash as one batch, so the cursor has how many of the batch were examined, too.
   local page = call('HSCAN', REC, scan, 'COUNT', limit)
   local entries, from = page[2], 2 * tonumber(skip)
   local last = min(#entries, from + 2 * limit)

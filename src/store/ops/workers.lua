@@ -1,11 +1,11 @@
--- workers: those that name themselves in lease calls: who called in the last minutes, and who holds leases.
+-- workers: lists workers that name themselves in lease calls: those that called in the last minutes or have
+-- leases.
 --
 -- ARGV   1 how many leases to look at, at most
--- Reply  "workers", now, "1" when there are more leases than were looked at, then per worker: name,
---          last call or 0, leases,
---          since when it holds the oldest of them or 0
+-- Reply  "workers", now, "1" when there are more leases than were looked at, then per worker: name, last call
+--          or 0, leases, since when it has the oldest of them or 0
 --        "absent" when the queue does not exist
--- Keeps  I24 I28. Leases are counted in their index, because a separate counter would drift.
+-- Keeps  I24 I28. Leases are counted in their index; a separate counter would drift.
 -- Uses   task
 -- Flags  no-writes
 

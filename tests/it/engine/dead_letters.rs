@@ -99,7 +99,8 @@ async fn a_replay_that_is_left_at_any_point_loses_and_doubles_nothing() {
         let before = engine.stats(&queue("q")).await.unwrap().unwrap();
         assert_eq!(before.counts.dead, COUNT as u64);
         let whole = replay_until(&engine, polls).await;
-        // A call that was left may still be on its way to Redis: the next one waits behind nothing, and counts its own.
+        // A call that was left may still be on its way to Redis: the next one waits behind nothing, and
+        // counts its own.
         let rest = replay(&engine).await;
         assert!(rest.done <= COUNT as u64 && rest.next_cursor.is_none());
         let after = engine.stats(&queue("q")).await.unwrap().unwrap();

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::history::{Accepted, Grant, Outcome, Settled, Span};
 
-/// What came back for a request.
+/// The response to a request.
 pub(super) enum Said {
     /// Status and body.
     Answer(u16, String),

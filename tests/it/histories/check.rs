@@ -1,8 +1,8 @@
 //! Checkers: pure functions from a history to what is wrong with it, in words that begin with the invariant.
 //!
-//! They allow whatever the clients' clocks cannot exclude, and nothing else. What Redis's own clock says in an answer
-//! (when a task was granted, when a lease ends) is compared exactly. Each is tried on good and bad histories
-//! written by hand: a checker that cannot fail proves nothing.
+//! They allow whatever the clients' clocks cannot exclude, and nothing else. Times by the clock of Redis in a
+//! response (grant, end of a lease) are compared exactly. Each is tried on good and bad histories written by
+//! hand: a checker that cannot fail proves nothing.
 
 mod acks;
 mod attempts;
@@ -30,7 +30,7 @@ use super::history::History;
 
 type Checker = fn(&History) -> Vec<String>;
 
-/// What holds under every fault that the durability level is declared to survive.
+/// The properties that hold under every fault that the durability level must survive.
 const ALWAYS: &[Checker] = &[
     queue::nothing_absurd,
     queue::nothing_lost,
@@ -47,7 +47,7 @@ const ALWAYS: &[Checker] = &[
     gates::nothing_passes_a_shut_gate,
 ];
 
-/// What holds where no gate keeps anything back, so that every task that is ready is eligible.
+/// The properties that hold if no gate blocks anything, so that every ready task is eligible.
 pub(super) fn breaches_of_order(history: &History) -> Vec<String> {
     best::best_of_its_group_first(history)
 }

@@ -39,7 +39,7 @@ impl Shift {
         let mut ahead = self.ahead.lock().unwrap();
         *ahead += tasks;
         while *ahead > BACKLOG_MAX && self.is_on() {
-            // What was sent may be lost on the way to the workers for a while; then it goes on at a slower pace.
+            // Messages to the workers may be lost for a while. Then the work goes on at a slower pace.
             let (guard, waited) = self
                 .caught_up
                 .wait_timeout(ahead, Duration::from_millis(200))
@@ -108,7 +108,7 @@ fn draft(phone: &mut Phone, queue: &'static str, tag: String) -> Draft {
     }
 }
 
-/// What a worker remembers.
+/// The memory of a worker.
 #[derive(Default)]
 struct Desk {
     /// To be sent along with the next lease call.
@@ -157,8 +157,8 @@ pub(super) fn worker(mut phone: Phone, me: usize, shift: &Arc<Shift>, manners: M
         let mut grants = phone.lease(queue, body.clone(), &plans);
         desk.old.extend(plans);
         if named && phone.may_repeat && phone.rng.random() {
-            // As one would whose answer got lost, and as some were. Who hung up or was told of a failure leaves it: what is on its
-            // way back to the queue may still be recalled.
+            // As one would whose answer got lost, and as some were. A worker that hung up or got a failure
+            // leaves the task: a task on its way back to the queue may still be recalled.
             patience(&mut phone, manners);
             grants.extend(phone.lease(queue, body, &[]));
         }

@@ -32,7 +32,7 @@ pub(super) struct Fleet {
     standby: Option<Redis>,
     pub(super) replicas: Vec<Replica>,
     pub(super) doors: Doors,
-    /// What replicas complained of that are gone.
+    /// The log lines of replicas that are gone.
     complaints: Vec<String>,
     durability: &'static str,
     started: usize,
@@ -104,7 +104,8 @@ impl Fleet {
         kill(self.powered.redis.pid(), signal);
     }
 
-    /// kill -9 of the primary; the standby takes its place, and another follows it. Everything the primary had is gone.
+    /// kill -9 of the primary; the standby takes its place, and another follows it. Everything the primary
+    /// had is gone.
     pub(super) fn fail_over(&mut self) {
         self.powered.redis.kill();
         let primary = self.standby.take().unwrap();
@@ -178,7 +179,7 @@ impl Fleet {
         }
     }
 
-    /// What no replica should ever have to say.
+    /// Log texts that no replica should ever write.
     pub(super) fn complaints(&self) -> Vec<String> {
         let now = self.replicas.iter().flat_map(Replica::complaints);
         self.complaints.iter().cloned().chain(now).collect()

@@ -1,4 +1,5 @@
-//! Limits, holds, breakers and pauses over three replicas, while replicas and Redis are killed or stand still (I17 to I23).
+//! Limits, holds, breakers and pauses over three replicas, while replicas and Redis are killed or stand still
+//! (I17 to I23).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +96,7 @@ fn client(phone: Phone, who: usize, shift: &Arc<Shift>, manners: Manners) -> His
     }
 }
 
-/// What was promised while gates were as they were, and then everything else, when no gate keeps anything back any more.
+/// Checks the promises about gates first, and all others when no gate blocks anything any more.
 fn judged(nemesis: impl FnMut(&mut Fleet, &mut StdRng)) {
     let mut run = start();
     let mut history = run.worked(PRODUCERS + 1 + WORKERS, nemesis, client);

@@ -1,4 +1,4 @@
-//! What clients saw, as facts: who asked for what, between when and when, and what they were told.
+//! The observations of clients as facts: the request, its start and end, and the response.
 
 use std::collections::BTreeMap;
 
@@ -39,11 +39,11 @@ pub(super) struct Enqueue {
     pub(super) span: Span,
     /// In its request.
     pub(super) place: usize,
-    /// What tells this task from every other, in its payload.
+    /// The number in the payload that identifies this task.
     pub(super) tag: String,
     /// Name, group and priority.
     pub(super) lane: String,
-    /// Of its queue.
+    /// The index of its queue.
     pub(super) group: String,
     pub(super) name: String,
     pub(super) priority: u16,
@@ -86,7 +86,7 @@ pub(super) struct Grant {
 #[derive(Debug, Clone)]
 pub(super) struct Repeat {
     pub(super) span: Span,
-    /// What the earlier answers had.
+    /// The contents of the earlier responses.
     pub(super) first: Vec<Grant>,
     pub(super) again: Vec<Grant>,
 }
@@ -130,14 +130,14 @@ pub(super) struct Settled {
     pub(super) until_ms: Option<u64>,
 }
 
-/// What keeps tasks back when somebody says so.
+/// The gates that a request can shut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Gate {
-    /// Of all leases.
+    /// All leases.
     Pause,
     HoldOfName(&'static str),
     HoldOfGroup(&'static str),
-    /// Of a name that no breaker is configured for.
+    /// A name without a configured breaker.
     Breaker(&'static str),
 }
 
@@ -151,7 +151,7 @@ pub(super) enum Until {
     Open,
 }
 
-/// What somebody did to a gate.
+/// One change of a gate by a client.
 #[derive(Debug, Clone)]
 pub(super) struct Turned {
     pub(super) span: Span,
@@ -162,7 +162,7 @@ pub(super) struct Turned {
     pub(super) only_longer: bool,
 }
 
-/// What is left of a task when all is quiet.
+/// The remains of a task when all is quiet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Final {
     pub(super) state: String,
@@ -176,7 +176,7 @@ pub(super) struct Final {
 pub(super) struct History {
     pub(super) enqueues: Vec<Enqueue>,
     pub(super) grants: Vec<Grant>,
-    /// Of which Redis knows nothing any more.
+    /// Redis does not know the task any more.
     pub(super) lost_grants: Vec<Grant>,
     pub(super) settles: Vec<Settle>,
     pub(super) repeats: Vec<Repeat>,
@@ -210,7 +210,8 @@ impl History {
         tasks
     }
 
-    /// Tasks that were ready as soon as they were accepted, with their very first grant: those of which somebody was handed it.
+    /// Tasks that were ready as soon as they were accepted, with their very first grant: those of which
+    /// somebody was handed it.
     pub(super) fn first_grants(&self) -> Vec<(&Enqueue, &Grant)> {
         let firsts: BTreeMap<&str, &Grant> = self
             .grants
@@ -235,7 +236,7 @@ impl History {
         grants.map(|grant| (grant.lease_id.as_str(), grant)).collect()
     }
 
-    /// What was done with each lease, in the order it was asked.
+    /// Returns the requests on each lease, in the order of sending.
     pub(super) fn settles_by_lease(&self) -> BTreeMap<&str, Vec<&Settle>> {
         let mut leases: BTreeMap<&str, Vec<&Settle>> = BTreeMap::new();
         for settle in &self.settles {

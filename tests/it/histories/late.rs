@@ -23,7 +23,8 @@ fn until_the_lease_is_over(fleet: &Fleet) {
     });
 }
 
-/// Asks for a lease of a second, stops the replica until Redis's answer is there and the lease over, and lets it go on.
+/// Asks for a lease of a second, stops the replica until Redis's answer is there and the lease over, and lets
+/// it go on.
 fn stalled(fleet: &Fleet, wait_seconds: u64) -> Answer {
     let (api, proxy) = (&fleet.replicas[0].api, &fleet.replicas[0].proxy);
     proxy.rule(Rule::Slow(Duration::from_millis(300)));
@@ -73,7 +74,8 @@ fn a_waiting_lease_that_got_one_that_was_over_gets_another() {
     assert_second_grant_of_a_first_attempt(&fleet, &tasks[0]);
 }
 
-/// What a stopped Redis finds in its sockets when it goes on is from callers who have long been told that nobody knows.
+/// When a stopped Redis goes on, its sockets hold requests of callers that have had an unknown outcome for
+/// long.
 #[test]
 fn a_lease_that_redis_reads_when_nobody_waits_for_it_any_more_is_not_granted() {
     let (fleet, api) = one_task();

@@ -14,7 +14,8 @@ fn at_fsync_a_power_cut_takes_nothing_that_was_answered() {
     run.judge(&history);
 }
 
-/// At `memory` what came after the last sync may be gone; what came before is not, and no lease is handed out twice.
+/// At `memory` what came after the last sync may be gone; what came before is not, and no lease is handed out
+/// twice.
 #[test]
 fn at_memory_a_power_cut_takes_the_latest_alone_and_no_lease_id_comes_back() {
     let mut run = Run::start(2, "memory", Manners::Impatient);

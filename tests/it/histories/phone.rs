@@ -102,7 +102,7 @@ pub(super) struct Phone {
     pub(super) rng: StdRng,
     /// How long it listens before it hangs up.
     pub(super) patience: Duration,
-    /// What each `request_id` was granted, where that was answered.
+    /// The grants of each `request_id` that got a response.
     named: BTreeMap<String, Option<Vec<Grant>>>,
     /// The last lease call was answered, or its replica died: nobody gives its grants back any more.
     pub(super) may_repeat: bool,
@@ -195,7 +195,8 @@ impl Phone {
         }
     }
 
-    /// Leases of one queue or of those in the body, performing operations on the way; the grants that are news.
+    /// Leases of one queue or of those in the body, performing operations on the way; the grants that are
+    /// news.
     pub(super) fn lease(&mut self, queue: Option<&str>, mut body: Value, settle: &[Plan]) -> Vec<Grant> {
         if !settle.is_empty() {
             body["settle"] = settle.iter().map(Plan::with_op).collect();

@@ -1,5 +1,5 @@
-//! A power cut: Redis is gone, and with it what its append-only file had not on the disk. A kill -9 alone proves nothing
-//! about that, for the page cache outlives the process.
+//! A power cut: Redis is gone, and with it what its append-only file had not on the disk. A kill -9 alone
+//! proves nothing about that, for the page cache outlives the process.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -20,7 +20,7 @@ pub(super) struct Powered {
     _dir: tempfile::TempDir,
 }
 
-/// What the disk had, in microseconds since 1970.
+/// The time up to which the disk had the writes, in microseconds since 1970.
 pub(super) struct Cut {
     /// Everything answered before is kept.
     pub(super) synced_us: u64,
@@ -54,7 +54,7 @@ impl Powered {
         }
     }
 
-    /// The power fails and comes back. Of what was not synced the disk may have any beginning.
+    /// The power fails and comes back. The disk may have any prefix of the writes that were not synced.
     pub(super) fn cut(&mut self, rng: &mut StdRng) -> Cut {
         self.redis.kill();
         let notes = std::fs::read_to_string(&self.notes).unwrap_or_default();
@@ -83,16 +83,17 @@ impl Powered {
         mend(&log);
         self.redis.start_again();
         Cut {
-            // Between an answer and the start of the next sync Redis may hold writes back, while the sync before is under
-            // way: what was answered before that one began was surely in the file.
+            // Between an answer and the start of the next sync Redis may hold writes back, while the sync
+            // before is under way: what was answered before that one began was surely in the file.
             synced_us: syncs.iter().rev().nth(1).map_or(0, |(_, us)| *us),
             lost_bytes: size - kept,
         }
     }
 }
 
-/// Takes away a transaction of which only the beginning is there. Redis does so itself when it loads, but leaves the
-/// whole commands of it in the file, where the next start takes them for done (valkey-io/valkey#4342).
+/// Takes away a transaction of which only the beginning is there. Redis does so itself when it loads, but
+/// leaves the whole commands of it in the file, where the next start takes them for done
+/// (valkey-io/valkey#4342).
 fn mend(log: &Path) {
     let mut check = Command::new("redis-server")
         .arg0("redis-check-aof")

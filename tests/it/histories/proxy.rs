@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// What happens to bytes that pass.
+/// The treatment of bytes that pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
     Pass,
@@ -16,7 +16,8 @@ pub(crate) enum Rule {
     Slow(Duration),
     /// Redis does everything and nobody hears of it.
     SwallowReplies,
-    /// Only the first bytes of the next piece arrive, then the connection is cut. Of a request Redis then does nothing.
+    /// Only the first bytes of the next piece arrive, then the connection is cut. Redis then does not execute
+    /// a request.
     CutRequests,
     CutReplies,
     /// The next request with these bytes comes to Redis, and its reply is cut. Then all is well again.
@@ -191,7 +192,7 @@ impl Wire {
                 break;
             }
         }
-        // What is held goes to Redis later, on the connection it was meant for.
+        // Held bytes go to Redis later, on their own connection.
         if !holds {
             let _ = to.shutdown(Shutdown::Both);
         }

@@ -83,7 +83,8 @@ impl Run {
         Phone::new(Arc::clone(&self.fleet.doors), self.clock, self.seed.rng(who))
     }
 
-    /// Clients work, `nemesis` breaks and mends again and again; then everything is healed and the queue drained.
+    /// Clients work, `nemesis` breaks and mends again and again; then everything is healed and the queue
+    /// drained.
     pub(super) fn history(&mut self, nemesis: impl FnMut(&mut Fleet, &mut StdRng)) -> History {
         let mut history = self.worked(
             PRODUCERS + WORKERS,
@@ -97,7 +98,8 @@ impl Run {
         history
     }
 
-    /// What `clients` of a kind see while `nemesis` breaks and mends; in the end everything is healed, and nothing drained.
+    /// Records what `clients` see while `nemesis` breaks and mends. At the end everything is healed, and no
+    /// queue is drained.
     pub(super) fn worked(
         &mut self,
         clients: usize,

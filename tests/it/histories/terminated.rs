@@ -16,9 +16,9 @@ use super::run::{Run, length};
 use crate::http::api::{Answer, tasks};
 use crate::process::running::until;
 
-/// Who waits for tasks that never come.
+/// Workers that wait for tasks that never come.
 const WAITERS: usize = 20;
-/// Who hangs up in the last moment.
+/// Workers that hang up in the last moment.
 const LEAVERS: usize = 5;
 const BUSY: usize = 6;
 
@@ -117,7 +117,7 @@ fn a_terminated_replica_answers_everybody_and_keeps_no_lease() {
         history.add(client.join().unwrap());
     }
 
-    // What is leased now is in somebody's hands: no lease has run out meanwhile.
+    // Every leased task has a holder: no lease has run out meanwhile.
     let mut phone = run.phone(BUSY + 1);
     phone.list("leased");
     let leased: BTreeSet<&str> = phone.history.finals.keys().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! What a queue takes, over HTTP: `max_tasks`, `max_bytes`, and what producers are told at them.
+//! The bounds `max_tasks` and `max_bytes` over HTTP, and the responses for producers at these bounds.
 
 use serde_json::{Value, json};
 

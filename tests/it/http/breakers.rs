@@ -1,4 +1,5 @@
-//! Circuit breakers over HTTP, through three replicas in turn: what happened, and how many grants there are then, exactly (I22).
+//! Circuit breakers over HTTP, through three replicas in turn: what happened, and how many grants there are
+//! then, exactly (I22).
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::Millis;
@@ -11,7 +12,7 @@ use crate::support::redis::Redis;
 
 const QUEUE: &str = "/v1/queues/q";
 
-/// What becomes of a lease, or what an operator does.
+/// The end of a lease, or an action of an operator.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     /// So many of the oldest leases fail, or end in another way.
@@ -29,7 +30,7 @@ enum Event {
 }
 use Event::*;
 
-/// What a lease that asks for nine then gets.
+/// The number of tasks that a lease of up to nine then gets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Gets {
     Tasks(usize),
@@ -166,7 +167,8 @@ impl Three {
     }
 }
 
-/// I22: every failed attempt counts once, and in a row; half-open there are two probes at a time; two successes close.
+/// I22: every failed attempt counts once, and in a row; half-open there are two probes at a time; two
+/// successes close.
 #[test]
 fn a_breaker_goes_through_its_states_exactly() {
     let breaker =
@@ -217,8 +219,8 @@ fn an_operator_opens_and_closes_a_breaker_through_any_replica() {
     ]);
 }
 
-/// I22: each failed probe doubles the time up to ten times, to the millisecond; a probe that a dead worker took with it
-/// is a failed one when its lease is over; and a success begins anew.
+/// I22: each failed probe doubles the time up to ten times, to the millisecond; a probe that a dead worker
+/// took with it is a failed one when its lease is over; and a success begins anew.
 #[test]
 fn a_breaker_is_open_for_longer_with_each_failed_probe() {
     let breaker = json!({"failure_threshold": 1, "reset_seconds": 0.1});
@@ -234,7 +236,7 @@ fn a_breaker_is_open_for_longer_with_each_failed_probe() {
             "{} ms, not {reset_ms}",
             until_ms - before
         );
-        // Whoever waits gets the probe, and nobody else anything.
+        // The waiting worker gets the probe, and no other worker gets a task.
         let waits = r#"{"max_tasks":9,"wait_seconds":10,"lease_seconds":60}"#;
         assert_eq!(three.lease(waits), Tasks(1), "after {reset_ms} ms");
         assert!(three.ms_of_latest("server_time") >= until_ms);

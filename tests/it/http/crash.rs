@@ -1,4 +1,4 @@
-//! What was answered outlives a service that is killed -9.
+//! Confirmed writes survive a service that is killed with SIGKILL.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -104,7 +104,8 @@ fn a_queue_that_rejects_answers_429_until_there_is_room() {
     api.enqueue("{}");
 }
 
-/// I15, I16, I29: what would make a task is refused, each by itself, and can be sent again; what meets one that is there is not.
+/// I15, I16, I29: what would make a task is refused, each by itself, and can be sent again; what meets one
+/// that is there is not.
 #[test]
 fn a_queue_without_room_still_answers_what_makes_no_task() {
     const TASKS: &str = "/v1/queues/q/tasks";

@@ -1,4 +1,5 @@
-//! Dead letters over HTTP: looked at, exported, replayed, purged; by one caller and by several, to the end and interrupted.
+//! Dead letters over HTTP: looked at, exported, replayed, purged; by one caller and by several, to the end
+//! and interrupted.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -326,7 +327,7 @@ fn a_replay_of_many_follows_its_cursor_and_its_limits() {
     );
 }
 
-/// What dies again while the work goes on is left alone: it comes to an end.
+/// A task that dies again during the work is left alone, so the work comes to an end.
 #[test]
 fn work_that_goes_on_by_cursors_handles_what_was_dead_when_it_began() {
     let (_service, api, _dir) = served();

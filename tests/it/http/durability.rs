@@ -1,4 +1,4 @@
-//! What answers name is what holds: also on a Redis whose settings somebody changes.
+//! Responses name the durability that holds, also if somebody changes the settings of Redis.
 
 use std::io::Read;
 
@@ -93,7 +93,7 @@ fn fsync_is_refused_on_a_redis_that_does_not_sync_every_write() {
     }
 }
 
-/// What the service may not see it does not claim, and nobody asked for more.
+/// The service does not claim a level that it may not verify, and nobody required one.
 #[test]
 fn memory_is_named_where_memory_is_asked_for() {
     let redis = Redis::start_with(&SYNCED);
@@ -159,7 +159,7 @@ fn a_write_that_too_few_replicas_have_is_of_unknown_outcome_and_can_be_repeated(
     until_ready_at(&api, "replicated");
     let again = api.settle(&held, "ack", r#"{"result":1}"#).expect(200);
     assert_eq!(again["already"], true);
-    // What nobody was told they have is not leased, and not counted.
+    // A task that no caller received is not leased, and not counted.
     let tasks = api.lease(r#"{"max_tasks":5}"#);
     assert_eq!(tasks.len(), 2, "{tasks:?}");
     assert!(tasks.iter().all(|task| task["attempt"] == 1));

@@ -1,4 +1,4 @@
-//! What keeps ready tasks back, as clients meet it: weights, limits, holds.
+//! Gates as clients meet them: weights, limits, holds.
 
 use std::time::{Duration, Instant};
 

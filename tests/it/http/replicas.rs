@@ -22,8 +22,8 @@ pub(crate) fn replicas(redis: &Redis) -> [(Service, Api); 2] {
     })
 }
 
-/// Waits through one replica and enqueues to `queue` through another, again and again: the median of the times between.
-/// A busy machine may stop a process for a moment; it does not stop it every time.
+/// Waits through one replica and enqueues to `queue` through another, again and again: the median of the
+/// times between. A busy machine may stop a process for a moment; it does not stop it every time.
 fn wake_time(path: &'static str, body: &'static str) -> Duration {
     let redis = Redis::start();
     let [(_a, a), (_b, b)] = replicas(&redis);
@@ -79,7 +79,8 @@ fn a_lease_that_waits_for_an_unknown_queue_is_woken_when_another_replica_makes_i
     assert!(time < ONLY_NOTIFIED, "{time:?}");
 }
 
-/// I26: whichever replica takes a task, one of those who wait gets it, and of those at one replica the one who came first.
+/// I26: whichever replica takes a task, one of those who wait gets it, and of those at one replica the one
+/// who came first.
 #[test]
 fn those_who_wait_at_three_replicas_are_served_one_by_one() {
     let redis = Redis::start();
@@ -109,7 +110,8 @@ fn those_who_wait_at_three_replicas_are_served_one_by_one() {
     assert!(times[3] < ONLY_NOTIFIED, "{times:?}");
 }
 
-/// A Redis that lost all its data is an empty one, for all replicas alike: also for one that starts only then.
+/// A Redis that lost all its data is an empty one, for all replicas alike: also for one that starts only
+/// then.
 #[test]
 fn leases_of_one_replica_are_known_to_the_other_after_redis_lost_everything() {
     for newcomer_first in [false, true] {
@@ -120,7 +122,8 @@ fn leases_of_one_replica_are_known_to_the_other_after_redis_lost_everything() {
         let lost = a.lease_one();
         let () = redis.command(&cmd("FLUSHALL"));
 
-        // Either the older one makes a queue and gives Redis its key back, or the newer one comes with another.
+        // Either the older one makes a queue and gives Redis its key back, or the newer one comes with
+        // another.
         if !newcomer_first {
             a.enqueue("{}");
         }
@@ -128,7 +131,7 @@ fn leases_of_one_replica_are_known_to_the_other_after_redis_lost_everything() {
         let b = Api::of(&service);
         b.enqueue("{}");
         a.enqueue("{}");
-        // Who knows the other's lease uses the same key from then on.
+        // A replica that reads a lease of the other one uses the same key from then on.
         let task = b.lease_one();
         until("a key for both", || {
             (a.settle(&task, "ack", "").status == 200).then_some(())
@@ -228,7 +231,8 @@ fn grants_of_many(limits: &str, seconds: u64) -> Vec<u64> {
     granted
 }
 
-/// I20: over any time no more than the burst and what the rate gives, and at least 95 % of that when tasks wait.
+/// I20: over any time no more than the burst and what the rate gives, and at least 95 % of that when tasks
+/// wait.
 #[test]
 fn a_rate_holds_over_all_replicas() {
     let granted = grants_of_many(r#"{"rate_per_second":40,"burst":20}"#, 4);
@@ -244,8 +248,8 @@ fn a_rate_holds_over_all_replicas() {
     assert!(granted.len() >= 152, "{} of 160 and the burst", granted.len());
 }
 
-/// I20: while tasks of nine other names wait, the limited one gets its rate by Redis's clock and no more, and an answer is hardly ever shorter for
-/// it: what a worker asks for it gets, of the free names.
+/// I20: while tasks of nine other names wait, the limited one gets its rate by Redis's clock and no more, and
+/// an answer is hardly ever shorter for it: what a worker asks for it gets, of the free names.
 #[test]
 fn a_limited_name_gets_its_rate_beside_nine_free_ones() {
     const RATE_PER_SECOND: u64 = 100;

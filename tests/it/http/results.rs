@@ -201,7 +201,7 @@ fn a_shutdown_answers_reads_that_wait_at_once() {
     assert!(at.saturating_duration_since(start) < Duration::from_secs(5));
 }
 
-/// What nobody waited for is gone at once, and what somebody waited for soon after.
+/// A result that nobody waits for is gone at once, and the others soon after.
 #[test]
 fn a_result_that_nothing_keeps_is_kept_for_those_who_wait_alone() {
     let (_service, api, _dir) = served();

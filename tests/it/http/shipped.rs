@@ -1,4 +1,4 @@
-//! What is shipped and can be run is run: the README's minute, and the job with accidents.
+//! Runs everything that is shipped and can run: the README's minute, and the job with accidents.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::api::{served, tasks};
 use crate::process::running::LEASEQ;
 
-/// What the job needs; see its `FILES_MIN`.
+/// The files that the job needs; see its `FILES_MIN`.
 const FILES: usize = 1000;
 
 fn run(command: &mut Command) {
@@ -117,8 +117,8 @@ fn the_alert_is_given_from_101_dead_letters_on_and_says_what_they_died_of() {
     );
 }
 
-/// I1, I2, I3: killed workers of four languages and a killed service lose nothing and repeat only what an expired
-/// lease explains.
+/// I1, I2, I3: killed workers of four languages and a killed service lose nothing and repeat only what an
+/// expired lease explains.
 #[test]
 fn a_real_job_with_accidents_ends_with_every_result_right() {
     let made = tempfile::tempdir().unwrap();

@@ -146,7 +146,8 @@ pub(super) fn answered(api: &Api, ask: impl Fn(&Api) -> Option<Answer>) -> Answe
     until("an answer", || ask(api).filter(|answer| answer.status < 500))
 }
 
-/// What a hundred callers are answered who ask at once through two replicas, while Redis is killed -9 and comes back.
+/// The responses for a hundred callers that ask at once through two replicas, while Redis is killed and
+/// restarted.
 pub(super) fn a_hundred_callers_and_a_restart(
     ask: impl Fn(&Api) -> Option<Answer> + Sync,
 ) -> (Vec<Answer>, Value) {

@@ -1,4 +1,4 @@
-//! What callers are told, and what a reader sees: the two things in which model and scripts must agree.
+//! Responses for callers and views for readers: model and scripts must agree on both.
 
 use bytes::Bytes;
 use leaseq::domain::change::{Cancelled, Changed, NotChanged};
@@ -82,7 +82,7 @@ pub struct Grant {
     pub last_error: Option<String>,
 }
 
-/// What the holder of a lease is told.
+/// The response for the holder of a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     Acked {
@@ -330,7 +330,7 @@ pub struct SeenTask {
 }
 
 impl Seen {
-    /// What differs from what was expected, one line each.
+    /// The differences from the expectation, one line each.
     pub fn differences(&self, expected: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         let mut compare = |seen: String, expected: String| {

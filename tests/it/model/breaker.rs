@@ -121,7 +121,7 @@ impl Queue {
         }
     }
 
-    /// Of a grant that ended.
+    /// The end of a grant.
     pub(super) fn judge_breaker(&mut self, name: &str, granted_at: Millis, verdict: Verdict) {
         let Some(settings) = self.breaker_settings(name) else {
             return;

@@ -38,7 +38,8 @@ impl Queue {
             .any(|id| self.tasks[id].is_in_lane())
     }
 
-    /// A lease that meets a task past its expiry does not grant it. It leaves its lane, so that it is in nobody's way.
+    /// A lease that meets a task past its expiry does not grant it. It leaves its lane, so that it is in
+    /// nobody's way.
     pub(super) fn leaves_lane_unseen(&mut self, id: TaskId) -> bool {
         let now = self.now;
         let task = self.tasks.get_mut(&id).expect("chosen among the tasks");
@@ -53,7 +54,7 @@ impl Queue {
         true
     }
 
-    /// What waits again, or would, has expired.
+    /// A task that waits again, or would, has expired.
     pub(super) fn expire(&mut self, id: TaskId, effects: &mut Effects) -> TaskState {
         let now = self.now;
         let task = self.tasks.get_mut(&id).expect("it waits or was leased");

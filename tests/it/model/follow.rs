@@ -1,4 +1,4 @@
-//! Who waits for the end of a task, and what a group of dead letters is.
+//! Callers that wait for the end of a task, and groups of dead letters.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! What keeps ready tasks back: limits and holds, of the queue, of names and of groups. All that match a task must let it through.
+//! The gates that block ready tasks: limits and holds, of the queue, of names and of groups. All that match a
+//! task must let it through.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use super::breaker::Breaker;
 use super::queue::Queue;
 use super::task::Task;
 
-/// What was left of a bucket, when, and with which rate and burst it fills.
+/// The level of a bucket, the time of that level, and the rate and burst.
 #[derive(Debug, Clone)]
 struct Bucket {
     tokens: f64,
@@ -83,7 +84,7 @@ fn scopes(task: &Task) -> [Scope; 3] {
     ]
 }
 
-/// What of a config says something of gates or turns.
+/// The parts of a config that concern gates or turns.
 fn gate_config(config: &QueueConfig) -> impl PartialEq {
     let of_name = |named: &NameConfig| {
         let breaker = named.breaker.or(config.breaker);
@@ -125,7 +126,7 @@ impl Queue {
         }
     }
 
-    /// What is left of a bucket is the same share of the new one. A limit that goes is forgotten.
+    /// A changed bucket keeps its share of tokens. A limit that goes is forgotten.
     fn buckets_configured(&mut self) {
         for (scope, bucket) in std::mem::take(&mut self.gates.buckets) {
             let limits = self.limits(&scope);
@@ -244,8 +245,8 @@ impl Queue {
         Answer::Held(until)
     }
 
-    /// What a lease that fell short may be told: a reason that there is, and a time not past the first task that may pass, for then
-    /// nobody would look.
+    /// The allowed reasons for a lease that fell short: a reason that exists, and a time no later than the
+    /// first task that may pass, because nobody would look then.
     pub fn check_shut(&self, names: &[TaskName], told: Option<Shut>) -> Result<(), String> {
         if let Some(paused) = self.paused.as_ref().filter(|_| self.is_paused(PauseMode::Lease)) {
             let expected = Shut {

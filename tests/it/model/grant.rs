@@ -9,7 +9,7 @@ use super::answer::{Answer, Grant};
 use super::queue::Queue;
 use super::task::{Lease, State, Task};
 
-/// What one caller wants; callers of one script call share their `names`.
+/// The wish of one caller. Callers of one script call have the same `names`.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
     pub tasks: usize,
@@ -18,7 +18,7 @@ pub struct Wish {
     pub request_id: Option<String>,
 }
 
-/// What named lease calls were granted, and how long they may be repeated.
+/// The grants of lease calls with a `request_id`, and how long these may be repeated.
 #[derive(Debug, Clone, Default)]
 pub struct Requests(BTreeMap<String, (Millis, Vec<(TaskId, u32)>)>);
 

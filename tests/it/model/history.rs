@@ -37,7 +37,7 @@ enum Deed {
     Enqueue(Vec<NewTask>),
     EnqueueAgain(Vec<NewTask>),
     Lease(Vec<TaskName>, Vec<Wish>, u16),
-    /// What is overdue is swept before, as the service does it.
+    /// Sweeps overdue tasks first, as the service does.
     SweptLease(Vec<TaskName>, Vec<Wish>, u16),
     Ack(Vec<Proof>, Option<Bytes>),
     Nack(Vec<Proof>, Fault, After, u32),
@@ -118,8 +118,8 @@ impl History {
                 let names = names
                     .iter()
                     .map(|name| TaskName::parse(name).expect("a valid name"));
-                // The turn of a group whose task turns out to have expired goes to whoever is next: groups without
-                // that bad luck are what the model tells of.
+                // The turn of a group whose task turns out to have expired goes to whoever is next: groups
+                // without that bad luck are what the model tells of.
                 let swept = self.queue.turns.len() > 1 && self.queue.holds_overdue();
                 let lease = if swept { Deed::SweptLease } else { Deed::Lease };
                 lease(names.collect(), wishes.clone(), *seed)
@@ -575,7 +575,7 @@ fn missed(met: &BTreeMap<&'static str, usize>) -> Vec<&'static str> {
         .collect()
 }
 
-/// What histories must have met, or they prove less than they seem to.
+/// The cases that histories must contain, or they prove less than they seem to.
 const TO_MEET: &[&str] = &[
     "granted",
     "granted again",

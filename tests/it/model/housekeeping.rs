@@ -1,4 +1,4 @@
-//! What time does: due tasks become ready, leases run out, finished tasks and dead letters leave.
+//! The effects of time: due tasks become ready, leases run out, finished tasks and dead letters are dropped.
 
 use leaseq::domain::queue::{Keep, defaults};
 use leaseq::domain::task::AttemptOutcome;
@@ -156,7 +156,8 @@ impl Queue {
         })
     }
 
-    /// Tasks just finished: gone at once, or kept as far as the retention covers. Says how many left that were kept before.
+    /// Tasks just finished: gone at once, or kept as far as the retention covers. Says how many left that
+    /// were kept before.
     pub(super) fn keep_finished(&mut self, finished: Vec<TaskId>) -> usize {
         if finished.is_empty() {
             return 0;
@@ -182,7 +183,8 @@ impl Queue {
         }
     }
 
-    /// The oldest leave while there are too many or they are too old, at most `limit` of them (I25). Says how many.
+    /// The oldest leave while there are too many or they are too old, at most `limit` of them (I25). Says how
+    /// many.
     fn trim_finished(&mut self, limit: usize) -> usize {
         let max = self.config.completed_max.unwrap_or(defaults::COMPLETED_MAX) as usize;
         let keep_ms = self.config.completed_ms.unwrap_or(defaults::COMPLETED_MS);

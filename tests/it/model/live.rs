@@ -1,5 +1,5 @@
-//! The live audit finds nothing in any state that the scripts can make: it shares no code with the auditor of the tests, which
-//! says the same of the same rules.
+//! The live audit finds nothing in any state that the scripts can make: it shares no code with the auditor of
+//! the tests, which says the same of the same rules.
 
 use leaseq::domain::audit::Disagreement;
 use leaseq::store::ops::verify_counts::VerifyCountsOp;
@@ -14,7 +14,7 @@ use super::world::World;
 const ALL: usize = 500;
 
 impl World {
-    /// What an audit would tell, without its pauses.
+    /// The findings of an audit, without its pauses.
     pub fn live_problems(&mut self) -> Vec<Disagreement> {
         let mut problems = self.call(&VerifyCountsOp).expect("the queue exists").problems;
         let mut cursor = "0 0".to_owned();

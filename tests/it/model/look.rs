@@ -1,4 +1,4 @@
-//! What a reader sees of the real thing.
+//! The view of a reader on the real queue.
 
 use bytes::Bytes;
 use leaseq::domain::fingerprint::DeadGroup;

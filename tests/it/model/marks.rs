@@ -1,4 +1,4 @@
-//! What settled leases leave behind, so that a repeat is answered and has no second effect (I9).
+//! The marks of settled leases, so that a repeat gets its response and has no second effect (I9).
 
 use std::collections::BTreeMap;
 
@@ -61,8 +61,8 @@ impl Marks {
         self.young.get(&ended).or_else(|| self.old.get(&ended))
     }
 
-    /// What a lease that is not current is told, if a mark knows it: the first answer again for the operation
-    /// that ended it, `Lost` for any other.
+    /// Returns the response for a lease that is not current, if a mark knows it: the first response for the
+    /// operation that ended it, `Lost` for any other.
     pub fn judge(&self, op: Op, proof: Proof) -> Option<Told> {
         let again = |mark: &Mark| match mark.op == op && mark.proof == proof {
             true => mark.told.clone().again(),

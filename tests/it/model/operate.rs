@@ -1,4 +1,4 @@
-//! What operators do: cancel, change, purge, delete.
+//! Operations of operators: cancel, change, purge, delete.
 
 use leaseq::domain::change::{Cancelled, Change, Changed, NotChanged, When};
 use leaseq::domain::queue::QueueConfig;
@@ -22,7 +22,8 @@ pub struct Filter {
 const REPEATED_WITHIN: u64 = 300_000;
 
 impl Queue {
-    /// Those that wait are cancelled now, the leased ones when their grant ends. `only` leaves other states alone.
+    /// Those that wait are cancelled now, the leased ones when their grant ends. `only` leaves other states
+    /// alone.
     pub fn cancel(&mut self, ids: &[TaskId], only: Option<TaskState>) -> Answer {
         let mut effects = Effects::default();
         let mut left = Vec::new();
@@ -90,7 +91,8 @@ impl Queue {
         self.marks.write(self.now, left.iter().map(mark).collect());
     }
 
-    /// Of a task that waits. A ready one keeps its place whatever its priority; one that is put off or run now gets another.
+    /// A task that waits. A ready one keeps its place whatever its priority; one that is put off or run now
+    /// gets another.
     pub fn change(&mut self, id: TaskId, change: Change) -> Answer {
         let now = self.now;
         let Some(task) = self.tasks.get_mut(&id) else {
@@ -146,7 +148,8 @@ impl Queue {
 
     /// Everything of one state, or of all; leased ones are cancelled instead.
     pub fn purge(&mut self, state: Option<TaskState>) -> Answer {
-        // One past its expiry is found where it waits and counts as dead: only who purges all states purges it.
+        // One past its expiry is found where it waits and counts as dead: only who purges all states purges
+        // it.
         let of_state = |task: &&Task| {
             let is_it = |state| task.state_word() == state && task.counts_as(self.now) == state;
             state.is_none_or(is_it) && !self.lingering.contains_key(&task.id)

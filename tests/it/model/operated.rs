@@ -1,4 +1,4 @@
-//! What operators do, to the real thing.
+//! Operations of operators on the real queue.
 
 use leaseq::domain::change::Change;
 use leaseq::domain::queue::QueueConfig;
@@ -20,7 +20,7 @@ impl World {
         Answer::Cancelled(self.call(&CancelOp { only, ids }).expect("the queue exists"))
     }
 
-    /// What is found, page by page, is dealt with in the order of ids: that of a scan is nobody's.
+    /// Handles the tasks of all pages in the order of ids, because the order of a scan is undefined.
     pub fn cancel_many(&mut self, filter: &Filter) -> Answer {
         let states = filter.state.map_or(States::Unfinished, States::One);
         let (mut ids, mut cursor) = (Vec::new(), Vec::new());

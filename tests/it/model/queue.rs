@@ -89,7 +89,8 @@ impl Queue {
         }
     }
 
-    /// Accepts what it does not know yet. A repeat of an enqueue whose outcome was unknown is answered as the first.
+    /// Accepts what it does not know yet. A repeat of an enqueue whose outcome was unknown is answered as the
+    /// first.
     pub fn enqueue(&mut self, batch: &[NewTask]) -> Accepted {
         let mut outcomes = Vec::new();
         let mut ready = Vec::new();
@@ -132,7 +133,8 @@ impl Queue {
         }
     }
 
-    /// Whether as many tasks are unfinished as may be. Their bytes are the auditor's to count: the model knows no records.
+    /// Whether as many tasks are unfinished as may be. Their bytes are the auditor's to count: the model
+    /// knows no records.
     pub(super) fn is_full(&self) -> Option<Full> {
         let unfinished = self.tasks.values().filter(|task| task.is_unfinished()).count() as u64;
         let max_tasks = self.config.max_tasks?;

@@ -13,12 +13,12 @@ use super::queue::Queue;
 pub struct Repeats {
     /// With which body each request came, and until when that is known.
     bodies: BTreeMap<Digest, (Digest, Millis)>,
-    /// What each of its tasks was told.
+    /// The response for each of its tasks.
     told: BTreeMap<(Digest, Option<u16>), (TaskId, Made, Millis)>,
 }
 
 impl Queue {
-    /// What an enqueue is told that came before; `None` for a first one.
+    /// Returns the response for a repeated enqueue; `None` for a first one.
     pub(super) fn repeat(&self, new: &NewTask) -> Option<Result<Enqueued, NotEnqueued>> {
         let RepeatMark { request, index, body } = new.repeat_mark?;
         let known = self

@@ -1,4 +1,4 @@
-//! What a reader sees of the model.
+//! The view of a reader on the model.
 
 use leaseq::domain::{Millis, TaskId, TaskState};
 

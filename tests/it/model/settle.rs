@@ -14,7 +14,7 @@ use super::marks::Op;
 use super::queue::Queue;
 use super::task::{Attempt, Fault, Lease, Proof, State, Task};
 
-/// What is to become of a task whose attempt failed.
+/// The next state of a task whose attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
     /// As the task's policy says.
@@ -24,7 +24,7 @@ pub enum After {
     Reject,
 }
 
-/// What one call does beside its items: it is written once, behind them.
+/// The effects of a call beside its items. They are written once, after the items.
 #[derive(Default)]
 pub(super) struct Effects {
     marks: Vec<(Op, Proof, Told)>,
@@ -121,8 +121,9 @@ impl Queue {
         );
     }
 
-    /// What a lease is told that does not hold its task: repeats are answered, leases that were never settled are lost, and
-    /// all else is unknown: strangers, and what was settled so long ago that nobody remembers.
+    /// Returns the response for a lease that does not hold its task: repeats get their first response, leases
+    /// that were never settled are lost, and all others are unknown: strangers, and what was settled so long
+    /// ago that nobody remembers.
     fn judge(&self, op: Op, proof: Proof) -> Told {
         let task = self.tasks.get(&proof.task).filter(|task| !task.is_completed());
         let lost = task.is_some_and(|task| task.was_never_settled_by(proof));
@@ -145,8 +146,8 @@ impl Queue {
         if held { Told::Lost } else { self.judge(op, proof) }
     }
 
-    /// A lease that ran out may still be acked while nobody was granted the task since, unless that was its last
-    /// attempt or it has expired. Whether a sweep came by in between makes no difference (I8).
+    /// A lease that ran out may still be acked while nobody was granted the task since, unless that was its
+    /// last attempt or it has expired. Whether a sweep came by in between makes no difference (I8).
     fn may_ack_late(&self, proof: Proof) -> bool {
         let task = self
             .tasks
@@ -228,8 +229,8 @@ impl Queue {
         told
     }
 
-    /// A grant that counted and failed: on to the next attempt at `again_at`, or to the dead letters when that
-    /// was the last, there is to be none, or the task has expired.
+    /// A grant that counted and failed: on to the next attempt at `again_at`, or to the dead letters when
+    /// that was the last, there is to be none, or the task has expired.
     pub(super) fn fail(
         &mut self,
         id: TaskId,

@@ -113,7 +113,7 @@ pub enum Step {
         state: Option<TaskState>,
         page: usize,
     },
-    /// What is stopped until when; nothing, to resume.
+    /// The mode and the end of a pause; nothing, to resume.
     Pause(Option<(PauseMode, Retry)>),
     /// The queue goes, and is made anew.
     Delete(QueueConfig),
@@ -579,8 +579,8 @@ fn draft(one_lane: bool) -> impl Strategy<Value = Draft> {
                 payload_bytes,
                 unique,
                 ..match unique {
-                    // Tasks of one key are in one lane: the entry of a replaced task that changed lanes is stale, and
-                    // what stale entries do to turns is not the model's to know.
+                    // Tasks of one key are in one lane: the entry of a replaced task that changed lanes is
+                    // stale, and what stale entries do to turns is not the model's to know.
                     Some((key, ..)) if !one_lane => Draft {
                         name: NAMES[usize::from(key)],
                         group: GROUPS[usize::from(key)],

@@ -5,7 +5,8 @@ use leaseq::domain::task::{AttemptOutcome, DeadReason};
 use leaseq::domain::unique::Unique;
 use leaseq::domain::{Millis, RetryPolicy, TaskId, TaskName};
 
-/// Places of a millisecond. Tasks accepted within one stand in it one behind the other, so that no two share a moment.
+/// Places of a millisecond. Tasks accepted within one stand in it one behind the other, so that no two share
+/// a moment.
 pub const PLACES: u64 = 2048;
 
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub struct Task {
     pub state: State,
     /// How often it was handed out. Never falls, not even when a grant is given back.
     pub grants: u32,
-    /// Of the latest grant.
+    /// The number of the latest grant.
     pub nonce: Option<Nonce>,
     /// Grants that counted and failed. Releases and give-backs are not among them.
     pub failed: u16,
@@ -50,7 +51,8 @@ pub enum State {
         ran_out: Option<Nonce>,
     },
     Ready {
-        /// The lease that ran out, while nobody was granted the task since: its late ack would still complete it.
+        /// The lease that ran out, while nobody was granted the task since: its late ack would still complete
+        /// it.
         ran_out: Option<Nonce>,
         /// Not after a lease met it there past its expiry: then it only waits to be buried.
         in_lane: bool,
@@ -86,11 +88,11 @@ pub struct Lease {
     pub nonce: Nonce,
     pub granted_at: Millis,
     pub expires_at: Millis,
-    /// What an extend without a length prolongs it by.
+    /// The length of an extend that names none.
     pub lease_ms: u64,
 }
 
-/// What a `lease_id` proves: this grant of this task, and no other.
+/// The facts that a `lease_id` proves: this grant of this task, and no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof {
     pub task: TaskId,
@@ -111,7 +113,7 @@ pub struct Attempt {
     pub message: String,
 }
 
-/// What a worker says of a failure, and what of it tells failures apart.
+/// The report of a worker on a failure, and the part of it that groups failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     pub kind: &'static str,
@@ -176,8 +178,8 @@ impl Task {
             .filter(|lease| lease.nonce == proof.nonce && self.grants == proof.grant)
     }
 
-    /// The lease is known not to have been settled, though no mark says anything of it: it ran out, or it is of a grant that
-    /// this task has not had.
+    /// The lease is known not to have been settled, though no mark says anything of it: it ran out, or it is
+    /// of a grant that this task has not had.
     pub fn was_never_settled_by(&self, proof: Proof) -> bool {
         let is_latest = self.grants == proof.grant;
         let not_had = proof.grant > self.grants

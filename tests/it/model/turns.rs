@@ -1,8 +1,8 @@
 //! Fair share: whose turn it is among the groups that have something ready.
 //!
-//! Each group has a *pass*. The lowest has its turn, ties go by name, and each grant adds what a turn of the group costs: the more
-//! its weight, the less. So passes lie within one turn of each other, and over any stretch of grants nobody gets more than its
-//! share and one (I18).
+//! Each group has a *pass*. The lowest has its turn, ties go by name, and each grant adds what a turn of the
+//! group costs: the more its weight, the less. So passes lie within one turn of each other, and over any
+//! stretch of grants nobody gets more than its share and one (I18).
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,9 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Groups that have something ready now, with what a turn of each costs. Who comes back is a newcomer, as if it had just had
-    /// its turn: nobody gains by leaving. It stands before those who had theirs before it.
+    /// Groups that have something ready now, with what a turn of each costs. A group that comes back counts
+    /// as if it had just had its turn, so that no group gains by leaving. It stands before those who had
+    /// theirs before it.
     pub fn join<'a>(&mut self, groups: impl Iterator<Item = (&'a str, Pass)>) {
         if self.passes.is_empty() {
             self.round = 0;
@@ -40,7 +41,8 @@ impl Turns {
     pub fn line(&self, may: impl Fn(&str) -> bool) -> Line {
         let mut waiting: Vec<_> = self.passes.iter().filter(|(group, _)| may(group)).collect();
         waiting.sort_by_key(|(_, pass)| **pass); // stable: ties stay in the order of their names
-        // Who was passed by, by a filter, has no credit for it: it has its turn now, not all that it missed.
+        // A group that a filter skipped gets no credit: it has its turn now, not all the turns that it
+        // missed.
         let waiting = waiting
             .into_iter()
             .map(|(group, pass)| (group.clone(), (*pass).max(self.round)));

@@ -20,7 +20,7 @@ pub struct Hold {
 }
 
 impl Queue {
-    /// Who holds the key now.
+    /// The holder of the key.
     fn holder(&self, key: &str) -> Option<TaskId> {
         let hold = self.keys.get(key)?;
         match hold.scope {
@@ -30,7 +30,7 @@ impl Queue {
         }
     }
 
-    /// What an enqueue is told whose key is held; `None` when it is free.
+    /// Returns the response for an enqueue whose key is held; `None` if the key is free.
     pub(super) fn meet(&mut self, new: &NewTask) -> Option<Result<Enqueued, NotEnqueued>> {
         let unique = new.unique.as_ref()?;
         let holder = self.holder(unique.key.as_str())?;
@@ -94,7 +94,8 @@ impl Queue {
         self.keys.insert(unique.key.as_str().to_owned(), hold);
     }
 
-    /// What a dead letter's key allows a task to be made of it: what this one then holds, if anything; or who holds the key instead.
+    /// Returns whether the key of a dead letter allows a replay: the key that the new task holds, if any; or
+    /// the other holder.
     pub(super) fn key_of_replay(&self, old: TaskId, key: Option<&Unique>) -> Result<Option<Hold>, TaskId> {
         let Some(unique) = key else { return Ok(None) };
         match self.holder(unique.key.as_str()) {

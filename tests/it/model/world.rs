@@ -41,11 +41,12 @@ pub struct World {
     conn: Conn,
     config: QueueConfig,
     pub(super) version: u64,
-    /// What the `lease_id`s say, by what they prove.
+    /// The `lease_id`s by the facts that they prove.
     leases: BTreeMap<(TaskId, u32), Lease>,
     /// A call was answered with less than the model's: nothing that follows can be compared.
     pub is_lost: bool,
-    /// What the latest lease that fell short was told; `None` inside: nothing is kept back. None outside: it got what it wanted.
+    /// The response for the latest lease that fell short; `None` inside: nothing is blocked. None outside: it
+    /// got what it wanted.
     pub told_short: Option<Option<Shut>>,
     /// How often what happened.
     pub met: BTreeMap<&'static str, usize>,
@@ -158,7 +159,8 @@ impl World {
             not_after: None,
         };
         let mut granted = self.call(&op);
-        // Who got nothing but has more to look at asks again, as the service does; and here, who got a part of it.
+        // A caller that got nothing, or here a part, and has more to look at calls again, as the service
+        // does.
         while let LeaseReply::Tasks(Grants {
             again: true, grants, ..
         }) = &granted
@@ -365,7 +367,7 @@ fn real_wish(wish: &Wish) -> ops::lease::Wish {
     }
 }
 
-/// What the wishes are still to get.
+/// The number of tasks that the wishes still lack.
 fn rest_of(wishes: &[ops::lease::Wish], grants: &[ops::lease::Grant]) -> Vec<ops::lease::Wish> {
     let rest = wishes.iter().enumerate().map(|(index, wish)| {
         let got = grants.iter().filter(|grant| grant.wish == index).count();

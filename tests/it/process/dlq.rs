@@ -29,7 +29,7 @@ fn run_with(url: &str, args: &[&str], input: &str) -> Told {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // Who needs no input may be gone already.
+    // A program that needs no input may have ended already.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
     let output = child.wait_with_output().unwrap();
@@ -180,7 +180,7 @@ async fn run_aside(url: String, args: &'static [&'static str]) -> Told {
         .unwrap()
 }
 
-/// What a lost answer did, the repeat does not meet; a limit would be kept twice.
+/// A repeat does not meet the tasks that the lost call handled. A limit would then apply twice.
 #[tokio::test]
 async fn a_call_without_an_answer_is_made_again_unless_a_limit_would_be_broken() {
     let path = "/v1/queues/q/dlq/replay";

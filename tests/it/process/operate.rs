@@ -1,4 +1,4 @@
-//! What operators look at: `leaseq verify` and `leaseq doctor`.
+//! The checks for operators: `leaseq verify` and `leaseq doctor`.
 
 use std::process::Output;
 

@@ -21,7 +21,7 @@ pub(crate) fn leaseq(args: &[&str]) -> Command {
     command
 }
 
-/// Asks until it is so. What other processes do has no signal to wait for.
+/// Asks until it is so. Other processes send no signal to wait for.
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -296,7 +296,7 @@ async fn no_program_outlives_a_killed_worker() {
 fn a_program_whose_worker_died_before_it_was_noted_never_begins() {
     let temp = tempfile::tempdir().unwrap();
     let begun = temp.path().join("begun");
-    // What is left of a killed worker: the end of its pipe.
+    // Waits for the end of the pipe of a killed worker.
     let gate = leaseq(&["__gate", "--", "touch", begun.to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

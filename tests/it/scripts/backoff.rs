@@ -1,4 +1,5 @@
-//! The delay before the next attempt: within the bounds of its policy, whatever the policy and however many attempts.
+//! The delay before the next attempt: within the bounds of its policy, whatever the policy and however many
+//! attempts.
 
 use std::cell::RefCell;
 
@@ -40,7 +41,7 @@ async fn delay_of(queue: &Queue, held: &Held, now: u64, chance: u32) -> u64 {
     }
 }
 
-/// What the delay is before chance has its part, in ms.
+/// The delay in ms, before jitter.
 #[allow(clippy::cast_precision_loss)] // All below 2^53.
 fn whole(policy: RetryPolicy, attempt: u16) -> f64 {
     let (base, attempt) = (policy.base_ms as f64, f64::from(attempt));

@@ -1,5 +1,5 @@
-//! Circuit breakers (I22): open, nothing is granted; half-open, a few at a time; each failed attempt counts once, and grants from before
-//! the opening move nothing.
+//! Circuit breakers (I22): open, nothing is granted; half-open, a few at a time; each failed attempt counts
+//! once, and grants from before the opening move nothing.
 
 use leaseq::domain::gate::{Breaker, Reason, Set, Shut};
 use leaseq::domain::queue::{NameConfig, QueueConfig};

@@ -1,4 +1,4 @@
-//! What lies between an operation and its script.
+//! The layer between an operation and its script.
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::settle::Ack;
@@ -166,7 +166,8 @@ async fn a_broken_queue_fails_alone_in_a_batch() {
     assert!(why.contains(".lua:"), "says where: {why}");
 }
 
-/// I27: a connection that was cut is made again; what was sent on it has an unknown outcome, what was not has none.
+/// I27: a connection that was cut is made again; what was sent on it has an unknown outcome, what was not has
+/// none.
 #[tokio::test]
 async fn a_cut_connection_is_made_again() {
     let queue = Queue::start().await;

@@ -105,7 +105,7 @@ async fn a_batch_of_one_lane_is_leased_in_a_handful_of_commands() {
 #[tokio::test]
 async fn batches_are_variadic_inside() {
     let queue = Queue::start().await;
-    // Of a sender who knows the name, as most do.
+    // The sender knows the name, as most do.
     queue.put(task()).await;
     let (state, _) = queue.redis.state("emails").unwrap();
     let tasks = vec_of(255, task);
@@ -138,7 +138,8 @@ async fn a_lease_from_a_group_with_a_thousand_names_reads_few_of_them() {
     assert!(cost <= 40, "{cost} commands for one task of the last name");
 }
 
-/// I28: an answer is bounded by bytes, and holds one task at least; payloads in their records and apart from them.
+/// I28: an answer is bounded by bytes, and holds one task at least; payloads in their records and apart from
+/// them.
 #[tokio::test]
 async fn a_lease_answer_is_bounded_by_bytes_and_never_empty_for_them() {
     for payload_bytes in [1_000, 100_000] {
@@ -202,7 +203,8 @@ async fn an_answer_cut_by_bytes_takes_no_turns_for_what_it_left() {
     assert_eq!(groups.join(""), "abcabcabcabc");
 }
 
-/// I20 I28: ten thousand lanes behind a gate are parked in steps, and then cost nothing; when it opens a few tokens cost what few lanes do.
+/// I20 I28: ten thousand lanes behind a gate are parked in steps, and then cost nothing; when it opens a few
+/// tokens cost what few lanes do.
 #[tokio::test]
 async fn lanes_behind_a_shut_gate_cost_nothing() {
     let mut queue = Queue::start().await;

@@ -163,7 +163,8 @@ async fn sweeps_follow_each_other_while_a_bound_is_exceeded() {
     );
 }
 
-/// `reject_enqueue`: full by number or by bytes, no task is accepted until there is room; what was accepted goes on.
+/// `reject_enqueue`: full by number or by bytes, no task is accepted until there is room; what was accepted
+/// goes on.
 #[tokio::test]
 async fn a_queue_that_rejects_accepts_nothing_while_its_dead_letters_are_full() {
     for (size, bytes) in [(Some(2), None), (None, Some(8_000))] {
@@ -322,7 +323,8 @@ async fn what_leaves_the_dead_letters_leaves_its_group() {
     assert_eq!(counts(&queue).await, of(&[]));
 }
 
-/// I28: a thousand groups, then `other`; who leaves `other` is counted out of it, and a place that becomes free is taken.
+/// I28: a thousand groups, then `other`; who leaves `other` is counted out of it, and a place that becomes
+/// free is taken.
 #[tokio::test]
 async fn beyond_a_thousand_groups_failures_are_counted_as_other() {
     let config = QueueConfig {

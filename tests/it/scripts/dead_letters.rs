@@ -89,7 +89,7 @@ fn op<'a>(items: &'a [Item], replay: &'a Replay, again: bool) -> ReplayOp<'a> {
     }
 }
 
-/// What was moved, by a call that names nothing but ids: `None` for what was gone.
+/// The new tasks of a replay by ids; `None` for a dead letter that was gone.
 async fn moved(queue: &Queue, items: &[Item], again: bool) -> Vec<Moved> {
     let replay = Replay::default();
     queue
@@ -434,7 +434,8 @@ async fn an_entry_is_replayed_once_also_when_two_replay_it() {
     assert_eq!(queue.overview().await.counts.replayed_total, 2);
 }
 
-/// I16: the first try's outcome is unknown, and the second says what became of it: also when the new task is done and gone.
+/// I16: the first try's outcome is unknown, and the second says what became of it: also when the new task is
+/// done and gone.
 #[tokio::test]
 async fn a_replay_repeated_with_its_ids_makes_no_task_twice_and_is_told_the_same() {
     let queue = Queue::with(QueueConfig {
@@ -478,7 +479,8 @@ async fn a_replay_repeated_with_its_ids_makes_no_task_twice_and_is_told_the_same
     );
 }
 
-/// I16: whatever became of the task meanwhile. Its enqueue had an unknown outcome, so the service sends it again.
+/// I16: whatever became of the task meanwhile. Its enqueue had an unknown outcome, so the service sends it
+/// again.
 #[tokio::test]
 async fn an_enqueue_repeated_after_its_dead_letter_has_left_makes_no_task() {
     for (leased, replays) in [(false, false), (false, true), (true, false), (true, true)] {

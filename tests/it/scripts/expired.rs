@@ -1,4 +1,5 @@
-//! What operators do to tasks that expire: nothing of them stays in the index of what does, and past their expiry they count as dead.
+//! Operations on tasks that expire: nothing of them stays in the index of expiry times, and after their
+//! expiry they count as dead.
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::change::{Cancelled, Change, NotChanged, When};

@@ -292,7 +292,7 @@ fn assert_dead<T: std::fmt::Debug>(answer: Answer<T>, state: impl Fn(&T) -> Task
     }
 }
 
-/// What ended it is the reason, not what would have ended it next.
+/// The reason is the event that ended the task, not the one that would have come next.
 #[tokio::test]
 async fn a_rejected_or_exhausted_task_is_not_called_expired() {
     for (max_attempts, nack, reason) in [

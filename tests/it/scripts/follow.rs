@@ -1,4 +1,4 @@
-//! Who waits for the end of a task: noted, told, and shown what nothing else keeps.
+//! Callers that wait for the end of a task: they are noted, informed, and get a task that nothing else keeps.
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::limits::FOLLOWED_MAX;
@@ -198,7 +198,7 @@ async fn ends_are_told_only_of_tasks_that_somebody_waits_for() {
     queue.ack(&held[2].lease).await;
     queue.ack(&held[2].lease).await;
     assert_eq!(published(), 1);
-    // What is retried has not ended.
+    // A task that is retried has not ended.
     let id = queue.put(task()).await;
     follow(&queue, id, 5_000).await;
     let held = queue.lease_one().await;

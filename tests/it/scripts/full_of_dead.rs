@@ -37,7 +37,8 @@ fn big() -> NewTask {
     }
 }
 
-/// A queue with a task that holds "held", one that came with the request "known", and no room for dead letters.
+/// A queue with a task that holds "held", one that came with the request "known", and no room for dead
+/// letters.
 async fn full() -> Queue {
     let queue = Queue::with(config(OnFull::RejectEnqueue)).await;
     queue.put(task()).await;

@@ -1,4 +1,5 @@
-//! The contract in a script's header, the words of the script, and those that its Rust file knows are the same.
+//! The contract in a script's header, the words of the script, and those that its Rust file knows are the
+//! same.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +21,7 @@ fn words(text: &str, mark: char) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a header promises behind `Reply`.
+/// The part of a header after `Reply`.
 fn promised(source: &str) -> BTreeSet<String> {
     let reply: Vec<_> = source
         .lines()

@@ -1,4 +1,4 @@
-//! What is kept of failed attempts: 50 of them, the first and the latest, at most 64 KiB, those two whole.
+//! The history of failed attempts: at most 50 and 64 KiB, with the first and the latest whole.
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::limits::{

@@ -131,7 +131,8 @@ async fn what_arrives_behind_a_hold_waits() {
     assert!(granted.iter().any(|other| other.task.id == held[0].task.id));
 }
 
-/// So do those that arrive in a lane in which nothing but a returned task waits: the lane stays where it is kept back.
+/// So do those that arrive in a lane in which nothing but a returned task waits: the lane stays where it is
+/// kept back.
 #[tokio::test]
 async fn what_arrives_behind_a_returned_task_on_hold_waits() {
     let queue = Queue::start().await;

@@ -44,7 +44,7 @@ async fn unfinished_bytes(queue: &Queue) -> u64 {
     queue.overview().await.counts.unfinished_bytes
 }
 
-/// What of a task there is beside its payload: the default name, no group, no options.
+/// The task beside its payload: the default name, no group, no options.
 const BESIDE: u64 = 7 + 2 + 2 + 8;
 
 async fn replay(queue: &Queue, id: TaskId) -> Moved {
@@ -218,7 +218,8 @@ async fn a_full_queue_still_knows_what_it_has() {
     assert_eq!(answers[2], FULL);
 }
 
-/// I28: a payload that takes another's place counts as that one did, also where the place was made by the same call.
+/// I28: a payload that takes another's place counts as that one did, also where the place was made by the
+/// same call.
 #[tokio::test]
 async fn a_replacement_takes_no_more_room_than_there_is() {
     let keyed = |bytes: usize| NewTask {

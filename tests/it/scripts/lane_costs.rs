@@ -1,4 +1,5 @@
-//! I28: what lanes, groups and limits cost Redis, in commands of one call, exactly: whoever changes one of these numbers is to see it.
+//! I28: what lanes, groups and limits cost Redis, in commands of one call, exactly: whoever changes one of
+//! these numbers is to see it.
 
 use leaseq::domain::NewTask;
 use leaseq::domain::gate::{Limits, Positive, Scope};
@@ -9,7 +10,7 @@ use leaseq::store::ops::ack::AckOp;
 use super::cost::{commands, reset};
 use crate::support::queue::{Queue, grouped, named, task};
 
-/// What makes the n-th task of a shape.
+/// Creates the n-th task of a shape.
 type Make = fn(usize) -> NewTask;
 
 struct Shape {
@@ -17,7 +18,7 @@ struct Shape {
     make: Make,
     /// Tasks that wait before anything is measured.
     waiting: usize,
-    /// What is done to the queue before that.
+    /// The change of the queue before that.
     setting: Setting,
     /// Commands of an enqueue, a lease and an ack: of one task, and of 100.
     of_one: [u64; 3],

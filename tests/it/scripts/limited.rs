@@ -12,7 +12,8 @@ const LIMITED: &str = "limited";
 const FREE: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
 const RATE_PER_SECOND: u64 = 7;
 const BURST: u64 = 3;
-/// How many tasks are worked on at a time, for how long on the average, and how often workers look: room for 200 tasks per second.
+/// How many tasks are worked on at a time, for how long on the average, and how often workers look: room for
+/// 200 tasks per second.
 const WORKERS: usize = 20;
 const WORK_MS: u64 = 100;
 const LOOK_MS: u64 = 20;
@@ -29,8 +30,8 @@ fn of(name: &str, n: usize) -> NewTask {
     }
 }
 
-/// A backlog of each name, task by task the limited one's first; then workers who are never idle while there is something to do. When each task
-/// was granted, by name.
+/// A backlog of each name, task by task the limited one's first; then workers who are never idle while there
+/// is something to do. When each task was granted, by name.
 async fn grants(config: QueueConfig, names: &[&'static str]) -> BTreeMap<String, Vec<u64>> {
     let queue = Queue::with(config).await;
     for n in 0..256 {
@@ -75,8 +76,8 @@ fn limited() -> QueueConfig {
     }
 }
 
-/// I20: over any time at most the burst and what the rate gives, in all at least 95 % of the rate; and nine names beside it are granted
-/// more than 90 % of what they are without it.
+/// I20: over any time at most the burst and what the rate gives, in all at least 95 % of the rate; and nine
+/// names beside it are granted more than 90 % of what they are without it.
 #[tokio::test]
 async fn a_limited_name_gets_its_rate_and_nine_free_ones_keep_their_throughput() {
     let names: Vec<&str> = [LIMITED].into_iter().chain(FREE).collect();

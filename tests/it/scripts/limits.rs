@@ -63,7 +63,7 @@ async fn with_backlog(config: QueueConfig, tasks: usize) -> Queue {
     queue
 }
 
-/// What a lease that wants so many gets, and what it is told.
+/// The number of tasks that a lease gets, and its reason for fewer.
 async fn ask(queue: &Queue, tasks: usize, names: &[&str]) -> (usize, Option<Shut>) {
     let wishes = [Wish {
         tasks,
@@ -88,8 +88,8 @@ fn until(reason: Reason, ms: u64) -> Option<Shut> {
     })
 }
 
-/// I20: over any time no more than the burst and what the rate gives; and who comes in vain hears when to come again, to the
-/// millisecond.
+/// I20: over any time no more than the burst and what the rate gives; and who comes in vain hears when to
+/// come again, to the millisecond.
 #[tokio::test]
 async fn a_bucket_gives_its_burst_and_then_its_rate() {
     for config in everywhere(rate(4.0, 3.0)) {
@@ -116,7 +116,8 @@ async fn a_bucket_gives_its_burst_and_then_its_rate() {
     }
 }
 
-/// I20: at least 95 % of the rate is delivered when tasks wait: here all of it, whenever and how many are asked for.
+/// I20: at least 95 % of the rate is delivered when tasks wait: here all of it, whenever and how many are
+/// asked for.
 #[tokio::test]
 async fn no_token_is_lost_between_looks() {
     let queue = with_backlog(everywhere(rate(7.0, 1.0))[1].clone(), 100).await;
@@ -144,8 +145,8 @@ async fn tokens_come_back_by_a_give_back_only() {
     }
 }
 
-/// I20: over any time, grants less give-backs are at most the burst and what the rate gives, however late one is given back: a
-/// bucket that was full again since would have been as full without that grant.
+/// I20: over any time, grants less give-backs are at most the burst and what the rate gives, however late one
+/// is given back: a bucket that was full again since would have been as full without that grant.
 #[tokio::test]
 async fn what_is_given_back_late_fits_in_only_as_far_as_there_was_room_since() {
     for config in everywhere(rate(1.0, 2.0)) {
@@ -172,7 +173,8 @@ async fn what_is_given_back_late_fits_in_only_as_far_as_there_was_room_since() {
     }
 }
 
-/// I20: a bucket that is never full gives everything back, whoever was served in between, and remembers little for it.
+/// I20: a bucket that is never full gives everything back, whoever was served in between, and remembers
+/// little for it.
 #[tokio::test]
 async fn what_is_given_back_to_a_bucket_in_use_comes_back_whole() {
     let queue = with_backlog(everywhere(rate(10.0, 5.0))[1].clone(), 100).await;
@@ -334,7 +336,8 @@ async fn a_changed_limit_keeps_the_share_that_is_left() {
     }
 }
 
-/// So it does where there are too many buckets for one call: each is worked out when it is looked at, as of the time of the change.
+/// So it does where there are too many buckets for one call: each is worked out when it is looked at, as of
+/// the time of the change.
 #[tokio::test]
 async fn a_changed_limit_keeps_the_shares_of_thousands_of_buckets() {
     let [.., before] = everywhere(rate(1.0, 4.0));

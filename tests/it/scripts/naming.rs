@@ -92,7 +92,7 @@ async fn a_name_that_nobody_uses_makes_room_for_another() {
     assert!(told(&queue, &[nth(500)]).await[0].is_ok());
 }
 
-/// What is scheduled far ahead keeps its name though its sender did not ask for it.
+/// A task that is scheduled far ahead keeps its name known, without a request of its sender.
 #[tokio::test]
 async fn a_known_name_of_a_task_far_ahead_makes_no_room() {
     let queue = full(nth).await;

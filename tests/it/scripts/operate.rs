@@ -1,4 +1,5 @@
-//! Cancel, patch, purge and delete: what leaves its place leaves nothing wrong behind, however long its lane is.
+//! Cancel, patch, purge and delete: what leaves its place leaves nothing wrong behind, however long its lane
+//! is.
 
 use leaseq::domain::change::{Cancelled, Change, Changed, NotChanged, When};
 use leaseq::domain::queue::{Keep, QueueConfig};
@@ -99,7 +100,8 @@ async fn what_is_cancelled_in_a_long_lane_is_never_granted_and_changes_no_order(
     assert_eq!(drain(&queue).await, without(&ids, gone));
 }
 
-/// I4 I28: a lane that is more than half stale is compacted, so that what is left behind is bounded by what lives.
+/// I4 I28: a lane that is more than half stale is compacted, so that what is left behind is bounded by what
+/// lives.
 #[tokio::test]
 async fn a_lane_of_cancelled_tasks_does_not_grow() {
     let queue = Queue::start().await;
@@ -425,7 +427,8 @@ async fn a_queue_with_tasks_is_deleted_only_on_purpose() {
     assert_eq!(delete(&queue, What::Filled, 10).await, expected);
 }
 
-/// I5 I28: it is absent from the first step on, and nothing is left after the last, however many lanes it had.
+/// I5 I28: it is absent from the first step on, and nothing is left after the last, however many lanes it
+/// had.
 #[tokio::test]
 async fn a_deleted_queue_is_gone_at_once_and_its_lanes_in_steps() {
     let queue = Queue::start().await;

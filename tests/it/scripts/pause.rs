@@ -173,7 +173,7 @@ async fn a_pause_that_is_past_is_none() {
     queue.lease_one().await;
 }
 
-/// What holds is what was said last; since when is when it began.
+/// The latest pause holds; `since` is the start of the first one.
 #[tokio::test]
 async fn a_pause_is_changed_by_another_and_remembers_when_it_began() {
     let queue = Queue::start().await;

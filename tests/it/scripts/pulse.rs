@@ -1,4 +1,4 @@
-//! What replicas see of a queue, put together: rates, latencies, charts, who waits, who works.
+//! The observations of replicas on a queue, combined: rates, latencies, charts, waiters, workers.
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::Millis;
@@ -200,8 +200,8 @@ async fn a_beat_without_news_leaves_no_row() {
     );
 }
 
-/// What was kept for an hour is gone by then, and what is kept for two days is not: Redis drops keys by its own clock, which here is the test's
-/// hand.
+/// Keys that live an hour are gone by then, and keys that live two days are not: Redis drops keys by its own
+/// clock, so the test drops them here.
 #[tokio::test]
 async fn a_queue_that_rested_goes_on_where_it_was() {
     let queue = Queue::start().await;

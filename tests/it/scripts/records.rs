@@ -133,7 +133,7 @@ async fn a_payload_lies_in_its_record_up_to_2_kib_and_apart_beyond() {
     }
 }
 
-/// I28: memory is a feature. What is kept of a plain task beside its payload.
+/// I28: memory is a feature. The bytes of a plain task beside its payload.
 #[tokio::test]
 async fn a_plain_ready_task_is_a_record_and_a_list_entry() {
     let queue = Queue::start().await;

@@ -1,4 +1,5 @@
-//! Requests with an `Idempotency-Key`: the same body is answered with the same tasks, another changes nothing.
+//! Requests with an `Idempotency-Key`: the same body is answered with the same tasks, another changes
+//! nothing.
 
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used)]

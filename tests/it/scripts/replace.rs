@@ -156,7 +156,8 @@ async fn a_task_that_was_granted_once_is_not_replaced() {
     }
 }
 
-/// I15: two that share a call, as two producers or one batch can, end as if they had come one after the other.
+/// I15: two that share a call, as two producers or one batch can, end as if they had come one after the
+/// other.
 #[tokio::test]
 async fn a_task_made_by_the_same_call_is_replaced_too() {
     for start in [Start::Now, Start::After(500)] {

@@ -64,7 +64,8 @@ async fn a_recall_leaves_out_what_is_no_longer_leased() {
     assert_eq!(ids(&recall(&queue, "k/r1").await), []);
 }
 
-/// I6 I7: what a repeat was answered with is its caller's, whatever becomes of the first one, even where that is found out late.
+/// I6 I7: what a repeat was answered with is its caller's, whatever becomes of the first one, even where that
+/// is found out late.
 #[tokio::test]
 async fn what_was_handed_out_again_is_not_given_back_for_the_first_caller() {
     let queue = Queue::start().await;

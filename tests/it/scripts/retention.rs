@@ -1,4 +1,4 @@
-//! What stays of finished tasks, and of dead ones.
+//! The retention of finished tasks and of dead letters.
 
 use bytes::Bytes;
 use leaseq::domain::queue::{Keep, QueueConfig};

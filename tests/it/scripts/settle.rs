@@ -491,8 +491,8 @@ async fn a_second_sweep_finds_nothing_to_do() {
     assert_eq!(queue.snapshot(), before);
 }
 
-/// I7 I12: Redis comes back with an older state, and hands out the same grant number again; the lease of before
-/// is not that of after.
+/// I7 I12: Redis comes back with an older state, and hands out the same grant number again; the lease of
+/// before is not that of after.
 #[tokio::test]
 async fn a_lease_from_before_redis_lost_its_latest_writes_settles_nothing() {
     for worker in [None, Some("w".to_owned())] {

@@ -1,4 +1,5 @@
-//! Names and groups as they are listed: each once, by what waits there and what keeps it back, and never more looked at than a call may.
+//! Names and groups as they are listed: each once, by what waits there and what keeps it back, and never more
+//! looked at than a call may.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -209,7 +210,7 @@ async fn a_breaker_stands_as_it_would_for_a_lease() {
     assert_eq!(counts().await, (0, 0));
 }
 
-/// Of a name without a breaker, too, and only as long as that says something.
+/// This holds for a name without a breaker as well, and only while the state means something.
 #[tokio::test]
 async fn a_breaker_that_is_open_by_hand_is_listed_until_it_is_closed() {
     let queue = Queue::start().await;

@@ -62,8 +62,8 @@ fn tenants() -> Vec<String> {
     (1..50).map(|n| format!("tenant-{n:02}")).collect()
 }
 
-/// Every tenant had its turns, and in none of its waits another had more than `allowed` says, nor all together more than one turn each and
-/// those that came back.
+/// Every tenant had its turns, and in none of its waits another had more than `allowed` says, nor all
+/// together more than one turn each and those that came back.
 #[track_caller]
 fn assert_turns(
     waits: &BTreeMap<String, Vec<Wait>>,
@@ -87,8 +87,9 @@ fn assert_turns(
     }
 }
 
-/// I18: whenever a tenant with one task comes, the backlog of half a million delays it by one turn, and so does every other tenant, but
-/// for those that come back in the same round under a name that sorts before its own.
+/// I18: whenever a tenant with one task comes, the backlog of half a million delays it by one turn, and so
+/// does every other tenant, but for those that come back in the same round under a name that sorts before its
+/// own.
 #[tokio::test]
 async fn each_of_fifty_tenants_waits_for_one_turn_of_the_one_with_half_a_million_tasks() {
     let queue = with_backlog(QueueConfig::default(), BACKLOG).await;
@@ -101,8 +102,8 @@ async fn each_of_fifty_tenants_waits_for_one_turn_of_the_one_with_half_a_million
     queue.clear();
 }
 
-/// I18: with weights a turn is as long as the weight says: a tenant of weight one waits for four grants of one of weight four, and
-/// one of weight two for two.
+/// I18: with weights a turn is as long as the weight says: a tenant of weight one waits for four grants of
+/// one of weight four, and one of weight two for two.
 #[tokio::test]
 async fn with_weights_each_of_fifty_tenants_waits_for_as_much_as_the_weights_say() {
     let weight = |tenant: &str| match tenant {

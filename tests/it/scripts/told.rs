@@ -1,4 +1,4 @@
-//! What watchers are told of gates, by the script that makes the change, and once.
+//! Events about gates: the script that makes the change publishes each one once.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Ear {
         Self(connection)
     }
 
-    /// What is told by what `change` does, as the message that ends it shows.
+    /// The events that `change` causes, up to a final message.
     async fn hears(&mut self, queue: &Queue, change: impl AsyncFnOnce(&Queue)) -> Vec<String> {
         let mut events = self.0.as_pubsub();
         events.subscribe(keys::EVENTS).expect("a channel");

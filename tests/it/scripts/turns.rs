@@ -89,7 +89,8 @@ async fn each_of_many_groups_gives_one_as_long_as_it_has_any() {
     assert_eq!(groups(&queue.lease(4).await).concat(), "bdbd");
 }
 
-/// I18: a call that asks for as many tasks as there are groups takes more of one that has the weight for a second turn.
+/// I18: a call that asks for as many tasks as there are groups takes more of one that has the weight for a
+/// second turn.
 #[tokio::test]
 async fn a_group_of_weight_has_its_second_turn_before_others_have_the_first() {
     let queue = weighted(&[("a", 3.0)]).await;
@@ -321,7 +322,8 @@ fn assert_weighted(grants: &[&str], weights: &[(&str, f64)]) {
     }
 }
 
-/// I18: shares follow weights, for groups with an entry and for those that `*` stands for, leased one by one or many at once.
+/// I18: shares follow weights, for groups with an entry and for those that `*` stands for, leased one by one
+/// or many at once.
 #[tokio::test]
 async fn groups_share_grants_by_their_weights() {
     let weights = [("a", 5.0), ("b", 0.5), ("c", 2.0), ("d", 2.0)];

@@ -21,7 +21,7 @@ const TTL: UniqueScope = UniqueScope::Ttl(HOUR);
 const LEASED: UniqueScope = UniqueScope::UntilLeased;
 const FINISHED: UniqueScope = UniqueScope::UntilFinished;
 
-/// What an enqueue of a task with the key "k" is told.
+/// The response to an enqueue with the key "k".
 async fn told(queue: &Queue, scope: UniqueScope) -> Enqueued {
     let outcomes = queue.told(&queue.enqueue_op(&[unique("k", scope)], false)).await;
     outcomes.into_iter().next().unwrap().unwrap()
@@ -35,7 +35,8 @@ async fn holder(queue: &Queue) -> Option<(TaskId, Option<TaskState>)> {
     ];
     let mut op = queue.enqueue_op(&asking, false);
     op.all_or_none = true;
-    // All or none: "other" is refused, so that the question leaves nothing, whatever the answer to the first is.
+    // All or none: "other" is refused, so that the question leaves nothing, whatever the answer to the first
+    // is.
     let outcomes = queue.told(&op).await;
     assert!(outcomes[1].is_err(), "the test holds the key \"other\"");
     match &outcomes[0] {
@@ -349,7 +350,8 @@ async fn a_batch_of_all_or_none_with_a_held_key_changes_nothing() {
     assert!(queue.told(&op).await.iter().all(Result::is_ok));
 }
 
-/// I1 I15: the service's own retry of an unknown outcome is no duplicate of itself, even when the task is long gone.
+/// I1 I15: the service's own retry of an unknown outcome is no duplicate of itself, even when the task is
+/// long gone.
 #[tokio::test]
 async fn a_repeated_call_made_what_its_first_try_made() {
     for keep in [Keep::All, Keep::None] {

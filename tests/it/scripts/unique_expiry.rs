@@ -1,5 +1,5 @@
-//! Unique keys of tasks that expire: a death by expiry frees them when it is due, not when it is written down; and what
-//! replaces a task may say when it expires, or that it does not.
+//! Unique keys of tasks that expire: a death by expiry frees them when it is due, not when it is written
+//! down; and what replaces a task may say when it expires, or that it does not.
 
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used)]
@@ -26,7 +26,7 @@ fn expiring(ms: u64, task: NewTask) -> NewTask {
     }
 }
 
-/// What an enqueue with the key "k" is told: of which task, whether it was made, and its state.
+/// The response to an enqueue with the key "k": the task, whether it is new, and its state.
 async fn ask(queue: &Queue, with: NewTask) -> (TaskId, Made, Option<TaskState>) {
     let told = queue.told(&queue.enqueue_op(&[with], false)).await.remove(0);
     let told = told.expect("no refusal was asked for");
@@ -146,7 +146,8 @@ async fn a_replay_takes_the_key_of_a_task_that_has_expired() {
     assert_eq!(told, (id, Made::Duplicate, Some(TaskState::Ready)));
 }
 
-/// I15 I19: from never to some time, from some time to never, to another time; in its lane or another, or on the schedule.
+/// I15 I19: from never to some time, from some time to never, to another time; in its lane or another, or on
+/// the schedule.
 #[tokio::test]
 async fn a_replaced_task_expires_when_its_replacement_says() {
     let times = [None, Some(1_000), Some(5_000)];
@@ -230,7 +231,8 @@ async fn a_task_in_a_long_lane_may_be_given_an_expiry() {
     assert_eq!(expiring, 0);
 }
 
-/// I15: a task that came too late is dead at once, and so is one that is replaced by such: the next one is made.
+/// I15: a task that came too late is dead at once, and so is one that is replaced by such: the next one is
+/// made.
 #[tokio::test]
 async fn a_task_that_had_expired_before_it_came_holds_its_key_for_nobody() {
     let past = || NewTask {

@@ -15,7 +15,7 @@ const TTL: UniqueScope = UniqueScope::Ttl(10_000);
 const LEASED: UniqueScope = UniqueScope::UntilLeased;
 const FINISHED: UniqueScope = UniqueScope::UntilFinished;
 
-/// What an enqueue with the key "k" is told: of which task, and whether it was made.
+/// The response to an enqueue with the key "k": the task, and whether it is new.
 async fn ask(queue: &Queue, scope: UniqueScope) -> (TaskId, Made) {
     let told = queue.told(&queue.enqueue_op(&[unique("k", scope)], false)).await;
     let told = told[0].as_ref().expect("no refusal was asked for");

@@ -1,4 +1,5 @@
-//! I5: the same promise as in `wrong_types`, where gates have a say: what a call looks at behind its first write, it looked at before.
+//! I5: the same promise as in `wrong_types`, where gates have a say: what a call looks at behind its first
+//! write, it looked at before.
 
 use deadpool_redis::redis::cmd;
 use leaseq::domain::Lease;

@@ -1,4 +1,5 @@
-//! I5: a script that meets a key of the wrong type says so before it has written anything. Lua does not roll back.
+//! I5: a script that meets a key of the wrong type says so before it has written anything. Lua does not roll
+//! back.
 
 use std::collections::BTreeMap;
 
@@ -96,7 +97,8 @@ enum Call {
     Beat,
 }
 
-/// A queue with a task in every state, some that expire and one that has, and retention so small that every ending makes room.
+/// A queue with a task in every state, some that expire and one that has, and retention so small that every
+/// ending makes room.
 struct Scene {
     leased: Lease,
     /// Ran out and was taken back, but granted to nobody since.
@@ -428,7 +430,7 @@ async fn keys_needed(
     needed
 }
 
-/// What each call needs: the answer to "what does this script touch?".
+/// The keys that each call reads or writes.
 const NEEDED: &[(Call, &str)] = &[
     (Call::Enqueue, "state rec pay due named fresh"),
     (Call::EnqueueToNewLane, "state rec turn named names"),

@@ -118,8 +118,8 @@ impl Queue {
         keys.into_iter().zip(dumps).collect()
     }
 
-    /// What every key of the store holds, for comparisons: a hash that is still being resized is written in another order each
-    /// time that it was looked at.
+    /// The contents of every key of the store, for comparisons. Redis returns a hash that is being resized in
+    /// a new order each time.
     pub fn contents(&self) -> BTreeMap<String, Vec<Vec<u8>>> {
         let keys: Vec<String> = self.redis.command(cmd("KEYS").arg("*"));
         let mut types = pipe();
@@ -133,7 +133,7 @@ impl Queue {
                 "hash" => reads.cmd("HGETALL").arg(key),
                 "zset" => reads.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES"),
                 "list" => reads.cmd("LRANGE").arg(key).arg(0).arg(-1),
-                // Of these the order never changes.
+                // The order of these never changes.
                 _ => reads.cmd("DUMP").arg(key),
             };
         }
@@ -233,7 +233,7 @@ impl Queue {
         run_at(&self.told(&self.enqueue_op(tasks, false)).await)
     }
 
-    /// What each task of an enqueue was told.
+    /// The outcome of each task of an enqueue.
     pub async fn told(&self, op: &EnqueueOp) -> Vec<Result<Enqueued, NotEnqueued>> {
         let Accepted::Tasks { outcomes, .. } = self.call(op).await else {
             panic!("not accepted")
@@ -368,7 +368,7 @@ impl Queue {
         self.end(lease, Returned::GiveBack(None)).await
     }
 
-    /// Of a call that had a `request_id`.
+    /// The reply to a call that had a `request_id`.
     pub async fn give_back_of(&self, lease: &Lease, request: &str) -> Answer<Released> {
         self.end(lease, Returned::GiveBack(Some(request.to_owned())))
             .await

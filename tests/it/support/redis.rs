@@ -35,8 +35,8 @@ impl Redis {
         Self::start_in(extra, &[])
     }
 
-    /// A replica of one that was started with [`with_port`], and may be followed itself. Returns when it has what the primary
-    /// had, and gets what comes.
+    /// A replica of one that was started with [`with_port`], and may be followed itself. Returns when it has
+    /// what the primary had, and gets what comes.
     pub fn start_replica_of(primary: &Self) -> Self {
         let args = with_port();
         let replica = Self::start_with(&args.iter().map(String::as_str).collect::<Vec<_>>());
@@ -127,7 +127,7 @@ impl Redis {
         self.beside(|connection| cmd.query(connection))
     }
 
-    /// What the queue's packed state says, and who is hungry.
+    /// The packed state of the queue, and its hungry classes.
     pub fn state(&self, queue: &str) -> Option<(BTreeMap<&'static str, f64>, String)> {
         let bytes: Option<Vec<u8>> = self.command(cmd("GET").arg(format!("lq:1:{{{queue}}}:state")));
         bytes.map(|bytes| {

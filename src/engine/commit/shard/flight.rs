@@ -81,8 +81,8 @@ enum Next {
     Fail(Failure),
 }
 
-/// Decides about a failed call. An unknown outcome is retried once. After it, "not applied" is no longer the whole
-/// truth: the first try may have been applied.
+/// Decides about a failed call. An unknown outcome is retried once. After it, "not applied" is no longer the
+/// whole truth: the first try may have been applied.
 fn after(error: &StoreError, again: bool) -> Next {
     match error {
         StoreError::Unknown(_) if !again => Next::Retry,

@@ -212,7 +212,8 @@ fn leased(tasks: &[TaskId]) -> Reply {
 }
 
 fn leased_until(tasks: &[TaskId], shut: Option<(&str, u64)>) -> Reply {
-    // One number per wish; a script writes no more than it was asked for, and the reader does not look for more.
+    // One number per wish; a script writes no more than it was asked for, and the reader does not look for
+    // more.
     let mut given = vec![number(1); tasks.len()];
     given.resize(WISHES_MAX, number(0));
     let why = shut.map_or(Vec::new(), |(word, at)| vec![word.into(), number(at)]);

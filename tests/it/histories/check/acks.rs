@@ -29,7 +29,8 @@ pub(super) fn ack_is_final(history: &History) -> Vec<String> {
     breaches
 }
 
-/// A settle that was answered is answered again, as a repeat; a lease that settled its task does nothing else.
+/// A settle that was answered is answered again, as a repeat; a lease that settled its task does nothing
+/// else.
 pub(super) fn repeats_say_already(history: &History) -> Vec<String> {
     let mut breaches = Vec::new();
     for settles in history.settles_by_lease().values() {
@@ -46,7 +47,8 @@ pub(super) fn repeats_say_already(history: &History) -> Vec<String> {
                     repeats && done.already && Some(&done.state) == state
                 }
                 Outcome::Refused(code) => {
-                    // Who could not be reached, or did not take it, says nothing of the lease.
+                    // A service that could not be reached, or refused the request, says nothing about the
+                    // lease.
                     !repeats || !["lease_lost", "lease_unknown"].contains(&code.as_str())
                 }
             };

@@ -1,5 +1,5 @@
-//! I17 for a whole group: of two tasks that wait, the one with the lower `ready_at - priority × aging` is granted first, whatever
-//! their names.
+//! I17 for a whole group: of two tasks that wait, the one with the lower `ready_at - priority × aging` is
+//! granted first, whatever their names.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,8 @@ impl First<'_> {
         ready - i64::from(self.enqueue.priority) * AGING_US
     }
 
-    /// Whether this one was surely there to be granted, and better, when the other one was granted, and came after it.
+    /// Whether this one was surely there to be granted, and better, when the other one was granted, and came
+    /// after it.
     fn was_overtaken_by(&self, other: &Self) -> bool {
         let before = Clocks::made(other.grant).0;
         let came_later = self.grant.at_ms > other.grant.at_ms
@@ -65,7 +66,8 @@ mod tests {
     use super::super::by_hand::{assert_breach, enqueue, grant, span_of_ms, timed};
     use super::*;
 
-    /// Three tasks of one group, each of a name of its own, sent at these times with these priorities and granted in the order given.
+    /// Three tasks of one group, each of a name of its own, sent at these times with these priorities and
+    /// granted in the order given.
     fn history(tasks: [(u64, u16); 3], granted: [&str; 3]) -> History {
         let enqueues = ["a", "b", "c"]
             .into_iter()

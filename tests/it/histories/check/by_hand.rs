@@ -51,7 +51,7 @@ pub(super) fn timed(mut grant: Grant) -> Grant {
     grant
 }
 
-/// Of something that was done in the middle of a millisecond.
+/// The interval of an action in the middle of a millisecond.
 pub(super) fn span_of_ms(ms: u64) -> Span {
     span(ms * 1000, ms * 1000 + 999)
 }

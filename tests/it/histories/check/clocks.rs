@@ -2,7 +2,8 @@
 
 use crate::histories::history::{Grant, History, Span};
 
-/// In microseconds: what a grant shows that was made between its call and its answer, in the millisecond that Redis says.
+/// In microseconds: what a grant shows that was made between its call and its answer, in the millisecond that
+/// Redis says.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clocks {
     ahead_min: i64,

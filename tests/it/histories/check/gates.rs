@@ -28,8 +28,9 @@ impl Gate {
     }
 }
 
-/// From the answer that says so until it ends by itself, or until somebody may have opened it: at the earliest when he asked to.
-/// What nobody knows the outcome of may take effect at any time after it was asked for.
+/// From the answer that says so until it ends by itself, or until somebody may have opened it: at the
+/// earliest when he asked to. A request with an unknown outcome may take effect at any time after it was
+/// sent.
 fn shut_times<'a>(history: &'a History, clocks: Clocks) -> Vec<Shut<'a>> {
     let mut times = Vec::new();
     for by in &history.turned {
@@ -78,7 +79,7 @@ pub(super) fn nothing_passes_a_shut_gate(history: &History) -> Vec<String> {
     breaches
 }
 
-/// What else was done to the gate within a second.
+/// Other changes of the gate within a second.
 fn around<'a>(history: &'a History, by: &Turned) -> Vec<&'a Turned> {
     let is_near = |other: &&Turned| {
         other.queue == by.queue
@@ -147,7 +148,7 @@ mod tests {
         for turned in [
             // Before it was answered, and after its end.
             vec![turned(gate(), 160, Outcome::Done(Until::Ms(200)))],
-            // Of another name, or another group.
+            // A task of another name, or another group.
             vec![turned(Gate::Breaker("sync"), 120, FURTHER)],
             vec![turned(Gate::HoldOfGroup("zeta"), 120, FURTHER)],
             // It may have been opened before, as was asked for.

@@ -18,7 +18,7 @@ pub(super) fn ids_are_unique(history: &History) -> Vec<String> {
     breaches
 }
 
-/// Of two grants of a task, the later one is not before the earlier one's end, on Redis's clock.
+/// The later of two grants of a task starts after the earlier one ends, on the clock of Redis.
 pub(super) fn one_live_lease_per_task(history: &History) -> Vec<String> {
     let settles = history.settles_by_lease();
     let mut breaches = Vec::new();
@@ -67,7 +67,8 @@ fn end_ms(first: &Grant, second: &Grant, settles: &[&Settle]) -> Option<u64> {
     Some(ends)
 }
 
-/// Nothing is done for a lease once a later grant of the task is known, but to say that it had been done before.
+/// Nothing is done for a lease once a later grant of the task is known, but to say that it had been done
+/// before.
 pub(super) fn only_the_latest_settles(history: &History) -> Vec<String> {
     let (tasks, leases) = (history.by_task(), history.by_lease());
     let mut breaches = Vec::new();

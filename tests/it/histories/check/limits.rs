@@ -35,8 +35,8 @@ fn behind(history: &History, of: Of) -> Vec<&Grant> {
     grants
 }
 
-/// Over any window [s, e] at most burst + rate × (e - s), by Redis's clock. A grant that somebody was handed is never given back; those
-/// that nobody was handed may have taken more, which this cannot see.
+/// Over any window [s, e] at most burst + rate × (e - s), by Redis's clock. A grant that somebody was handed
+/// is never given back; those that nobody was handed may have taken more, which this cannot see.
 pub(in crate::histories) fn at_its_rate(history: &History, limit: &Limit) -> Vec<String> {
     let (rate, burst) = (i128::from(limit.rate_per_second), i128::from(limit.burst));
     let mut breaches = Vec::new();
@@ -59,7 +59,8 @@ pub(in crate::histories) fn at_its_rate(history: &History, limit: &Limit) -> Vec
     breaches
 }
 
-/// Until when (in microseconds of Redis's clock) a lease is surely live: somebody may have ended it as soon as he asked to.
+/// Until when (in microseconds of Redis's clock) a lease is surely live: somebody may have ended it as soon
+/// as he asked to.
 pub(super) fn surely_live_until(grant: &Grant, settles: &[&Settle], clocks: Clocks) -> i64 {
     let ends = |settle: &&Settle| {
         let may_be_done = !matches!(settle.outcome, Outcome::Refused(_)) && settle.verb != Verb::Extend;
@@ -69,7 +70,8 @@ pub(super) fn surely_live_until(grant: &Grant, settles: &[&Settle], clocks: Cloc
     settles.iter().filter_map(ends).fold(expires, i64::min)
 }
 
-/// Of these grants, in the order they were made, the most that were surely live at one time, and the one that made it so many.
+/// Returns the largest number of these grants that surely lived at one time, and the grant that reached it.
+/// The grants are in order.
 pub(super) fn most_at_once<'a>(history: &History, grants: &[&'a Grant]) -> (usize, Option<&'a Grant>) {
     let (clocks, settles) = (Clocks::of(history), history.settles_by_lease());
     let mut live: Vec<i64> = Vec::new();
@@ -88,7 +90,8 @@ pub(super) fn most_at_once<'a>(history: &History, grants: &[&'a Grant]) -> (usiz
     most
 }
 
-/// Never more than `max_leased` live leases at any moment, by when Redis granted them and when they surely had not yet ended.
+/// Never more than `max_leased` live leases at any moment, by when Redis granted them and when they surely
+/// had not yet ended.
 pub(in crate::histories) fn no_more_at_once(history: &History, limit: &Limit) -> Vec<String> {
     let (most, last) = most_at_once(history, &behind(history, limit.of));
     let breach = || format!("I21: {most} leases at once, {limit:?}: {last:?}");

@@ -1,4 +1,5 @@
-//! I17, as far as it can be seen from outside: in one lane, tasks are first granted in the order they were accepted.
+//! I17, as far as it can be seen from outside: in one lane, tasks are first granted in the order they were
+//! accepted.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,8 @@ pub(super) fn first_come_first_served(history: &History) -> Vec<String> {
     breaches
 }
 
-/// Goes through a lane by when its tasks were sent, keeping the latest grant among those surely accepted before.
+/// Goes through a lane by when its tasks were sent, keeping the latest grant among those surely accepted
+/// before.
 fn overtaken(lane: &[(&Enqueue, &Grant)], breaches: &mut Vec<String>) {
     let mut sent = lane.to_vec();
     sent.sort_by_key(|(enqueue, _)| (enqueue.span.start, enqueue.place));

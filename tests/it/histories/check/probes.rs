@@ -27,8 +27,8 @@ fn failures<'a>(history: &'a History, grants: &[&Grant]) -> Vec<&'a Settle> {
     failures
 }
 
-/// The grants that were surely made after the breaker had opened for the first time: after so many failures without any success, it is
-/// open or half-open for good.
+/// The grants that were surely made after the breaker had opened for the first time: after so many failures
+/// without any success, it is open or half-open for good.
 fn probes(history: &History, failing: Failing) -> Vec<&Grant> {
     let clocks = Clocks::of(history);
     let of_name =
@@ -46,7 +46,8 @@ fn probes(history: &History, failing: Failing) -> Vec<&Grant> {
     grants
 }
 
-/// One probe at a time, and after a failed one none for as long as it is open then: twice as long each time, up to ten times.
+/// One probe at a time, and after a failed one none for as long as it is open then: twice as long each time,
+/// up to ten times.
 pub(in crate::histories) fn one_at_a_time(history: &History, failing: Failing) -> Vec<String> {
     let mut breaches = Vec::new();
     let (clocks, probes) = (Clocks::of(history), probes(history, failing));

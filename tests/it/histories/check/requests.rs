@@ -1,4 +1,5 @@
-//! A lease call that names itself is served once: whoever repeats it gets what is still leased of that, and nothing else.
+//! A lease call that names itself is served once: whoever repeats it gets what is still leased of that, and
+//! nothing else.
 
 use crate::histories::history::{Grant, History, Repeat};
 
@@ -33,7 +34,8 @@ fn without<'a>(grants: &'a [Grant], others: &'a [Grant]) -> impl Iterator<Item =
         .filter(move |grant| !others.iter().any(|other| same(grant, other)))
 }
 
-/// Nobody settles between the first answer and the repeat. A lease of which the answer took nine tenths is not handed out.
+/// Nobody settles between the first answer and the repeat. A lease of which the answer took nine tenths is
+/// not handed out.
 fn is_surely_live(grant: &Grant, repeat: &Repeat) -> bool {
     let left_us = (grant.expires_ms * 1000).saturating_sub(repeat.span.end);
     let took_us = repeat.span.end - repeat.span.start;

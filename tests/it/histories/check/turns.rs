@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Over any stretch of n grants each of k groups gets between floor(n / k) - 1 and ceil(n / k) + 1. `granted` is the
-/// group of each grant in order, taken while every group had a backlog.
+/// Over any stretch of n grants each of k groups gets between floor(n / k) - 1 and ceil(n / k) + 1. `granted`
+/// is the group of each grant in order, taken while every group had a backlog.
 pub(in crate::histories) fn fair_share(granted: &[&str]) -> Vec<String> {
     let groups: BTreeMap<&str, usize> = granted.iter().map(|group| (*group, 0)).collect();
     let mut breaches = Vec::new();
@@ -30,8 +30,8 @@ pub(in crate::histories) struct Lost {
     pub(in crate::histories) to_ms: u64,
 }
 
-/// As [`fair_share`], where some grants are not known. Stretches begin and end with whole milliseconds, inside of which the order is not
-/// known either; lost grants may have been to any group.
+/// As [`fair_share`], where some grants are not known. Stretches begin and end with whole milliseconds,
+/// inside of which the order is not known either; lost grants may have been to any group.
 pub(in crate::histories) fn fair_share_but_for(granted: &[(u64, &str)], lost: &[Lost]) -> Vec<String> {
     let mut granted = granted.to_vec();
     granted.sort_unstable();

@@ -1,4 +1,5 @@
-//! Who pauses and resumes, holds and ends holds, opens and closes breakers, one thing after the other.
+//! An operator that pauses and resumes, starts and ends holds, opens and closes breakers, one after the
+//! other.
 
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ fn hold(phone: &mut Phone, shift: &Shift, whose: &str, gate: Gate) {
     }
 }
 
-/// What operators do when it is over: nothing is held, limited or open.
+/// Ends the run: removes all holds and limits, and closes all breakers.
 pub(super) fn open_everything(phone: &mut Phone, api: &Api) {
     let opened_by =
         |method: &'static str, path: &str, body: &'static str| (method, format!("{QUEUE}/{path}"), body);

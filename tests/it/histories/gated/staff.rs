@@ -93,7 +93,7 @@ fn work(phone: &mut Phone, later: &mut Vec<Plan>, grant: &Grant) {
     }
 }
 
-/// What an upstream's 429 becomes: nothing of the name or group before then.
+/// The effect of a 429 of an upstream: no task of the name or group runs before the given time.
 fn hold_siblings(phone: &mut Phone, grant: &Grant) {
     let (hold, gate) = match (grant.name.as_str(), grant.group.as_str()) {
         ("sync", _) => ("name", Gate::HoldOfName("sync")),

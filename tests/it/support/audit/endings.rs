@@ -1,4 +1,5 @@
-//! I25: what is kept of finished tasks agrees with itself; repeated lease calls leave what can be found again.
+//! I25: what is kept of finished tasks agrees with itself; repeated lease calls leave what can be found
+//! again.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What may expire is what waits and has a time to: no task is forgotten, and none that is leased or over is kept in mind.
+//! The index of expiry times has every waiting task with such a time, and no task that is leased or finished.
 
 use std::collections::BTreeMap;
 

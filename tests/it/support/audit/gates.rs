@@ -1,4 +1,5 @@
-//! I20 and I21: what gates remember agrees with the tasks; and what is parked is parked everywhere, and will be looked at again.
+//! I20 and I21: what gates remember agrees with the tasks; and what is parked is parked everywhere, and will
+//! be looked at again.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! I15: who holds a key is there to hold it, and who should hold one does. I28: what is remembered of requests is found again
-//! when its time is over.
+//! I15: who holds a key is there to hold it, and who should hold one does. I28: what is remembered of
+//! requests is found again when its time is over.
 
 use super::Problems;
 use super::raw::{Hold, Raw, Task};
@@ -32,7 +32,8 @@ pub fn check(raw: &Raw, problems: &mut Problems) {
             holder: *id,
             expires: 0,
         };
-        // One that waited past its expiry is dead, though nobody may have buried it yet: another may hold its key.
+        // One that waited past its expiry is dead, though nobody may have buried it yet: another may hold its
+        // key.
         let lives = raw.leased.contains_key(id) || task.expires_at.is_none_or(|at| at > raw.now);
         if lives && holds(raw, task, &hold, key) {
             problems.check(raw.holds.get(key) == Some(&hold), || {

@@ -1,5 +1,5 @@
-//! I4 for lanes: heads, names and turns say what the lanes hold, and nothing is left of empty ones. I17 and I18
-//! rest on it: a head that promises more than its lane has would hide a task.
+//! I4 for lanes: heads, names and turns say what the lanes hold, and nothing is left of empty ones. I17 and
+//! I18 rest on it: a head that promises more than its lane has would hide a task.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use super::Problems;
 use super::raw::{Lane, Raw};
 use super::states::is_live_fresh;
 
-/// What tells parked lanes and groups from others in their scores.
+/// The offset in the scores of parked lanes and groups.
 pub const PARKED: f64 = 4_503_599_627_370_496.0;
 
 pub fn check(raw: &Raw, problems: &mut Problems) {
@@ -92,7 +92,7 @@ fn check_head(raw: &Raw, lane: &Lane, problems: &mut Problems) {
     });
 }
 
-/// What `spec` calls `ready_at - priority * aging`, in 2,048ths of a millisecond.
+/// `ready_at - priority * aging` of the spec, in 2,048ths of a millisecond.
 #[allow(clippy::cast_precision_loss)] // All below 2^53.
 fn order_score(raw: &Raw, priority: u64, place: f64) -> f64 {
     match raw.number("order") {

@@ -19,7 +19,7 @@ pub struct Lane {
 /// A record's facts.
 pub struct Task {
     pub tick: u64,
-    /// Of the record.
+    /// The fields of the record.
     pub bytes: usize,
     pub big: bool,
     pub expires_at: Option<u64>,
@@ -28,7 +28,7 @@ pub struct Task {
     pub unique: Option<(char, String)>,
 }
 
-/// Who holds a unique key.
+/// The holder of a unique key.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Hold {
     pub holder: TaskId,
@@ -68,7 +68,7 @@ pub struct Raw {
     pub due: BTreeMap<TaskId, f64>,
     pub leased: BTreeMap<TaskId, f64>,
     pub dead: BTreeMap<TaskId, f64>,
-    /// Of tasks that wait: when they expire.
+    /// Expiry times of waiting tasks.
     pub expiry: BTreeMap<TaskId, f64>,
     /// The time, as scripts read it.
     pub now: u64,
@@ -447,7 +447,8 @@ fn mutable(bytes: &[u8]) -> Mutable {
     }
 }
 
-/// Attempts one after the other, each followed by its length (4 bytes) and beginning with its number (2 bytes).
+/// Attempts one after the other, each followed by its length (4 bytes) and beginning with its number (2
+/// bytes).
 fn attempt_numbers(mut bytes: &[u8]) -> Vec<u64> {
     let mut numbers = Vec::new();
     while let Some((rest, length)) = bytes.split_last_chunk::<4>() {

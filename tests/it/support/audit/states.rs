@@ -145,7 +145,7 @@ fn conserved(raw: &Raw, ready: usize, problems: &mut Problems) {
     problems.check(accepted == accounted, || {
         format!("I3: {accepted} accepted, but {live:?} scheduled, ready, leased, dead and {left:?} left by {EXITS:?}")
     });
-    // What charts are drawn from. Purged tasks may have been dead letters, or not.
+    // The totals behind the charts. Purged tasks may have been dead letters, or not.
     let [died, purged] = ["died_total", "purged_total"].map(|total| raw.number(total));
     let buried = ["dead_evicted_total", "dead_aged_total", "replayed_total"].map(|exit| raw.number(exit));
     let buried = raw.dead.len() as u64 + buried.iter().sum::<u64>();

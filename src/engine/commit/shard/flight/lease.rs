@@ -17,7 +17,8 @@ use crate::store::ops::lease::{Grant, Grants, LeaseOp, LeaseReply};
 use crate::store::ops::recall::RecallOp;
 use crate::store::reply::Reply;
 
-/// How often calls that get all they ask for still ask for the next due time: half of the second that I19 allows.
+/// How often calls that get all they ask for still ask for the next due time: half of the second that I19
+/// allows.
 const ASK_FOR_DUE_EVERY: Duration = Duration::from_millis(500);
 
 pub(in crate::engine::commit) struct LeaseFlight {
@@ -84,8 +85,8 @@ impl Shard {
         calls
     }
 
-    /// Reads a reply that too few replicas confirmed. Grants are given back, because their callers get an error; a
-    /// reply without grants stays as it is.
+    /// Reads a reply that too few replicas confirmed. Grants are given back, because their callers get an
+    /// error; a reply without grants stays as it is.
     pub(in crate::engine::commit) fn unconfirmed_lease(
         &self,
         queue: &QueueName,
@@ -120,13 +121,14 @@ impl Shard {
                 self.grants_landed(queue, flight.into_jobs(), grants, (asked_at, at));
             }
             Ok(LeaseReply::Absent) => self.park(queue, flight.into_jobs(), at),
-            // A caller still waits, so this process knows the clock of Redis badly. Call again without a time limit.
+            // A caller still waits, so this process knows the clock of Redis badly. Call again without a time
+            // limit.
             Ok(LeaseReply::Late) => {
                 self.forget_redis_time();
                 self.lease_again(queue, flight.into_jobs());
             }
-            // Nothing was granted, so calls that can wait go on waiting. A call with a `request_id` may have grants of
-            // an earlier try: an empty response would deny them.
+            // Nothing was granted, so calls that can wait go on waiting. A call with a `request_id` may have
+            // grants of an earlier try: an empty response would deny them.
             Err(StoreError::NotApplied(why)) => {
                 let (waiting, failed): (Vec<_>, Vec<_>) = flight
                     .into_jobs()
@@ -197,7 +199,8 @@ impl Shard {
         }
     }
 
-    /// Remembers why a call fell short, for empty responses, and plans a look at the time when a gate may open.
+    /// Remembers why a call fell short, for empty responses, and plans a look at the time when a gate may
+    /// open.
     fn remember_why_short(
         &mut self,
         queue: &QueueName,

@@ -1,4 +1,5 @@
-//! Settles and give-backs: calls that end or prolong leases. One call per script, each with settles of many callers.
+//! Settles and give-backs: calls that end or prolong leases. One call per script, each with settles of many
+//! callers.
 
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub(in crate::engine::commit) trait Kind: Sized {
     /// Takes the items back, to read their outcomes or to send them again.
     fn items(op: Self::Op) -> Vec<(Lease, Self)>;
     fn pending(self) -> PendingOp;
-    /// What the caller hears of a done item.
+    /// The outcome of a completed item, for its caller.
     fn settled(id: TaskId, done: &Self::Done) -> Settled;
     /// The end of an attempt, if the item ended one: whether it completed the task.
     fn ended(done: &Self::Done) -> Option<bool>;

@@ -1,9 +1,9 @@
--- held: counts ready tasks that gates block, and breakers that are not closed.
+-- blocked: counts ready tasks that gates block, and breakers that do.
 -- Uses   gates rotation
 
--- Counts the lanes behind shut gates, 128 at most; with more, the number is a lower bound. Gates that are
--- noted as shut come first. A gate that shut without a call is found at the lanes that would be next.
-local function held_tasks()
+-- Counts the tasks in lanes behind shut gates. Looks at 128 lanes at most; beyond that it is a lower bound.
+-- Gates in SHUT come first. A gate that shut unnoticed is found at the lanes that would be next.
+local function blocked_tasks()
   if not gated() or queue.ready == 0 then return 0 end
   if gate_of('q').left < 1 then return queue.ready end
   local LANES_MAX = 128
@@ -17,7 +17,7 @@ local function held_tasks()
 
   local function count_behind(scope)
     local of, rest = sub(scope, 2), LANES_MAX - lanes - 1
-    if byte(scope) == 103 then
+    if byte(scope) == GROUP_SCOPE then
       for _, member in ipairs(call('ZRANGE', heads_of(of), 0, rest)) do count(member .. '/' .. of) end
     else
       for _, lane in ipairs(call('ZRANGE', names_of(of), 0, rest)) do
@@ -45,7 +45,8 @@ local function held_tasks()
   return min(held, queue.ready)
 end
 
--- Returns the open and the half-open breakers; lower bounds if more than LOOK_MAX breakers have state.
+-- Returns the number of open and of half-open breakers. Lower bounds once more than LOOK_MAX breakers have
+-- state.
 local function shut_breakers()
   local counts = { [OPEN] = 0, [HALF_OPEN] = 0 }
   if not gated() then return 0, 0 end

@@ -1,13 +1,14 @@
-//! Replaces the constants of the scripts by their values: a function of Lua 5.1 has 200 local names at most,
-//! and a literal costs no look-up.
+//! Replaces named constants of the Lua files by their values: a function of Lua 5.1 has at most 200 local
+//! names, and a number in the code costs no look-up.
 
 use std::collections::HashMap;
 
-/// The value of a constant.
+/// Names of constants with their values, as in the code.
 pub(super) type Literals = HashMap<String, String>;
 
-/// Returns the texts with constants replaced by their values, without indentation, comment lines and lines of
-/// the form `local NAME, OTHER = 1, 'word'`. Line numbers stay. `known` gets the constants that are found.
+/// Returns the texts with values in place of constants, and without indentation, comments on lines of their
+/// own, and lines that only declare constants (`local NAME, OTHER = 1, 'word'`). Line numbers do not change.
+/// Declared constants are added to `known`.
 pub(super) fn written_out<'a>(
     known: &mut Literals,
     pieces: impl IntoIterator<Item = (&'a str, String)>,
@@ -28,12 +29,12 @@ pub(super) fn written_out<'a>(
     out
 }
 
-/// Returns the constants that a text defines.
+/// Returns the constants that a text declares.
 pub(super) fn literals_in(text: &str) -> Literals {
     text.lines().filter_map(literals).flatten().collect()
 }
 
-/// Returns the constants that a line at the left margin defines.
+/// Returns the constants that a line at the left margin declares, if it declares nothing else.
 fn literals(line: &str) -> Option<Vec<(String, String)>> {
     let code = line.split(" -- ").next()?;
     let (names, values) = code.strip_prefix("local ")?.split_once(" = ")?;
@@ -52,8 +53,8 @@ fn literals(line: &str) -> Option<Vec<(String, String)>> {
     })
 }
 
-/// Writes a line with values in place of constants, except in strings and comments, and where the name is
-/// redefined.
+/// Writes a line with values in place of constants, except in strings and comments. A name that the line
+/// declares is no constant from here on.
 fn write_line(line: &str, known: &mut Literals, out: &mut String) {
     if line.starts_with("--") {
         return;
@@ -71,9 +72,9 @@ fn write_line(line: &str, known: &mut Literals, out: &mut String) {
     let (mut at, mut copied) = (0, 0);
     while let Some(&byte) = bytes.get(at) {
         if byte == b'\'' {
-            at = behind_text(bytes, at);
-        } else if is_of_word(byte) {
-            let end = at + bytes[at..].iter().take_while(|byte| is_of_word(**byte)).count();
+            at = end_of_string(bytes, at);
+        } else if is_word_byte(byte) {
+            let end = at + bytes[at..].iter().take_while(|byte| is_word_byte(**byte)).count();
             if let Some(literal) = byte
                 .is_ascii_uppercase()
                 .then(|| known.get(&line[at..end]))
@@ -93,12 +94,12 @@ fn write_line(line: &str, known: &mut Literals, out: &mut String) {
     out.push_str(&line[copied..]);
 }
 
-const fn is_of_word(byte: u8) -> bool {
+const fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Returns the end of the string that begins at the quote `at`, past escaped quotes.
-fn behind_text(bytes: &[u8], at: usize) -> usize {
+/// Returns the index after the string that begins `at` a quote. Skips escaped quotes.
+fn end_of_string(bytes: &[u8], at: usize) -> usize {
     let mut end = at + 1;
     while end < bytes.len() && bytes[end] != b'\'' {
         end += if bytes[end] == b'\\' { 2 } else { 1 };
@@ -116,13 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn names_that_stand_for_something_are_written_out() {
+    fn constants_are_replaced_by_their_values() {
         let text = "local MS, WORD = 5, 'w' -- why\nreturn x * MS, WORD, 'MS', MS_MAX -- MS\n";
         assert_eq!(written(text), "\nreturn x * 5, 'w', 'MS', MS_MAX -- MS\n");
     }
 
     #[test]
-    fn comments_that_have_a_line_of_their_own_leave_an_empty_one() {
+    fn a_comment_on_its_own_line_becomes_an_empty_line() {
         assert_eq!(
             written("-- why\n  -- how\nlocal s = '-- not' -- but\n"),
             "\n\nlocal s = '-- not' -- but\n"
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_by_a_call_or_gets_another_meaning_stays() {
+    fn computed_values_and_redeclared_names_stay() {
         for text in [
             "local NOW = clock()\nreturn NOW\n",
             "local NONE = {}\nreturn NONE\n",
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_in_texts_end_nothing() {
+    fn escaped_quotes_do_not_end_a_string() {
         let text = "local MS = 5\nreturn 'a\\'MS', MS\n";
         assert_eq!(written(text), "\nreturn 'a\\'MS', 5\n");
     }

@@ -14,5 +14,6 @@ pub mod domain;
 pub mod engine;
 pub mod http;
 pub mod metrics;
+pub mod own_binary;
 pub mod store;
 pub mod telemetry;

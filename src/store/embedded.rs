@@ -58,7 +58,7 @@ impl Options {
             data_dir: data_dir.into(),
             redis_server: None,
             sync: Sync::Always,
-            leash: leash::running_binary(),
+            leash: crate::own_binary::path(),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::perform::Worker;
 use super::task::{HEADER_PREFIX, Task};
 use crate::cli::exit::Failure;
 use crate::domain::limits::{ERROR_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
-use crate::store::embedded::leash;
+use crate::own_binary;
 
 /// From SIGTERM to SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ pub(super) struct Program {
 impl Program {
     /// Starts it in a process group of its own, behind a gate that opens once the watchdog knows the group.
     pub(super) fn start(worker: &Arc<Worker>, task: &Task) -> std::io::Result<Self> {
-        let mut command = Command::new(leash::running_binary());
+        let mut command = Command::new(own_binary::path());
         command
             .arg0("leaseq")
             .args([gate::SUBCOMMAND, "--"])

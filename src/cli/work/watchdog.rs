@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::cli::Done;
 use crate::cli::exit::Exit;
-use crate::store::embedded::leash;
+use crate::own_binary;
 
 /// The name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "__watchdog";
@@ -27,7 +27,7 @@ impl Handle {
     /// Starts the watchdog. Without one (no more processes, say) work goes on, and only a SIGKILL of
     /// the worker would leave something behind.
     pub(super) fn start() -> Self {
-        let child = Command::new(leash::running_binary())
+        let child = Command::new(own_binary::path())
             .arg0("leaseq")
             .arg(SUBCOMMAND)
             .stdin(Stdio::piped())

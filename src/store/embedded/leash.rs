@@ -7,7 +7,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -19,15 +19,6 @@ pub const SUBCOMMAND: &str = "__leash";
 
 /// How long a server that lost its service may take to die before the next one gives up.
 const PREDECESSOR_WAIT: Duration = Duration::from_secs(10);
-
-/// The running binary, even after an upgrade has replaced its file.
-pub fn running_binary() -> PathBuf {
-    let own = PathBuf::from("/proc/self/exe");
-    if own.exists() {
-        return own;
-    }
-    std::env::current_exe().unwrap_or_else(|_| "leaseq".into())
-}
 
 /// The command that starts `program` on a leash held by this process.
 pub(super) fn command(leash: &Path, lock: &Path, program: &Path) -> Command {

@@ -7,6 +7,7 @@
 mod mistakes;
 mod redis_url;
 pub mod settings;
+mod source;
 mod sources;
 mod values;
 
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 pub use mistakes::{Mistake, Mistakes};
 pub use redis_url::RedisUrl;
-pub use sources::{Env, Flags, Source};
+pub use source::Source;
+pub use sources::{Env, Flags};
 
 use crate::domain::durability::Level;
 use sources::Layers;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::sources::Source;
+use super::source::Source;
 
 /// One wrong setting.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Where values come from, and which one wins.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::mistakes::{Mistake, Mistakes, nearest};
 use super::settings::{ENV_PREFIX, SETTINGS, Setting};
+use super::source::Source;
 use super::{Config, Durability, Effective, Redis, RedisUrl};
 
 /// Variables of the process that begin with `LEASEQ_`.
@@ -46,26 +46,6 @@ pub struct Flags {
     pub values: BTreeMap<&'static str, String>,
     /// `--config FILE`.
     pub config: Option<PathBuf>,
-}
-
-/// Which layer a value is from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    Flag,
-    Env,
-    File(PathBuf),
-    Default,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag => f.write_str("command line"),
-            Self::Env => f.write_str("environment"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Default => f.write_str("default"),
-        }
-    }
 }
 
 /// The winning text of each setting, and the mistakes met so far.

@@ -11,6 +11,7 @@ mod settle;
 mod shift;
 mod task;
 pub(super) mod watchdog;
+mod worker;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -26,8 +27,8 @@ use super::{Done, duration, input};
 use crate::config::Env;
 use crate::domain::QueueName;
 use journal::Journal;
-use perform::Worker;
 use shift::{Shift, Tally};
+use worker::Worker;
 
 /// Run a program for each task: payload on stdin, exit code decides
 ///

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::perform::Worker;
 use super::task::Task;
+use super::worker::Worker;
 use crate::cli::client::CallError;
 
 /// Why the program should not go on.

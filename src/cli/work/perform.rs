@@ -1,35 +1,18 @@
 //! One task from lease to settle.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
-
 use super::heartbeat::{Over, heartbeat};
-use super::journal;
 use super::program::{End, Program};
 use super::settle::{Operation, Told, settle};
 use super::task::Task;
-use super::watchdog;
-use crate::cli::client::Api;
+use super::worker::Worker;
 
 /// `EX_TEMPFAIL` of sysexits: come back later.
 const EXIT_LATER: i32 = 75;
 /// `EX_DATAERR`: the task itself is wrong, no retry will help.
 const EXIT_REJECT: i32 = 65;
-
-/// What all tasks of a worker share.
-pub(super) struct Worker {
-    pub(super) api: Api,
-    pub(super) command: Vec<OsString>,
-    pub(super) retry_after: Duration,
-    pub(super) pass_stderr: bool,
-    pub(super) journal: journal::Handle,
-    pub(super) watchdog: watchdog::Handle,
-    /// The grace time is over: stop programs, release tasks, do not linger.
-    pub(super) forced: CancellationToken,
-}
 
 /// How a task left this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 
 use super::capture::Capture;
 use super::gate;
-use super::perform::Worker;
 use super::task::{HEADER_PREFIX, Task};
+use super::worker::Worker;
 use crate::cli::exit::Failure;
 use crate::domain::limits::{ERROR_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::own_binary;

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::perform::Worker;
 use super::task::Task;
+use super::worker::Worker;
 use crate::cli::client::CallError;
 
 /// What to tell.

@@ -9,8 +9,9 @@ use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 
 use super::backoff::Backoff;
-use super::perform::{self, Outcome, Worker};
+use super::perform::{self, Outcome};
 use super::task::Task;
+use super::worker::Worker;
 use super::{Work, settle};
 use crate::cli::client::{self, CallError};
 use crate::cli::exit::Failure;

@@ -1,6 +1,15 @@
 //! Query strings.
 
-/// A path with the parameters that have a value.
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All bytes but the unreserved ones of RFC 3986.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// Appends to a path the parameters that have a value.
 pub(super) fn path(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     let mut text = path.to_owned();
     let given = parameters
@@ -15,16 +24,9 @@ pub(super) fn path(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     text
 }
 
-/// What is not plain in a query, or in a segment of a path, is escaped.
+/// Escapes `text` for a query or for one segment of a path.
 pub(super) fn escaped(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]
@@ -32,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_given_is_not_sent_and_any_text_is_escaped() {
+    fn absent_parameters_are_not_sent_and_any_text_is_escaped() {
         let parameters = [
             ("state", Some("ready")),
             ("name", None),

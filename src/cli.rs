@@ -4,6 +4,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod ack;
+#[cfg(feature = "bench")]
 mod bench;
 mod bulk;
 mod client;
@@ -24,7 +25,9 @@ mod output;
 mod paging;
 mod query;
 mod queues;
+// The reference describes the default build, which contains every verb.
 #[cfg(test)]
+#[cfg(feature = "bench")]
 mod reference;
 mod release;
 mod serve;
@@ -68,6 +71,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Task(task::Task),
     Queues(queues::Queues),
+    #[cfg(feature = "bench")]
     Bench(bench::Args),
     Config(config::Config),
     Openapi(openapi::Openapi),
@@ -126,6 +130,7 @@ impl Command {
             Self::Doctor(verb) => on_one_thread(verb.run(env)),
             Self::Task(verb) => on_one_thread(verb.run(env)),
             Self::Queues(verb) => on_one_thread(verb.run(env)),
+            #[cfg(feature = "bench")]
             Self::Bench(args) => on_one_thread(bench::run(args)),
         }
     }

@@ -8,6 +8,8 @@
 //! - [`http`] is what the wire says.
 
 pub mod app;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod domain;

@@ -43,7 +43,7 @@ def binaries(leaseq: Path | None, scripts: Path | None) -> Binaries:
     """Builds all; a path that is given is taken as it is."""
     yardsticks = target_directory() / "bench"
     echo, bare = yardstick("echo", yardsticks), yardstick("bare", yardsticks)
-    leaseq = leaseq or built("leaseq", "build", "--release", "--bin", "leaseq")
+    leaseq = leaseq or built("leaseq", "build", "--release", "--bin", "leaseq", "--features", "bench")
     try:
         scripts = scripts or built("scripts", "bench", "--no-run", "--bench", "scripts")
     except subprocess.CalledProcessError:

@@ -1,166 +1,24 @@
-//! `leaseq bench`: a load generator for this API, as cheap in CPU as it can be, bounded in tasks and time.
+//! `leaseq bench`.
 
-mod answers;
-mod args;
-mod crew;
-mod hand;
-mod idle;
-mod latency;
-mod payload;
-mod progress;
-mod report;
-mod requests;
-mod stage;
-mod tally;
-mod target;
-mod throughput;
-mod watch;
-mod wire;
+pub(super) use crate::bench::Args;
+
+use std::io::Error;
 
 use super::exit::{Exit, Failure};
-pub use args::{Args, Mode};
-use report::Report;
-use stage::{Bounds, Stage, Time};
-use std::io::{Error, Result};
-use std::sync::Arc;
-use std::time::Duration;
-use throughput::Loop;
+use super::{Done, output};
+use crate::bench;
 
-/// Tasks per request, connections and the longest time while a backlog is laid down; not measured.
-const BACKLOG_BATCH: u64 = 250;
-const BACKLOG_CONNECTIONS: usize = 4;
-const BACKLOG_TIME_MAX: Duration = Duration::from_secs(1800);
-/// How much longer than its window a run may take: connecting, and the last answers.
-const GRACE: Duration = Duration::from_secs(90);
-
-/// Runs the benchmark and prints its report; a failure when there was an error in it.
-pub(super) async fn run(args: Args) -> super::Done {
+/// Runs the benchmark and prints its report. A run with errors exits with 1.
+pub(super) async fn run(args: Args) -> Done {
     let json = args.json;
     // The generator brings its own threads and runtimes; this one only waits for them.
-    let measured = tokio::task::spawn_blocking(move || measure(&args)).await;
+    let measured = tokio::task::spawn_blocking(move || bench::run(&args)).await;
     let report = measured
         .map_err(Error::other)
         .and_then(|measured| measured)
         .map_err(|error| Failure::new(Exit::Error, format!("the benchmark ended early: {error}")))?;
+    let text = if json { report.to_json() } else { report.to_text() };
     // A reader of stdout that has gone away is no failure.
-    let _ = print(&if json {
-        report.to_json() + "\n"
-    } else {
-        report.to_text()
-    });
-    Ok(if report.errors.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Error
-    })
-}
-
-/// `println!` would panic on a closed pipe.
-fn print(text: &str) -> Result<()> {
-    use std::io::Write;
-    std::io::stdout().lock().write_all(text.as_bytes())
-}
-
-fn measure(args: &Args) -> Result<Report> {
-    target::raise_open_files()?;
-    let address = args.url.resolve()?;
-    let named = args.queue.clone();
-    let prefix = named
-        .clone()
-        .unwrap_or_else(|| format!("bench-{:08x}", rand::random::<u32>()));
-    let queues: Vec<String> = match args.queues {
-        1 => vec![prefix],
-        count => (0..count).map(|number| format!("{prefix}-{number}")).collect(),
-    };
-    let new_stage = |batch: u64, bounds: Bounds, recipe| {
-        Arc::new(Stage::new(
-            address,
-            recipe,
-            queues.clone(),
-            batch,
-            args.settle_in_lease,
-            bounds,
-        ))
-    };
-    if args.backlog > 0 {
-        let time = Time {
-            warmup: Duration::ZERO,
-            measured: BACKLOG_TIME_MAX,
-        };
-        let bounds = Bounds {
-            time,
-            tasks_max: args.backlog,
-            connections: BACKLOG_CONNECTIONS,
-            tasks_ahead: 0,
-        };
-        let stage = new_stage(BACKLOG_BATCH, bounds, args.recipe()?);
-        let laid = progress::show("laying the backlog", &stage, args.backlog, || {
-            throughput::run(Loop::Enqueue, &stage, 1, BACKLOG_CONNECTIONS, BACKLOG_TIME_MAX)
-        })?;
-        if laid.tasks < args.backlog {
-            return Err(Error::other(format!(
-                "only {} tasks of the backlog were accepted: {:?}",
-                laid.tasks, laid.errors
-            )));
-        }
-    }
-
-    let (connections, producers) = args.connections();
-    let time = Time {
-        warmup: args.warmup_seconds,
-        measured: args.seconds,
-    };
-    let tasks_ahead = (connections as u64 * args.batch * 2).max(1_000) as usize;
-    let stage = new_stage(
-        args.batch,
-        Bounds {
-            time,
-            tasks_max: args.tasks,
-            connections,
-            tasks_ahead,
-        },
-        args.recipe()?,
-    );
-    let (threads, time_max) = (args.threads as usize, args.warmup_seconds + args.seconds + GRACE);
-    let close = |what: Loop| {
-        let run = || throughput::run(what, &stage, threads, connections, time_max);
-        progress::show("measuring", &stage, args.tasks, run).map(|tally| (tally, None))
-    };
-    let (tally, idle) = match args.mode {
-        Mode::Enqueue => close(Loop::Enqueue)?,
-        Mode::Lease => close(Loop::Lease)?,
-        Mode::Drain => close(Loop::Drain)?,
-        Mode::Cycle if producers > 0 => close(Loop::Apart { producers })?,
-        Mode::Cycle => close(Loop::Cycle)?,
-        Mode::Latency => {
-            let schedule = latency::Schedule {
-                tasks_per_second: args.rate.max(0.1),
-                producers,
-            };
-            let run = || latency::run(schedule, &stage, threads, connections, time_max);
-            (progress::show("measuring", &stage, args.tasks, run)?, None)
-        }
-        Mode::Idle => {
-            let plan = idle::Plan {
-                waiters: args.waiters as usize,
-                measured: args.seconds,
-                probes: args.probes,
-                server_pid: args.server_pid,
-                redis: args.redis.clone(),
-            };
-            let (tally, report) = idle::run(&plan, &stage)?;
-            (tally, Some(report))
-        }
-    };
-    if named.is_none() && tally.requests > 0 {
-        target::delete_queues(&stage);
-    }
-    let elapsed = stage.elapsed(&tally);
-    Ok(Report::new(
-        args.mode,
-        args.settings(connections, producers),
-        &tally,
-        elapsed,
-        idle,
-    ))
+    let _ = output::line(text.as_bytes());
+    Ok(if report.is_clean() { Exit::Ok } else { Exit::Error })
 }

@@ -140,7 +140,7 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::{Bounds, Stage, Time};
-    use crate::cli::bench::requests::Recipe;
+    use crate::bench::requests::Recipe;
     use std::time::Duration;
 
     fn stage(tasks_max: u64, measured: Duration) -> Stage {

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub struct Report {
     pub(super) mode: super::Mode,
     pub(super) settings: Settings,
     /// From the end of the warm-up to the last answer that counted.
@@ -81,11 +81,16 @@ impl Report {
         }
     }
 
-    pub(super) fn to_json(&self) -> String {
+    /// Whether the run met no error.
+    pub fn is_clean(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("numbers and words serialise")
     }
 
-    pub(super) fn to_text(&self) -> String {
+    pub fn to_text(&self) -> String {
         let mut text = String::new();
         let mut line = |args: std::fmt::Arguments<'_>| {
             text.write_fmt(args).expect("writing to memory cannot fail");

@@ -109,7 +109,7 @@ pub struct Args {
     pub(super) probes: u64,
     /// Print one JSON object instead of a table.
     #[arg(long)]
-    pub(super) json: bool,
+    pub json: bool,
 }
 
 fn seconds(text: &str) -> std::result::Result<Duration, String> {

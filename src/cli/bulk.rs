@@ -1,4 +1,4 @@
-//! Work on many tasks: asked before, shown while it runs.
+//! Confirmation and progress of operations on many tasks.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -7,36 +7,36 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{Exit, Failure};
 
-/// How bulk work is confirmed.
+/// The options that confirm a bulk operation.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Confirm {
-    /// Only tell how many it would be
+    /// Only count, change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
 
 impl Confirm {
-    /// Whether somebody must be asked, and wants to know how many it would be.
+    /// Whether the user is asked, so that the tasks must be counted first.
     pub(super) fn asks(self) -> bool {
         !self.yes && !self.dry_run
     }
 
-    /// Asks the person at the terminal, unless that was settled before.
+    /// Asks the user at the terminal, unless `--yes` was given.
     ///
     /// # Errors
-    /// Where nobody can be asked, or the answer was not yes.
+    /// Stdin is no terminal, or the user did not answer yes.
     pub(super) fn ask(self, question: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
-            return Err(
-                Failure::usage(format!("{question} Nobody is there to say so; nothing was done"))
-                    .hint("--yes, or --dry-run to count first"),
-            );
+            return Err(Failure::usage(format!(
+                "{question} Stdin is no terminal, so nobody can confirm. Nothing was done"
+            ))
+            .hint("--yes, or --dry-run to count first"));
         }
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{question} [y/N] ");
@@ -50,11 +50,11 @@ impl Confirm {
     }
 }
 
-/// A line on stderr that moves; silent where stderr is no terminal.
+/// A progress bar on stderr. Hidden if stderr is no terminal.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Without a total where nobody counted before.
+    /// Starts a bar, or a spinner if there is no total.
     pub(super) fn of(what: &'static str, total: Option<u64>) -> Self {
         let (bar, template) = match total {
             Some(total) => (
@@ -73,7 +73,7 @@ impl Progress {
         Self(bar)
     }
 
-    /// There may be more than were counted before.
+    /// Sets the position. The total grows with it, because more tasks may match than were counted.
     pub(super) fn at(&self, done: u64) {
         if self.0.length().is_some_and(|total| done > total) {
             self.0.set_length(done);

@@ -1,4 +1,4 @@
-//! `leaseq config`: what the service would run with.
+//! `leaseq config`: prints the settings that the service would use.
 
 use serde::Serialize;
 
@@ -7,9 +7,9 @@ use super::serve::Settings;
 use super::{Done, output};
 use crate::config::Env;
 
-/// Print the settings that `serve` would run with, and where each comes from
+/// Print the settings that `serve` would use, and the source of each
 ///
-/// Takes the flags of `serve`, and tells every mistake at once. Secrets are hidden.
+/// Takes the same flags as `serve`, and reports all mistakes at once. Secrets are hidden.
 #[derive(Debug, clap::Args)]
 pub(super) struct Config {
     #[command(flatten)]

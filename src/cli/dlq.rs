@@ -14,7 +14,7 @@ use clap::Subcommand;
 use super::Done;
 use crate::config::Env;
 
-/// Look at dead letters, replay them, purge them
+/// List, show, replay, purge and export dead letters
 #[derive(Debug, clap::Args)]
 #[command(disable_help_subcommand = true)]
 pub(super) struct Dlq {

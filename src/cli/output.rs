@@ -1,4 +1,4 @@
-//! Data on stdout, everything else on stderr; a closed pipe is never a panic.
+//! Output: data on stdout, everything else on stderr. A closed pipe never panics.
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -26,16 +26,16 @@ pub(super) fn line(bytes: &[u8]) -> Result<(), Failure> {
         .and_then(|()| stdout.flush());
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Failure::closed_pipe(),
-        _ => Failure::new(Exit::Error, format!("stdout cannot be written: {error}")),
+        _ => Failure::new(Exit::Error, format!("cannot write to stdout: {error}")),
     })
 }
 
-/// A note for the person at the terminal. Nothing depends on its arrival.
+/// Writes a note for the user to stderr. A failed write is ignored.
 pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Rows under a header: drawn for a terminal, tab-separated without the header for a pipe.
+/// Prints a table: with lines and a header on a terminal, tab-separated without a header for a pipe.
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() {
         let text: String = rows.iter().map(|row| tab_separated(row) + "\n").collect();
@@ -53,7 +53,7 @@ pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failu
     line(table.to_string().as_bytes())
 }
 
-/// One thing, a line per field, values aligned.
+/// Prints the fields of one object, one on each line, with aligned values.
 pub(super) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
     let terminal = std::io::stdout().is_terminal();
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -67,12 +67,12 @@ pub(super) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
     line(text.as_bytes())
 }
 
-/// An answer of the API that is one object: as it is, or a line per field.
-pub(super) fn answer(answer: &[u8], json: bool) -> Result<(), Failure> {
+/// Prints a response that is one object: unchanged with `json`, else one field on each line.
+pub(super) fn response(response: &[u8], json: bool) -> Result<(), Failure> {
     if json {
-        return line(answer);
+        return line(response);
     }
-    let Ordered(values) = client::decode(answer)?;
+    let Ordered(values) = client::decode(response)?;
     let shown: Vec<(&str, String)> = values
         .iter()
         .map(|(name, value)| (name.as_str(), plain(value)))
@@ -80,7 +80,7 @@ pub(super) fn answer(answer: &[u8], json: bool) -> Result<(), Failure> {
     fields(&shown)
 }
 
-/// A value of the API's as a person reads it.
+/// Returns a JSON value as text for the user.
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -89,7 +89,7 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-/// An object's fields in the order the service tells them.
+/// The fields of an object in the order of the response.
 struct Ordered(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Ordered {
@@ -121,7 +121,7 @@ fn tab_separated(row: &[String]) -> String {
         .join("\t")
 }
 
-/// A payload may hold tabs and newlines; a row may not.
+/// Replaces the tabs and newlines of a payload, which would break a row.
 fn one_line(cell: &str) -> String {
     cell.replace(['\t', '\n', '\r'], " ")
 }

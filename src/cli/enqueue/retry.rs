@@ -9,22 +9,22 @@ use crate::cli::duration;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Retry {
-    /// How the delay after a failed attempt grows; a policy given here replaces the queue's
+    /// Growth of the delay after failed attempts; any of these options replaces the policy of the queue
     #[arg(long = "retry", value_name = "STRATEGY")]
     strategy: Option<Strategy>,
-    /// What the delay is made of; 1s by default
+    /// Delay after the first failure; 1s by default
     #[arg(long = "retry-base", value_name = "DURATION", value_parser = duration::parse)]
     base: Option<Duration>,
-    /// By which an exponential delay grows; 2 by default
+    /// Factor by which an exponential delay grows; 2 by default
     #[arg(long = "retry-factor", value_name = "N")]
     factor: Option<f64>,
-    /// The longest delay; 5m by default
+    /// Longest delay; 5m by default
     #[arg(long = "retry-max", value_name = "DURATION", value_parser = duration::parse)]
     max: Option<Duration>,
-    /// How much of the delay is left to chance; full by default
+    /// Random part of the delay: all of it, half of it, or none; full by default
     #[arg(long = "retry-jitter", value_name = "JITTER")]
     jitter: Option<Jitter>,
-    /// The first failure makes it a dead letter
+    /// Make the task a dead letter at its first failure
     #[arg(long, conflicts_with_all = ["strategy", "base", "factor", "max", "jitter", "max_attempts"])]
     no_retry: bool,
 }
@@ -66,7 +66,7 @@ pub(super) enum Body {
 }
 
 impl Retry {
-    /// `None` where no option was given.
+    /// Returns `None` if no option was given.
     pub(super) fn body(&self) -> Option<Body> {
         if self.no_retry {
             return Some(Body::Never(false));

@@ -1,4 +1,4 @@
-//! Longer and longer pauses, with jitter so that a fleet does not come back in step.
+//! Growing pauses with jitter, so that many workers do not retry at the same moment.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Backoff {
         self.next = self.min;
     }
 
-    /// The next pause: between half and all of a length that doubles up to `max`.
+    /// Returns the next pause: between half and all of a length that doubles up to `max`.
     pub(super) fn next(&mut self) -> Duration {
         let length = self.next;
         self.next = (length * 2).min(self.max);

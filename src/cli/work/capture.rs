@@ -1,4 +1,4 @@
-//! What a program writes, within bounds.
+//! The bounded output of a program.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::journal;
 
-/// What has been read from a pipe, within bounds. The pipe is drained whatever its length, so that
-/// the program never blocks on it.
+/// The kept part of a pipe's output. The pipe is always read to its end, so that the program never blocks on
+/// it.
 pub(super) struct Capture {
     kept: Arc<Mutex<Kept>>,
     reader: JoinHandle<()>,
@@ -30,7 +30,7 @@ impl Capture {
         })
     }
 
-    /// Keeps the last `most` bytes, and passes everything on to the journal.
+    /// Keeps the last `most` bytes, and passes all bytes to the journal.
     pub(super) fn tail(
         pipe: Option<impl AsyncRead + Unpin + Send + 'static>,
         most: usize,

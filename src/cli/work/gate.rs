@@ -1,8 +1,9 @@
-//! A program begins only once the watchdog knows of it.
+//! The gate that delays a program until the watchdog knows its process group.
 //!
-//! A process group has no number before it is there, and a worker killed between start and notice would leave an
-//! orphan. So what the worker starts is this: our own binary, which waits for a byte on stdin and then becomes the
-//! program, payload next in the pipe. If the worker dies first, the pipe ends, and the program never began.
+//! A process group has no number before it exists. A worker that is killed between the start of the program
+//! and its registration would leave an orphan. The worker therefore starts our own binary, which waits for a
+//! byte on stdin and then becomes the program, with the payload next in the pipe. If the worker dies first,
+//! the pipe closes and the program never starts.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,12 +15,12 @@ use crate::cli::exit::Failure;
 
 /// The name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "__gate";
-/// What opens it, in front of the payload.
+/// The byte that opens the gate. It precedes the payload.
 pub(super) const OPEN: u8 = b'\n';
-/// The exit code, and the beginning of stdout, of a gate behind which nothing ran. A program that says the same of
-/// itself is believed.
-const SHUT_CODE: i32 = 126;
-const SHUT_WORDS: &str = "\0leaseq: ";
+/// Exit code and start of stdout of a gate that did not start its program. A program with the same exit code
+/// and output is taken for one that never started.
+const NOT_STARTED_CODE: i32 = 126;
+const NOT_STARTED_PREFIX: &str = "\0leaseq: ";
 
 /// Become a program when told to
 #[derive(Debug, clap::Args)]
@@ -36,16 +37,16 @@ impl Gate {
         let problem = if is_opened() {
             Command::new(program).args(args).exec().to_string()
         } else {
-            "the worker died first".into()
+            "the worker died before the program started".into()
         };
         let mut stdout = std::io::stdout();
-        let _ = write!(stdout, "{SHUT_WORDS}{problem}").and_then(|()| stdout.flush());
-        // None of our own exit codes: it stands for the program's.
-        std::process::exit(SHUT_CODE)
+        let _ = write!(stdout, "{NOT_STARTED_PREFIX}{problem}").and_then(|()| stdout.flush());
+        // Not one of our own exit codes, because it stands for that of the program.
+        std::process::exit(NOT_STARTED_CODE)
     }
 }
 
-/// Reads the one byte and no more: what follows belongs to the program.
+/// Reads exactly one byte. The bytes after it belong to the program.
 fn is_opened() -> bool {
     let mut byte = [0];
     loop {
@@ -56,10 +57,12 @@ fn is_opened() -> bool {
     }
 }
 
-/// Why nothing ran, if that is so.
-pub(super) fn shut(status: ExitStatus, stdout: &[u8]) -> Option<std::io::Error> {
-    let said = stdout
-        .strip_prefix(SHUT_WORDS.as_bytes())
-        .filter(|_| status.code() == Some(SHUT_CODE))?;
-    Some(std::io::Error::other(String::from_utf8_lossy(said).into_owned()))
+/// Returns why the program did not start, or `None` if it did.
+pub(super) fn start_error(status: ExitStatus, stdout: &[u8]) -> Option<std::io::Error> {
+    let reason = stdout
+        .strip_prefix(NOT_STARTED_PREFIX.as_bytes())
+        .filter(|_| status.code() == Some(NOT_STARTED_CODE))?;
+    Some(std::io::Error::other(
+        String::from_utf8_lossy(reason).into_owned(),
+    ))
 }

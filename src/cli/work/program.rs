@@ -1,4 +1,4 @@
-//! One run of the program: payload in, output bounded, its whole process group gone at the end.
+//! One run of a program: payload on stdin, bounded output, and no process of its group left at the end.
 
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
@@ -20,15 +20,15 @@ use crate::cli::exit::Failure;
 use crate::domain::limits::{ERROR_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::own_binary;
 
-/// From SIGTERM to SIGKILL.
+/// The time between SIGTERM and SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(5);
-/// How long something that the program left behind may hold its pipes.
+/// How long to wait for the pipes if a process that the program left behind keeps them open.
 const PIPES_WAIT: Duration = Duration::from_secs(1);
 
-/// Whether the command can be run at all.
+/// Checks that the command can be run, before a task is leased.
 ///
 /// # Errors
-/// When it cannot be found, before anything is leased.
+/// The command was not found or is not executable.
 pub(super) fn check(command: &OsStr) -> Result<(), Failure> {
     let usable = |file: &std::path::Path| {
         file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
@@ -49,7 +49,7 @@ pub(super) fn check(command: &OsStr) -> Result<(), Failure> {
     )
 }
 
-/// How it ended.
+/// The end of a program: its status and its output.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) status: ExitStatus,
@@ -69,7 +69,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts it in a process group of its own, behind a gate that opens once the watchdog knows the group.
+    /// Starts a program in its own process group, behind a gate that opens once the watchdog knows the group.
     pub(super) fn start(worker: &Arc<Worker>, task: &Task) -> std::io::Result<Self> {
         let mut command = Command::new(own_binary::path());
         command
@@ -107,7 +107,7 @@ impl Program {
         let stdin = child.stdin.take();
         let feeder = tokio::spawn(async move {
             if let Some(mut stdin) = stdin {
-                // A program that does not care for its input closes the pipe; that is its right.
+                // A program that does not read its input may close the pipe.
                 let _ = stdin.write_all(&input).await;
             }
         });
@@ -124,14 +124,15 @@ impl Program {
         })
     }
 
-    /// Waits for its end and collects what it wrote. May be dropped and called again.
+    /// Waits for the end of the program and collects its output. Cancel-safe: it may be dropped and called
+    /// again.
     ///
     /// # Errors
-    /// When it never began.
+    /// The program did not start.
     pub(super) async fn end(&mut self) -> std::io::Result<End> {
         let status = self.child.wait().await?;
-        // What it left in the background may hold the pipes open; it is not waited for, and ends
-        // when this value is dropped.
+        // Background processes of the program may keep the pipes open. They are not waited for, and are
+        // killed when this value is dropped.
         let pipes = async {
             self.stdout.closed().await;
             self.stderr.closed().await;
@@ -139,7 +140,7 @@ impl Program {
         let _ = tokio::time::timeout(PIPES_WAIT, pipes).await;
         let (stdout, stdout_cut) = self.stdout.take();
         let (stderr, stderr_cut) = self.stderr.take();
-        if let Some(error) = gate::shut(status, &stdout) {
+        if let Some(error) = gate::start_error(status, &stdout) {
             return Err(error);
         }
         Ok(End {
@@ -151,7 +152,7 @@ impl Program {
         })
     }
 
-    /// SIGTERM to all of it, and SIGKILL to what is left after a while.
+    /// Sends SIGTERM to the process group, and SIGKILL to the rest of it after a while.
     pub(super) async fn stop(&mut self) {
         self.signal(Signal::TERM);
         let _ = tokio::time::timeout(KILL_AFTER, self.child.wait()).await;
@@ -161,7 +162,7 @@ impl Program {
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
-            // Fails when nobody is left in the group, which is the aim.
+            // An error means that no process is left in the group.
             let _ = kill_process_group(group, signal);
         }
     }
@@ -178,7 +179,7 @@ impl Drop for Program {
 }
 
 impl End {
-    /// The result to ack with: stdout, where it is one JSON value that fits.
+    /// Returns stdout as the result for the ack, if it is one JSON value that is not too long.
     pub(super) fn result(&self) -> Option<Box<RawValue>> {
         if self.stdout_cut {
             return None;
@@ -187,7 +188,7 @@ impl End {
         RawValue::from_string(text.to_owned()).ok()
     }
 
-    /// The exit code as a shell would tell it: 128 and the signal's number for a signal.
+    /// Returns the exit code as a shell does: for a signal, 128 plus its number.
     pub(super) fn code(&self) -> i32 {
         self.status
             .code()
@@ -195,11 +196,11 @@ impl End {
             .unwrap_or(-1)
     }
 
-    /// The end of stderr; where there is none, what is known otherwise.
+    /// Returns the end of stderr, or the exit code or signal if stderr is empty.
     pub(super) fn message(&self) -> String {
         let mut from = self.stderr.as_slice();
         if self.stderr_cut {
-            // Begin with a whole line where there is one, and in any case with a whole character.
+            // Start at a whole line if there is one.
             let line = from.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
             from = &from[line.filter(|at| *at < from.len()).unwrap_or(0)..];
         }
@@ -211,7 +212,7 @@ impl End {
                 None => format!("exited with {}; stderr is empty", self.code()),
             };
         }
-        // Bytes that are no UTF-8 have grown: cut from the front again.
+        // Replaced bytes that are no UTF-8 take more space, so the front may have to be cut again.
         let mut cut = text.len().saturating_sub(ERROR_MESSAGE_BYTES_MAX);
         while !text.is_char_boundary(cut) {
             cut += 1;
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn stdout_is_a_result_only_where_it_is_one_json_value() {
+    fn stdout_is_the_result_only_if_it_is_one_json_value() {
         let result = |stdout: &str| {
             end(0, stdout, b"", false)
                 .result()
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_has_the_code_a_shell_gives_it() {
+    fn a_signal_has_the_exit_code_that_a_shell_gives_it() {
         assert_eq!(end(9, "", b"", false).code(), 137);
         assert_eq!(end(3 << 8, "", b"", false).code(), 3);
     }

@@ -1,4 +1,4 @@
-//! A leased task as the API gives it, and as the program's environment tells it.
+//! A leased task, and the environment variables that describe it to the program.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,12 +28,13 @@ pub(super) struct Task {
     tracestate: Option<String>,
 }
 
-/// Variables that only some tasks have: a worker started by a worker must not pass on its own.
+/// Variables that not every task has. They are removed if absent, so that a worker inside another worker does
+/// not pass on its own.
 const OPTIONAL: [&str; 3] = ["LEASEQ_GROUP", "TRACEPARENT", "TRACESTATE"];
 pub(super) const HEADER_PREFIX: &str = "LEASEQ_HEADER_";
 
 impl Task {
-    /// How long the lease lasts without an extend; a second at least.
+    /// Returns the length of the lease without an extend, at least a second.
     pub(super) fn lease(&self) -> Duration {
         let seconds = if self.lease_seconds.is_finite() {
             self.lease_seconds.clamp(1.0, 43_200.0)
@@ -43,8 +44,8 @@ impl Task {
         Duration::from_secs_f64(seconds)
     }
 
-    /// Variables to set; `None` to remove. Headers that differ only in case or punctuation share a
-    /// variable, and the last one in order of name has it.
+    /// Returns the variables to set, with `None` for those to remove. Headers that differ only in case or
+    /// punctuation share a variable; the last one by name sets it.
     pub(super) fn variables(&self) -> Vec<(String, Option<String>)> {
         let always = [
             ("LEASEQ_TASK_ID", self.id.clone()),
@@ -84,7 +85,7 @@ impl Task {
     }
 }
 
-/// JSON strings can hold what no variable can.
+/// Replaces NUL, which JSON strings may contain and variables may not.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -105,7 +106,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_environment_tells_the_task() {
+    fn the_environment_describes_the_task() {
         let variables: BTreeMap<String, Option<String>> = task().variables().into_iter().collect();
         let of = |name: &str| variables[name].as_deref();
         assert_eq!(of("LEASEQ_TASK_ID"), Some("t1"));

@@ -1,9 +1,9 @@
-//! No program outlives its worker, even one that is killed with SIGKILL.
+//! The watchdog, which kills programs that outlive their worker, even one that was killed with SIGKILL.
 //!
-//! A second process of ours waits at the end of a pipe. The worker names each process group that it
-//! starts, before the program in it begins (see [`super::gate`]), and each that is over; when the pipe closes, however that came about, the watchdog kills
-//! the groups that are left. One process for all tasks, no cost per task, and unlike a death signal
-//! it reaches whatever the program started.
+//! The watchdog is a second process of ours that reads from a pipe. The worker writes the number of each
+//! process group before the program in it starts (see [`super::gate`]), and again when the group has ended.
+//! When the pipe closes, for whatever reason, the watchdog kills the remaining groups. One process serves all
+//! tasks. Unlike a death signal, it also reaches the children of a program.
 
 use std::collections::HashSet;
 use std::io::{BufRead, Write};
@@ -20,35 +20,35 @@ use crate::own_binary;
 /// The name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "__watchdog";
 
-/// The worker's side.
+/// The worker's end of the pipe.
 pub(super) struct Handle(Option<Mutex<Child>>);
 
 impl Handle {
-    /// Starts the watchdog. Without one (no more processes, say) work goes on, and only a SIGKILL of
-    /// the worker would leave something behind.
+    /// Starts the watchdog. If it cannot be started, the worker continues without one; then only a SIGKILL of
+    /// the worker leaves processes behind.
     pub(super) fn start() -> Self {
         let child = Command::new(own_binary::path())
             .arg0("leaseq")
             .arg(SUBCOMMAND)
             .stdin(Stdio::piped())
-            // Whoever reads the worker's output must see it end with the worker.
+            // The reader of the worker's output must see its end when the worker ends.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Ctrl-C and a kill of the worker's group must not take it along.
+            // Ctrl-C and a kill of the worker's group must not end the watchdog.
             .process_group(0)
             .spawn();
         Self(child.ok().map(Mutex::new))
     }
 
     pub(super) fn watch(&self, group: Pid) {
-        self.say('+', group);
+        self.send('+', group);
     }
 
     pub(super) fn forget(&self, group: Pid) {
-        self.say('-', group);
+        self.send('-', group);
     }
 
-    fn say(&self, sign: char, group: Pid) {
+    fn send(&self, sign: char, group: Pid) {
         let Some(child) = &self.0 else { return };
         let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stdin) = &mut child.stdin {
@@ -81,14 +81,14 @@ impl Watchdog {
     }
 }
 
-/// The groups that were named and not forgotten when the input ended.
+/// Returns the groups that were registered and not removed when the input ended.
 fn left_over(input: impl BufRead) -> HashSet<Pid> {
     let mut groups = HashSet::new();
     for line in input.lines().map_while(Result::ok) {
         let group = line
             .get(1..)
             .and_then(|number| number.parse().ok())
-            // 1 is init, and as a group its kill would mean everybody.
+            // 1 is init, and a kill of group 1 would reach every process.
             .filter(|number| *number > 1)
             .and_then(Pid::from_raw);
         match (line.as_bytes().first(), group) {

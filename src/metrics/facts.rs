@@ -1,5 +1,5 @@
-//! What Redis knows of queues, as of the last time somebody read the metrics. Every replica shows the same: take the
-//! maximum over replicas, never the sum (`deploy/prometheus/rules.yaml`).
+//! Metrics of queues and names that are read from Redis for a scrape. Every replica shows the same values:
+//! take the maximum over replicas, never the sum (`deploy/prometheus/rules.yaml`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use crate::domain::standing::NameStanding;
 use crate::domain::{QueueName, TaskName};
 
-/// Scrapers that come at once share what one of them had read.
+/// Scrapes within this time share one read of Redis.
 const FRESH: Duration = Duration::from_secs(1);
 
 const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
 
-/// One queue, as it is in Redis.
+/// A queue as it is in Redis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueFacts {
     pub queue: QueueName,
@@ -24,11 +24,11 @@ pub struct QueueFacts {
     pub scheduled: u64,
     pub leased: u64,
     pub dead: u64,
-    /// 0 when none is ready.
+    /// 0 if no task is ready.
     pub oldest_ready_age_seconds: f64,
     pub workers_waiting: u64,
     pub paused: bool,
-    /// Of the ready ones, kept back by a limit, a hold or a breaker.
+    /// Ready tasks that are blocked by a limit, hold or breaker.
     pub held: u64,
     pub breakers_open: u64,
     pub breakers_half_open: u64,
@@ -38,16 +38,16 @@ pub struct QueueFacts {
     pub leases_expired_total: u64,
 }
 
-/// One name of a queue, as it is in Redis.
+/// A name of a queue as it is in Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameFacts {
     pub queue: QueueName,
     pub name: TaskName,
     pub ready: u64,
     pub leased: u64,
-    /// A hold keeps it back.
+    /// Whether the name is held.
     pub held: bool,
-    /// The state of its breaker, as the API says it; `None` where it has none.
+    /// The state of its breaker in the words of the API; `None` if it has no breaker.
     pub breaker: Option<&'static str>,
 }
 
@@ -83,11 +83,11 @@ impl Facts {
                 facts: facts.clone(),
                 families,
             }))
-            .expect("the names are not in use");
+            .expect("metric names are unique constants");
         facts
     }
 
-    /// Whether it is time to read them again; whoever asks does so.
+    /// Whether the facts must be read again. The caller that gets `true` does so.
     pub(super) fn are_due(&self) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = known.read_at.is_none_or(|at| at.elapsed() >= FRESH);
@@ -97,7 +97,7 @@ impl Facts {
         due
     }
 
-    /// Better none than old ones, which look like present ones.
+    /// Replaces the facts. Empty ones are better than old ones, which would look current.
     pub(super) fn set(&self, queues: Vec<QueueFacts>, names: Vec<NameFacts>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (known.queues, known.names) = (queues, names);
@@ -135,7 +135,7 @@ impl Families {
             age: GaugeVec::new(
                 options(
                     "leaseq_queue_oldest_ready_age_seconds",
-                    "Of the task that has been ready longest, 0 without one; the same at every replica",
+                    "Age of the task that has been ready longest, 0 if none is ready; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -143,7 +143,7 @@ impl Families {
             waiting: IntGaugeVec::new(
                 options(
                     "leaseq_queue_workers_waiting",
-                    "Lease calls that wait for the queue at all replicas; the same at every replica",
+                    "Lease requests that wait for a task of the queue, over all replicas; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -159,7 +159,7 @@ impl Families {
             held: IntGaugeVec::new(
                 options(
                     "leaseq_queue_held_tasks",
-                    "Ready tasks that a limit, a hold or a breaker keeps back, at least; the same at every replica",
+                    "Ready tasks that a limit, hold or breaker blocks, as a lower bound; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -175,7 +175,7 @@ impl Families {
             completed: IntCounterVec::new(
                 options(
                     "leaseq_queue_completed_total",
-                    "Tasks completed, ever; the same at every replica",
+                    "Tasks completed since the queue exists; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -183,7 +183,7 @@ impl Families {
             dropped: IntCounterVec::new(
                 options(
                     "leaseq_dead_letters_dropped_total",
-                    "Dead letters that a bound drove out, by reason: evicted (max_size, max_bytes), aged (max_age_seconds); the same at every replica",
+                    "Dead letters dropped by a bound, by reason: evicted (max_size, max_bytes), aged (max_age_seconds); the same at every replica",
                 ),
                 &["queue", "reason"],
             )
@@ -191,7 +191,7 @@ impl Families {
             expired: IntCounterVec::new(
                 options(
                     "leaseq_queue_leases_expired_total",
-                    "Leases that ran out, ever; the same at every replica",
+                    "Leases that expired since the queue exists; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -207,7 +207,7 @@ impl Families {
             name_held: IntGaugeVec::new(
                 options(
                     "leaseq_name_held",
-                    "1 while a hold keeps the name back; only with metrics_names; the same at every replica",
+                    "1 while the name is held; only with metrics_names; the same at every replica",
                 ),
                 &["queue", "name"],
             )
@@ -215,7 +215,7 @@ impl Families {
             name_breakers: IntGaugeVec::new(
                 options(
                     "leaseq_name_breaker",
-                    "1 for the state that the name's circuit breaker has: closed, open, half_open; only with metrics_names; the same at every replica",
+                    "1 for the current state of the circuit breaker: closed, open, half_open; only with metrics_names; the same at every replica",
                 ),
                 &["queue", "name", "state"],
             )
@@ -300,7 +300,7 @@ impl Families {
     }
 }
 
-/// Made anew for each scrape, so that a queue that is gone leaves nothing behind.
+/// The collector. It creates its families for each scrape, so that a deleted queue leaves no values behind.
 struct Shown {
     facts: Facts,
     families: Families,

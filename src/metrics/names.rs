@@ -1,4 +1,4 @@
-//! Counters per task name, for those who ask for them: names are the callers', so they are few only where somebody says so.
+//! Counters of task names. They are off by default, because callers choose the names and there may be many.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -8,7 +8,7 @@ use prometheus::{IntCounter, IntCounterVec};
 use super::{New, OTHER};
 use crate::domain::{QueueName, TaskName};
 
-/// One name's counters in one queue.
+/// The counters of a name in a queue.
 #[derive(Debug, Clone)]
 pub struct NameCounters {
     pub enqueued: IntCounter,
@@ -17,7 +17,7 @@ pub struct NameCounters {
 
 #[derive(Debug)]
 pub(super) struct Names {
-    /// Pairs of queue and name with labels of their own; 0: none is counted.
+    /// Pairs of queue and name with their own labels; 0 counts none.
     pub(super) max: usize,
     enqueued: IntCounterVec,
     leased: IntCounterVec,
@@ -36,14 +36,15 @@ impl Names {
             ),
             leased: new.counters(
                 "leaseq_name_tasks_leased_total",
-                "Grants handed to callers, by name; only with metrics_names",
+                "Tasks leased to callers, by name; only with metrics_names",
                 labels,
             ),
             known: RwLock::default(),
         }
     }
 
-    /// `None` where names are not counted. Beyond the bound a queue's names are `_other`.
+    /// Returns the counters of a name, or those of `_other` beyond the bound. `None` if metrics of names are
+    /// off.
     pub(super) fn of(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
         if self.max == 0 {
             return None;
@@ -58,7 +59,7 @@ impl Names {
         self.own(queue, name).is_some()
     }
 
-    /// `None` beyond the bound.
+    /// Returns the own counters of a name, `None` beyond the bound.
     fn own(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
         let key = (queue.clone(), name.clone());
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,11 @@
-//! The composition root: the only file that sees everything.
+//! The composition root: the only file that knows all rooms.
 //!
-//! Start: bind the address (an occupied port fails before anything is touched) → Redis (the embedded
+//! Start: bind the address, so that an occupied port fails before anything else happens → Redis (the embedded
 //! child, or a URL) → store → engine → HTTP → `listening on …`.
-//! Shutdown, on SIGTERM, SIGINT or a Redis that is gone for good: stop accepting and answer waiting
-//! leases → flush what was taken (both within `drain_seconds`) → stop the embedded child, which is
-//! needed to the last.
+//!
+//! Shutdown, on SIGTERM, SIGINT or the permanent loss of Redis: stop accepting connections and respond to
+//! waiting leases → flush accepted work (both within `drain_seconds`) → stop the embedded child, which is
+//! needed until then.
 
 mod process;
 
@@ -28,29 +29,29 @@ use crate::metrics::{Bounds, Metrics};
 use crate::store::embedded::{self, Embedded, EmbeddedError};
 use crate::store::{Store, StoreSettings};
 
-/// Between two tries to reach Redis at the start.
+/// The pause between two tries to reach Redis at the start.
 const START_PAUSE: Duration = Duration::from_millis(100);
-/// For what was taken to be sent when no request is left.
+/// How long the engine has to send its last calls when no request is left.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
-/// Items of a script call, for measuring what group commit brings. Not a setting.
+/// The most items in a script call, for measuring the effect of group commit. Not a setting.
 const TEST_SCRIPT_ITEMS: &str = "LEASEQ_TEST_SCRIPT_ITEMS";
 
-/// Why the service did not start, or did not stay up. Each text is one sentence for a person.
+/// The reason why the service did not start, or stopped. Each text is one sentence for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{address} cannot be listened on: {}", listen_problem(.error))]
+    #[error("cannot listen on {address}: {}", listen_problem(.error))]
     Listen {
         address: SocketAddr,
         error: std::io::Error,
     },
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
-    #[error("signals cannot be received: {0}")]
+    #[error("cannot receive signals: {0}")]
     Signals(std::io::Error),
     #[error("{0}")]
     Store(String),
     #[error(
-        "this Redis does not sync every write, or does not let that be seen: set `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no` there, or choose --durability memory"
+        "this Redis does not sync every write, or does not show its settings: set `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no` there, or choose --durability memory"
     )]
     NoFsync,
     #[cfg(feature = "tls")]
@@ -61,25 +62,25 @@ pub enum StartError {
 fn listen_problem(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            "another program listens there; stop it, or choose another with --listen IP:PORT".into()
+            "another program listens there; stop it, or choose another address with --listen IP:PORT".into()
         }
         std::io::ErrorKind::PermissionDenied => {
             "this user may not use that port; choose one above 1023 with --listen IP:PORT".into()
         }
-        _ => format!("{error}; choose another with --listen IP:PORT"),
+        _ => format!("{error}; choose another address with --listen IP:PORT"),
     }
 }
 
 /// The Redis that the store connects to.
 #[derive(Debug, Clone)]
 pub enum Endpoint {
-    /// The embedded child's socket.
+    /// The socket of the embedded child.
     Socket(PathBuf),
     Url(RedisUrl),
 }
 
 impl Endpoint {
-    /// With its password, for connecting only.
+    /// Returns the URL with its password, for connecting only.
     fn url(&self) -> String {
         match self {
             Self::Socket(path) => format!(
@@ -99,10 +100,10 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// Runs the service until it is told to stop; `Ok` after an orderly shutdown.
+/// Runs the service until a signal stops it. Returns `Ok` after an orderly shutdown.
 ///
 /// # Errors
-/// When it cannot start, or the embedded Redis is gone for good.
+/// The service cannot start, or the embedded Redis is lost permanently.
 pub async fn run(mut config: Config) -> Result<(), StartError> {
     let process = Process {
         connections_wanted: config.max_connections,
@@ -111,7 +112,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
             Redis::Url(_) => None,
         },
     };
-    config.max_connections = connections_that_fit(config.max_connections);
+    config.max_connections = raise_open_files(config.max_connections);
     let stop = stop_on_signals()?;
     let listener = listen(config.listen)?;
 
@@ -152,7 +153,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let outcome = tokio::select! {
         outcome = &mut served => outcome,
         error = lost => {
-            tracing::error!(%error, "the service stops: its Redis is gone for good");
+            tracing::error!(%error, "stopping, because the embedded Redis is lost permanently");
             stop.cancel();
             let _ = served.await;
             Err(error.into())
@@ -164,8 +165,8 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     outcome
 }
 
-/// Connects the store to `endpoint`, starts the engine, serves `listener` until `stop`, and drains within `config.drain`.
-/// The service listens before Redis answers: it is alive then, and says that it is not ready.
+/// Connects the store to `endpoint`, starts the engine, serves `listener` until `stop`, and drains within
+/// `config.drain`. The service listens before Redis responds: until then it is alive but not ready.
 async fn serve(
     config: &Config,
     process: Process,
@@ -191,7 +192,7 @@ async fn serve(
         tls: tls(config)?,
         ..server::Settings::default()
     };
-    // Taken by whichever announcement comes first.
+    // Taken by the first announcement.
     let mut address = listener.local_addr().ok();
     // Ends after `stop` and the drain; joined below.
     let shutdown = stop.child_token();
@@ -223,13 +224,14 @@ async fn serve(
     }
     let _ = server.await;
     if let Some(engine) = engine {
-        // No request is left: what they gave back on leaving is sent, then the committers end.
+        // No request is left. The give-backs of the last ones are sent, then the committers stop.
         let _ = tokio::time::timeout(STOP_DEADLINE, engine.stop()).await;
     }
     Ok(())
 }
 
-/// Tries until Redis answers. Whoever waits for the announcement is told after a while that the service listens, though it is not ready.
+/// Starts the engine, with retries until Redis responds. After the first failure the address is announced,
+/// although the service is not ready yet.
 async fn start_engine(
     config: &Config,
     store: &Store,
@@ -263,14 +265,14 @@ async fn start_engine(
                     return Err(StartError::NoFsync);
                 }
                 if external {
-                    warn_of(&engine.checkup().await);
+                    log_failed_checks(&engine.checkup().await);
                 }
                 return Ok(Some(engine));
             }
             Err(failure) => {
                 failures += 1;
                 if failures == 1 {
-                    tracing::warn!(%failure, "Redis does not answer yet; the service listens and is not ready");
+                    tracing::warn!(%failure, "Redis does not respond yet; the service listens but is not ready");
                     announce(address.take());
                 }
                 tokio::time::sleep(START_PAUSE).await;
@@ -279,14 +281,15 @@ async fn start_engine(
     }
 }
 
-/// A Redis of somebody else's may lose tasks, and still be what its owner wants: it is said, not refused.
-fn warn_of(checks: &[Check]) {
+/// Logs a warning for each failed check. An external Redis that may lose tasks is not refused, because its
+/// owner may want that.
+fn log_failed_checks(checks: &[Check]) {
     for check in checks.iter().filter(|check| check.verdict != Verdict::Ok) {
         let advice = check.advice.as_deref().unwrap_or_default();
         tracing::warn!(
             check = check.name,
             seen = check.detail,
-            "this Redis is not as it should be: {advice}"
+            "this Redis needs attention: {advice}"
         );
     }
 }
@@ -299,10 +302,10 @@ fn tls(config: &Config) -> Result<Option<server::Tls>, StartError> {
         .map_err(StartError::Tls)
 }
 
-/// `listening on http://ADDR`, the line that tests and scripts wait for.
+/// Prints `listening on http://ADDR`, the line that tests and scripts wait for.
 fn announce(address: Option<SocketAddr>) {
     if let Some(address) = address {
-        // Whoever started the service may have closed stderr; that is no reason not to serve.
+        // The service also runs with a closed stderr.
         let _ = writeln!(std::io::stderr(), "listening on http://{address}");
     }
 }
@@ -311,14 +314,15 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     server::bind(address).map_err(|error| StartError::Listen { address, error })
 }
 
-/// The first SIGTERM or SIGINT drains; a second one ends the process at once, embedded child and all.
+/// Returns a token that the first SIGTERM or SIGINT cancels. A second signal ends the process at once, and
+/// its embedded child with it.
 fn stop_on_signals() -> Result<CancellationToken, StartError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
     let token = stop.clone();
-    // Owned by the process: it waits for signals as long as there is one to receive them.
+    // This task runs for as long as the process.
     tokio::spawn(async move {
         for nth in 1.. {
             tokio::select! {
@@ -328,16 +332,16 @@ fn stop_on_signals() -> Result<CancellationToken, StartError> {
             if nth > 1 {
                 std::process::exit(130);
             }
-            tracing::info!("stopping: requests in flight are finished first");
+            tracing::info!("stopping after the requests in flight");
             token.cancel();
         }
     });
     Ok(stop)
 }
 
-/// Raises the soft limit of open files, which is often 1,024 for no reason but history, and gives
-/// the number of connections that the hard limit leaves room for.
-fn connections_that_fit(wanted: usize) -> usize {
+/// Raises the soft limit of open files, which is often 1,024 for historical reasons. Returns the number of
+/// connections that the hard limit allows.
+fn raise_open_files(wanted: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let files = wanted as u64 + OTHER_FILES;
     let mut limit = getrlimit(Resource::Nofile);
@@ -345,7 +349,7 @@ fn connections_that_fit(wanted: usize) -> usize {
         limit.current = Some(limit.maximum.map_or(files, |hard| hard.min(files)));
         let _ = setrlimit(Resource::Nofile, limit);
     }
-    // Read back: what counts is what the kernel granted.
+    // The limit is read again, because the kernel may have granted less.
     let Some(granted) = getrlimit(Resource::Nofile).current.filter(|soft| *soft < files) else {
         return wanted;
     };
@@ -353,7 +357,7 @@ fn connections_that_fit(wanted: usize) -> usize {
     tracing::warn!(
         open_files_max = granted,
         max_connections = fit,
-        "the limit of open files allows fewer connections than wanted: raise it (ulimit -n)"
+        "the limit of open files allows fewer connections than max_connections: raise it (ulimit -n)"
     );
     fit
 }

@@ -1,4 +1,4 @@
-//! What is wrong with the settings, all at once.
+//! The mistakes in the settings, reported together.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use super::source::Source;
 /// One wrong setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// As the file writes it.
+    /// The key as it is written in the file.
     pub key: String,
     pub source: Source,
-    /// A sentence without the key.
+    /// The problem, as a sentence without the key.
     pub problem: String,
-    /// How it is written where it was found; empty when there is nothing to show.
+    /// A correct value in the syntax of its source; empty if there is none.
     pub example: String,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// At least one mistake, in the order of the settings.
+/// One or more mistakes, in the order of the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
@@ -48,7 +48,7 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// The one of `known` that `word` was probably meant to be: at most two letters off.
+/// Returns the word of `known` that is nearest to `word`, if at most two letters differ.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()

@@ -1,4 +1,4 @@
-//! A line on stderr that moves, where somebody is there to see it.
+//! A progress line on stderr, if stderr is a terminal.
 
 use super::stage::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Shows how many tasks `work` has done while it runs; silent where stderr is no terminal.
+/// Shows the number of handled tasks while `work` runs. Silent if stderr is no terminal.
 pub(super) fn show<T>(what: &'static str, stage: &Stage, tasks: u64, work: impl FnOnce() -> T) -> T {
     let bar = ProgressBar::new(tasks);
     if bar.is_hidden() {

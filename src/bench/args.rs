@@ -37,8 +37,8 @@ pub enum Mode {
 
 /// Measure a running service with load
 ///
-/// Creates its own queues and deletes them at the end, unless you name one with --queue. The generator runs on threads of
-/// its own; leave it a core or two. Exits with 1 if there were errors.
+/// Creates its own queues and deletes them at the end, unless you name one with --queue. The generator runs on
+/// threads of its own; leave it a core or two. Exits with 1 if there were errors.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Kind of load

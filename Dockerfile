@@ -1,18 +1,18 @@
-# The service and a redis-server for its embedded default. One volume: /data.
+# The service, with a redis-server for the embedded default. One volume: /data.
 #
 #   docker build --tag leaseq .
 #   docker run --publish 127.0.0.1:8080:8080 --volume leaseq:/data --env LEASEQ_INSECURE_NO_AUTH=true leaseq
 #
-# Inside a container the service has to listen beyond loopback, and without API keys it refuses to unless told so: publish
-# the port where only those who may do everything can reach it.
+# Inside a container the service must listen beyond loopback, which it does only with LEASEQ_INSECURE_NO_AUTH,
+# as there are no API keys yet. Publish the port only to clients that may have full access.
 
 FROM rust:1-bookworm AS build
 WORKDIR /build
-# Dependencies first: a layer that changes with Cargo.lock only.
+# Dependencies first, in a layer that changes only with Cargo.lock.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cargo build --release --locked
 COPY . .
-# The stubs are newer than what was just copied over them.
+# The stubs are newer than the files that replaced them, so cargo would not rebuild.
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin leaseq
 
 FROM debian:bookworm-slim
@@ -28,7 +28,7 @@ ENV LEASEQ_LISTEN=0.0.0.0:8080 \
 USER 10001
 VOLUME /data
 EXPOSE 8080
-# No curl in here: bash speaks enough HTTP to ask whether the service is ready.
+# The image has no curl. bash can send the request for readiness.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["bash", "-c", \
     "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]"]
 ENTRYPOINT ["leaseq"]

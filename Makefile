@@ -1,25 +1,24 @@
-# `make` lists the verbs. `make run` and `make test` need Rust and nothing else: they install the rest
-# themselves.
+# `make` lists the verbs. `make run` and `make test` need only Rust and install everything else themselves.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
-# A redis-server that no package manager put on the PATH lives here (see deploy/dev-setup).
+# The place for a redis-server that is not on the PATH (see deploy/dev-setup).
 TOOLS := $(TARGET)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-# The product, and the yardsticks that it is measured against.
+# The product and the yardsticks for its benchmarks.
 CRATES := Cargo.toml $(wildcard bench/*/Cargo.toml)
-# Arguments of `make run` and `make bench`: make run ARGS='--listen 127.0.0.1:9000'
+# Arguments for `make run` and `make bench`: make run ARGS='--listen 127.0.0.1:9000'
 ARGS ?=
-# How many tests run side by side: many of them wait for time to pass.
+# How many tests run at the same time. Many of them only wait for time to pass.
 TESTS_AT_ONCE ?= $(shell expr 2 '*' $$(nproc))
 # How many mutants `make check` tries; `make mutants` tries all.
 MUTANTS_IN_CHECK ?= 3
-# How long things break in each history of `make test-slow`; in `make test` it is three seconds.
+# How long failures are injected in each history of `make test-slow`; `make test` takes three seconds.
 HISTORY_SECONDS ?= 60
 
 .PHONY: help
@@ -27,7 +26,7 @@ help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## Install what is missing for all of the below, and say what is there
+setup: ## Install the missing programs for all verbs, and list the existing ones
 	@deploy/dev-setup --tools $(TOOLS) run test lint --report
 
 .PHONY: run
@@ -40,7 +39,7 @@ run: ## Start the service on 127.0.0.1:8080, data in ./leaseq-data
 	@exec cargo run --quiet --locked --bin leaseq -- serve $(ARGS)
 
 .PHONY: test
-test: ## Run every test but the slow ones
+test: ## Run all tests except the slow ones
 	@deploy/dev-setup --tools $(TOOLS) run test
 	@if cargo nextest --version >/dev/null 2>&1; \
 		then cargo nextest run --locked --test-threads $(TESTS_AT_ONCE) && cargo test --locked --doc; \
@@ -52,7 +51,7 @@ test: ## Run every test but the slow ones
 	@python3 tests/mutants.py --check
 
 .PHONY: test-slow
-test-slow: ## Run the slow tests: those marked #[ignore = "slow: …"], and the histories at length
+test-slow: ## Run the slow tests: those marked #[ignore = "slow: …"], and longer histories
 	@deploy/dev-setup --tools $(TOOLS) run test
 	@if cargo nextest --version >/dev/null 2>&1; \
 		then cargo nextest run --locked --run-ignored only --profile slow --no-tests pass; \
@@ -61,7 +60,7 @@ test-slow: ## Run the slow tests: those marked #[ignore = "slow: …"], and the 
 			LEASEQ_HISTORY_SECONDS=$(HISTORY_SECONDS) cargo test --locked --test it histories::; fi
 
 .PHONY: check
-check: ## What CI runs: lint, test, docs, deny, some mutants
+check: ## Run what CI runs: lint, test, docs, deny, some mutants
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory docs
@@ -69,7 +68,7 @@ check: ## What CI runs: lint, test, docs, deny, some mutants
 	@python3 tests/mutants.py --rotate $(MUTANTS_IN_CHECK)
 
 .PHONY: lint
-lint: ## Formatting, clippy and luacheck, warnings denied
+lint: ## Check formatting, clippy, luacheck, prose and imports, with warnings denied
 	@deploy/dev-setup --tools $(TOOLS) run lint
 	@for manifest in $(CRATES); do cargo fmt --manifest-path $$manifest -- --check; done
 	@luacheck --quiet src/store/lua src/store/ops
@@ -82,13 +81,13 @@ fmt: ## Format the code
 	@for manifest in $(CRATES); do cargo fmt --manifest-path $$manifest; done
 
 .PHONY: deny
-deny: ## Bans, licences and sources of the dependencies, where cargo-deny is installed
+deny: ## Check bans, licences and sources of dependencies, if cargo-deny is installed
 	@if cargo deny --version >/dev/null 2>&1; \
 		then cargo deny --locked check bans licenses sources; \
 		else echo 'skipped: cargo-deny is not installed (cargo install cargo-deny --locked)'; fi
 
 .PHONY: docs
-docs: ## Build the crate's documentation, and check what README, docs and alerts say
+docs: ## Build the crate's documentation, and check README, docs and alerts
 	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
 	@python3 tests/links.py
 	@python3 tests/readme.py
@@ -100,12 +99,12 @@ openapi: ## Write openapi/openapi.json from the code
 	@cp $(TARGET)/openapi.json openapi/openapi.json
 
 .PHONY: bench
-bench: ## Print the table of budgets
+bench: ## Measure and print the table of budgets
 	@deploy/dev-setup --tools $(TOOLS) run test
 	@bench/run $(ARGS)
 
 .PHONY: mutants
-mutants: ## Break the code line by line (tests/mutants.toml) and expect the tests to notice
+mutants: ## Break the code line by line (tests/mutants.toml) and check that tests fail
 	@deploy/dev-setup --tools $(TOOLS) run test
 	@python3 tests/mutants.py $(ARGS)
 

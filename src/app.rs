@@ -1,9 +1,11 @@
-//! The composition root: the only file that uses all rooms.
+//! The composition root: the only file that knows all rooms.
 //!
-//! Start: bind the address (an occupied port fails before anything is changed) → Redis (the embedded child,
-//! or a URL) → store → engine → HTTP → `listening on …`. Shutdown, on SIGTERM, SIGINT or an embedded Redis
-//! that is given up: stop accepting and end waiting leases → send all pending work (both within
-//! `drain_seconds`) → stop the embedded child, which is needed until then.
+//! Start: bind the address, so that an occupied port fails before anything else happens → Redis (the embedded
+//! child, or a URL) → store → engine → HTTP → `listening on …`.
+//!
+//! Shutdown, on SIGTERM, SIGINT or the permanent loss of Redis: stop accepting connections and respond to
+//! waiting leases → flush accepted work (both within `drain_seconds`) → stop the embedded child, which is
+//! needed until then.
 
 mod process;
 
@@ -30,29 +32,29 @@ use crate::store::{Store, StoreSettings};
 // The parts of the store that the command line starts by themselves.
 pub use crate::store::embedded::leash;
 
-/// Pause between two tries to reach Redis at the start.
+/// The pause between two tries to reach Redis at the start.
 const START_PAUSE: Duration = Duration::from_millis(100);
-/// Time limit for sending pending work when no request is left.
+/// How long the engine has to send its last calls when no request is left.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
-/// Items of a script call, to measure the gain of group commit. Not a setting.
+/// The most items in a script call, for measuring the effect of group commit. Not a setting.
 const TEST_SCRIPT_ITEMS: &str = "LEASEQ_TEST_SCRIPT_ITEMS";
 
-/// The reason why the service did not start or stopped. Each text is one sentence for people.
+/// The reason why the service did not start, or stopped. Each text is one sentence for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{address} cannot be listened on: {}", listen_problem(.error))]
+    #[error("cannot listen on {address}: {}", listen_problem(.error))]
     Listen {
         address: SocketAddr,
         error: std::io::Error,
     },
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
-    #[error("signals cannot be received: {0}")]
+    #[error("cannot receive signals: {0}")]
     Signals(std::io::Error),
     #[error("{0}")]
     Store(String),
     #[error(
-        "this Redis does not sync every write, or does not let that be seen: set `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no` there, or choose --durability memory"
+        "this Redis does not sync every write, or does not show its settings: set `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no` there, or choose --durability memory"
     )]
     NoFsync,
     #[cfg(feature = "tls")]
@@ -63,12 +65,12 @@ pub enum StartError {
 fn listen_problem(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            "another program listens there; stop it, or choose another with --listen IP:PORT".into()
+            "another program listens there; stop it, or choose another address with --listen IP:PORT".into()
         }
         std::io::ErrorKind::PermissionDenied => {
             "this user may not use that port; choose one above 1023 with --listen IP:PORT".into()
         }
-        _ => format!("{error}; choose another with --listen IP:PORT"),
+        _ => format!("{error}; choose another address with --listen IP:PORT"),
     }
 }
 
@@ -81,7 +83,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The URL with its password, for connecting only.
+    /// Returns the URL with its password, for connecting only.
     fn url(&self) -> String {
         match self {
             Self::Socket(path) => format!(
@@ -110,10 +112,10 @@ pub async fn check_redis(url: &RedisUrl) -> Result<Vec<Check>, String> {
     Ok(store.checkup(None).await)
 }
 
-/// Runs the service until it is stopped. Returns `Ok` after an orderly shutdown.
+/// Runs the service until a signal stops it. Returns `Ok` after an orderly shutdown.
 ///
 /// # Errors
-/// If it cannot start, or the embedded Redis is given up.
+/// The service cannot start, or the embedded Redis is lost permanently.
 pub async fn run(mut config: Config) -> Result<(), StartError> {
     let process = Process {
         connections_wanted: config.max_connections,
@@ -122,7 +124,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
             Redis::Url(_) => None,
         },
     };
-    config.max_connections = connections_that_fit(config.max_connections);
+    config.max_connections = raise_open_files(config.max_connections);
     let stop = stop_on_signals()?;
     let listener = listen(config.listen)?;
 
@@ -163,7 +165,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let outcome = tokio::select! {
         outcome = &mut served => outcome,
         error = lost => {
-            tracing::error!(%error, "the service stops: its embedded Redis cannot be started any more");
+            tracing::error!(%error, "stopping, because the embedded Redis is lost permanently");
             stop.cancel();
             let _ = served.await;
             Err(error.into())
@@ -176,8 +178,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
 }
 
 /// Connects the store to `endpoint`, starts the engine, serves `listener` until `stop`, and drains within
-/// `config.drain`. The service listens before Redis is ready: it is alive then, and reports that it is not
-/// ready.
+/// `config.drain`. The service listens before Redis responds: until then it is alive but not ready.
 async fn serve(
     config: &Config,
     process: Process,
@@ -203,7 +204,7 @@ async fn serve(
         tls: tls(config)?,
         ..server::Settings::default()
     };
-    // The first announcement takes it.
+    // Taken by the first announcement.
     let mut address = listener.local_addr().ok();
     // Ends after `stop` and the drain, and is joined below.
     let shutdown = stop.child_token();
@@ -235,13 +236,14 @@ async fn serve(
     }
     let _ = server.await;
     if let Some(engine) = engine {
-        // No request is left. The committers send the last give-backs, then end.
+        // No request is left. The give-backs of the last ones are sent, then the committers stop.
         let _ = tokio::time::timeout(STOP_DEADLINE, engine.stop()).await;
     }
     Ok(())
 }
 
-/// Retries until Redis replies. After a while the service announces that it listens although it is not ready.
+/// Starts the engine, with retries until Redis responds. After the first failure the address is announced,
+/// although the service is not ready yet.
 async fn start_engine(
     config: &Config,
     store: &Store,
@@ -275,7 +277,7 @@ async fn start_engine(
                     return Err(StartError::NoFsync);
                 }
                 if external {
-                    warn_of(&engine.checkup().await);
+                    log_failed_checks(&engine.checkup().await);
                 }
                 return Ok(Some(engine));
             }
@@ -291,14 +293,15 @@ async fn start_engine(
     }
 }
 
-/// An external Redis may be configured to lose tasks, and its owner may want that: it is logged, not refused.
-fn warn_of(checks: &[Check]) {
+/// Logs a warning for each failed check. An external Redis that may lose tasks is not refused, because its
+/// owner may want that.
+fn log_failed_checks(checks: &[Check]) {
     for check in checks.iter().filter(|check| check.verdict != Verdict::Ok) {
         let advice = check.advice.as_deref().unwrap_or_default();
         tracing::warn!(
             check = check.name,
             seen = check.detail,
-            "this Redis is not as it should be: {advice}"
+            "this Redis needs attention: {advice}"
         );
     }
 }
@@ -311,10 +314,10 @@ fn tls(config: &Config) -> Result<Option<server::Tls>, StartError> {
         .map_err(StartError::Tls)
 }
 
-/// Writes `listening on http://ADDR`, the line that tests and scripts wait for.
+/// Prints `listening on http://ADDR`, the line that tests and scripts wait for.
 fn announce(address: Option<SocketAddr>) {
     if let Some(address) = address {
-        // A closed stderr must not stop the service.
+        // The service also runs with a closed stderr.
         let _ = writeln!(std::io::stderr(), "listening on http://{address}");
     }
 }
@@ -323,15 +326,15 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     server::bind(address).map_err(|error| StartError::Listen { address, error })
 }
 
-/// Handles signals: the first SIGTERM or SIGINT drains, a second one ends the process with its embedded child
-/// at once.
+/// Returns a token that the first SIGTERM or SIGINT cancels. A second signal ends the process at once, and
+/// its embedded child with it.
 fn stop_on_signals() -> Result<CancellationToken, StartError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
     let stop = CancellationToken::new();
     let token = stop.clone();
-    // Owned by the process: it waits for signals until the process ends.
+    // This task runs for as long as the process.
     tokio::spawn(async move {
         for nth in 1.. {
             tokio::select! {
@@ -341,7 +344,7 @@ fn stop_on_signals() -> Result<CancellationToken, StartError> {
             if nth > 1 {
                 std::process::exit(130);
             }
-            tracing::info!("stopping: requests in flight are finished first");
+            tracing::info!("stopping after the requests in flight");
             token.cancel();
         }
     });
@@ -350,7 +353,7 @@ fn stop_on_signals() -> Result<CancellationToken, StartError> {
 
 /// Raises the soft limit of open files, which is often 1,024 for historical reasons. Returns the number of
 /// connections that the hard limit allows.
-fn connections_that_fit(wanted: usize) -> usize {
+fn raise_open_files(wanted: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let files = wanted as u64 + OTHER_FILES;
     let mut limit = getrlimit(Resource::Nofile);
@@ -358,7 +361,7 @@ fn connections_that_fit(wanted: usize) -> usize {
         limit.current = Some(limit.maximum.map_or(files, |hard| hard.min(files)));
         let _ = setrlimit(Resource::Nofile, limit);
     }
-    // Read back, because the kernel may have granted less.
+    // The limit is read again, because the kernel may have granted less.
     let Some(granted) = getrlimit(Resource::Nofile).current.filter(|soft| *soft < files) else {
         return wanted;
     };
@@ -366,7 +369,7 @@ fn connections_that_fit(wanted: usize) -> usize {
     tracing::warn!(
         open_files_max = granted,
         max_connections = fit,
-        "the limit of open files allows fewer connections than wanted: raise it (ulimit -n)"
+        "the limit of open files allows fewer connections than max_connections: raise it (ulimit -n)"
     );
     fit
 }

@@ -1,6 +1,5 @@
 //! The load generator of `leaseq bench`: cheap in CPU, and bounded in tasks and time.
 
-mod answers;
 mod args;
 mod crew;
 mod hand;
@@ -11,6 +10,7 @@ mod payload;
 mod progress;
 mod report;
 mod requests;
+mod responses;
 mod stage;
 mod tally;
 mod target;
@@ -27,17 +27,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use throughput::Loop;
 
-/// Tasks per request, connections and the time limit for enqueueing a backlog, which is not measured.
+/// Tasks per request, connections and the longest time while the backlog is enqueued. That part is not
+/// measured.
 const BACKLOG_BATCH: u64 = 250;
 const BACKLOG_CONNECTIONS: usize = 4;
 const BACKLOG_TIME_MAX: Duration = Duration::from_secs(1800);
-/// Time that a run may take beyond its window, for connecting and the last responses.
+/// How much longer than its window a run may take, for connecting and for the last responses.
 const GRACE: Duration = Duration::from_secs(90);
 
 /// Runs a benchmark on threads and runtimes of its own.
 ///
 /// # Errors
-/// If the service cannot be reached, or the benchmark cannot run to its end.
+/// When the service cannot be reached, or the benchmark cannot run to its end.
 pub fn run(args: &Args) -> Result<Report> {
     target::raise_open_files()?;
     let address = args.url.resolve()?;
@@ -71,13 +72,13 @@ pub fn run(args: &Args) -> Result<Report> {
             tasks_ahead: 0,
         };
         let stage = new_stage(BACKLOG_BATCH, bounds, args.recipe()?);
-        let laid = progress::show("laying the backlog", &stage, args.backlog, || {
+        let backlog = progress::show("enqueuing the backlog", &stage, args.backlog, || {
             throughput::run(Loop::Enqueue, &stage, 1, BACKLOG_CONNECTIONS, BACKLOG_TIME_MAX)
         })?;
-        if laid.tasks < args.backlog {
+        if backlog.tasks < args.backlog {
             return Err(Error::other(format!(
-                "only {} tasks of the backlog were accepted: {:?}",
-                laid.tasks, laid.errors
+                "the service accepted only {} tasks of the backlog: {:?}",
+                backlog.tasks, backlog.errors
             )));
         }
     }

@@ -1,6 +1,6 @@
-//! The command line. Verbs other than `serve` use only the public HTTP API.
+//! The command line. Client verbs use only the public HTTP API.
 
-// Doc comments on arguments are what `--help` prints on a terminal, where back-ticks are noise.
+// `--help` prints the doc comments of arguments on a terminal, where back-ticks are noise.
 #![allow(clippy::doc_markdown)]
 
 mod ack;
@@ -86,12 +86,12 @@ enum Command {
 
 type Done = Result<Exit, Failure>;
 
-/// Parses the arguments of the process and runs the verb. Returns the exit code.
+/// Parses the arguments of the process, runs the verb, and returns the exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // `--help` and `--version` arrive here, too, and go to stdout. A closed pipe is not a failure.
+            // clap also returns `--help` and `--version` as errors, for stdout. A closed pipe is no failure.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }
@@ -136,14 +136,14 @@ impl Command {
     }
 }
 
-/// Client verbs mostly wait, so one thread is enough.
+/// Runs a client verb on one thread. Such verbs wait more than they compute.
 fn on_one_thread(verb: impl Future<Output = Done>) -> Done {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Error, format!("the runtime cannot be started: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Error, format!("cannot start the runtime: {error}")))?;
     let done = runtime.block_on(verb);
-    // A pending read of stdin must not delay the end of the process.
+    // An abandoned read of stdin must not delay the exit.
     runtime.shutdown_background();
     done
 }

@@ -1,8 +1,8 @@
-//! The service's settings: flags over `LEASEQ_*` variables over a TOML file over defaults.
+//! The settings of the service: flags over `LEASEQ_*` variables over a TOML file over defaults.
 //!
-//! [`settings::SETTINGS`] is the one list of keys, from which flags, variables, keys of the file, `leaseq
-//! config` and the reference are derived. Values become types here, once, and all mistakes are reported
-//! together. The environment is passed in as a map, so that tests never change that of the process.
+//! [`settings::SETTINGS`] is the only list of keys: flags, variables, keys of the file, `leaseq config` and
+//! the reference are derived from it. Values become types here, once, and all mistakes are reported together.
+//! The environment is passed in as a map, so that tests never change that of the process.
 
 mod mistakes;
 mod redis_url;
@@ -24,31 +24,31 @@ pub use sources::{Env, Flags};
 use crate::domain::durability::Level;
 use sources::Layers;
 
-/// All settings of `leaseq serve`, checked.
+/// The checked settings of `leaseq serve`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Port 0 lets the system pick one.
+    /// With port 0 the system picks a free port.
     pub listen: SocketAddr,
     pub redis: Redis,
     pub durability: Durability,
     pub tls: Option<Tls>,
-    /// Every client that reaches the address may do everything. Always true for a loopback address without
-    /// keys.
+    /// Everybody who reaches the address may do everything. On a loopback address without keys this is always
+    /// so.
     pub insecure_no_auth: bool,
     pub log: LogFormat,
-    /// Level, or comma-separated `target=level` pairs.
+    /// A level, or `target=level` pairs separated by commas.
     pub log_filter: String,
     /// 1..=1,000,000.
     pub max_queues: usize,
-    /// An enqueue to an unknown queue creates it.
+    /// Whether an enqueue to an unknown queue creates it.
     pub auto_create: bool,
-    /// Client connections at the same time; more wait in the listen backlog. 1..=1,000,000.
+    /// Client connections at once, 1..=1,000,000. Further ones wait in the listen backlog.
     pub max_connections: usize,
     /// Queues with their own labels in metrics; at most 10,000.
     pub metrics_queues: usize,
-    /// Pairs of queue and task name with their own labels in metrics; at most 10,000; 0: no metrics per name.
+    /// Pairs of queue and task name with their own labels; at most 10,000. 0 turns metrics of names off.
     pub metrics_names: usize,
-    /// Time for requests in flight after SIGTERM; at most an hour.
+    /// How long requests in flight may take after SIGTERM; at most an hour.
     pub drain: Duration,
 }
 
@@ -58,19 +58,19 @@ pub enum Redis {
     /// A private redis-server on `data_dir`.
     Embedded {
         data_dir: PathBuf,
-        /// The binary; `None`: the one next to our own, or in `PATH`.
+        /// The redis-server binary. `None` searches next to our own binary, then in `PATH`.
         redis_server: Option<PathBuf>,
     },
     Url(RedisUrl),
 }
 
-/// The durability step that write responses wait for.
+/// The durability step that a write response waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// Redis accepted the write. A power cut may lose about a second.
+    /// Redis has applied the write. A power cut may lose about a second.
     Memory,
-    /// The synced append-only file contains the write. On an external Redis the store must verify
-    /// `appendfsync always` first.
+    /// The write is in the synced append-only file. On an external Redis the store must verify `appendfsync
+    /// always` before it may promise this.
     Fsync,
     /// This many replicas have the write, too.
     Replicated { replicas: NonZeroU8 },
@@ -85,7 +85,7 @@ impl Durability {
         }
     }
 
-    /// The number of replicas that must have a write.
+    /// Returns the number of replicas that must have a write.
     pub const fn replicas(self) -> Option<NonZeroU8> {
         match self {
             Self::Memory | Self::Fsync => None,
@@ -94,7 +94,7 @@ impl Durability {
     }
 }
 
-/// PEM files of the HTTPS listener.
+/// The PEM files of the HTTPS listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     pub cert: PathBuf,
@@ -107,12 +107,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// The settings in force, with the source of each.
+/// The settings in force, and the source of each.
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
     pub effective: Vec<Effective>,
-    /// Probable mistakes, such as a variable that differs from a setting by one letter.
+    /// Probable mistakes, such as a variable that differs from a setting's by one letter.
     pub warnings: Vec<String>,
 }
 
@@ -124,10 +124,10 @@ pub struct Effective {
     pub source: Source,
 }
 
-/// Combines the layers.
+/// Merges the layers and checks the result.
 ///
 /// # Errors
-/// All mistakes of all layers, including contradictions between settings.
+/// All mistakes of all layers, including settings that contradict each other.
 pub fn load(flags: &Flags, env: &Env) -> Result<Loaded, Mistakes> {
     let mut layers = Layers::read(flags, env);
     let config = read(&mut layers);
@@ -143,7 +143,8 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Loaded, Mistakes> {
     )
 }
 
-/// A wrong value is noted and replaced by its default, so that the rest is still checked.
+/// Reads all settings. A wrong value is recorded and replaced by the default, so that the rest is checked,
+/// too.
 fn read(layers: &mut Layers) -> Config {
     let redis = redis(layers);
     let durability = durability(layers, &redis);
@@ -173,7 +174,7 @@ fn listen(layers: &mut Layers) -> SocketAddr {
             format!(
                 "{listen} can be reached from other machines, and this version has no API keys: \
                  listen on a loopback address behind a proxy that authenticates, \
-                 or say --insecure-no-auth to let everybody in"
+                 or set --insecure-no-auth to give everybody full access"
             ),
         );
     }
@@ -182,12 +183,12 @@ fn listen(layers: &mut Layers) -> SocketAddr {
 
 fn redis(layers: &mut Layers) -> Redis {
     if let Some(url) = layers.optional("redis-url", values::redis_url) {
-        // A data_dir from a file or from the environment of an image is overridden silently. Two flags are a
-        // contradiction.
+        // A data_dir from a file or from the environment of an image is ignored. Two flags contradict each
+        // other.
         if layers.is_flag("redis-url") && layers.is_flag("data-dir") {
             layers.refuse(
                 "data-dir",
-                "belongs to the embedded Redis: give --data-dir or --redis-url, not both".into(),
+                "belongs to the embedded Redis: set --data-dir or --redis-url, not both".into(),
             );
         }
         return Redis::Url(url);
@@ -220,7 +221,7 @@ fn durability(layers: &mut Layers, redis: &Redis) -> Durability {
         }
         _ if replicas.is_some() => layers.refuse(
             "replicas",
-            "counts only with durability `replicated`: set that too, or leave replicas out".into(),
+            "applies only to durability `replicated`: set that too, or remove replicas".into(),
         ),
         _ => {}
     }
@@ -241,11 +242,11 @@ fn tls(layers: &mut Layers) -> Option<Tls> {
             Some(Tls { cert, key })
         }
         (Some(_), None) => {
-            layers.refuse("tls-cert", "needs tls_key beside it".into());
+            layers.refuse("tls-cert", "needs tls_key as well".into());
             None
         }
         (None, Some(_)) => {
-            layers.refuse("tls-key", "needs tls_cert beside it".into());
+            layers.refuse("tls-key", "needs tls_cert as well".into());
             None
         }
         (None, None) => None,

@@ -2,10 +2,10 @@
 //!
 //! Four rooms, and imports point one way (`http → engine → store → domain`):
 //!
-//! - [`domain`] is what words mean.
-//! - [`store`] is what Redis remembers.
-//! - [`engine`] is what this process remembers.
-//! - [`http`] is what the wire says.
+//! - [`domain`]: the words and rules of the queue, without I/O.
+//! - [`store`]: the state in Redis.
+//! - [`engine`]: the state of this process.
+//! - [`http`]: the public API.
 
 pub mod app;
 #[cfg(feature = "bench")]

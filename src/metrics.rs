@@ -1,4 +1,4 @@
-//! Every metric with its name, unit and meaning. Served at `/metrics`.
+//! All metrics: their names, units and meanings. Served at `/metrics`.
 //!
 //! Labels are bounded: routes are templates, and queues beyond [`Bounds::queues`] are counted as `_other`.
 
@@ -26,12 +26,12 @@ pub use facts::{NameFacts, QueueFacts};
 pub use names::NameCounters;
 pub use queues::{QueueCounters, seconds};
 
-/// The bounds of label values, so that a scrape does not grow with the names that callers send.
+/// The bounds on label values. A scrape must not grow with the names that callers choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Queues with their own labels.
     pub queues: usize,
-    /// Pairs of queue and name with their own labels; 0: no metrics per name.
+    /// Pairs of queue and name with their own labels; 0 turns metrics of names off.
     pub names: usize,
 }
 
@@ -46,35 +46,35 @@ impl Default for Bounds {
 
 const OTHER: &str = "_other";
 
-/// From half a millisecond to the longest wait of a lease call.
+/// Buckets from half a millisecond to the longest wait of a lease request.
 const REQUEST_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0,
 ];
-/// A script call usually takes less than a millisecond and must take less than 50.
+/// Buckets for script calls. A call should take less than 1 ms and must take less than 50.
 const CALL_SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0,
 ];
-/// A script call has up to 256 items.
+/// Buckets up to 256, the most items in a script call.
 const CALL_ITEMS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// All metrics of this process. There is one per process, shared by an [`Arc`].
+/// All metrics of this process. There is one value, shared in an [`Arc`].
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     pub http: Http,
     pub store: Store,
-    /// Lease calls that wait for a task; set when the metrics are read.
+    /// Lease requests that wait for a task; set when the metrics are read.
     pub lease_waiters: IntGauge,
     /// Reads that wait for the end of a task; set when the metrics are read.
     pub task_waiters: IntGauge,
-    /// 1 while a check shows that Redis does not provide the durability level of the settings.
+    /// 1 while Redis cannot be shown to keep the durability level of the settings.
     pub durability_degraded: IntGauge,
     queues: Queues,
     names: Names,
     facts: Facts,
 }
 
-/// Metrics of HTTP.
+/// Metrics of the HTTP server.
 #[derive(Debug)]
 pub struct Http {
     requests: IntCounterVec,
@@ -83,23 +83,23 @@ pub struct Http {
     pub in_flight: IntGauge,
     pub connections: IntGauge,
     pub connections_total: IntCounter,
-    /// Connections that a deadline ended before their first request.
+    /// Connections that were closed before their first request.
     pub connections_refused: IntCounterVec,
 }
 
-/// Costs of calls to the store, written by engine and store.
+/// Metrics of calls to Redis. The engine and the store update them.
 #[derive(Debug)]
 pub struct Store {
     /// By `script`.
     pub call_seconds: HistogramVec,
-    /// Items per call by `script`, which shows the effect of group commit.
+    /// By `script`. Shows how well group commit works.
     pub call_items: HistogramVec,
     /// By `class`: `not_applied`, `unknown`, `full`, `broken`.
     pub failures: IntCounterVec,
 }
 
 impl Store {
-    /// Counts a script call with `items` items whose pipeline took `seconds`.
+    /// Counts a script call with `items` items that took `seconds`. `failed` is the class of its failure.
     pub fn called(&self, script: &str, items: usize, seconds: f64, failed: Option<&str>) {
         self.call_seconds.with_label_values(&[script]).observe(seconds);
         // The cast is exact, because a call has at most 256 items.
@@ -112,13 +112,15 @@ impl Store {
 }
 
 impl Metrics {
+    /// Creates and registers all metrics.
+    ///
     /// # Panics
     /// Never: names and labels are constants, which the tests register.
     pub fn new(bounds: Bounds) -> Self {
         let registry = Registry::new();
         let new = New(&registry);
         let build = IntGaugeVec::new(
-            Opts::new("leaseq_build_info", "Always 1; the version is in the label"),
+            Opts::new("leaseq_build_info", "Always 1, with the version as a label"),
             &["version"],
         );
         new.register(build)
@@ -127,11 +129,11 @@ impl Metrics {
         let metrics = Self {
             http: Http::new(&new),
             store: Store::new(&new),
-            lease_waiters: new.gauge("leaseq_lease_waiters", "Lease calls waiting for a task"),
-            task_waiters: new.gauge("leaseq_task_waiters", "Reads waiting for the end of a task"),
+            lease_waiters: new.gauge("leaseq_lease_waiters", "Lease requests that wait for a task"),
+            task_waiters: new.gauge("leaseq_task_waiters", "Reads that wait for the end of a task"),
             durability_degraded: new.gauge(
                 "leaseq_durability_degraded",
-                "1 while Redis is not seen to sync every write though durability fsync is set; answers name memory then",
+                "1 while durability fsync is set but Redis cannot be shown to sync every write; responses then name memory",
             ),
             queues: Queues::new(&new, bounds.queues),
             names: Names::new(&new, bounds.names),
@@ -142,38 +144,39 @@ impl Metrics {
         metrics
     }
 
-    /// Returns the counters of a queue; those of `_other` past the bound of queues.
+    /// Returns the counters of a queue, or those of `_other` beyond the bound.
     pub fn queue(&self, queue: &QueueName) -> Arc<QueueCounters> {
         self.queues.of(queue)
     }
 
-    /// Returns the counters of a name in a queue; `None` if there are no metrics per name.
+    /// Returns the counters of a name in a queue, or `None` if metrics of names are off.
     pub fn name(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
         self.names.of(queue, name)
     }
 
-    /// Returns how many queues to read for [`Self::set_facts`]; `None`: they were read just now.
+    /// Returns the number of queues to read for [`Self::set_facts`], or `None` if they were read a moment
+    /// ago.
     pub fn facts_due(&self) -> Option<usize> {
         self.facts.are_due().then_some(self.queues.max)
     }
 
-    /// Sets the states of queues and of the names with labels. None if Redis does not reply: no value is
-    /// better than an old one.
+    /// Sets what was read from Redis about queues, and about names that have labels. Both are empty if Redis
+    /// does not respond, because no value is better than an old one.
     pub fn set_facts(&self, queues: Vec<QueueFacts>, names: Vec<NameFacts>) {
         self.facts.set(queues, names);
     }
 
-    /// Returns how many names may have their own labels, over all queues; 0: no metrics per name.
+    /// Returns how many names of all queues may have their own labels; 0 if metrics of names are off.
     pub fn names_max(&self) -> usize {
         self.names.max
     }
 
-    /// Returns whether the name has its own labels, which it gets while there are fewer than the bound.
+    /// Whether the name has its own labels. It gets them here if the bound allows it.
     pub fn shows_name(&self, queue: &QueueName, name: &TaskName) -> bool {
         self.names.has_labels(queue, name)
     }
 
-    /// Writes the text format of Prometheus, version 0.0.4.
+    /// Returns all metrics in the text format of Prometheus, version 0.0.4.
     pub fn text(&self) -> String {
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
@@ -192,17 +195,17 @@ impl Http {
         Self {
             requests: new.counters(
                 "leaseq_http_requests_total",
-                "Requests by method, route and class of status; status `gone`: the caller left before the answer",
+                "Requests by method, route and status class; `gone` means that the caller left before the response",
                 &["method", "route", "status"],
             ),
             durations: new.histogram(
                 "leaseq_http_request_duration_seconds",
-                "From the request's head to the answer's head, waits of lease calls included",
+                "Time from the head of the request to the head of the response, including waits of lease requests",
                 &["method", "route"],
                 REQUEST_SECONDS,
             ),
-            problems: new.counters("leaseq_http_problems_total", "Error answers by code", &["code"]),
-            in_flight: new.gauge("leaseq_http_requests_in_flight", "Requests without an answer yet"),
+            problems: new.counters("leaseq_http_problems_total", "Error responses by code", &["code"]),
+            in_flight: new.gauge("leaseq_http_requests_in_flight", "Requests without a response so far"),
             connections: new.gauge("leaseq_http_connections", "Open connections"),
             connections_total: new.counter("leaseq_http_connections_total", "Connections accepted"),
             connections_refused: new.counters(
@@ -213,7 +216,7 @@ impl Http {
         }
     }
 
-    /// Counts one request. `status` is `None` if the caller left before the response.
+    /// Counts a request. `status` is `None` if the caller left before the response.
     pub fn observe(&self, method: &str, route: &str, status: Option<u16>, took: Duration) {
         let status = match status.map(|status| status / 100) {
             None => "gone",
@@ -238,13 +241,13 @@ impl Store {
         Self {
             call_seconds: new.histogram(
                 "leaseq_store_call_duration_seconds",
-                "From sending a script call to its reply",
+                "Time from sending a script call to its reply",
                 &["script"],
                 CALL_SECONDS,
             ),
             call_items: new.histogram(
                 "leaseq_store_call_items",
-                "Items that shared one script call",
+                "Items in one script call",
                 &["script"],
                 CALL_ITEMS,
             ),
@@ -257,8 +260,7 @@ impl Store {
     }
 }
 
-/// Creates and registers a metric. All names and labels are constants, so a failure is a mistake in this
-/// file.
+/// Creates and registers metrics. Names and label sets are constants, so a failure is a mistake in this file.
 struct New<'a>(&'a Registry);
 
 impl New<'_> {
@@ -294,7 +296,7 @@ mod tests {
     use crate::domain::counts::Counts;
 
     #[test]
-    fn queues_beyond_the_cap_are_counted_together() {
+    fn queues_beyond_the_bound_are_counted_together() {
         let metrics = Metrics::new(Bounds {
             queues: 100,
             names: 0,
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_counted_where_somebody_asks_for_it_and_up_to_a_bound() {
+    fn names_are_counted_only_if_enabled_and_up_to_a_bound() {
         let queue = QueueName::parse("q").unwrap();
         let name = |n: usize| TaskName::parse(&format!("n{n}")).unwrap();
         assert!(Metrics::default().name(&queue, &name(0)).is_none());
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn states_that_redis_does_not_report_any_more_are_not_shown() {
+    fn facts_that_redis_no_longer_has_are_no_longer_shown() {
         let metrics = Metrics::default();
         assert_eq!((metrics.facts_due(), metrics.facts_due()), (Some(200), None));
         metrics.set_facts(

@@ -1,4 +1,4 @@
-//! Logs: their target, form and level.
+//! Logging: its destination, format and level.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     #[default]
@@ -18,22 +18,21 @@ pub enum Format {
 
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    #[error("`{0}` is not a log filter; `info` and `warn,leaseq::http=debug` are examples")]
+    #[error("`{0}` is not a log filter; examples are `info` and `warn,leaseq::http=debug`")]
     Filter(String),
-    #[error("this process writes logs already")]
+    #[error("logging was already started")]
     Twice,
 }
 
-/// Starts to write logs to stderr; stdout is for the output of commands.
-///
-/// `filter` is a level, or a comma-separated list of levels by target.
+/// Starts logging to stderr; stdout is for the output of commands. `filter` is a level, or `target=level`
+/// pairs separated by commas.
 ///
 /// # Errors
-/// If the filter is invalid, or if it is called twice.
+/// The filter is invalid, or logging was started before.
 pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
-    // `Targets` and not `EnvFilter`: it needs no regular expressions and cannot match on field values.
+    // `Targets` needs no regular expressions, unlike `EnvFilter`, and cannot match on field values.
     let filter = Targets::from_str(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
-    // A closed stderr must not end the service: the layer would report failed writes with `eprintln!`, which
+    // A closed stderr must not stop the service: the layer would report failed writes with `eprintln!`, which
     // panics.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -58,7 +57,7 @@ pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// A panic becomes an ordinary log line, so that log collectors find it.
+/// Logs a panic in the format of all other lines, so that it is found where logs are collected.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload
@@ -66,7 +65,7 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
         .copied()
         .or(payload.downcast_ref::<String>().map(String::as_str));
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(place, "panicked: {}", text.unwrap_or("without a text"));
+    tracing::error!(place, "panicked: {}", text.unwrap_or("no message"));
 }
 
 #[cfg(test)]
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_that_is_none_is_refused_with_an_example() {
+    fn an_invalid_filter_is_refused_with_an_example() {
         let error = init(Format::Text, "leaseq=loud").unwrap_err();
         assert!(error.to_string().contains("leaseq=loud") && error.to_string().contains("info"));
     }

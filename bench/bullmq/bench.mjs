@@ -1,10 +1,10 @@
-// BullMQ's full cycle: one process adds tasks, works on them and completes them. Prints one JSON object.
+// The full cycle of BullMQ: one process adds tasks, works on them and completes them. Prints one JSON object.
 //
 //   node bench.mjs --socket PATH [--batch 1] [--seconds 4] [--warmup-seconds 1]
 //
-// Batch 1: 50 adds in flight and a worker of concurrency 50. More: addBulk(batch) and concurrency 200. These
-// are the settings at which it was fastest here. Payloads have 200 bytes. Finished jobs are removed at once,
-// which is the cheapest that it offers.
+// Batch 1: 50 adds in flight and a worker of concurrency 50. Larger batches: addBulk(batch) and concurrency
+// 200. These settings were the fastest here. Payloads have 200 bytes. Finished jobs are removed at once,
+// which is the cheapest mode of BullMQ.
 import { parseArgs } from 'node:util';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -20,7 +20,7 @@ const { values } = parseArgs({
 const [batch, seconds, warmup] = [values.batch, values.seconds, values['warmup-seconds']].map(Number);
 const PRODUCERS = batch === 1 ? 50 : 4;
 const CONCURRENCY = batch === 1 ? 50 : 200;
-// Producers stay this far ahead at most, so that the backlog stays short.
+// Producers are at most this far ahead, so that the backlog stays short.
 const AHEAD_MAX = batch === 1 ? 1_000 : 4_000;
 
 const connect = () => new Redis({ path: values.socket, maxRetriesPerRequest: null });

@@ -1,12 +1,12 @@
-"""The budget table, measured: `bench/run` is the way in.
+"""Measures the budget table. Start it with `bench/run`.
 
     build       binaries: the service, and the two yardsticks that never change
-    processes   private servers, each ended by the one who started it
+    processes   private servers, each stopped by its creator
     stand       one Redis with one service on it, at one durability level
-    resp        as much Redis protocol as counting needs
+    resp        a minimal Redis client for counters
     generator   one sample: `leaseq bench`, `bare`, or BullMQ
     rounds      interleaved samples, medians, and the rule of three
-    rows/       what is measured, one file per kind of question
-    table       lines against budgets, for a terminal and for docs/benchmarks.md
+    rows/       the measurements, one file for each kind of question
+    table       lines with their budgets, for a terminal and for docs/benchmarks.md
     results     raw samples and the machine they come from, as JSON
 """

@@ -1,4 +1,4 @@
-"""The budgets, in one place. Ratios are `x`; every other number has its unit."""
+"""The budgets. The unit of ratios is `x`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ BUDGETS = {
 
 
 def judged(key: str, number: Callable[[], Number], where: str = "") -> Line:
-    """The line of a budget; one that cannot be measured says why and leaves the others alone."""
+    """Returns the line of a budget. If it could not be measured, the line contains the reason."""
     budget = BUDGETS[key]
     what = f"{budget.what}: {where}" if where else budget.what
     line = Line(budget.row, what, budget.unit, None, budget.must, budget.stretch, budget.lower_is_better)
@@ -69,7 +69,7 @@ def judged(key: str, number: Callable[[], Number], where: str = "") -> Line:
 
 
 def known(row: str, what: str, unit: str, number: Callable[[], Number]) -> Line:
-    """A number without a budget, to know where a ratio comes from."""
+    """Returns a line without a budget, which shows the numbers behind a ratio."""
     return filled(Line(row, "  " + what, unit), number)
 
 

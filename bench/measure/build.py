@@ -1,4 +1,4 @@
-"""Release binaries: the service, and the yardsticks, which cargo builds first and then leaves alone."""
+"""Release binaries: the service and the yardsticks. The yardsticks are built once and then reused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Binaries:
     leaseq: Path
     echo: Path
     bare: Path
-    # Calls the service's scripts directly; None when it could not be built.
+    # Calls the scripts of the service directly; None if it could not be built.
     scripts: Path | None
 
 
@@ -26,7 +26,7 @@ def target_directory() -> Path:
 
 
 def built(what: str, *command: str) -> Path:
-    """Runs cargo, and tells where the one executable is that it made or found made."""
+    """Runs cargo. Returns the path of the executable that it built or found up to date."""
     print(f"building {what}", file=sys.stderr, flush=True)
     cargo = ["cargo", *command, "--quiet", "--locked", "--message-format", "json-render-diagnostics"]
     ended = subprocess.run(cargo, check=True, stdout=subprocess.PIPE, cwd=ROOT)
@@ -40,12 +40,12 @@ def yardstick(name: str, target: Path) -> Path:
 
 
 def binaries(leaseq: Path | None, scripts: Path | None) -> Binaries:
-    """Builds all; a path that is given is taken as it is."""
+    """Builds all binaries, except those whose path is given."""
     yardsticks = target_directory() / "bench"
     echo, bare = yardstick("echo", yardsticks), yardstick("bare", yardsticks)
     leaseq = leaseq or built("leaseq", "build", "--release", "--bin", "leaseq", "--features", "bench")
     try:
         scripts = scripts or built("scripts", "bench", "--no-run", "--bench", "scripts")
     except subprocess.CalledProcessError:
-        print("the script driver does not build: rows about script times will be missing", file=sys.stderr)
+        print("the script driver could not be built: rows about script times will be missing", file=sys.stderr)
     return Binaries(leaseq, echo, bare, scripts)

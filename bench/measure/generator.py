@@ -1,4 +1,4 @@
-"""One sample: a run of `leaseq bench`, of `bare`, or of BullMQ, as the object it prints."""
+"""A sample: the JSON object that a run of `leaseq bench`, `bare` or BullMQ prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLE_SECONDS_MAX = 1800
 
 
 def run(command: list[str]) -> dict:
-    """Runs a generator. One that met errors measured the error path: that is no sample."""
+    """Runs a generator. A run with errors is no sample, because it measured the error path."""
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=SAMPLE_SECONDS_MAX)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -22,7 +22,7 @@ def run(command: list[str]) -> dict:
     try:
         report = json.loads(ended.stdout)
     except json.JSONDecodeError:
-        last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (ended.stderr.strip().splitlines() or ["no output"])[-1]
         raise NotMeasured(f"{Path(command[0]).name} ended with {ended.returncode}: {last[:300]}") from None
     if errors := report.get("errors"):
         text, count = max(errors.items(), key=lambda item: item[1])
@@ -31,7 +31,7 @@ def run(command: list[str]) -> dict:
 
 
 def words(options: dict) -> list[str]:
-    """`{"batch": 10, "settle_in_lease": True}` as command line words; None and False are left out."""
+    """Turns `{"batch": 10, "settle_in_lease": True}` into arguments. None and False are left out."""
     result = []
     for name, value in options.items():
         if value is not None and value is not False:
@@ -59,7 +59,7 @@ BULLMQ = ROOT / "bench/bullmq"
 
 
 def install_bullmq() -> None:
-    """Into `bench/bullmq/node_modules`, from its lock file; nothing to do when it is there."""
+    """Installs BullMQ into `bench/bullmq/node_modules` from its lock file, unless it is there."""
     npm = shutil.which("npm")
     if shutil.which("node") is None or npm is None:
         raise NotMeasured("node and npm are not installed")
@@ -67,9 +67,9 @@ def install_bullmq() -> None:
         command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
         ended = subprocess.run(command, cwd=BULLMQ, capture_output=True, text=True, timeout=600)
         if ended.returncode != 0:
-            # Its last words are where its log is, on this machine.
-            said = [line for line in ended.stderr.strip().splitlines() if "complete log" not in line]
-            raise NotMeasured(f"npm ci failed: {(said or ['?'])[-1][:200]}")
+            # The last lines only name the log file of npm.
+            lines = [line for line in ended.stderr.strip().splitlines() if "complete log" not in line]
+            raise NotMeasured(f"npm ci failed: {(lines or ['?'])[-1][:200]}")
 
 
 def bullmq(socket: Path, **options) -> dict:

@@ -1,4 +1,4 @@
-"""Measures the rows that were asked for, and prints them against their budgets."""
+"""Measures the chosen rows and prints them with their budgets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .rows import dead_letters, lanes, memory, peers, redis_time, start, through
 from .stand import Bench
 from .table import Line, text
 
-# In the order in which they run. The last knows the slow scripts of all before it.
+# The rows in the order in which they run. The last one reports the slow scripts of all rows.
 ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "enqueue": throughput.enqueue,
     "cycle": throughput.cycle,
@@ -36,19 +36,19 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "start": start.start,
     "script-time": redis_time.script_time,
 }
-# Minutes, and gigabytes of memory: only when asked for.
+# These take minutes and gigabytes of memory, so they run only with --long.
 LONG = {"depth"}
 
 
 def measure(bench: Bench, row: str) -> list[Line]:
-    """The lines of a row. Whatever goes wrong becomes a line, so that the other rows are still measured."""
+    """Returns the lines of a row. A failure becomes a line, so that the other rows are still measured."""
     lines = []
     try:
         for line in ROWS[row](bench):
             lines.append(line)
     except NotMeasured as reason:
         lines.append(Line(row, f"  {'the rest' if lines else 'all'} of {row}", "", why_missing=str(reason)))
-    except Exception as error:  # noqa: BLE001 - a mistake in one row is no reason to lose the others
+    except Exception as error:  # noqa: BLE001 - a mistake in one row must not lose the others
         traceback.print_exc()
         lines.append(Line(row, f"  {'the rest' if lines else 'all'} of {row}", "", why_missing=repr(error)))
     return lines
@@ -56,25 +56,25 @@ def measure(bench: Bench, row: str) -> list[Line]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
-    parser.add_argument("--only", help="rows, with commas between: " + ", ".join(ROWS))
-    quick = "a second per sample and a tenth of the tasks: a look, no result"
+    parser.add_argument("--only", help="rows to measure, separated by commas: " + ", ".join(ROWS))
+    quick = "samples of a second with a tenth of the tasks: for a first look only"
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--long", action="store_true", help="also " + ", ".join(sorted(LONG)))
-    parser.add_argument("--rounds", type=int, default=ROUNDS_MIN, help=f"below {ROUNDS_MIN} no ratio is printed")
+    parser.add_argument("--rounds", type=int, default=ROUNDS_MIN, help=f"number of rounds; below {ROUNDS_MIN} no ratio is printed")
     parser.add_argument("--seconds", type=float, help="length of a sample (4; 1 with --quick)")
-    name = "results go to bench/results/NAME.json; without it to a dated file that git ignores"
+    name = "write results to bench/results/NAME.json; by default to a dated file that git ignores"
     parser.add_argument("--name", help=name)
-    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md, and what matters most of it into README.md")
+    parser.add_argument("--write-docs", action="store_true", help="write the table to docs/benchmarks.md and its main numbers to README.md")
     parser.add_argument("--leaseq", type=Path, help="measure this binary instead of building one")
-    parser.add_argument("--scripts", type=Path, help="likewise the binary that calls the scripts")
-    directory = "where Redis keeps its files meanwhile; its disk is what fsync measures"
+    parser.add_argument("--scripts", type=Path, help="use this binary to call the scripts instead of building one")
+    directory = "directory for the files of Redis; fsync measures its disk"
     parser.add_argument("--directory", type=Path, help=directory)
     options = parser.parse_args()
     options.rows = options.only.split(",") if options.only else [row for row in ROWS if options.long or row not in LONG]
     if options.quick and options.write_docs:
-        parser.error("a quick run is no result for the documentation")
+        parser.error("the documentation needs a full run: remove --quick")
     if unknown := set(options.rows) - set(ROWS):
-        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; the rows are {', '.join(ROWS)}")
     return options
 
 
@@ -98,7 +98,7 @@ def main() -> int:
             results.save(path, machine, bench, lines, raw)
         print(text(lines))
         if options.quick:
-            print("\nquick: short samples and a tenth of the tasks that the budgets name; a look, no result")
+            print("\nquick: short samples and a tenth of the tasks, for a first look only")
         print(f"\nraw samples: {path.relative_to(build.ROOT)}")
         if options.write_docs:
             results.write_docs(machine, bench, lines)

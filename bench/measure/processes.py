@@ -1,4 +1,4 @@
-"""Private servers on private addresses, each ended by the one who started it, by its own process."""
+"""Private servers on private addresses. Each is stopped by its creator, by its process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LISTENING = re.compile(rb"listening on (http://\S+)")
 
 
 class Process:
-    """A child process; leaving its `with` block ends it, first politely."""
+    """A child process. Leaving its `with` block stops it, with SIGTERM first."""
 
     def __init__(self, command: list[str], env: dict[str, str] | None = None, **pipes) -> None:
         self.name = Path(command[0]).name
-        # Settings of whoever started this must not change what is measured.
+        # Settings in the environment of the caller must not change the measurement.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LEASEQ_")}
         try:
             self.child = subprocess.Popen(command, env={**inherited, **(env or {})}, stdin=subprocess.DEVNULL, **pipes)
@@ -47,7 +47,7 @@ class Process:
 
 
 class HttpServer(Process):
-    """A server that says `listening on http://…` on stderr. All further output goes to its log file."""
+    """A server that prints `listening on http://…` on stderr. Its stderr goes to a log file."""
 
     def __init__(self, command: list[str], log: Path, env: dict[str, str] | None = None) -> None:
         self.log = log
@@ -61,7 +61,7 @@ class HttpServer(Process):
             raise
 
     def end(self) -> str | None:
-        """How it ended, if it did, with the last that it said."""
+        """Returns how the process ended, with its last line; None while it runs."""
         code = self.child.poll()
         if code is None:
             return None
@@ -71,18 +71,18 @@ class HttpServer(Process):
     def _wait_for_address(self) -> str:
         until = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < until:
-            said = self.log.read_bytes()
-            if found := LISTENING.search(said):
+            output = self.log.read_bytes()
+            if found := LISTENING.search(output):
                 return found[1].decode()
             if end := self.end():
-                raise NotMeasured(f"at once {end}")
-            # Cold starts are measured through here, so the steps are short.
+                raise NotMeasured(f"at the start {end}")
+            # The steps are short, because cold starts are measured here.
             time.sleep(0.001)
-        raise NotMeasured(f"{self.name} did not say where it listens within {START_SECONDS_MAX:.0f} s")
+        raise NotMeasured(f"{self.name} did not print its address within {START_SECONDS_MAX:.0f} s")
 
 
 class RedisServer(Process):
-    """Unix socket only, append-only file as the level needs it, no rewrites in the middle of a sample."""
+    """A Redis on a Unix socket, with the append-only file of the level and no rewrites during samples."""
 
     FSYNC = {"memory": "everysec", "fsync": "always"}
 
@@ -124,7 +124,7 @@ class RedisServer(Process):
                 return client
             except OSError as error:
                 if time.monotonic() > until or self.child.poll() is not None:
-                    raise NotMeasured(f"Redis does not answer: {error}") from error
+                    raise NotMeasured(f"Redis does not respond: {error}") from error
                 time.sleep(0.01)
 
     def stop(self) -> None:

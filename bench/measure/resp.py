@@ -1,4 +1,4 @@
-"""As much of the Redis protocol as counting needs: commands over a unix socket, and what INFO says."""
+"""A minimal Redis client for counters: commands over a Unix socket, and the fields of INFO."""
 
 from __future__ import annotations
 
@@ -48,35 +48,35 @@ class Redis:
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def reset(self) -> None:
-        """Counters of commands, script times and slow entries begin again."""
+        """Resets the counters of commands and the script times."""
         self.command("CONFIG", "RESETSTAT")
 
     def scripts(self) -> tuple[int, float]:
-        """Script calls since the last reset, and the microseconds they took."""
+        """Returns the script calls since the last reset, and the microseconds that they took."""
         return scripts_in(self.info("commandstats"))
 
     def calls(self) -> dict[str, int]:
-        """Calls by command since the last reset; what scripts did inside is among them."""
+        """Returns the calls by command since the last reset, including those inside scripts."""
         stats = self.info("commandstats")
         return {name.removeprefix("cmdstat_"): int(text.split(",")[0].split("=")[1]) for name, text in stats.items()}
 
     def script_p99_us(self) -> float | None:
-        """The 99th percentile of script calls since the last reset; None before Redis 7."""
+        """Returns the 99th percentile of script calls since the last reset; None before Redis 7."""
         return p99_in(self.info("latencystats"))
 
     def used_memory(self) -> int:
-        """Bytes of data and their overhead, without the buffer of the append-only file."""
+        """Returns the bytes of data with their overhead, without the buffer of the append-only file."""
         memory = self.info("memory")
         return int(memory["used_memory"]) - int(memory.get("mem_aof_buffer", 0))
 
     def slow_scripts(self) -> list[tuple[float, str]]:
-        """Script calls over a millisecond since the start: milliseconds, and the first words of the call."""
+        """Returns the script calls over a millisecond: milliseconds, and the first words of the call."""
         entries = self.command("SLOWLOG", "GET", "-1")
         return [(entry[2] / 1000, " ".join(entry[3][:4])) for entry in entries if entry[3][0].upper() in SCRIPT_COMMANDS]
 
 
 def operation_in(call: str) -> str:
-    """Which operation a script call of the slow log is: `FCALL lq_enqueue_0123456789ab ...`."""
+    """Returns the operation of a script call in the slow log: `FCALL lq_enqueue_0123456789ab ...`."""
     words = call.split()
     return words[1].split("_", 1)[1].rsplit("_", 1)[0] if words[1].startswith("lq_") else words[0].lower()
 

@@ -1,4 +1,4 @@
-"""Raw samples and their origin: bench/results/<name>.json, and the generated block of docs/benchmarks.md."""
+"""Raw samples with their machine in bench/results/<name>.json, and the tables in the docs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOCS = ROOT / "docs/benchmarks.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 README = ROOT / "README.md"
 README_BEGIN, README_END = "<!-- numbers: written from the results of `make bench` -->", "<!-- numbers end -->"
-# Row and line of what a newcomer asks first, in the words of the README.
+# Row and line of the numbers in the README, with their text there.
 HEADLINES = (
     ("enqueue", "  fsync, short", "enqueued, one task a request over 64 connections, each on disk before its answer"),
     ("enqueue", "  memory, short", "the same at level `memory`"),
@@ -33,7 +33,7 @@ HEADLINES = (
 )
 
 
-def said(*command: str) -> str:
+def output_of(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=20).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
@@ -41,30 +41,30 @@ def said(*command: str) -> str:
 
 
 def load_average() -> float:
-    """The load of the machine in the last minute."""
+    """Returns the load average of the last minute, which shows what else ran."""
     return os.getloadavg()[0]
 
 
 def machine(directory: Path) -> dict:
-    """The facts that a reader needs to judge the numbers."""
+    """Returns what a reader must know about the machine to judge the numbers."""
     info = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": said("git", "describe", "--always", "--dirty"),
+        "commit": output_of("git", "describe", "--always", "--dirty"),
         "cpu": cpu[0] if cpu else platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "kernel": platform.release(),
-        "file_system": said("stat", "-f", "-c", "%T", str(directory)),
-        "redis": said("redis-server", "--version"),
-        "rust": said("rustc", "--version"),
+        "file_system": output_of("stat", "-f", "-c", "%T", str(directory)),
+        "redis": output_of("redis-server", "--version"),
+        "rust": output_of("rustc", "--version"),
         "load_average": load_average(),
     }
 
 
 def save(path: Path, machine_: dict, bench: Bench, lines: list[Line], raw: dict[str, dict]) -> None:
-    """Written anew after each row, so that a run that is cut keeps what it has."""
+    """Writes the results so far. Called after each row, so that an interrupted run keeps them."""
     settings = {"rounds": bench.rounds, "seconds": bench.seconds, "quick": bench.quick}
     table = [{**asdict(line), "mark": line.mark} for line in lines]
     whole = {"machine": machine_, "settings": settings, "table": table, "rows": raw}
@@ -92,7 +92,7 @@ def write_readme(machine_: dict, lines: list[Line], readme: Path = README) -> No
 
 
 def write_between(path: Path, begin: str, end: str, block: str) -> None:
-    """Replaces what stands between two marks; all else stays."""
+    """Replaces the text between two marks."""
     before, _, rest = path.read_text().partition(begin)
     _, _, after = rest.partition(end)
     path.write_text(f"{before}{begin}\n{block}{end}{after}")

@@ -1,7 +1,7 @@
-"""Interleaved rounds: everything that is compared is sampled in turn, so that a noisy minute hits both sides.
+"""Interleaved rounds: compared things are sampled in turn, so that a noisy minute affects both.
 
-A ratio is the median over rounds. In each round it compares samples taken right after each other. A ratio
-from fewer than three rounds does not exist.
+A ratio is the median of the ratios of the rounds. The samples of a round are close in time. Fewer than
+three rounds have no ratio.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ ROUNDS_MIN = 3
 
 
 class NotMeasured(Exception):
-    """Why there is no number; shown in the table instead of one."""
+    """The reason why a number is missing. The table shows it instead."""
 
 
 @dataclass
 class Samples:
-    """By what was sampled, one value per round; None where a round failed."""
+    """The values of each sampler, one for each round; None if the round failed."""
 
     values: dict[str, list[float | None]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
     def rounds_of(self, *names: str) -> list[tuple[float, ...]]:
-        """The rounds in which all of these have a value."""
+        """Returns the rounds in which all of these have a value."""
         columns = [self.values.get(name, []) for name in names]
         return [row for row in zip(*columns) if all(value is not None for value in row)]
 
@@ -35,9 +35,9 @@ class Samples:
 
 
 def interleave(rounds: int, samplers: dict[str, Callable[[], float]]) -> Samples:
-    """Samples everything once per round; every other round goes backwards, so that nothing is always first.
+    """Runs all samplers once in each round. Every other round runs backwards, so that none is always first.
 
-    A failed sampler leaves a hole in its round and does not stop the others. After two it is skipped.
+    A failure leaves no value in its round and does not stop the others. After two, a sampler is skipped.
     """
     samples = Samples({name: [] for name in samplers})
     for turn in range(rounds):
@@ -55,7 +55,7 @@ def interleave(rounds: int, samplers: dict[str, Callable[[], float]]) -> Samples
 
 @dataclass(frozen=True)
 class Number:
-    """A median with the least and the greatest of its rounds."""
+    """A median with the least and the greatest value of its rounds."""
 
     median: float
     least: float
@@ -68,7 +68,7 @@ def of(values: list[float]) -> Number:
 
 
 def median(samples: Samples, name: str) -> Number:
-    """The median of all rounds that have a value, at least one."""
+    """Returns the median of all rounds with a value, of which there must be one."""
     values = [row[0] for row in samples.rounds_of(name)]
     if not values:
         raise NotMeasured(samples.why_missing(name))
@@ -76,7 +76,7 @@ def median(samples: Samples, name: str) -> Number:
 
 
 def ratio(samples: Samples, of_this: str, to_that: str) -> Number:
-    """The median over rounds of this / that; at least three rounds or none."""
+    """Returns the median of this / that over at least three rounds."""
     rows = [(this, that) for this, that in samples.rounds_of(of_this, to_that) if that > 0]
     if len(rows) < ROUNDS_MIN:
         raise NotMeasured(samples.why_missing(of_this, to_that))
@@ -84,7 +84,7 @@ def ratio(samples: Samples, of_this: str, to_that: str) -> Number:
 
 
 def difference(samples: Samples, of_this: str, to_that: str) -> Number:
-    """The median over rounds of this - that; at least three rounds or none."""
+    """Returns the median of this - that over at least three rounds."""
     rows = samples.rounds_of(of_this, to_that)
     if len(rows) < ROUNDS_MIN:
         raise NotMeasured(samples.why_missing(of_this, to_that))

@@ -1,4 +1,4 @@
-"""The setup of a measurement: one private Redis with one service, at one durability level."""
+"""The stand for a measurement: a private Redis with a service on it, at one durability level."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .processes import HttpServer, RedisServer
 from .rounds import NotMeasured, Samples, interleave
 
 LEVELS = ("memory", "fsync")
-# Hidden setting of the service: at most so many items per script call. 1 turns group commit off.
+# A hidden setting of the service: the most items in a script call. 1 turns group commit off.
 SCRIPT_ITEMS_ENV = "LEASEQ_TEST_SCRIPT_ITEMS"
 DEEP = 300_000
 
 
 @dataclass
 class Bench:
-    """Binaries, sizes and what was seen so far; rows get this and nothing else."""
+    """Binaries, sizes and reports so far: the only argument of a row."""
 
     binaries: Binaries
     directory: Path
@@ -30,7 +30,7 @@ class Bench:
     seconds: float = 4.0
     warmup_seconds: float = 0.5
     quick: bool = False
-    # Raw reports of the row that is running, in order.
+    # The raw reports of the current row, in order.
     raw: list[dict] = field(default_factory=list)
     # The slowest script calls of the service in all rows: milliseconds, call.
     slow_scripts: list[tuple[float, str]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Bench:
         return samples
 
     def fewer(self, count: int) -> int:
-        """A tenth of a count in a quick run."""
+        """Returns the count, or a tenth of it in a quick run."""
         return count // 10 if self.quick else count
 
     def record(self, what: dict) -> dict:
@@ -69,7 +69,7 @@ class Bench:
 
 
 class Loadable:
-    """Something with a URL that `leaseq bench` can be pointed at."""
+    """A server that `leaseq bench` can load."""
 
     bench: Bench
     url: str
@@ -97,7 +97,7 @@ class Echo(Loadable, AbstractContextManager):
 
 
 class Service(Loadable):
-    """A running service on a stand's Redis."""
+    """A running service on the Redis of a stand."""
 
     def __init__(self, bench: Bench, redis: RedisServer, level: str, env: dict[str, str] | None = None) -> None:
         self.bench, self.redis, self.level = bench, redis, level
@@ -111,16 +111,16 @@ class Service(Loadable):
         try:
             return super().load(mode, **options)
         except NotMeasured as reason:
-            # Refused connections tell nothing: how the service ended does.
+            # Refused connections do not explain anything. The end of the service does.
             raise NotMeasured("; ".join(filter(None, [str(reason), self.server.end()]))) from reason
 
     def lay(self, queue: str, tasks: int, **options) -> None:
-        """Enqueues a backlog as fast as it goes; not a measurement."""
+        """Enqueues a backlog as fast as possible, without measuring it."""
         self.load("enqueue", queue=queue, tasks=tasks, batch=250, connections=4, seconds=1800, warmup_seconds=0, **options)
 
 
 class RedisStand(AbstractContextManager):
-    """A Redis of its own, with nothing on it. Scripts are called on it directly."""
+    """A Redis without a service. Scripts are called on it directly."""
 
     def __init__(self, bench: Bench, level: str) -> None:
         self.bench, self.level = bench, level
@@ -129,14 +129,14 @@ class RedisStand(AbstractContextManager):
             self.owned = started.pop_all()
 
     def bare(self, **options) -> dict:
-        """The plain scripts on this very Redis. Their slow calls are not the service's."""
+        """Runs the plain scripts on this Redis. Their slow calls are not counted for the service."""
         self.note_slow_scripts()
         report = generator.bare(self.bench.binaries.bare, self.redis.socket, **options)
         self.redis.client.command("SLOWLOG", "RESET")
         return self.bench.record({"target": f"bare {self.level}", **report})
 
     def scripts(self, operation: str, **options) -> float:
-        """The service's scripts on this very Redis: microseconds that they took it per task."""
+        """Runs the scripts of the service on this Redis. Returns the microseconds of Redis for each task."""
         self.redis.client.reset()
         report = generator.scripts(self.bench.binaries.scripts, self.redis.socket, operation, **options)
         _, usec = self.redis.client.scripts()
@@ -144,11 +144,11 @@ class RedisStand(AbstractContextManager):
         seen = {"script_us": usec, "us_per_task": us_per_task, "calls": self.redis.client.calls()}
         self.bench.record({"target": "scripts", "operation": operation, "options": options, **report, **seen})
         if report["tasks"] < options["tasks"] * 0.99:
-            raise NotMeasured(f"{operation}: only {report['tasks']} of {options['tasks']} tasks were there")
+            raise NotMeasured(f"{operation}: only {report['tasks']} of {options['tasks']} tasks were found")
         return us_per_task
 
     def lay(self, queue: str, tasks: int, **options) -> None:
-        """Enqueues a backlog as fast as it goes; not a measurement."""
+        """Enqueues a backlog as fast as possible, without measuring it."""
         self.scripts("enqueue", queue=queue, tasks=tasks, batch=250, seconds=1800, **options)
 
     def note_slow_scripts(self) -> None:
@@ -166,7 +166,7 @@ class RedisStand(AbstractContextManager):
 
 
 class Stand(Service, RedisStand):
-    """A Redis of its own and a service on it."""
+    """A Redis with a service on it."""
 
     def __init__(self, bench: Bench, level: str) -> None:
         RedisStand.__init__(self, bench, level)
@@ -178,14 +178,14 @@ class Stand(Service, RedisStand):
         self.owned.callback(self.server.stop)
 
     def another_service(self, env: dict[str, str]) -> Service:
-        """A second service on the same Redis; ends with the stand."""
+        """Starts a second service on the same Redis, which stops with the stand."""
         service = Service(self.bench, self.redis, self.level, env)
         self.owned.callback(service.server.stop)
         return service
 
 
 class Levels(AbstractContextManager):
-    """A stand at each durability level, side by side. A level that fails takes only its own numbers along."""
+    """A stand at each durability level. A level that fails loses only its own numbers."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench

@@ -1,4 +1,4 @@
-"""Lines of the budget table, and how they look in a terminal and in docs/benchmarks.md."""
+"""The lines of the budget table, as text for a terminal and as Markdown for docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REASON_LENGTH_MAX = 160
 
 @dataclass(frozen=True)
 class Line:
-    """One number with its budget. `must` and `stretch` are None if the row has no budget."""
+    """A number with its budget. `must` and `stretch` are None if it has no budget."""
 
     row: str
     what: str
@@ -56,7 +56,7 @@ class Line:
 
 
 def show(value: float, unit: str) -> str:
-    """A value with its unit; three digits are as many as a shared machine is good for."""
+    """Returns a value with its unit. A shared machine is good for three digits at most."""
     if unit == "x":
         return f"{value:.2f} x"
     if unit == "/s" and abs(value) >= 1000:
@@ -72,12 +72,12 @@ def cells(line: Line) -> tuple[str, ...]:
     return (line.what, line.budget(line.must), line.budget(line.stretch), line.measured, line.spread, line.mark)
 
 
-# A reason for a missing number may be long; it does not widen the column for everybody.
+# The reason for a missing number may be long. It must not widen the whole column.
 MEASURED_WIDTH_MAX = 24
 
 
 def text(lines: list[Line]) -> str:
-    """For a terminal: columns as wide as they need, one heading per row of the budget."""
+    """Returns the table for a terminal, with a heading for each row of the budget."""
     table = [HEADINGS, *(cells(line) for line in lines)]
     widths = [max(map(len, column)) for column in zip(*table)]
     measured = HEADINGS.index("measured")
@@ -95,7 +95,7 @@ def text(lines: list[Line]) -> str:
 
 
 def markdown(lines: list[Line]) -> str:
-    """The budgets in sight, and where their ratios come from folded away."""
+    """Returns the budgets as a table, and the numbers behind the ratios folded away."""
     budgets = markdown_table([line for line in lines if line.must is not None or line.number is None])
     rest = markdown_table([line for line in lines if line.must is None and line.number is not None])
     return f"{budgets}\n\n<details><summary>Numbers behind the ratios</summary>\n\n{rest}\n\n</details>"

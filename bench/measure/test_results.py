@@ -1,4 +1,4 @@
-"""Tests for the numbers that the README takes from a run."""
+"""Tests for the numbers in the README."""
 
 import json
 import tempfile
@@ -18,7 +18,7 @@ class Readme(unittest.TestCase):
         there = {(line["row"], line["what"]) for line in table}
         self.assertEqual([(row, what) for row, what, _ in results.HEADLINES if (row, what) not in there], [])
 
-    def test_only_what_was_measured_is_told_and_the_rest_of_the_text_stays(self):
+    def test_only_measured_numbers_are_written_and_other_text_stays(self):
         row, what, words = results.HEADLINES[0]
         lines = [Line(row, what, "/s", of([31_000.0])), Line(*results.HEADLINES[1][:2], "/s", why_missing="no such server")]
         with tempfile.TemporaryDirectory() as directory:

@@ -1,4 +1,4 @@
-"""Marks, and what the reader of a missing number sees."""
+"""Tests for marks and for missing numbers."""
 
 import unittest
 
@@ -19,7 +19,7 @@ class Table(unittest.TestCase):
         marks = [judged("start", lambda value=value: of([value])).mark for value in (251, 250, 150)]
         self.assertEqual(marks, ["SHORT", "met", "stretch"])
 
-    def test_a_missing_number_says_why_in_both_forms(self):
+    def test_a_missing_number_shows_its_reason_in_both_forms(self):
         lines = [judged("enqueue", missing), judged("start", lambda: of([100.0]))]
         for form in (text(lines), markdown(lines)):
             self.assertIn("not measured: no such server", form)

@@ -1,4 +1,5 @@
-//! The service's scripts called directly, N tasks a call, with nothing between: what they alone cost Redis.
+//! Calls the scripts of the service directly, with N tasks in each call, to measure their cost in Redis
+//! alone.
 //!
 //! The counterpart of `bench/bare`, through the store's own types. Over HTTP a call's size is up to group
 //! commit; here it is exact. Prints one JSON object; how long Redis took, the caller asks Redis.
@@ -25,34 +26,34 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinSet, LocalSet};
 
-/// Nobody else is there to be told of new tasks.
+/// No other replica exists that would have to be notified of new tasks.
 const REPLICA: &str = "bench000,";
-/// Bounds of the API that the calls keep too.
+/// Bounds of the API, which these calls keep as well.
 const PAYLOAD_BYTES_OF_A_LEASE_MAX: usize = 8 * 1024 * 1024;
 const SEEDS: u16 = 2048;
-/// A limit that nobody reaches, per second.
+/// A rate per second that is never reached.
 const FAR_RATE: f64 = 1e6;
-/// Longer than any run.
+/// A lease that is longer than any run.
 const HOLD_MS: u64 = 86_400_000;
 
 #[derive(Parser)]
 struct Args {
-    /// Unix socket of a Redis that may be written to.
+    /// Unix socket of a Redis that may be overwritten
     #[arg(long)]
     socket: PathBuf,
     #[arg(long, default_value = "scripts", value_parser = |name: &str| QueueName::parse(name).map_err(|bad| bad.to_string()))]
     queue: QueueName,
     #[arg(long, value_enum, default_value_t = Operation::Cycle)]
     operation: Operation,
-    /// Tasks per script call.
+    /// Tasks in each script call
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=256))]
     batch: u64,
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     connections: u64,
-    /// Stop after about so many tasks.
+    /// Stop after about this many tasks
     #[arg(long, default_value_t = 100_000)]
     tasks: u64,
-    /// Stop after so many seconds at the latest.
+    /// Stop after this many seconds at the latest
     #[arg(long, default_value_t = 60.0)]
     seconds: f64,
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(2..=65536))]
@@ -60,13 +61,13 @@ struct Args {
     /// The prefix of task names; with one name, the name itself.
     #[arg(long, default_value = "bench")]
     name: String,
-    /// Lease tasks of that name only.
+    /// Lease only tasks of that name
     #[arg(long)]
     filter: bool,
-    /// Each name has a rate, far from reached. Holds for a queue from its first run on.
+    /// Give each name a rate that is never reached; the queue keeps it after its first run
     #[arg(long)]
     limited: bool,
-    /// Names and groups that the tasks go round; 0 groups: tasks have none.
+    /// Numbers of names and groups, used in turn; with 0 groups, tasks have none
     #[arg(long, default_value_t = 1)]
     names: u64,
     #[arg(long, default_value_t = 0)]
@@ -79,11 +80,11 @@ struct Args {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Operation {
     Enqueue,
-    /// Lease and leave leased.
+    /// Lease tasks and leave them leased
     Lease,
-    /// Enqueue, lease and ack in turn.
+    /// Enqueue, lease and ack in turn
     Cycle,
-    /// Hold the name, and lease until everything that waits behind the hold is out of the way.
+    /// Hold the name, and lease until all its lanes are parked
     Hold,
 }
 
@@ -122,9 +123,9 @@ async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
         config: &config,
     };
     let version = match store.call(&keys, &make).await? {
-        // An earlier run made it, likewise.
+        // An earlier run has already created it.
         Configured::Done { version, .. } | Configured::Mismatch { version } => version,
-        Configured::Clearing => return Err("what is left of a deleted queue is in the way".into()),
+        Configured::Clearing => return Err("the rest of a deleted queue still exists".into()),
     };
 
     let until = Instant::now() + Duration::from_secs_f64(args.seconds);
@@ -197,7 +198,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// The size of the next call, 0 when it is over.
+    /// Returns the size of the next call; 0 ends the run.
     fn take(&self) -> u64 {
         if Instant::now() >= self.until {
             return 0;
@@ -230,12 +231,12 @@ struct Hand {
     conn: Conn,
     /// The number of the next task.
     number: u64,
-    /// As of which this connection brought in the names of its first tasks.
+    /// The names epoch in which this connection sent the names of its first tasks.
     names_epoch: u64,
 }
 
 impl Hand {
-    /// How many tasks were done.
+    /// Runs the operation. Returns the number of handled tasks.
     async fn work(&mut self) -> Result<u64, Failure> {
         let mut done = 0;
         if self.bench.args.operation == Operation::Hold {
@@ -273,7 +274,7 @@ impl Hand {
         let tasks: Vec<NewTask> = (self.number..self.number + size)
             .map(|number| self.bench.task(number))
             .collect();
-        // A sender asks for the names that it does not know, which are those of its first tasks.
+        // A sender includes the names that it has not sent before, which are those of its first tasks.
         let knows_all = self.number >= self.bench.args.names;
         self.number += size;
         let (version, config) = self.bench.config.clone();
@@ -292,7 +293,7 @@ impl Hand {
                 self.names_epoch = names_epoch;
                 Ok(())
             }
-            other => Err(format!("enqueue answered {other:?}").into()),
+            other => Err(format!("the reply to enqueue was {other:?}").into()),
         }
     }
 
@@ -318,7 +319,7 @@ impl Hand {
         let op = LeaseOp {
             replica: REPLICA.into(),
             tell_me: false,
-            // The service looks each half second.
+            // The service looks again every half second.
             look: false,
             bytes_max: PAYLOAD_BYTES_OF_A_LEASE_MAX,
             seed: rand::rng().random_range(0..SEEDS),

@@ -1,4 +1,4 @@
-//! Checks of the process itself: open files, and the data directory of its Redis.
+//! Checks of the process: open files, and the data directory of its Redis.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::store::embedded::health;
 pub(super) const OTHER_FILES: u64 = 128;
 
 pub(super) struct Process {
-    /// The setting `max_connections`, whether it fits or not.
+    /// The value of `max_connections`, even if the limit of open files is lower.
     pub(super) connections_wanted: usize,
     /// The data directory of the embedded Redis.
     pub(super) data_dir: Option<PathBuf>,
@@ -28,11 +28,11 @@ impl Process {
         match getrlimit(Resource::Nofile).current {
             Some(granted) if granted < files => Check::warn(
                 "open_files",
-                format!("{granted} allowed, {files} wanted for max_connections"),
+                format!("{granted} allowed, {files} needed for max_connections"),
                 "Raise the hard limit (LimitNOFILE, ulimit -Hn), or set max_connections lower.",
             ),
             Some(granted) => Check::ok("open_files", format!("{granted} allowed")),
-            None => Check::ok("open_files", "any number allowed"),
+            None => Check::ok("open_files", "no limit"),
         }
     }
 }

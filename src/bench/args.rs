@@ -1,5 +1,8 @@
 //! The options of `leaseq bench`.
 
+// `--help` prints these doc comments on a terminal, where back-ticks are noise.
+#![allow(clippy::doc_markdown)]
+
 use super::mode::Mode;
 use super::payload::PayloadSize;
 use super::report::Settings;
@@ -13,96 +16,103 @@ use std::time::Duration;
 const LATENCY_PRODUCERS: usize = 4;
 const LATENCY_WORKERS: usize = 8;
 
+/// Measure a running service with load
+///
+/// Creates its own queues and deletes them at the end, unless you name one with --queue. The generator runs
+/// on threads of its own; leave it a core or two. Exits with 1 if there were errors.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Kind of load
     #[arg(value_enum, default_value_t = Mode::Cycle)]
     pub(super) mode: Mode,
-    /// The service, plain HTTP.
+    /// Address of the service, plain HTTP only
     #[arg(long, env = "LEASEQ_URL", default_value = "http://127.0.0.1:8080")]
     pub(super) url: Target,
-    /// A file with the API key; without it, the key in `LEASEQ_API_KEY`.
+    /// File with the API key; by default LEASEQ_API_KEY
     #[arg(long)]
     pub(super) api_key_file: Option<PathBuf>,
-    /// The queue, or the prefix of several. By default a new queue, which is deleted at the end.
+    /// Name of the queue, or prefix of the names of several; by default a new one, which is deleted at the
+    /// end
     #[arg(long)]
     pub(super) queue: Option<String>,
-    /// Number of queues that the requests use in turn.
+    /// Number of queues, used in turn
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) queues: u32,
+    /// Connections
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub(super) connections: u32,
-    /// Connections that only enqueue (cycle, latency); --connections has no effect then.
+    /// Connections that only enqueue (cycle, latency); overrides --connections
     #[arg(long, requires = "workers", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) producers: Option<u32>,
-    /// Connections that only lease and ack (cycle, latency).
+    /// Connections that only lease and ack (cycle, latency)
     #[arg(long, requires = "producers", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) workers: Option<u32>,
-    /// Waiting workers (idle).
+    /// Number of waiting workers (idle)
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(super) waiters: u32,
-    /// Tasks per request.
+    /// Tasks in each request
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(super) batch: u64,
-    /// Size of a payload, such as 200, or 150..250 for an even spread.
+    /// Size of a payload, such as 200, or 150..250 for evenly spread sizes
     #[arg(long, default_value = "200")]
     pub(super) payload_bytes: PayloadSize,
-    /// Stop after this many tasks.
+    /// Stop after this many tasks
     #[arg(long, default_value_t = 1_000_000)]
     pub(super) tasks: u64,
-    /// Stop after this many seconds, not counting the warm-up.
+    /// Stop after this many seconds, warm-up not included
     #[arg(long, default_value = "10", value_parser = seconds)]
     pub(super) seconds: Duration,
-    /// Seconds at the start that are not counted.
+    /// Seconds at the start that are not measured
     #[arg(long, default_value = "0.5", value_parser = seconds)]
     pub(super) warmup_seconds: Duration,
-    /// Tasks to enqueue before the measurement.
+    /// Tasks to enqueue before the measurement
     #[arg(long, default_value_t = 0)]
     pub(super) backlog: u64,
-    /// Tasks per second, sent on time even if responses are slow (latency).
+    /// Tasks per second, sent on schedule even if responses are slow (latency)
     #[arg(long, default_value_t = 200.0)]
     pub(super) rate: f64,
-    /// Send acks in the next lease call.
+    /// Send acks with the next lease request
     #[arg(long)]
     pub(super) settle_in_lease: bool,
-    /// Task names that the tasks use in turn.
+    /// Number of task names, used in turn
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(super) names: u64,
-    /// Groups that the tasks use in turn; 0: no group.
+    /// Number of groups, used in turn; with 0 tasks have no group
     #[arg(long, default_value_t = 0)]
     pub(super) groups: u64,
-    /// Enqueue scheduled tasks.
+    /// Enqueue scheduled tasks with this delay
     #[arg(long)]
     pub(super) delay_seconds: Option<f64>,
-    /// Length of the leases.
+    /// Length of the leases
     #[arg(long)]
     pub(super) lease_seconds: Option<f64>,
-    /// Threads of the generator.
+    /// Threads of the load generator
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(super) threads: u32,
-    /// Process of the server, to measure its memory (idle).
+    /// Process id of the service, to measure its memory (idle)
     #[arg(long)]
     pub(super) server_pid: Option<u32>,
-    /// Redis of the server, to count its commands (idle).
+    /// Redis of the service, to count the commands that it receives (idle)
     #[arg(long)]
     pub(super) redis: Option<RedisAddress>,
-    /// Tasks enqueued at the end, to check that they reach a waiting worker (idle).
+    /// Tasks to enqueue at the end, to check that each reaches a waiting worker (idle)
     #[arg(long, default_value_t = 10)]
     pub(super) probes: u64,
-    /// Print one JSON object instead of a table.
+    /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
 }
 
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
     if !(0.0..=86_400.0).contains(&seconds) {
-        return Err("at most a day".to_owned());
+        return Err("must be at most a day".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
 }
 
 impl Args {
-    /// Returns the number of connections, and how many of the first only produce.
+    /// Returns the number of connections, and how many of them only enqueue. These come first.
     pub(super) fn connections(&self) -> (usize, usize) {
         match (self.mode, self.producers, self.workers) {
             (Mode::Cycle | Mode::Latency, Some(producers), Some(workers)) => {

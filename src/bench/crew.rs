@@ -1,5 +1,5 @@
-//! Runs connections on their own threads, each with a single-threaded runtime: no work stealing and no
-//! wake-ups across threads, so that the generator takes little of the shared cores.
+//! The threads that run the connections, each with a single-threaded runtime. There is no work stealing and
+//! no wake across threads, so that generating load takes little of the shared cores.
 
 use super::tally::Tally;
 use std::cell::RefCell;
@@ -10,11 +10,11 @@ use tokio::task::{JoinSet, LocalSet};
 
 pub(super) type SharedTally = Rc<RefCell<Tally>>;
 
-/// Runs `work` once per connection and merges the tallies. Connections that are still busy after `time_max`
-/// are cut, which the tally reports.
+/// Runs `work` once for each connection and merges the tallies. Connections that are still busy after
+/// `time_max` are cut off, which the tally records as an error.
 ///
 /// # Errors
-/// If a thread or its runtime cannot be created.
+/// A thread or its runtime could not be created.
 pub(super) fn run<F>(
     threads: usize,
     connections: usize,
@@ -63,10 +63,10 @@ where
         if tokio::time::timeout(time_max, finish).await.is_err() {
             tally
                 .borrow_mut()
-                .error("no answer before the run was cut".to_owned());
+                .error("no response before the run was cut off".to_owned());
         }
     });
-    // The connections share the tally, so they are dropped first.
+    // Drops the connections, which have references to the tally.
     drop(local);
     Ok(tally.replace(Tally::new()))
 }
@@ -77,7 +77,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn the_sum_is_over_all_connections_of_all_threads() {
+    fn tallies_of_all_connections_and_threads_are_merged() {
         let tally = run(3, 10, Duration::from_secs(10), |connection, tally| async move {
             tally.borrow_mut().tasks += connection as u64;
         });
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_never_ends_is_cut_and_named() {
+    fn a_connection_that_never_ends_is_cut_off_and_recorded() {
         let started = Instant::now();
         let tally = run(1, 2, Duration::from_millis(20), |connection, tally| async move {
             tally.borrow_mut().tasks += 1;

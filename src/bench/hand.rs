@@ -1,18 +1,18 @@
-//! One connection at work: a producer, a worker, or both in turn.
+//! One connection: a producer, a worker, or both in turn.
 
-use super::answers;
 use super::crew::{self, SharedTally};
 use super::payload::sent_marks;
 use super::requests::Request;
+use super::responses;
 use super::stage::Stage;
 use super::tally::{Op, Tally, Window};
-use super::wire::{Answer, Connection};
+use super::wire::{Connection, Response};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Pause of a connection after an error, so that a refusing server is not flooded.
+/// The pause of a connection after an error, so that a server that refuses requests is not flooded.
 const REST_AFTER_ERROR: Duration = Duration::from_millis(10);
 /// Bytes of a problem document that are kept.
 const PROBLEM_BYTES_MAX: usize = 300;
@@ -27,17 +27,17 @@ pub(super) struct Hand {
     pub(super) window: Window,
     /// Leases that are not settled yet.
     pub(super) lease_ids: Vec<String>,
-    /// Whether the time since the moment in the payload is measured when a task arrives.
+    /// Whether the delivery of tasks is timed, from the moment in their payload.
     pub(super) times_delivery: bool,
     connection: Connection,
     request: Request,
 }
 
 impl Hand {
-    /// Runs `work` on each of `connections`, with its number, and merges the tallies.
+    /// Runs `work` on each connection, with its number, and merges the tallies.
     ///
     /// # Errors
-    /// If threads cannot be created.
+    /// A thread could not be created.
     pub(super) fn run_all<W>(
         stage: &Arc<Stage>,
         threads: usize,
@@ -56,7 +56,7 @@ impl Hand {
         })
     }
 
-    /// Connects, waits for the others, and works.
+    /// Connects, waits for the other connections, and runs `work`.
     async fn run(
         stage: Arc<Stage>,
         tally: SharedTally,
@@ -76,7 +76,7 @@ impl Hand {
                     connection,
                     request,
                 };
-                // The tally already has the reason of a broken connection.
+                // A broken connection has already recorded its error.
                 let _ = work(&mut hand).await;
             }
             Err(error) => {
@@ -86,13 +86,13 @@ impl Hand {
         }
     }
 
-    /// Returns how many tasks were accepted.
+    /// Enqueues tasks. Returns the number of accepted ones.
     pub(super) async fn enqueue(&mut self, queue: usize, turn: usize, count: u64) -> Result<u64, Broken> {
         self.enqueue_as_sent(queue, turn, count, self.stage.now_ns())
             .await
     }
 
-    /// Enqueues tasks whose payloads contain the sending time `sent_ns`.
+    /// Enqueues tasks whose payload contains `sent_ns` as the moment of sending.
     pub(super) async fn enqueue_as_sent(
         &mut self,
         queue: usize,
@@ -104,17 +104,17 @@ impl Hand {
         let first = stage.numbers(count);
         self.request
             .enqueue(&stage.recipe, stage.queue(queue, turn), first, count, sent_ns);
-        let accepted = self.call(Op::Enqueue, |answer| match count {
+        let accepted = self.call(Op::Enqueue, |response| match count {
             1 => Some(1),
-            _ => answers::accepted(answer.body),
+            _ => responses::accepted(response.body),
         });
         let accepted = accepted.await?.unwrap_or_default();
-        self.missing(count - accepted.min(count), "enqueued tasks were not accepted");
+        self.record_error(count - accepted.min(count), "enqueued tasks were not accepted");
         Ok(accepted)
     }
 
-    /// Leases into `lease_ids`. If the run sends acks with leases, settles the previous ones. Returns the
-    /// leased tasks and the successful settles.
+    /// Leases tasks into `lease_ids`, and settles the leases that were there before. Returns the numbers of
+    /// leased tasks and of successful settles.
     pub(super) async fn lease(
         &mut self,
         queue: usize,
@@ -133,10 +133,10 @@ impl Hand {
         );
         let mut lease_ids = Vec::with_capacity(max_tasks as usize);
         let (times_delivery, tally, window) = (self.times_delivery, Rc::clone(&self.tally), self.window);
-        let completed = self.call(Op::Lease, |answer| {
+        let completed = self.call(Op::Lease, |response| {
             let arrived = Instant::now();
-            let leased = answers::leased(answer.body);
-            answers::push_lease_ids(leased.tasks, &mut lease_ids);
+            let leased = responses::leased(response.body);
+            responses::push_lease_ids(leased.tasks, &mut lease_ids);
             if times_delivery {
                 for mark in sent_marks(leased.tasks) {
                     let sent = stage.epoch + Duration::from_nanos(mark);
@@ -150,7 +150,7 @@ impl Hand {
             leased.completed
         });
         let completed = completed.await?;
-        self.missing(
+        self.record_error(
             settled.len() as u64 - completed.min(settled.len() as u64),
             "settles were refused",
         );
@@ -161,7 +161,7 @@ impl Hand {
         Ok((self.lease_ids.len() as u64, completed))
     }
 
-    /// Acks everything in `lease_ids`. Returns how many tasks were completed.
+    /// Acks all of `lease_ids`. Returns the number of completed tasks.
     pub(super) async fn ack(&mut self) -> Result<u64, Broken> {
         if self.lease_ids.is_empty() {
             return Ok(0);
@@ -169,11 +169,11 @@ impl Hand {
         let stage = Arc::clone(&self.stage);
         let lease_ids = std::mem::take(&mut self.lease_ids);
         self.request.ack(&stage.recipe, &lease_ids);
-        let completed = self.call(Op::Settle, |answer| {
-            answers::completed(std::str::from_utf8(answer.body).unwrap_or_default())
+        let completed = self.call(Op::Settle, |response| {
+            responses::completed(std::str::from_utf8(response.body).unwrap_or_default())
         });
         let completed = completed.await?;
-        self.missing(
+        self.record_error(
             lease_ids.len() as u64 - completed.min(lease_ids.len() as u64),
             "settles were refused",
         );
@@ -185,32 +185,32 @@ impl Hand {
             .finished(&mut self.tally.borrow_mut(), tasks, Instant::now(), self.window);
     }
 
-    /// Sends the prepared request. A refusal is counted in the tally and returns `None`.
-    async fn call<T: Default>(&mut self, op: Op, read: impl FnOnce(Answer<'_>) -> T) -> Result<T, Broken> {
+    /// Sends the prepared request. A refusal is recorded in the tally and returned as the default value.
+    async fn call<T: Default>(&mut self, op: Op, read: impl FnOnce(Response<'_>) -> T) -> Result<T, Broken> {
         let started = Instant::now();
-        let answer = self.connection.call(self.request.bytes()).await;
+        let response = self.connection.call(self.request.bytes()).await;
         let now = Instant::now();
-        let refusal = match answer {
-            Ok(answer) if answer.is_success() => {
-                self.tally.borrow_mut().answered(op, started, now, self.window);
-                return Ok(read(answer));
+        let refusal = match response {
+            Ok(response) if response.is_success() => {
+                self.tally.borrow_mut().responded(op, started, now, self.window);
+                return Ok(read(response));
             }
-            Ok(answer) => {
+            Ok(response) => {
                 let problem =
-                    String::from_utf8_lossy(&answer.body[..answer.body.len().min(PROBLEM_BYTES_MAX)]);
-                format!("{}: {} {problem}", op.word(), answer.status)
+                    String::from_utf8_lossy(&response.body[..response.body.len().min(PROBLEM_BYTES_MAX)]);
+                format!("{}: {} {problem}", op.word(), response.status)
             }
             Err(error) => {
-                self.missing(1, &format!("{}: {error}", op.word()));
+                self.record_error(1, &format!("{}: {error}", op.word()));
                 return Err(Broken);
             }
         };
-        self.missing(1, &refusal);
+        self.record_error(1, &refusal);
         tokio::time::sleep(REST_AFTER_ERROR).await;
         Ok(T::default())
     }
 
-    fn missing(&self, count: u64, text: &str) {
+    fn record_error(&self, count: u64, text: &str) {
         if count > 0 {
             self.stage.errors.fetch_add(count, Ordering::Relaxed);
             self.tally.borrow_mut().error(text.to_owned());

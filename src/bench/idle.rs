@@ -1,8 +1,8 @@
-//! Parks many workers: measures their cost while they wait, and checks that a task still reaches one of them.
+//! The idle mode: the cost of many waiting workers, and whether a task still reaches one of them.
 
-use super::answers;
 use super::payload::sent_marks;
 use super::requests::Request;
+use super::responses;
 use super::stage::Stage;
 use super::tally::{Op, Tally};
 use super::watch::{self, RedisAddress};
@@ -17,21 +17,21 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-/// The longest wait of the API. A worker with an earlier response parks again.
+/// The longest wait of the API. A worker whose request ends earlier sends another.
 const WAIT_SECONDS: u64 = 60;
-/// Connections that are opened at the same time.
+/// How many connections are opened at the same time.
 const CONNECTING_MAX: usize = 64;
-/// Time from the last request to the first measurement, so that all requests are parked.
+/// The time between the last request and the measurement, in which the service reads all requests.
 const SETTLING: Duration = Duration::from_secs(2);
 const PROBE_EVERY: Duration = Duration::from_millis(50);
-/// Time limit for the last probe.
+/// How long the last probe may take to be delivered.
 const PROBE_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) waiters: usize,
     pub(super) measured: Duration,
-    /// Tasks that are enqueued at the end. One waiter should get each.
+    /// Tasks that are enqueued at the end. Each should reach one waiter.
     pub(super) probes: u64,
     pub(super) server_pid: Option<u32>,
     pub(super) redis: Option<RedisAddress>,
@@ -40,14 +40,14 @@ pub(super) struct Plan {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct IdleReport {
     pub(super) waiters: usize,
-    /// Workers that had sent their request when the measurement began.
+    /// The workers that had sent their request when the measurement began.
     pub(super) parked: usize,
     pub(super) parking_seconds: f64,
     pub(super) rss_before_bytes: Option<u64>,
     pub(super) rss_parked_bytes: Option<u64>,
     pub(super) rss_per_waiter_bytes: Option<f64>,
     pub(super) watched_seconds: f64,
-    /// Commands from clients during the measurement, by name.
+    /// The commands that Redis received from its clients during the measurement, by name.
     pub(super) redis_commands: Option<BTreeMap<String, u64>>,
     pub(super) redis_commands_per_second: Option<f64>,
     pub(super) redis_commands_per_second_and_queue: Option<f64>,
@@ -55,8 +55,10 @@ pub(super) struct IdleReport {
     pub(super) probes_arrived: u64,
 }
 
+/// Runs the idle mode.
+///
 /// # Errors
-/// If the server, its process or its Redis cannot be reached.
+/// The service cannot be reached, or its memory or Redis cannot be watched.
 pub(super) fn run(plan: &Plan, stage: &Arc<Stage>) -> Result<(Tally, IdleReport)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -68,9 +70,9 @@ pub(super) fn run(plan: &Plan, stage: &Arc<Stage>) -> Result<(Tally, IdleReport)
     Ok((tally.replace(Tally::new()), report))
 }
 
-/// The state that waiters share.
+/// The state that all waiters share.
 #[derive(Clone)]
-struct Crowd {
+struct Waiters {
     stage: Arc<Stage>,
     tally: Rc<RefCell<Tally>>,
     parked: Rc<Cell<usize>>,
@@ -90,21 +92,21 @@ async fn watch_waiters(plan: &Plan, stage: &Arc<Stage>, tally: &Rc<RefCell<Tally
 
     report.rss_before_bytes = resident()?;
     let started = Instant::now();
-    let crowd = Crowd {
+    let waiters = Waiters {
         stage: Arc::clone(stage),
         tally: Rc::clone(tally),
         parked: Rc::default(),
         connecting: Rc::new(Semaphore::new(CONNECTING_MAX)),
     };
     for number in 0..plan.waiters {
-        tokio::task::spawn_local(wait(crowd.clone(), number));
+        tokio::task::spawn_local(wait(waiters.clone(), number));
     }
     let until = started + Duration::from_secs(WAIT_SECONDS / 2);
-    while crowd.parked.get() < plan.waiters && tally.borrow().error_count() == 0 && Instant::now() < until {
+    while waiters.parked.get() < plan.waiters && tally.borrow().error_count() == 0 && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     report.parking_seconds = started.elapsed().as_secs_f64();
-    report.parked = crowd.parked.get();
+    report.parked = waiters.parked.get();
     tokio::time::sleep(SETTLING).await;
 
     match &plan.redis {
@@ -145,16 +147,20 @@ async fn watch_waiters(plan: &Plan, stage: &Arc<Stage>, tally: &Rc<RefCell<Tally
     Ok(report)
 }
 
-/// Parks repeatedly until the run drops it.
-async fn wait(crowd: Crowd, number: usize) {
-    if let Err(error) = wait_on_connection(&crowd, number).await {
-        crowd.tally.borrow_mut().error(format!("waiter: {error}"));
+/// Sends lease requests until the run drops it.
+async fn wait(waiters: Waiters, number: usize) {
+    if let Err(error) = wait_on_connection(&waiters, number).await {
+        waiters.tally.borrow_mut().error(format!("waiter: {error}"));
     }
 }
 
-async fn wait_on_connection(crowd: &Crowd, number: usize) -> Result<()> {
-    let stage = &crowd.stage;
-    let permit = crowd.connecting.acquire().await.map_err(std::io::Error::other)?;
+async fn wait_on_connection(waiters: &Waiters, number: usize) -> Result<()> {
+    let stage = &waiters.stage;
+    let permit = waiters
+        .connecting
+        .acquire()
+        .await
+        .map_err(std::io::Error::other)?;
     let mut connection = Connection::open(stage.address).await?;
     let mut permit = Some(permit);
     let (mut request, mut lease_ids) = (Request::default(), Vec::new());
@@ -162,26 +168,26 @@ async fn wait_on_connection(crowd: &Crowd, number: usize) -> Result<()> {
         request.lease(&stage.recipe, stage.queue(number, 0), 1, WAIT_SECONDS, &[]);
         connection.send(request.bytes()).await?;
         if permit.take().is_some() {
-            crowd.parked.set(crowd.parked.get() + 1);
+            waiters.parked.set(waiters.parked.get() + 1);
         }
-        let answer = connection.receive().await?;
-        if !answer.is_success() {
+        let response = connection.receive().await?;
+        if !response.is_success() {
             return Err(std::io::Error::other(format!(
-                "a lease was answered with status {}",
-                answer.status
+                "a lease request failed with status {}",
+                response.status
             )));
         }
         let arrived_ns = stage.now_ns();
-        let leased = answers::leased(answer.body);
+        let leased = responses::leased(response.body);
         for sent_ns in sent_marks(leased.tasks) {
-            let mut tally = crowd.tally.borrow_mut();
+            let mut tally = waiters.tally.borrow_mut();
             tally.tasks += 1;
             tally.timed(
                 Op::Delivery,
                 Duration::from_nanos(arrived_ns.saturating_sub(sent_ns)),
             );
         }
-        answers::push_lease_ids(leased.tasks, &mut lease_ids);
+        responses::push_lease_ids(leased.tasks, &mut lease_ids);
         if !lease_ids.is_empty() {
             request.ack(&stage.recipe, &lease_ids);
             lease_ids.clear();

@@ -1,4 +1,4 @@
-//! An open loop: tasks are enqueued at fixed moments, even if responses are slow, and parked workers wait for
+//! An open loop: tasks are enqueued at fixed moments, even if responses are slow, and waiting workers lease
 //! them.
 
 use super::hand::{Broken, Hand};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 const WAIT_SECONDS: u64 = 1;
 
-/// The moments at which producers send in turn.
+/// The moments at which the producers send, in turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Schedule {
     pub(super) tasks_per_second: f64,
@@ -17,15 +17,17 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Returns the time of a producer's n-th task after the start.
+    /// Returns when the n-th task of a producer is due, counted from the start.
     fn due(self, producer: usize, n: u64) -> Duration {
         let number = producer as u64 + n * self.producers as u64;
         Duration::from_secs_f64(number as f64 / self.tasks_per_second)
     }
 }
 
+/// Runs all connections.
+///
 /// # Errors
-/// If threads cannot be created.
+/// A thread could not be created.
 pub(super) fn run(
     schedule: Schedule,
     stage: &Arc<Stage>,
@@ -59,8 +61,8 @@ async fn produce(hand: &mut Hand, producer: usize, schedule: Schedule) -> Result
         if hand.stage.take(1, hand.window) == 0 {
             break;
         }
-        // A producer that a slow response delayed counts from the moment when it should have sent. A delay of
-        // its own timer, which has steps of a millisecond, does not count.
+        // A producer that a slow response delayed counts from the moment when the task was due. A producer
+        // that its own timer woke late, in steps of a millisecond, counts from now.
         let sent = if late { due } else { Instant::now() };
         let sent_ns = sent.saturating_duration_since(hand.stage.epoch).as_nanos() as u64;
         hand.enqueue_as_sent(producer, n as usize, 1, sent_ns).await?;
@@ -68,7 +70,7 @@ async fn produce(hand: &mut Hand, producer: usize, schedule: Schedule) -> Result
     Ok(())
 }
 
-/// Parks repeatedly, a little longer than the producers, to receive the last tasks.
+/// Leases and acks tasks, a little longer than the producers run, so that the last tasks are counted.
 async fn work(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
     hand.times_delivery = true;
     let until = hand.window.until + Duration::from_secs(WAIT_SECONDS);
@@ -89,7 +91,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn producers_together_keep_the_rate() {
+    fn the_producers_together_keep_the_rate() {
         let schedule = Schedule {
             tasks_per_second: 200.0,
             producers: 4,

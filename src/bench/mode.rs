@@ -3,20 +3,20 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// The mode of a run.
+/// The kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Producers only.
+    /// Enqueue tasks
     Enqueue,
-    /// Lease and leave leased.
+    /// Lease tasks and leave them leased
     Lease,
-    /// Lease and ack until the queues are empty.
+    /// Lease and ack tasks until the queues are empty
     Drain,
-    /// Enqueue, lease and ack: in turn on each connection, or separately with --producers and --workers.
+    /// Enqueue, lease and ack: in turn on each connection, or on separate ones with --producers and --workers
     Cycle,
-    /// Enqueue at a fixed rate, and measure the time until a waiting worker has the task.
+    /// Enqueue at a fixed rate and measure the time until a waiting worker has the task
     Latency,
-    /// Many waiting workers and no tasks.
+    /// Let many workers wait without tasks
     Idle,
 }

@@ -1,4 +1,4 @@
-//! Payloads of an exact size that contain their sending time.
+//! Payloads of an exact size that contain the moment of sending.
 
 use std::str::FromStr;
 
@@ -7,12 +7,12 @@ const AFTER_MARK: &str = r#"","pad":""#;
 const END: &str = r#""}"#;
 const MARK_DIGITS: usize = 16;
 
-/// A payload without padding.
+/// The size of a payload without padding.
 pub(super) const PAYLOAD_BYTES_MIN: usize = BEFORE_MARK.len() + MARK_DIGITS + AFTER_MARK.len() + END.len();
-/// The largest payload of the service.
+/// The largest payload that the service accepts.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 
-/// Sizes of payloads: `200`, or `150..250` for sizes spread evenly over a range, both ends included.
+/// A size such as `200`, or a range such as `150..250` for evenly spread sizes, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PayloadSize {
     least: usize,
@@ -34,12 +34,12 @@ impl FromStr for PayloadSize {
         let bytes = |text: &str| {
             text.trim()
                 .parse::<usize>()
-                .map_err(|_| format!("{text:?} is no number of bytes"))
+                .map_err(|_| format!("{text:?} is not a number of bytes"))
         };
         let (least, most) = (bytes(least)?, bytes(most)?);
         if least < PAYLOAD_BYTES_MIN || most > PAYLOAD_BYTES_MAX || least > most {
             return Err(format!(
-                "sizes go from {PAYLOAD_BYTES_MIN} to {PAYLOAD_BYTES_MAX} bytes, the smaller first"
+                "sizes must be from {PAYLOAD_BYTES_MIN} to {PAYLOAD_BYTES_MAX} bytes, the smaller one first"
             ));
         }
         Ok(Self { least, most })
@@ -56,7 +56,7 @@ impl std::fmt::Display for PayloadSize {
     }
 }
 
-/// Appends a JSON payload of exactly `bytes` bytes (at least [`PAYLOAD_BYTES_MIN`]) with its sending time.
+/// Appends a JSON payload of exactly `bytes` bytes (at least [`PAYLOAD_BYTES_MIN`]) that contains `sent_ns`.
 pub(super) fn push_payload(out: &mut Vec<u8>, bytes: usize, sent_ns: u64) {
     out.extend_from_slice(BEFORE_MARK.as_bytes());
     for digit in (0..MARK_DIGITS).rev() {
@@ -67,7 +67,7 @@ pub(super) fn push_payload(out: &mut Vec<u8>, bytes: usize, sent_ns: u64) {
     out.extend_from_slice(END.as_bytes());
 }
 
-/// Returns the sending times in a lease response, in order.
+/// Returns the moments of sending in a lease response, in its order.
 pub(super) fn sent_marks(body: &str) -> impl Iterator<Item = u64> + '_ {
     body.match_indices(BEFORE_MARK).filter_map(|(at, found)| {
         let digits = body.get(at + found.len()..at + found.len() + MARK_DIGITS)?;
@@ -80,7 +80,7 @@ mod tests {
     use super::{PAYLOAD_BYTES_MIN, PayloadSize, push_payload, sent_marks};
 
     #[test]
-    fn a_payload_is_json_of_exactly_the_asked_size_and_gives_its_mark_back() {
+    fn a_payload_is_json_of_exactly_the_requested_size_with_its_mark() {
         for bytes in [PAYLOAD_BYTES_MIN, 150, 200, 4096] {
             let mut out = Vec::new();
             push_payload(&mut out, bytes, 0x1234_5678_9abc);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_go_evenly_over_their_range() {
+    fn sizes_are_spread_evenly_over_their_range() {
         let size: PayloadSize = "150..250".parse().unwrap();
         let sizes: Vec<_> = (0..101).map(|number| size.of(number)).collect();
         assert_eq!(sizes.iter().sum::<usize>(), 101 * 200);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_cannot_be_are_refused() {
+    fn impossible_sizes_are_refused() {
         for text in ["", "10", "250..150", "150..", "2000000", "many"] {
             assert!(text.parse::<PayloadSize>().is_err(), "{text:?}");
         }

@@ -1,4 +1,4 @@
-//! A progress bar on stderr, if it is a terminal.
+//! A progress line on stderr, if stderr is a terminal.
 
 use super::stage::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Shows the progress of `work` while it runs; silent if stderr is not a terminal.
+/// Shows the number of handled tasks while `work` runs. Silent if stderr is no terminal.
 pub(super) fn show<T>(what: &'static str, stage: &Stage, tasks: u64, work: impl FnOnce() -> T) -> T {
     let bar = ProgressBar::new(tasks);
     if bar.is_hidden() {

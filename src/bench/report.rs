@@ -1,4 +1,4 @@
-//! The report of a run, for people and for programs.
+//! The report of a run, as text and as JSON.
 
 use super::idle::IdleReport;
 use super::mode::Mode;
@@ -13,22 +13,22 @@ use std::time::Duration;
 pub struct Report {
     pub(super) mode: Mode,
     pub(super) settings: Settings,
-    /// Time from the end of the warm-up to the last counted response.
+    /// The time from the end of the warm-up to the last response in the window.
     pub(super) elapsed_seconds: f64,
     pub(super) tasks: u64,
     pub(super) tasks_per_second: f64,
     pub(super) requests: u64,
     pub(super) requests_per_second: f64,
     pub(super) empty_leases: u64,
-    /// Errors by text; empty in a good run.
+    /// The number of errors by text; empty in a clean run.
     pub(super) errors: BTreeMap<String, u64>,
-    /// Latencies by operation, in microseconds.
+    /// The latencies by operation, in microseconds.
     pub(super) latency: BTreeMap<&'static str, Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) idle: Option<IdleReport>,
 }
 
-/// The options of the run.
+/// The settings of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Settings {
     pub(super) url: String,
@@ -88,7 +88,7 @@ impl Report {
     }
 
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("numbers and words serialise")
+        serde_json::to_string(self).expect("numbers and words always serialize")
     }
 
     pub fn to_text(&self) -> String {
@@ -120,12 +120,12 @@ impl Report {
 
 fn idle_lines(idle: &IdleReport, line: &mut impl FnMut(std::fmt::Arguments<'_>)) {
     line(format_args!(
-        "{} of {} workers parked in {:.1} s",
+        "{} of {} workers waiting after {:.1} s",
         idle.parked, idle.waiters, idle.parking_seconds
     ));
     if let Some(bytes) = idle.rss_per_waiter_bytes {
         line(format_args!(
-            "memory of the server: {:.1} KiB per parked worker",
+            "memory of the service: {:.1} KiB for each waiting worker",
             bytes / 1024.0
         ));
     }
@@ -134,12 +134,12 @@ fn idle_lines(idle: &IdleReport, line: &mut impl FnMut(std::fmt::Arguments<'_>))
         idle.redis_commands_per_second_and_queue,
     ) {
         line(format_args!(
-            "commands to Redis: {all:.1}/s, {per_queue:.2}/s per queue"
+            "commands to Redis: {all:.1}/s, {per_queue:.2}/s for each queue"
         ));
     }
     if idle.probes_sent > 0 {
         line(format_args!(
-            "{} of {} probes arrived at a worker",
+            "{} of {} probes reached a worker",
             idle.probes_arrived, idle.probes_sent
         ));
     }

@@ -1,23 +1,23 @@
-//! Builds the bytes of requests.
+//! The requests, written as bytes.
 
 use super::payload::{PayloadSize, push_payload};
 use std::io::Write;
 
-/// The values that all requests of one run share.
+/// The parts that all requests of a run share.
 #[derive(Debug)]
 pub(super) struct Recipe {
     /// The `Host` header.
     pub(super) host: String,
     pub(super) api_key: Option<String>,
     pub(super) payload: PayloadSize,
-    /// Numbers of task names and groups that the tasks use in turn; 0 groups: no group.
+    /// The numbers of task names and groups, used in turn. With 0 groups, tasks have none.
     pub(super) names: u64,
     pub(super) groups: u64,
     pub(super) delay_seconds: Option<f64>,
     pub(super) lease_seconds: Option<f64>,
 }
 
-/// Request bytes, in buffers that are reused.
+/// The bytes of a request. The buffers are reused.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     bytes: Vec<u8>,
@@ -29,7 +29,8 @@ impl Request {
         &self.bytes
     }
 
-    /// Enqueues tasks `first..first + count`: one task by the single route, more by the batch route.
+    /// Writes an enqueue of the tasks `first..first + count`. A single task uses the route for one task,
+    /// several the batch route.
     pub(super) fn enqueue(&mut self, recipe: &Recipe, queue: &str, first: u64, count: u64, sent_ns: u64) {
         self.body.clear();
         if count == 1 {
@@ -71,7 +72,7 @@ impl Request {
         self.frame(recipe, "POST", format_args!("/v1/queues/{queue}/lease"));
     }
 
-    /// Acks leases: one by its own route, more by the batch route.
+    /// Writes acks. A single lease uses its own route, several the batch route.
     pub(super) fn ack(&mut self, recipe: &Recipe, lease_ids: &[String]) {
         self.body.clear();
         if let [lease_id] = lease_ids {
@@ -103,7 +104,7 @@ impl Request {
         self.close_list();
     }
 
-    /// Ends a JSON list in which each item has a comma after it.
+    /// Closes a JSON list in which a comma follows each item.
     fn close_list(&mut self) {
         if self.body.last() == Some(&b',') {
             self.body.pop();
@@ -169,7 +170,7 @@ mod tests {
         }
     }
 
-    /// Splits a request into its first line and its JSON body, and checks the length.
+    /// Returns the request line and the body as JSON, after a check of its length.
     fn read(request: &Request) -> (String, Value) {
         let text = std::str::from_utf8(request.bytes()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

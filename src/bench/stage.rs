@@ -1,4 +1,4 @@
-//! The state that the connections of one run share: target, mode, amount, time.
+//! The state that the connections of a run share: target, requests, bounds and progress.
 
 use super::requests::Recipe;
 use super::tally::{Tally, Window};
@@ -8,26 +8,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Barrier, Semaphore};
 
-/// Errors after which a run gives up, because it would measure the error path.
+/// After this many errors a run stops, because it would measure the error path.
 pub(super) const ERRORS_MAX: u64 = 1_000;
 
 pub(super) struct Stage {
     pub(super) address: SocketAddr,
     pub(super) recipe: Recipe,
     pub(super) queues: Vec<String>,
-    /// Tasks per request.
+    /// Tasks in each request
     pub(super) batch: u64,
     pub(super) settle_in_lease: bool,
-    /// Tasks by which producers may be ahead of workers, if they are different connections.
+    /// How far producers may run ahead of workers; used only if they are different connections.
     pub(super) ahead: Semaphore,
-    /// The zero of the sending times in payloads, which are in nanoseconds.
+    /// The moments of sending in payloads are nanoseconds since this.
     pub(super) epoch: Instant,
     pub(super) done: AtomicU64,
     pub(super) errors: AtomicU64,
     time: Time,
     tasks_left: AtomicU64,
     next_number: AtomicU64,
-    everybody_is_connected: Barrier,
+    all_connected: Barrier,
     window: OnceLock<Window>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Time {
     pub(super) measured: Duration,
 }
 
-/// The limits of a run and its number of connections.
+/// The limits of a run, and its number of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) time: Time,
@@ -68,15 +68,15 @@ impl Stage {
             time: bounds.time,
             tasks_left: AtomicU64::new(bounds.tasks_max),
             next_number: AtomicU64::new(0),
-            everybody_is_connected: Barrier::new(bounds.connections),
+            all_connected: Barrier::new(bounds.connections),
             window: OnceLock::new(),
         }
     }
 
-    /// Waits for the other connections, so that connecting is not measured. The clock starts when all are
+    /// Waits for the other connections, so that connecting is not measured. The window starts when all are
     /// connected.
     pub(super) async fn start(&self) -> Window {
-        self.everybody_is_connected.wait().await;
+        self.all_connected.wait().await;
         *self.window.get_or_init(|| {
             let from = Instant::now() + self.time.warmup;
             Window {
@@ -86,12 +86,12 @@ impl Stage {
         })
     }
 
-    /// Returns the window of a run that has begun.
+    /// Returns the window, if the run has started.
     pub(super) fn window(&self) -> Option<Window> {
         self.window.get().copied()
     }
 
-    /// Returns how many tasks the next request may handle; 0: the run is over.
+    /// Returns how many of the wanted tasks the next request may handle; 0 ends the run.
     pub(super) fn take(&self, wanted: u64, window: Window) -> u64 {
         if Instant::now() >= window.until || self.errors.load(Ordering::Relaxed) >= ERRORS_MAX {
             return 0;
@@ -104,19 +104,19 @@ impl Stage {
         before.unwrap_or_default().min(wanted)
     }
 
-    /// Reserves numbers for new tasks. Returns the first.
+    /// Reserves numbers for new tasks. Returns the first of them.
     pub(super) fn numbers(&self, count: u64) -> u64 {
         self.next_number.fetch_add(count, Ordering::Relaxed)
     }
 
-    /// Returns whether producers have sent all tasks of the run and workers have received them.
+    /// Whether all tasks of the run were enqueued and finished.
     pub(super) fn is_exhausted(&self) -> bool {
         self.tasks_left.load(Ordering::Relaxed) == 0
             && self.done.load(Ordering::Relaxed) >= self.next_number.load(Ordering::Relaxed)
     }
 
-    /// Returns the queue of a connection's n-th turn. Connections use all queues in turn, each from its own
-    /// start.
+    /// Returns the queue for the n-th turn of a connection. Each connection uses all queues in turn, from its
+    /// own start.
     pub(super) fn queue(&self, connection: usize, turn: usize) -> &str {
         &self.queues[connection.wrapping_add(turn) % self.queues.len()]
     }
@@ -130,7 +130,7 @@ impl Stage {
         self.done.fetch_add(tasks, Ordering::Relaxed);
     }
 
-    /// Returns the time from the start of the window to the last counted event.
+    /// Returns the time from the start of the window to the last response in it.
     pub(super) fn elapsed(&self, tally: &Tally) -> Duration {
         match (self.window(), tally.last) {
             (Some(window), Some(last)) => last.saturating_duration_since(window.from),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_ends_at_its_count_and_at_its_time() {
+    async fn a_run_ends_after_its_tasks_and_after_its_time() {
         let counted = stage(25, Duration::from_secs(60));
         let window = counted.start().await;
         assert_eq!(
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn every_connection_visits_every_queue() {
+    fn every_connection_uses_every_queue() {
         let stage = stage(1, Duration::ZERO);
         for connection in 0..5 {
             let mut seen: Vec<_> = (0..3).map(|turn| stage.queue(connection, turn)).collect();

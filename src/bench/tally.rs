@@ -1,4 +1,4 @@
-//! Tallies: counts, and one histogram of microseconds per operation. Each thread has one, and they are merged
+//! Counts, and a histogram of microseconds for each operation. Each thread has its own tally; they are merged
 //! at the end.
 
 use hdrhistogram::Histogram;
@@ -6,13 +6,13 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// The measured operations.
+/// The operations that are timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
     Enqueue,
     Lease,
     Settle,
-    /// From the enqueue request to the arrival of the task at a worker.
+    /// The time from the enqueue to the arrival of the task at a worker.
     Delivery,
 }
 
@@ -29,13 +29,13 @@ impl Op {
     }
 }
 
-/// Longer than any wait of the API. Longer times count as this.
+/// The longest latency that is recorded, above any wait of the API. Longer ones count as this.
 const LATENCY_US_MAX: u64 = 120_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
-/// Different errors that are distinguished.
+/// How many different errors are counted separately.
 const ERRORS_TOLD_MAX: usize = 8;
 
-/// The counted time: from the end of the warm-up to the end.
+/// The time in which responses count: from the end of the warm-up to the end of the run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub(super) from: Instant,
@@ -44,15 +44,15 @@ pub(super) struct Window {
 
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// Tasks whose last step had its response within the window.
+    /// Tasks whose last step was confirmed within the window.
     pub(super) tasks: u64,
     /// Responses within the window.
     pub(super) requests: u64,
     /// Lease responses without a task.
     pub(super) empty: u64,
-    /// Errors by text, with their numbers.
+    /// The number of errors by text.
     pub(super) errors: BTreeMap<String, u64>,
-    /// The time of the last counted event.
+    /// The moment of the last counted response.
     pub(super) last: Option<Instant>,
     latencies: [Histogram<u64>; Op::ALL.len()],
 }
@@ -73,8 +73,8 @@ impl Tally {
         }
     }
 
-    /// Counts one request with its response; ignored outside the window.
-    pub(super) fn answered(&mut self, op: Op, started: Instant, now: Instant, window: Window) {
+    /// Counts a response, if it is within the window.
+    pub(super) fn responded(&mut self, op: Op, started: Instant, now: Instant, window: Window) {
         if now >= window.from && now <= window.until {
             self.requests += 1;
             self.last = Some(now);
@@ -119,7 +119,7 @@ impl Tally {
         }
     }
 
-    /// Returns the latencies; `None` if nothing was measured.
+    /// Returns the latency of an operation, or `None` if it was never timed.
     pub(super) fn latency(&self, op: Op) -> Option<Latency> {
         let histogram = &self.latencies[op as usize];
         (!histogram.is_empty()).then(|| Latency {
@@ -133,7 +133,7 @@ impl Tally {
     }
 }
 
-/// Microseconds. Quantiles are exact to three digits.
+/// Latencies in microseconds. Quantiles are exact to three digits.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Latency {
     pub(super) count: u64,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_outside_the_window_does_not_count() {
+    fn responses_outside_the_window_do_not_count() {
         let mut tally = Tally::new();
         let from = Instant::now() + Duration::from_secs(1);
         let window = Window {
@@ -177,7 +177,7 @@ mod tests {
         };
         for seconds in [0, 3] {
             let now = window.from - Duration::from_secs(1) + Duration::from_secs(seconds);
-            tally.answered(Op::Enqueue, now, now, window);
+            tally.responded(Op::Enqueue, now, now, window);
             tally.finished(1, now, window);
         }
         assert_eq!((tally.tasks, tally.requests, tally.last), (0, 0, None));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_many_kinds_stay_few_rows_and_are_all_counted() {
+    fn many_kinds_of_errors_are_all_counted_in_a_few_rows() {
         let mut tally = Tally::new();
         for number in 0..100 {
             tally.error(format!("error {number}"));

@@ -1,4 +1,4 @@
-//! The service under test: its address, and the clean-up after a run.
+//! The service under test: its address, and the cleanup of its queues.
 
 use super::requests::Request;
 use super::stage::Stage;
@@ -11,20 +11,22 @@ use std::time::Duration;
 
 const DELETING_MAX: Duration = Duration::from_secs(30);
 
-/// `http://host:port`.
+/// The address of a service, `http://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     host: String,
 }
 
 impl Target {
-    /// Host and port, as in the `Host` header.
+    /// Returns host and port, as in the `Host` header.
     pub(super) fn host(&self) -> &str {
         &self.host
     }
 
+    /// Returns the address of the host.
+    ///
     /// # Errors
-    /// If the name has no address.
+    /// The name cannot be resolved.
     pub(super) fn resolve(&self) -> Result<SocketAddr> {
         let with_port = if self.host.rsplit(']').next().unwrap_or_default().contains(':') {
             self.host.clone()
@@ -48,7 +50,7 @@ impl FromStr for Target {
                 host: host.to_owned(),
             }),
             _ => Err(format!(
-                "{text:?} is not like http://127.0.0.1:8080; only plain HTTP is measured"
+                "{text:?} is not an address like http://127.0.0.1:8080; only plain HTTP is supported"
             )),
         }
     }
@@ -60,10 +62,10 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// Raises the limit of open files to the hard limit, because each connection needs one.
+/// Raises the limit of open files as far as this process may, because each connection needs one.
 ///
 /// # Errors
-/// If the system refuses that.
+/// The system refuses.
 pub(super) fn raise_open_files() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(
@@ -76,7 +78,7 @@ pub(super) fn raise_open_files() -> Result<()> {
     Ok(())
 }
 
-/// Deletes the queues that the run created, as far as the service allows it.
+/// Deletes the queues that the run created, if the service allows it.
 pub(super) fn delete_queues(stage: &Stage) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;
@@ -87,7 +89,7 @@ pub(super) fn delete_queues(stage: &Stage) {
         for queue in &stage.queues {
             request.delete_queue(&stage.recipe, queue);
             if !connection.call(request.bytes()).await?.is_success() {
-                return Err(Error::other("refused"));
+                return Err(Error::other("the service refused"));
             }
         }
         Ok(())
@@ -95,7 +97,7 @@ pub(super) fn delete_queues(stage: &Stage) {
     let deleted = runtime.block_on(async { tokio::time::timeout(DELETING_MAX, deleting).await });
     if !matches!(deleted, Ok(Ok(()))) {
         eprintln!(
-            "leaseq bench: the service did not delete {} and such",
+            "leaseq bench: the service did not delete {} and the other queues of this run",
             stage.queues[0]
         );
     }

@@ -6,27 +6,30 @@ use super::tally::Tally;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Time that a worker beside producers waits for a task, so that it notices the end of the run.
+/// How long a worker waits for a task if producers are separate. Short, so that it notices the end of the
+/// run.
 const WAIT_SECONDS: u64 = 1;
 
 /// The work of the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loop {
     Enqueue,
-    /// Lease and leave leased.
+    /// Leases tasks and leaves them leased.
     Lease,
-    /// Lease and ack until the queue is empty.
+    /// Leases and acks tasks until the queue is empty.
     Drain,
     /// Each connection enqueues, leases and acks in turn.
     Cycle,
-    /// The first of the connections only enqueue, the others lease and ack.
+    /// The first connections only enqueue, the others lease and ack.
     Apart {
         producers: usize,
     },
 }
 
+/// Runs all connections.
+///
 /// # Errors
-/// If threads cannot be created.
+/// A thread could not be created.
 pub(super) fn run(
     what: Loop,
     stage: &Arc<Stage>,
@@ -62,7 +65,7 @@ async fn enqueue(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Enqueues no further ahead of the workers than allowed, so that the backlog keeps its size.
+/// Enqueues only as far ahead of the workers as allowed, so that the backlog keeps its size.
 async fn produce(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
     for turn in 0.. {
         let count = hand.stage.take(hand.stage.batch, hand.window);
@@ -95,12 +98,12 @@ async fn lease(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Works until time or tasks are used up. Without waiting (`wait_seconds` 0), also until every queue was
-/// empty in turn.
+/// Leases and acks until time or tasks are used up. With `wait_seconds` 0 it also stops after every queue was
+/// empty in a row.
 async fn drain(hand: &mut Hand, connection: usize, wait_seconds: u64) -> Result<(), Broken> {
     let mut empty_in_a_row = 0;
     for turn in 0.. {
-        // Producers count the tasks, so a worker beside them does not.
+        // Separate producers count the tasks, so a worker does not.
         let count = match wait_seconds {
             0 => hand.stage.take(hand.stage.batch, hand.window),
             _ if hand.stage.is_exhausted() || Instant::now() >= hand.window.until => 0,

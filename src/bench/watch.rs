@@ -1,4 +1,4 @@
-//! Observes the server from outside: its memory, and the commands of its Redis.
+//! Observation of the service from outside: its memory, and the commands that its Redis receives.
 
 use std::collections::BTreeMap;
 use std::io::{Error, Result};
@@ -10,11 +10,10 @@ use tokio::net::{TcpStream, UnixStream};
 /// Returns the resident memory of a process.
 ///
 /// # Errors
-/// If there is no such process, or no `/proc`.
+/// There is no such process, or no `/proc`.
 pub(super) fn resident_bytes(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    resident_bytes_in(&status)
-        .ok_or_else(|| Error::other(format!("process {pid} does not say what memory it has")))
+    resident_bytes_in(&status).ok_or_else(|| Error::other(format!("the memory of process {pid} is unknown")))
 }
 
 fn resident_bytes_in(status: &str) -> Option<u64> {
@@ -58,10 +57,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 /// Counts the commands that clients send to Redis during `time`, by name. Commands inside scripts do not
 /// count.
 ///
-/// `MONITOR` halves the speed of a busy Redis, so this is for idle ones.
+/// `MONITOR` costs a busy Redis half its speed, so this is for idle ones.
 ///
 /// # Errors
-/// If Redis cannot be reached, or refuses.
+/// Redis cannot be reached, or refuses.
 pub(super) async fn commands(redis: &RedisAddress, time: Duration) -> Result<BTreeMap<String, u64>> {
     let stream: Box<dyn Stream> = match redis {
         RedisAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
@@ -73,7 +72,7 @@ pub(super) async fn commands(redis: &RedisAddress, time: Duration) -> Result<BTr
     stream.read_until(b'\n', &mut line).await?;
     if line != b"+OK\r\n" {
         return Err(Error::other(format!(
-            "MONITOR answered {}",
+            "Redis replied to MONITOR with {}",
             String::from_utf8_lossy(&line).trim()
         )));
     }
@@ -95,8 +94,8 @@ pub(super) async fn commands(redis: &RedisAddress, time: Duration) -> Result<BTr
     }
 }
 
-/// Returns the command of a line such as `+1732.5 [0 unix:/path] "evalsha" "…"`; `None` for commands of a
-/// script.
+/// Returns the command of a line such as `+1732.5 [0 unix:/path] "evalsha" "…"`, or `None` if a script sent
+/// it.
 fn client_command(line: &str) -> Option<String> {
     let (_, rest) = line.split_once(" [")?;
     let (client, words) = rest.split_once("] \"")?;
@@ -111,7 +110,7 @@ mod tests {
     use super::{RedisAddress, client_command, resident_bytes_in};
 
     #[test]
-    fn commands_of_clients_are_told_from_those_of_scripts() {
+    fn commands_of_scripts_are_not_counted() {
         let client = "+1732151.5 [0 unix:/tmp/redis.sock] \"EVALSHA\" \"4f2a\" \"0\"\r\n";
         assert_eq!(client_command(client).as_deref(), Some("evalsha"));
         assert_eq!(client_command("+1732151.6 [0 lua] \"time\"\r\n"), None);
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_redis_are_read() {
+    fn addresses_of_redis_are_parsed() {
         assert_eq!("redis+unix:///a/b".parse(), Ok(RedisAddress::Unix("/a/b".into())));
         assert_eq!("/a/b".parse(), Ok(RedisAddress::Unix("/a/b".into())));
         assert_eq!(

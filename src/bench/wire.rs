@@ -1,7 +1,7 @@
-//! A minimal HTTP/1.1 client, because the generator shares its cores with the measured server.
+//! A minimal HTTP/1.1 client, because the generator shares its cores with the server that it measures.
 //!
-//! It supports keep-alive, one request in flight per connection, and bodies with a `Content-Length`. Chunked
-//! responses, redirects and TLS are errors, never wrong numbers.
+//! It supports keep-alive, one request in flight on each connection, and bodies with a `Content-Length`.
+//! Chunked responses, redirects and TLS are errors, so that they never distort a number.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 /// The longest head that is read.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// The longest body that is read: a lease response has at most 8 MiB of payloads.
+/// The longest body that is read. A lease response contains at most 8 MiB of payloads.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 const READ_BYTES: usize = 4 * 1024;
 
@@ -18,17 +18,17 @@ const READ_BYTES: usize = 4 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) status: u16,
-    /// The start of the body.
+    /// The position of the body.
     pub(super) body_at: usize,
     pub(super) body_bytes: usize,
-    /// The server closes the connection after this response.
+    /// Whether the server closes the connection after this response.
     pub(super) close: bool,
 }
 
-/// Reads the head of a response; `None` until it is complete.
+/// Reads the head of a response. Returns `None` until it is complete.
 ///
 /// # Errors
-/// A sentence on the feature that this client does not support.
+/// A sentence that names what this client does not support.
 pub(super) fn parse_head(read: &[u8]) -> std::result::Result<Option<Head>, &'static str> {
     let mut lines = Lines { read, at: 0 };
     let Some(first) = lines.next() else {
@@ -52,7 +52,7 @@ pub(super) fn parse_head(read: &[u8]) -> std::result::Result<Option<Head>, &'sta
         ] => [a, b, c]
             .iter()
             .fold(0, |status, digit| status * 10 + u16::from(**digit - b'0')),
-        _ => return Err("the answer is not HTTP/1.1"),
+        _ => return Err("the response is not HTTP/1.1"),
     };
     let (mut body_bytes, mut close) = (None, false);
     loop {
@@ -68,19 +68,22 @@ pub(super) fn parse_head(read: &[u8]) -> std::result::Result<Option<Head>, &'sta
             .ok_or("a header line has no colon")?;
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"content-length") {
-            let text = std::str::from_utf8(value).map_err(|_| "Content-Length is no number")?;
-            body_bytes = Some(text.parse::<usize>().map_err(|_| "Content-Length is no number")?);
+            let text = std::str::from_utf8(value).map_err(|_| "Content-Length is not a number")?;
+            body_bytes = Some(
+                text.parse::<usize>()
+                    .map_err(|_| "Content-Length is not a number")?,
+            );
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            return Err("the answer is chunked");
+            return Err("the response is chunked");
         } else if name.eq_ignore_ascii_case(b"connection") {
             close = value.eq_ignore_ascii_case(b"close");
         }
     }
     let body_bytes = match (body_bytes, status) {
-        (Some(bytes), _) if bytes > BODY_BYTES_MAX => return Err("the answer is too long"),
+        (Some(bytes), _) if bytes > BODY_BYTES_MAX => return Err("the response is too long"),
         (Some(bytes), _) => bytes,
         (None, 204 | 304) => 0,
-        (None, _) => return Err("the answer has no Content-Length"),
+        (None, _) => return Err("the response has no Content-Length"),
     };
     Ok(Some(Head {
         status,
@@ -92,13 +95,13 @@ pub(super) fn parse_head(read: &[u8]) -> std::result::Result<Option<Head>, &'sta
 
 fn too_long<T>(read: &[u8]) -> std::result::Result<Option<T>, &'static str> {
     if read.len() > HEAD_BYTES_MAX {
-        Err("the answer's head is too long")
+        Err("the head of the response is too long")
     } else {
         Ok(None)
     }
 }
 
-/// Returns complete lines without their `\r\n`.
+/// An iterator over complete lines without their `\r\n`.
 struct Lines<'a> {
     read: &'a [u8],
     at: usize,
@@ -114,18 +117,18 @@ impl<'a> Lines<'a> {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answer<'a> {
+pub(super) struct Response<'a> {
     pub(super) status: u16,
     pub(super) body: &'a [u8],
 }
 
-impl Answer<'_> {
+impl Response<'_> {
     pub(super) fn is_success(self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-/// One keep-alive connection. It reconnects after the server closed it.
+/// A keep-alive connection. It reconnects after the server has closed it.
 pub(super) struct Connection {
     address: SocketAddr,
     stream: TcpStream,
@@ -143,13 +146,13 @@ impl Connection {
         })
     }
 
-    /// Sends a whole request and waits for the whole response.
-    pub(super) async fn call(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+    /// Sends a request and waits for the whole response.
+    pub(super) async fn call(&mut self, request: &[u8]) -> Result<Response<'_>> {
         self.send(request).await?;
         self.receive().await
     }
 
-    /// Sends a whole request. Receive its response before the next one.
+    /// Sends a request. Its response must be received before the next request.
     pub(super) async fn send(&mut self, request: &[u8]) -> Result<()> {
         if self.closing {
             self.stream = connect(self.address).await?;
@@ -158,7 +161,7 @@ impl Connection {
         self.stream.write_all(request).await
     }
 
-    pub(super) async fn receive(&mut self) -> Result<Answer<'_>> {
+    pub(super) async fn receive(&mut self) -> Result<Response<'_>> {
         self.read.clear();
         let head = loop {
             self.fill(READ_BYTES).await?;
@@ -168,12 +171,12 @@ impl Connection {
         };
         let end = head.body_at + head.body_bytes;
         while self.read.len() < end {
-            // Room for more than is missing, because a read that fills its buffer makes tokio call the kernel
+            // The buffer is one byte larger than needed: a read that fills it makes tokio ask the kernel
             // again.
             self.fill(end - self.read.len() + 1).await?;
         }
         self.closing = head.close;
-        Ok(Answer {
+        Ok(Response {
             status: head.status,
             body: &self.read[head.body_at..end],
         })
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closing_server_is_noticed_and_an_empty_answer_needs_no_length() {
+    fn a_closing_server_is_noticed_and_an_empty_response_needs_no_length() {
         let head = parse_head(b"HTTP/1.1 204 No Content\r\nConnection: Close\r\n\r\n")
             .unwrap()
             .unwrap();
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_spoken_is_an_error() {
+    fn unsupported_responses_are_errors() {
         for text in [
             "HTTP/2 200\r\n\r\n",
             "SSH-2.0-OpenSSH\r\n",
@@ -248,13 +251,13 @@ mod tests {
     type Pieces = &'static [&'static str];
     const HELLO: Pieces = &["HTTP/1.1 200 OK\r\ncontent-le", "ngth: 5\r\n\r\nhe", "llo"];
     const LAST: Pieces = &["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"];
-    /// The responses per connection, after which it is closed.
+    /// The responses of each connection, after which it is closed.
     const CONNECTIONS: &[&[Pieces]] = &[&[HELLO, LAST], &[HELLO]];
 
     async fn serve(listener: TcpListener) {
-        for answers in CONNECTIONS {
+        for responses in CONNECTIONS {
             let (mut stream, _) = listener.accept().await.unwrap();
-            for pieces in *answers {
+            for pieces in *responses {
                 stream.read_exact(&mut [0; 4]).await.unwrap();
                 for piece in *pieces {
                     stream.write_all(piece.as_bytes()).await.unwrap();
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_in_pieces_are_put_together_and_a_closed_connection_is_opened_again() {
+    async fn responses_in_pieces_are_joined_and_a_closed_connection_is_reopened() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(serve(listener));
@@ -276,7 +279,7 @@ mod tests {
         server.await.unwrap();
         assert!(
             connection.call(b"ping").await.is_err(),
-            "a server that hung up unasked is an error"
+            "a server that closed the connection without a notice is an error"
         );
     }
 }

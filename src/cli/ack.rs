@@ -13,19 +13,20 @@ use crate::config::Env;
 /// Complete a leased task
 #[derive(Debug, clap::Args)]
 pub(super) struct Ack {
+    /// Id of the lease, from the response of the lease request
     #[arg(value_parser = input::lease_id)]
     lease_id: String,
-    /// JSON to keep with the task: the text itself, @FILE, or - for stdin
+    /// Result to keep with the task: JSON text, @FILE, or - for stdin
     #[arg(long, value_name = "JSON")]
     result: Option<String>,
     #[command(flatten)]
     settle: SettleArgs,
 }
 
-/// The options that all verbs on a lease share.
+/// The options that ack, nack, extend and release share.
 #[derive(Debug, clap::Args)]
 pub(super) struct SettleArgs {
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -50,7 +51,7 @@ impl Ack {
     }
 }
 
-/// The responses to ack, nack, extend and release, which share most of their fields.
+/// The response of ack, nack, extend or release. They share most of their fields.
 #[derive(Deserialize)]
 struct Settled {
     id: String,
@@ -69,7 +70,7 @@ struct Settled {
 }
 
 impl SettleArgs {
-    /// Performs `operation` on the lease and shows the response.
+    /// Performs `operation` on the lease and prints the response.
     pub(super) async fn call(
         &self,
         env: &Env,
@@ -78,14 +79,15 @@ impl SettleArgs {
         body: &impl Serialize,
     ) -> Done {
         let api = self.connect.api(env)?;
-        let body = serde_json::to_vec(body)
-            .map_err(|error| Failure::new(Exit::Error, format!("the request cannot be written: {error}")))?;
+        let body = serde_json::to_vec(body).map_err(|error| {
+            Failure::new(Exit::Error, format!("the request cannot be serialized: {error}"))
+        })?;
         let path = format!("/v1/leases/{lease_id}/{operation}");
-        let answer = api.post(&path, body, Duration::ZERO).await?;
+        let response = api.post(&path, body, Duration::ZERO).await?;
         if self.json {
-            output::line(&answer)?;
+            output::line(&response)?;
         } else {
-            let settled: Settled = client::decode(&answer)?;
+            let settled: Settled = client::decode(&response)?;
             output::fields(&settled.fields())?;
         }
         Ok(Exit::Ok)

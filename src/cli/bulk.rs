@@ -1,4 +1,4 @@
-//! Bulk work: asks before it starts, and shows its progress.
+//! Confirmation and progress of operations on many tasks.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{Exit, Failure};
 
-/// The confirmation of bulk work.
+/// The options that confirm a bulk operation.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Confirm {
-    /// Only count the matches
+    /// Only count, change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Do not ask for confirmation
@@ -19,24 +19,24 @@ pub(super) struct Confirm {
 }
 
 impl Confirm {
-    /// Returns whether the user must confirm, and so needs the count.
+    /// Whether the user is asked, so that the tasks must be counted first.
     pub(super) fn asks(self) -> bool {
         !self.yes && !self.dry_run
     }
 
-    /// Asks the user at the terminal for confirmation, unless the options decide.
+    /// Asks the user at the terminal, unless `--yes` was given.
     ///
     /// # Errors
-    /// If there is no terminal, or the answer is not yes.
+    /// Stdin is no terminal, or the user did not answer yes.
     pub(super) fn ask(self, question: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
-            return Err(
-                Failure::usage(format!("{question} Nobody is there to say so; nothing was done"))
-                    .hint("--yes, or --dry-run to count first"),
-            );
+            return Err(Failure::usage(format!(
+                "{question} Stdin is no terminal, so nobody can confirm. Nothing was done"
+            ))
+            .hint("--yes, or --dry-run to count first"));
         }
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{question} [y/N] ");
@@ -50,11 +50,11 @@ impl Confirm {
     }
 }
 
-/// A progress bar on stderr; silent if stderr is not a terminal.
+/// A progress bar on stderr. Hidden if stderr is no terminal.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Creates a bar; without a total if nothing was counted before.
+    /// Starts a bar, or a spinner if there is no total.
     pub(super) fn of(what: &'static str, total: Option<u64>) -> Self {
         let (bar, template) = match total {
             Some(total) => (
@@ -73,7 +73,7 @@ impl Progress {
         Self(bar)
     }
 
-    /// There may be more than were counted before.
+    /// Sets the position. The total grows with it, because more tasks may match than were counted.
     pub(super) fn at(&self, done: u64) {
         if self.0.length().is_some_and(|total| done > total) {
             self.0.set_length(done);

@@ -1,4 +1,4 @@
-//! A client of the public API, without access that other programs lack.
+//! A client of the public API. It uses nothing that other programs cannot use.
 
 mod failure;
 
@@ -18,13 +18,13 @@ use serde::de::DeserializeOwned;
 use super::exit::{Exit, Failure};
 pub(super) use failure::{CallError, Problem};
 
-/// Time limit of a request beyond the wait that it asks for.
+/// How much longer than its own wait a request may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-/// The longest response is that of a lease call: 8 MiB of payloads and a thousand tasks around them.
-const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// The longest response is a lease: 8 MiB of payloads in up to a thousand tasks.
+const RESPONSE_BYTES_MAX: usize = 32 << 20;
 
-/// A client. Cheap to clone. Debug hides the key.
+/// A client for one service. Cheap to clone; Debug hides the key.
 #[derive(Clone)]
 pub(super) struct Api {
     base: String,
@@ -43,18 +43,18 @@ impl fmt::Debug for Api {
 
 impl Api {
     /// # Errors
-    /// If the URL is not of the form `http://host[:port][/prefix]`.
+    /// A URL that is not plain `http://host[:port][/prefix]`.
     pub(super) fn new(url: &str, key: Option<&str>) -> Result<Self, Failure> {
         let bad = |problem: &str| {
-            // The error does not repeat the URL, which might contain a password.
-            Failure::usage(format!("the service's URL {problem}")).hint("--url http://127.0.0.1:8080")
+            // The message does not repeat the URL, because it may contain a password.
+            Failure::usage(format!("the URL of the service {problem}")).hint("--url http://127.0.0.1:8080")
         };
         let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => {
                 return Err(bad(
-                    "is https, which this command does not speak yet; use the service's plain HTTP address",
+                    "is https, which this command does not support yet: use the plain HTTP address of the service",
                 ));
             }
             _ => return Err(bad("must begin with http://")),
@@ -64,13 +64,13 @@ impl Api {
             .is_none_or(|authority| authority.as_str().contains('@'))
         {
             return Err(bad(
-                "must be http://host:port; a key goes into --api-key-file or LEASEQ_API_KEY",
+                "must be http://host:port: pass a key with --api-key-file or LEASEQ_API_KEY",
             ));
         }
         let key = key
             .map(|key| {
                 let mut value = HeaderValue::try_from(format!("Bearer {key}"))
-                    .map_err(|_| Failure::usage("the API key has characters that no key has"))?;
+                    .map_err(|_| Failure::usage("the API key contains invalid characters"))?;
                 value.set_sensitive(true);
                 Ok::<_, Failure>(value)
             })
@@ -84,17 +84,17 @@ impl Api {
             idempotency_key: None,
             http: Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
-                // Below the 30 s after which the service closes an idle connection, so that no request uses a
-                // connection that is just being closed.
+                // The service closes idle connections after 30 s. A shorter timeout here avoids sending a
+                // request on a connection that is being closed.
                 .pool_idle_timeout(Duration::from_secs(20))
                 .build(connector),
         })
     }
 
-    /// Adds an `Idempotency-Key`, so that the request can be repeated and has its effect once.
+    /// Returns a client for one request that may be sent again. The service performs it once.
     ///
     /// # Errors
-    /// If the key is not a valid header value.
+    /// A key that is not valid in a header.
     pub(super) fn repeatable(&self, idempotency_key: &str) -> Result<Self, Failure> {
         let value = HeaderValue::try_from(idempotency_key)
             .map_err(|_| Failure::usage("the idempotency key must be one line of printable ASCII"))?;
@@ -108,7 +108,7 @@ impl Api {
         self.call(Method::GET, path, None, Duration::ZERO).await
     }
 
-    /// Sends a request. `wait`: the time that the service may wait before it responds.
+    /// Sends a POST. `wait` is how long the service itself may wait before it responds.
     pub(super) async fn post(&self, path: &str, json: Vec<u8>, wait: Duration) -> Result<Bytes, CallError> {
         self.call(Method::POST, path, Some(("application/json", json.into())), wait)
             .await
@@ -133,13 +133,13 @@ impl Api {
         .await
     }
 
-    /// Returns a response of any length as a stream. The caller limits the wait for each part.
+    /// Returns a response of any length as a stream. The caller sets its own timeout for each read.
     pub(super) async fn stream(&self, path: &str) -> Result<Incoming, CallError> {
         let request = self.request(Method::GET, path, None)?;
-        let answer = tokio::time::timeout(PATIENCE, self.http.request(request)).await;
-        let response = answer
-            .map_err(|_| self.no_answer(PATIENCE))?
-            .map_err(|error| self.unanswered(&error))?;
+        let response = tokio::time::timeout(PATIENCE, self.http.request(request)).await;
+        let response = response
+            .map_err(|_| self.no_response(PATIENCE))?
+            .map_err(|error| self.failed(&error))?;
         if response.status().is_success() {
             return Ok(response.into_body());
         }
@@ -147,7 +147,7 @@ impl Api {
             .read(response)
             .await
             .err()
-            .unwrap_or_else(|| self.no_answer(PATIENCE)))
+            .unwrap_or_else(|| self.no_response(PATIENCE)))
     }
 
     async fn call(
@@ -159,8 +159,8 @@ impl Api {
     ) -> Result<Bytes, CallError> {
         let request = self.request(method, path, body)?;
         match tokio::time::timeout(wait + PATIENCE, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.no_answer(wait + PATIENCE)),
+            Ok(response) => response,
+            Err(_) => Err(self.no_response(wait + PATIENCE)),
         }
     }
 
@@ -192,27 +192,26 @@ impl Api {
             .map_err(|error| CallError::Unreachable(error.to_string()))
     }
 
-    fn no_answer(&self, within: Duration) -> CallError {
-        CallError::NoAnswer(format!(
-            "no answer from {} within {} s",
+    fn no_response(&self, within: Duration) -> CallError {
+        CallError::NoResponse(format!(
+            "no response from {} within {} s",
             self.base,
             within.as_secs()
         ))
     }
 
-    fn unanswered(&self, error: &hyper_util::client::legacy::Error) -> CallError {
+    fn failed(&self, error: &hyper_util::client::legacy::Error) -> CallError {
         let text = format!("{}: {}", self.base, root_cause(error));
         if error.is_connect() {
             CallError::Unreachable(text)
         } else {
-            CallError::NoAnswer(text)
+            CallError::NoResponse(text)
         }
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, CallError> {
         let response = self.http.request(request).await;
-        self.read(response.map_err(|error| self.unanswered(&error))?)
-            .await
+        self.read(response.map_err(|error| self.failed(&error))?).await
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Bytes, CallError> {
@@ -221,10 +220,10 @@ impl Api {
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX)
             .collect()
             .await
-            .map_err(|error| CallError::NoAnswer(format!("{}: {error}", self.base)))?
+            .map_err(|error| CallError::NoResponse(format!("{}: {error}", self.base)))?
             .to_bytes();
         if status.is_success() {
             return Ok(body);
@@ -242,7 +241,7 @@ impl Api {
     }
 }
 
-/// Returns the innermost error: hyper's own text is only "client error (Connect)".
+/// Returns the text of the innermost error. hyper's own text, "client error (Connect)", tells a user nothing.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -251,14 +250,11 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// Reads a response of the service.
+/// Parses a response of the service.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
-        Failure::new(
-            Exit::Error,
-            format!("the answer is not what LeaseQ answers: {error}"),
-        )
-        .hint("is --url the address of a LeaseQ service?")
+        Failure::new(Exit::Error, format!("the response is not one of LeaseQ: {error}"))
+            .hint("is --url the address of a LeaseQ service?")
     })
 }
 

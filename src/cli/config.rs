@@ -1,4 +1,4 @@
-//! `leaseq config`: the settings that the service would use.
+//! `leaseq config`: prints the settings that the service would use.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::config::Env;
 
 /// Print the settings that `serve` would use, and the source of each
 ///
-/// Accepts the flags of `serve`, and reports all mistakes at once. Secrets are hidden.
+/// Takes the same flags as `serve`, and reports all mistakes at once. Secrets are hidden.
 #[derive(Debug, clap::Args)]
 pub(super) struct Config {
     #[command(flatten)]

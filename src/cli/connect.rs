@@ -1,4 +1,4 @@
-//! The options of every client verb.
+//! The options that all client verbs share.
 
 use std::path::PathBuf;
 
@@ -7,23 +7,25 @@ use super::exit::Failure;
 use crate::config::Env;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-/// A key has a few dozen characters. A bigger file is not a key file.
+/// The most that is read of a key file. A key has some dozens of characters.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Service")]
 pub(super) struct Connect {
-    /// Address of the service, or LEASEQ_URL; http://127.0.0.1:8080 by default
+    /// Address of the service; by default LEASEQ_URL, else http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// File with the API key, or LEASEQ_API_KEY_FILE; the key itself may be in LEASEQ_API_KEY
+    /// File with the API key; by default LEASEQ_API_KEY (the key itself) or LEASEQ_API_KEY_FILE
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
 }
 
 impl Connect {
+    /// Returns a client for the service.
+    ///
     /// # Errors
-    /// If the URL or the key file is unusable.
+    /// A URL or key file that cannot be used.
     pub(super) fn api(&self, env: &Env) -> Result<Api, Failure> {
         let url = self
             .url
@@ -33,7 +35,7 @@ impl Connect {
         let file = self
             .api_key_file
             .clone()
-            // A flag overrides both variables. Among these, the one with the key itself wins.
+            // A flag overrides both variables, and LEASEQ_API_KEY overrides LEASEQ_API_KEY_FILE.
             .or_else(|| match env.get("LEASEQ_API_KEY") {
                 Some(_) => None,
                 None => env.get("LEASEQ_API_KEY_FILE").map(PathBuf::from),

@@ -14,7 +14,7 @@ use clap::Subcommand;
 use super::Done;
 use crate::config::Env;
 
-/// List, replay, purge and export dead letters
+/// List, show, replay, purge and export dead letters
 #[derive(Debug, clap::Args)]
 #[command(disable_help_subcommand = true)]
 pub(super) struct Dlq {

@@ -9,16 +9,16 @@ use crate::app;
 use crate::config::{Env, RedisUrl};
 use crate::domain::checkup::{self, Check};
 
-/// Check the service and its Redis, and print advice on problems
+/// Check the service and its Redis, with advice for each problem
 ///
-/// Asks the service. With --redis-url it checks that Redis directly, before a service uses it. Exits with 1
-/// if a check failed; a warning is not a failure.
+/// Asks the running service. With --redis-url it checks that Redis directly, so you can use it before you
+/// start a service. Exits with 1 when a check failed; a warning is no failure.
 #[derive(Debug, clap::Args)]
 pub(super) struct Doctor {
-    /// Check this Redis instead of asking a service: redis://, rediss:// or redis+unix://
+    /// Redis to check directly, without a service: redis://, rediss:// or redis+unix://
     #[arg(long, value_name = "URL", value_parser = RedisUrl::parse, conflicts_with_all = ["url", "api_key_file"])]
     redis_url: Option<RedisUrl>,
-    /// Print the response of the API as JSON; with --redis-url, the same form
+    /// Print the JSON response unchanged; with --redis-url, an object of the same form
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -53,17 +53,17 @@ impl From<Check> for Line {
 
 impl Doctor {
     pub(super) async fn run(self, env: &Env) -> Done {
-        let (answer, checkup) = match &self.redis_url {
+        let (response, checkup) = match &self.redis_url {
             Some(url) => {
                 let checkup = of_redis(url).await?;
-                let answer = serde_json::to_vec(&checkup)
+                let response = serde_json::to_vec(&checkup)
                     .map_err(|error| Failure::new(Exit::Error, error.to_string()))?;
-                (answer.into(), checkup)
+                (response.into(), checkup)
             }
             None => {
-                let answer = self.connect.api(env)?.get("/v1/doctor").await?;
-                let checkup: Checkup = client::decode(&answer)?;
-                (answer, checkup)
+                let response = self.connect.api(env)?.get("/v1/doctor").await?;
+                let checkup: Checkup = client::decode(&response)?;
+                (response, checkup)
             }
         };
         let exit = if checkup.status == checkup::Verdict::Fail.word() {
@@ -72,7 +72,7 @@ impl Doctor {
             Exit::Ok
         };
         if self.json {
-            output::line(&answer)?;
+            output::line(&response)?;
         } else {
             let rows = checkup.checks.into_iter().map(|line| {
                 vec![
@@ -88,6 +88,7 @@ impl Doctor {
     }
 }
 
+/// Checks a Redis as `serve` does when it starts.
 async fn of_redis(url: &RedisUrl) -> Result<Checkup, Failure> {
     let checks = app::check_redis(url).await.map_err(Failure::usage)?;
     Ok(Checkup {

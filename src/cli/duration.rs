@@ -1,10 +1,10 @@
-//! Durations in the form that people write.
+//! Durations such as `90s` or `2h`.
 
 use std::time::Duration;
 
 const DAYS_MAX: f64 = 366.0;
 
-/// Reads a duration: `90s`, `5m`, `2h`, `1.5d`, `250ms`, or plain seconds; at most 366 days.
+/// Parses `90s`, `5m`, `2h`, `1.5d`, `250ms`, or plain seconds; at most 366 days.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let seconds = match &text[number.len()..] {
@@ -15,7 +15,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         "d" => 86_400.0,
         _ => return Err("must be a number with ms, s, m, h or d, such as 90s, 5m or 2h".into()),
     };
-    // f64 would also accept "inf", "nan" and "1e9", which nobody means.
+    // f64 would also accept "inf", "nan" and "1e9".
     if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err("must be a number with ms, s, m, h or d, such as 90s, 5m or 2h".into());
     }
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     if seconds > DAYS_MAX * 86_400.0 {
         return Err("is longer than 366 days".into());
     }
-    // The API counts milliseconds, so more digits would only be noise.
+    // The API counts in milliseconds.
     Ok(Duration::from_secs_f64((seconds * 1000.0).round() / 1000.0))
 }
 
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn a_text_that_is_no_duration_is_refused() {
         for bad in [
             "",
             "s",

@@ -15,71 +15,72 @@ use super::{Done, client, duration, input, output};
 use crate::config::Env;
 use crate::domain::{Millis, QueueName};
 
-/// Enqueue a task, or many from NDJSON
+/// Enqueue one task, or many from NDJSON
 #[derive(Debug, clap::Args)]
 pub(super) struct Enqueue {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// JSON: the text itself, @FILE, or - for stdin; null by default. With --ndjson: @FILE or - (default)
+    /// Payload: JSON text, @FILE, or - for stdin; null by default. With --ndjson: @FILE, or - (default)
     payload: Option<String>,
-    /// Name of the handler for the task; "default" by default
+    /// Name of the task, which selects its handler; "default" by default
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Priority: 0 to 1000, higher first; 10 by default
+    /// Priority from 0 to 1000, higher first; 10 by default
     #[arg(long, value_name = "N")]
     priority: Option<u16>,
-    /// Run the task after this time
+    /// Delay before the task becomes ready
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "run_at")]
     delay: Option<Duration>,
-    /// Run the task at this time, such as 2027-01-31T08:00:00Z
+    /// Time when the task becomes ready, such as 2027-01-31T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
     run_at: Option<Millis>,
-    /// Group for fair turns, such as a tenant or customer
+    /// Group that shares the queue fairly with others, such as a tenant or customer
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
-    /// Attempts until the task becomes a dead letter; that of the queue by default
+    /// Attempts before the task becomes a dead letter; by default the setting of the queue
     #[arg(long, value_name = "N")]
     max_attempts: Option<u16>,
-    /// Length of a lease of this task; that of the queue by default
+    /// Length of a worker's lease; by default the setting of the queue
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
-    /// Create the task only if no other task of the queue holds this key
+    /// Unique key: create the task only if no other task of the queue has the key
     #[arg(long, value_name = "KEY")]
     unique_key: Option<String>,
-    /// Time for which the task holds the key, with --unique-scope ttl; 1h by default
+    /// Time for which the task keeps its key, with --unique-scope ttl; 1h by default
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "unique_key")]
     unique_ttl: Option<Duration>,
-    /// End of the hold on the key: "ttl" (default), "until_leased" or "until_finished"
+    /// When the task gives up its key: "ttl" (default), "until_leased" or "until_finished"
     #[arg(long, value_name = "SCOPE", value_parser = ["ttl", "until_leased", "until_finished"],
         hide_possible_values = true, requires = "unique_key")]
     unique_scope: Option<String>,
-    /// If another task holds the key: "return" it (default), "reject" this one, or "replace" its payload and
-    /// options
+    /// If another task has the key: "return" that task (default), "reject" this one, or "replace" its payload
+    /// and options
     #[arg(long, value_name = "WHAT", value_parser = ["return", "reject", "replace"],
         hide_possible_values = true, requires = "unique_key")]
     on_duplicate: Option<String>,
-    /// Key of the request: a repeat with the same key creates no second task. With --ndjson each batch
-    /// appends its number
+    /// Key that makes the request safe to repeat: no task is created twice. With --ndjson, each batch appends
+    /// its number
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     #[command(flatten)]
     retry: retry::Retry,
-    /// Make the task a dead letter if it still waits after this time
+    /// Time after which a task that still waits becomes a dead letter
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "expires_at")]
     expires_in: Option<Duration>,
-    /// Make the task a dead letter if it still waits at this time, such as 2027-01-31T08:00:00Z
+    /// Time at which a task that still waits becomes a dead letter, such as 2027-01-31T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
     expires_at: Option<Millis>,
     /// Header of the task; may be repeated
     #[arg(long = "header", value_name = "KEY=VALUE", value_parser = input::header)]
     headers: Vec<(String, String)>,
-    /// Read one task object per line, with the fields of the API, and send them in batches
+    /// Read one task object per line, with the fields of the API, and enqueue them in batches
     #[arg(long, conflicts_with_all = [
         "name", "priority", "delay", "run_at", "group", "max_attempts", "lease", "Retry", "expires_in", "expires_at",
         "unique_key", "headers",
     ])]
     ndjson: bool,
-    /// Print the response of the API as JSON; with --ndjson one per batch
+    /// Print the JSON response unchanged; with --ndjson, one line for each batch
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -182,11 +183,11 @@ impl Enqueue {
         };
         let body = serde_json::to_vec(&body).expect("checked JSON, strings and numbers always serialize");
         let path = format!("/v1/queues/{}/tasks", self.queue);
-        let answer = api.post(&path, body, Duration::ZERO).await?;
+        let response = api.post(&path, body, Duration::ZERO).await?;
         if self.json {
-            output::line(&answer)?;
+            output::line(&response)?;
         } else {
-            show(client::decode(&answer)?)?;
+            show(client::decode(&response)?)?;
         }
         Ok(Exit::Ok)
     }

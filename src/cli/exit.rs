@@ -4,7 +4,7 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// The end of a verb. The numbers are a contract with scripts.
+/// The outcome of a verb. Scripts rely on the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Exit {
@@ -43,20 +43,20 @@ impl Exit {
     pub(super) const fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "done",
-            Self::Error => "failed for a reason no other code names",
+            Self::Error => "failed for a reason that has no code of its own",
             Self::Usage => "wrong arguments or settings; nothing was done",
             Self::Empty => "nothing to lease (with --exit-empty)",
             Self::Auth => "the API key is missing, unknown, or not allowed to do this",
             Self::NotFound => "no such queue, task or lease",
-            Self::Conflict => "the lease is lost, or the state does not allow it",
-            Self::Partial => "some were done and some were not",
-            Self::Throttled => "throttled, or the queue or the store is full",
+            Self::Conflict => "the lease is lost, or the state of the task or queue does not allow it",
+            Self::Partial => "only some of the tasks were handled",
+            Self::Throttled => "throttled, or the queue or its store is full",
             Self::Unreachable => "the service or its store is not available",
             Self::Interrupted => "interrupted",
         }
     }
 
-    /// Returns the exit code for a status of the API.
+    /// Returns the exit code for an HTTP status.
     pub(super) const fn of_status(status: u16) -> Self {
         match status {
             200..=299 => Self::Ok,
@@ -76,7 +76,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The table under `--help`.
+/// Returns the table under `--help`.
 pub(super) fn help() -> String {
     let mut text = String::from("Exit codes:\n");
     for exit in Exit::ALL {
@@ -85,12 +85,12 @@ pub(super) fn help() -> String {
     text
 }
 
-/// The failure of a verb, for the user at the terminal.
+/// The reason why a verb failed, as a text for the user.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
     message: String,
-    /// Advice for the user.
+    /// A command or option to try next.
     hint: Option<String>,
 }
 
@@ -112,7 +112,7 @@ impl Failure {
         self
     }
 
-    /// The reader closed stdout, as `head` does: not a failure, and not worth a message.
+    /// The reader of stdout closed it, as `head` does. Prints nothing and exits with 0.
     pub(super) fn closed_pipe() -> Self {
         Self::new(Exit::Ok, "")
     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_of_the_api_has_its_code() {
+    fn each_status_of_the_api_has_its_exit_code() {
         let table = [
             (201, Exit::Ok),
             (400, Exit::Error),

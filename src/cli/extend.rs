@@ -10,15 +10,16 @@ use super::ack::SettleArgs;
 use super::{duration, input};
 use crate::config::Env;
 
-/// Prolong a lease, counted from now
+/// Extend a lease, counted from now
 #[derive(Debug, clap::Args)]
 pub(super) struct Extend {
+    /// Id of the lease, from the response of the lease request
     #[arg(value_parser = input::lease_id)]
     lease_id: String,
-    /// New length from now, 1s to 12h; the granted length by default
+    /// New length of the lease from now, 1s to 12h; by default the length it was granted with
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
-    /// JSON to show with the task: the text itself, @FILE, or - for stdin
+    /// Progress to show with the task: JSON text, @FILE, or - for stdin
     #[arg(long, value_name = "JSON")]
     progress: Option<String>,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use super::exit::Failure;
 use crate::domain::limits::BODY_BYTES_MAX;
 use crate::domain::{QueueName, TaskId, TaskName, TaskState};
 
-/// The source of data: `-` is stdin, `@FILE` a file, anything else the text itself.
+/// The source of an argument's data: `-` is stdin, `@FILE` a file, anything else the text itself.
 pub(super) enum Input<'a> {
     Text(&'a str),
     File(&'a Path),
@@ -26,16 +26,16 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Reads an argument as JSON, byte for byte; `what` names it in errors.
+/// Reads an argument as JSON, byte for byte. `what` names it in errors.
 pub(super) fn json(argument: &str, what: &str) -> Result<Box<RawValue>, Failure> {
     let text = text(argument, what)?;
-    // Surrounding white space comes from the shell or an editor, and is not part of the value.
+    // White space around the value comes from the shell or an editor.
     RawValue::from_string(text.trim().to_owned()).map_err(|error| {
         let quoted = serde_json::to_string(text.trim()).unwrap_or_default();
         let failure = Failure::usage(format!("the {what} is not JSON: {error}"));
         match quoted.len() {
             0..=200 => failure.hint(format!(
-                "'{}' if a JSON string was meant",
+                "'{}' if you meant a JSON string",
                 quoted.replace('\'', r"'\''")
             )),
             _ => failure,
@@ -57,7 +57,7 @@ pub(super) fn text(argument: &str, what: &str) -> Result<String, Failure> {
     };
     if text.len() > BODY_BYTES_MAX {
         return Err(Failure::usage(format!(
-            "the {what} is longer than the {BODY_BYTES_MAX} bytes that a request may have"
+            "the {what} is longer than {BODY_BYTES_MAX} bytes, the most that a request may have"
         )));
     }
     Ok(text)
@@ -69,17 +69,17 @@ fn bounded(from: impl Read) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// For clap: a queue's name.
+/// Parses the name of a queue for clap.
 pub(super) fn queue(text: &str) -> Result<QueueName, String> {
     QueueName::parse(text).map_err(|error| error.to_string())
 }
 
-/// For clap: a task's name.
+/// Parses the name of a task for clap.
 pub(super) fn task_name(text: &str) -> Result<TaskName, String> {
     TaskName::parse(text).map_err(|error| error.to_string())
 }
 
-/// For clap: a task's id.
+/// Parses the id of a task for clap.
 pub(super) fn task_id(text: &str) -> Result<String, String> {
     match TaskId::parse(text) {
         Ok(_) => Ok(text.to_owned()),
@@ -87,7 +87,7 @@ pub(super) fn task_id(text: &str) -> Result<String, String> {
     }
 }
 
-/// For clap: a state.
+/// Parses a state for clap.
 pub(super) fn state(text: &str) -> Result<TaskState, String> {
     TaskState::parse(text).ok_or_else(|| {
         let words = TaskState::ALL.map(TaskState::word).join(", ");
@@ -95,17 +95,17 @@ pub(super) fn state(text: &str) -> Result<TaskState, String> {
     })
 }
 
-/// For clap: text that needs no escape in a path, as every `lease_id`.
+/// Parses a `lease_id` for clap. All its characters are valid in a path.
 pub(super) fn lease_id(text: &str) -> Result<String, String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     if (1..=1024).contains(&text.len()) && text.bytes().all(plain) {
         Ok(text.to_owned())
     } else {
-        Err("is not a lease_id: take it from the answer of a lease".into())
+        Err("is not a lease_id: copy it from the response of a lease request".into())
     }
 }
 
-/// For clap: a header as `KEY=VALUE`.
+/// Parses a header `KEY=VALUE` for clap.
 pub(super) fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -126,8 +126,8 @@ mod tests {
         writeln!(file, "{odd}").unwrap();
         let argument = format!("@{}", file.path().display());
         assert_eq!(json(&argument, "payload").unwrap().get(), odd);
-        let told = json("it's text", "payload").unwrap_err().to_string();
-        assert!(told.contains(r#"'"it'\''s text"'"#), "{told}");
+        let shown = json("it's text", "payload").unwrap_err().to_string();
+        assert!(shown.contains(r#"'"it'\''s text"'"#), "{shown}");
     }
 
     #[test]

@@ -11,43 +11,44 @@ use super::{Done, client, duration, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Lease tasks, and wait if there are none
+/// Lease tasks, and wait for one if the queue is empty
 ///
-/// Several queues are asked in the given order. Pass the lease_id of a leased task to ack, nack, extend or
+/// Several queues are tried in the order given. Pass the lease_id of the response to ack, nack, extend or
 /// release. `leaseq work` does all of this for your program.
 #[derive(Debug, clap::Args)]
 pub(super) struct Lease {
+    /// Queues to lease from; several are tried in this order
     #[arg(required = true, value_name = "QUEUE", value_parser = input::queue)]
     queues: Vec<QueueName>,
-    /// Tasks to lease at most
+    /// Maximum number of tasks to lease
     #[arg(long, value_name = "N", default_value_t = 1)]
     max: u32,
-    /// Time to wait for a task, at most 60s
+    /// Longest wait for a task, at most 60s
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration::parse)]
     wait: Duration,
-    /// Length of the lease, 1s to 12h; that of the queue by default
+    /// Length of the lease, 1s to 12h; by default the setting of the task or queue
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
     /// Lease only tasks of this name; may be repeated
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
-    /// Name of this worker in lists
+    /// Name of the worker, for the list of workers
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
-    /// Exit with 3 if there was no task
+    /// Exit with 3 if no task was leased
     #[arg(long)]
     exit_empty: bool,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// The body of a lease call.
+/// The body of a lease request.
 #[derive(Debug, Serialize)]
 pub(super) struct LeaseCall<'a> {
-    /// Present for several queues; a single queue is in the path.
+    /// Set for several queues only; a single queue is in the path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) queues: Option<&'a [QueueName]>,
     pub(super) max_tasks: u32,
@@ -107,11 +108,11 @@ impl Lease {
             request_id: None,
         };
         let (path, body) = call.request(&self.queues);
-        let answer = api.post(&path, body, self.wait).await?;
-        let leased: Leased = client::decode(&answer)?;
+        let response = api.post(&path, body, self.wait).await?;
+        let leased: Leased = client::decode(&response)?;
         let empty = leased.tasks.is_empty();
         if self.json {
-            output::line(&answer)?;
+            output::line(&response)?;
         } else if empty {
             output::note(&format!(
                 "nothing to lease: {}",
@@ -129,7 +130,7 @@ impl Lease {
 }
 
 fn show(tasks: Vec<Shown>) -> Result<(), super::exit::Failure> {
-    // One line per field, because a lease_id alone fills the width of a terminal.
+    // A line for each field, because a lease_id alone fills the width of a terminal.
     for task in tasks {
         let mut fields = vec![
             ("task", task.id),

@@ -1,4 +1,4 @@
-//! `leaseq __leash`: see [`crate::app::leash`].
+//! `leaseq __leash`, the verb that starts the embedded Redis: see [`crate::store::embedded::leash`].
 
 use std::ffi::OsString;
 use std::path::PathBuf;

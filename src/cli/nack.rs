@@ -12,18 +12,19 @@ use crate::config::Env;
 /// Report a failed attempt of a leased task
 #[derive(Debug, clap::Args)]
 pub(super) struct Nack {
+    /// Id of the lease, from the response of the lease request
     #[arg(value_parser = input::lease_id)]
     lease_id: String,
-    /// Error message: the text itself, @FILE, or - for stdin
+    /// Error message: text, @FILE, or - for stdin
     #[arg(long, value_name = "TEXT")]
     error: Option<String>,
-    /// Type of the error, for grouping
+    /// Type of the error, by which failures are grouped
     #[arg(long = "type", value_name = "TYPE", requires = "error")]
     kind: Option<String>,
     /// Do not retry: the task becomes a dead letter
     #[arg(long)]
     no_retry: bool,
-    /// Retry after this time instead of the backoff of the policy
+    /// Retry after this time instead of the delay of the retry policy
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "no_retry")]
     delay: Option<Duration>,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use crate::http;
 
 /// Print the OpenAPI document of this version
 ///
-/// The same text as `/openapi.json` of a running service.
+/// The text is the same as `/openapi.json` of a running service.
 #[derive(Debug, clap::Args)]
 pub(super) struct Openapi {}
 

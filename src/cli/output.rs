@@ -1,4 +1,4 @@
-//! Data goes to stdout, everything else to stderr. A closed pipe never panics.
+//! Output: data on stdout, everything else on stderr. A closed pipe never panics.
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -26,16 +26,16 @@ pub(super) fn line(bytes: &[u8]) -> Result<(), Failure> {
         .and_then(|()| stdout.flush());
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Failure::closed_pipe(),
-        _ => Failure::new(Exit::Error, format!("stdout cannot be written: {error}")),
+        _ => Failure::new(Exit::Error, format!("cannot write to stdout: {error}")),
     })
 }
 
-/// Writes a note for the user at the terminal, ignoring errors.
+/// Writes a note for the user to stderr. A failed write is ignored.
 pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Writes rows: as a table with a header on a terminal, tab-separated without the header into a pipe.
+/// Prints a table: with lines and a header on a terminal, tab-separated without a header for a pipe.
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() {
         let text: String = rows.iter().map(|row| tab_separated(row) + "\n").collect();
@@ -53,7 +53,7 @@ pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failu
     line(table.to_string().as_bytes())
 }
 
-/// Writes one object, with a line per field and aligned values.
+/// Prints the fields of one object, one on each line, with aligned values.
 pub(super) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
     let terminal = std::io::stdout().is_terminal();
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -67,12 +67,12 @@ pub(super) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
     line(text.as_bytes())
 }
 
-/// Writes a response with one object: as JSON, or a line per field.
-pub(super) fn answer(answer: &[u8], json: bool) -> Result<(), Failure> {
+/// Prints a response that is one object: unchanged with `json`, else one field on each line.
+pub(super) fn response(response: &[u8], json: bool) -> Result<(), Failure> {
     if json {
-        return line(answer);
+        return line(response);
     }
-    let Ordered(values) = client::decode(answer)?;
+    let Ordered(values) = client::decode(response)?;
     let shown: Vec<(&str, String)> = values
         .iter()
         .map(|(name, value)| (name.as_str(), plain(value)))
@@ -80,7 +80,7 @@ pub(super) fn answer(answer: &[u8], json: bool) -> Result<(), Failure> {
     fields(&shown)
 }
 
-/// Formats a value of the API for people.
+/// Returns a JSON value as text for the user.
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -89,7 +89,7 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-/// The fields of an object, in the order of the response.
+/// The fields of an object in the order of the response.
 struct Ordered(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Ordered {
@@ -121,7 +121,7 @@ fn tab_separated(row: &[String]) -> String {
         .join("\t")
 }
 
-/// Replaces tabs and newlines, which a payload may contain and a row must not.
+/// Replaces the tabs and newlines of a payload, which would break a row.
 fn one_line(cell: &str) -> String {
     cell.replace(['\t', '\n', '\r'], " ")
 }

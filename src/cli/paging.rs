@@ -1,4 +1,4 @@
-//! Reads lists of the API page by page.
+//! Reading and printing of paged lists.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -9,11 +9,11 @@ use super::exit::Failure;
 use super::{output, query};
 use crate::domain::limits::PAGE_MAX;
 
-/// A list and the number of wanted items.
+/// A list of the API and the number of items to read.
 pub(super) struct List<'a> {
     pub(super) path: &'a str,
     pub(super) parameters: &'a [(&'a str, Option<&'a str>)],
-    /// Items at most; `None` is all.
+    /// The most items to read; `None` reads all.
     pub(super) limit: Option<usize>,
 }
 
@@ -24,7 +24,7 @@ struct Page<T> {
 }
 
 impl List<'_> {
-    /// Passes each page to `each`, as bytes and as items. Returns whether there are more.
+    /// Calls `each` with every page, as bytes and as items. Returns whether there are more items.
     async fn walk<T: DeserializeOwned>(
         &self,
         api: &Api,
@@ -35,10 +35,10 @@ impl List<'_> {
             let limit = left.min(PAGE_MAX).to_string();
             let mut parameters = self.parameters.to_vec();
             parameters.extend([("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())]);
-            let answer = api.get(&query::path(self.path, &parameters)).await?;
-            let page: Page<T> = client::decode(&answer)?;
+            let response = api.get(&query::path(self.path, &parameters)).await?;
+            let page: Page<T> = client::decode(&response)?;
             left -= page.items.len().min(left);
-            each(&answer, page.items)?;
+            each(&response, page.items)?;
             cursor = page.next_cursor;
             if cursor.is_none() {
                 return Ok(false);
@@ -47,7 +47,8 @@ impl List<'_> {
         Ok(cursor.is_some())
     }
 
-    /// Prints a table, or with `json` one response per line. Returns whether there are more.
+    /// Prints a table, or with `json` the responses unchanged, one on each line. Returns whether there are
+    /// more items.
     pub(super) async fn print<T: DeserializeOwned>(
         &self,
         api: &Api,
@@ -57,9 +58,9 @@ impl List<'_> {
     ) -> Result<bool, Failure> {
         let mut rows = Vec::new();
         let more = self
-            .walk(api, |answer, items| {
+            .walk(api, |response, items| {
                 if json {
-                    return output::line(answer);
+                    return output::line(response);
                 }
                 rows.extend(items.into_iter().map(&row));
                 Ok(())

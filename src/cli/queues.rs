@@ -1,4 +1,4 @@
-//! `leaseq queues`: lists, configures, pauses, holds and deletes queues.
+//! `leaseq queues`: lists, configures, pauses, holds, purges and deletes queues.
 
 mod breaker;
 mod empty;
@@ -17,7 +17,7 @@ use super::{client, input, output, stats};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// List queues, show and change their settings, pause, hold, empty and delete them
+/// List, configure, pause, hold, purge and delete queues
 #[derive(Debug, clap::Args)]
 pub(super) struct Queues {
     #[command(subcommand)]
@@ -62,7 +62,7 @@ impl Queues {
 /// List all queues with their counts
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Print the responses of the API as JSON, one page per line
+    /// Print the JSON responses unchanged, one line for each page
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -72,9 +72,10 @@ struct List {
 /// Show the settings of a queue, and which of them were set
 #[derive(Debug, clap::Args)]
 struct Show {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -89,22 +90,22 @@ struct Config {
 
 impl Show {
     async fn run(self, env: &Env) -> Done {
-        let answer = self
+        let response = self
             .connect
             .api(env)?
             .get(&format!("/v1/queues/{}", self.queue))
             .await?;
-        shown(&answer, self.json)?;
+        shown(&response, self.json)?;
         Ok(Exit::Ok)
     }
 }
 
-/// Returns the settings of a queue, one per row.
-fn shown(answer: &[u8], json: bool) -> Result<(), super::exit::Failure> {
+/// Prints the settings of a queue, one in each row.
+fn shown(response: &[u8], json: bool) -> Result<(), super::exit::Failure> {
     if json {
-        return output::line(answer);
+        return output::line(response);
     }
-    let Config { config, set } = client::decode(answer)?;
+    let Config { config, set } = client::decode(response)?;
     let mut rows = Vec::new();
     leaves(&config, "", &mut |setting, value| {
         let pointer = format!("/{}", setting.replace('.', "/"));
@@ -118,7 +119,7 @@ fn shown(answer: &[u8], json: bool) -> Result<(), super::exit::Failure> {
     output::table(&["setting", "value", "from"], rows)
 }
 
-/// Flattens an object: each value under the path of names that leads to it.
+/// Calls `found` for every value that is no object, with its dotted name.
 fn leaves(value: &Value, name: &str, found: &mut impl FnMut(&str, &Value)) {
     let Value::Object(fields) = value else {
         return found(name, value);

@@ -1,4 +1,4 @@
-//! Generates `docs/cli.md` from the definitions that parse the command line.
+//! The generator of `docs/cli.md`, from the definitions that parse the command line.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ fn markdown() -> String {
     command.build();
     let mut text = String::from(
         "# The command line\n\n\
-         Made from the program's own definitions: `UPDATE=1 cargo test --lib cli::reference` writes this file anew.\n\n",
+         Generated from the definitions in the code: `UPDATE=1 cargo test --lib cli::reference` writes this file.\n\n",
     );
     let verbs: Vec<&Command> = command
         .get_subcommands()
@@ -30,9 +30,9 @@ fn markdown() -> String {
         writeln!(text, "| {} | {} |", exit.code(), exit.meaning()).unwrap();
     }
     text.push_str(
-        "\nDurations are written `90s`, `5m`, `2h`, `1.5d`, `250ms`, or as plain seconds. Data goes to stdout, \
-         everything else to stderr. Tables are drawn for a terminal and tab-separated for a pipe; `--json` prints \
-         exactly what the API answered.\n",
+        "\nWrite durations as `90s`, `5m`, `2h`, `1.5d`, `250ms`, or plain seconds. Data goes to stdout, everything \
+         else to stderr. A terminal gets tables with lines, a pipe tab-separated rows without a header. `--json` \
+         prints the responses of the API unchanged.\n",
     );
     for verb in verbs {
         describe(verb, verb.get_name(), &mut text);
@@ -40,7 +40,7 @@ fn markdown() -> String {
     text
 }
 
-/// Writes a verb and the verbs below it.
+/// Appends a verb and the verbs under it.
 fn describe(verb: &Command, name: &str, text: &mut String) {
     let about = verb.get_long_about().or_else(|| verb.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();
@@ -83,7 +83,7 @@ fn describe(verb: &Command, name: &str, text: &mut String) {
 }
 
 #[test]
-fn the_written_reference_is_the_present_one() {
+fn the_reference_matches_the_definitions() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md");
     let present = markdown();
     if std::env::var_os("UPDATE").is_some() {
@@ -98,6 +98,6 @@ fn the_written_reference_is_the_present_one() {
 }
 
 #[test]
-fn the_definitions_hold_together() {
+fn the_definitions_are_consistent() {
     Cli::command().debug_assert();
 }

@@ -8,18 +8,19 @@ use super::ack::SettleArgs;
 use super::{duration, input};
 use crate::config::Env;
 
-/// Return a leased task without spending the attempt
+/// Return a leased task to its queue without spending the attempt
 #[derive(Debug, clap::Args)]
 pub(super) struct Release {
+    /// Id of the lease, from the response of the lease request
     #[arg(value_parser = input::lease_id)]
     lease_id: String,
-    /// Earliest retry: a duration, or an HTTP date as in Retry-After; at once by default
+    /// Earliest next lease: a duration, or an HTTP date as in a Retry-After header; by default now
     #[arg(long, value_name = "DURATION|DATE", value_parser = retry_after)]
     retry_after: Option<RetryAfter>,
-    /// Siblings to hold until then
+    /// Other tasks to hold until then
     #[arg(long, value_enum, default_value_t = Hold::None, requires = "retry_after")]
     hold: Hold,
-    /// Reason, shown with the task
+    /// Reason to show with the task
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -29,7 +30,7 @@ pub(super) struct Release {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Hold {
-    /// Nothing
+    /// No other task
     None,
     /// All tasks of this name
     Name,

@@ -1,4 +1,4 @@
-//! `leaseq serve`, and the service's settings as flags.
+//! `leaseq serve`, and the settings of the service as flags.
 
 use std::path::PathBuf;
 
@@ -12,9 +12,9 @@ use crate::{app, telemetry};
 
 /// Run the service
 ///
-/// Each setting is a flag, a variable (--data-dir is LEASEQ_DATA_DIR) and a key of the TOML file (data_dir).
-/// Flags override variables, and variables override the file. SIGTERM and SIGINT drain the service, which
-/// then exits with 0.
+/// Each setting is a flag (--data-dir), an environment variable (LEASEQ_DATA_DIR) and a key of the TOML file
+/// (data_dir). A flag overrides the variable, and the variable overrides the file. On SIGTERM or SIGINT the
+/// service finishes requests in flight and exits with 0.
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -36,7 +36,7 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::new(Exit::Error, format!("the runtime cannot be started: {error}")))?;
+            .map_err(|error| Failure::new(Exit::Error, format!("cannot start the runtime: {error}")))?;
         runtime
             .block_on(app::run(loaded.config))
             .map_err(|error| Failure::new(Exit::Error, error.to_string()))?;
@@ -44,11 +44,13 @@ impl Serve {
     }
 }
 
-/// The flags of [`SETTINGS`], for `serve` and `config`.
+/// The flags of [`SETTINGS`], which `serve` and `config` share.
 #[derive(Debug)]
 pub(super) struct Settings(Flags);
 
 impl Settings {
+    /// Loads the settings in force.
+    ///
     /// # Errors
     /// A usage failure with all mistakes.
     pub(super) fn load(&self, env: &Env) -> Result<config::Loaded, Failure> {
@@ -63,7 +65,7 @@ impl clap::Args for Settings {
                 .long("config")
                 .value_name("FILE")
                 .value_parser(clap::value_parser!(PathBuf))
-                .help("TOML file with settings, or LEASEQ_CONFIG"),
+                .help("TOML file with settings; by default LEASEQ_CONFIG"),
         );
         SETTINGS.iter().fold(command, |command, setting| {
             let mut help = setting.help.to_owned();

@@ -10,19 +10,20 @@ use super::{Done, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Show the counts and rates of a queue, or one line per queue
+/// Show counts and rates of a queue, or a line for each queue
 #[derive(Debug, clap::Args)]
 pub(super) struct Stats {
+    /// Name of the queue; all queues by default
     #[arg(value_parser = input::queue)]
     queue: Option<QueueName>,
-    /// Print the response of the API as JSON; for all queues, one page per line
+    /// Print the JSON response unchanged; for all queues, one line for each page
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// The columns of the list, as far as the response has them.
+/// The columns of the list. A field that the service does not return stays empty.
 const COLUMNS: [&str; 6] = [
     "ready",
     "scheduled",
@@ -45,15 +46,15 @@ impl Stats {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
         if let Some(queue) = &self.queue {
-            let answer = api.get(&format!("/v1/queues/{queue}/stats")).await?;
-            output::answer(&answer, self.json)?;
+            let response = api.get(&format!("/v1/queues/{queue}/stats")).await?;
+            output::response(&response, self.json)?;
             return Ok(Exit::Ok);
         }
         list(&api, self.json).await
     }
 }
 
-/// Prints one line per queue.
+/// Prints a line for each queue.
 pub(super) async fn list(api: &Api, json: bool) -> Done {
     let queues = List {
         path: "/v1/queues",
@@ -64,7 +65,7 @@ pub(super) async fn list(api: &Api, json: bool) -> Done {
     Ok(Exit::Ok)
 }
 
-/// Reads a count from the item or from its `stats`.
+/// Counts may be in the item itself or in its `stats`.
 fn row(item: Map<String, Value>) -> Vec<String> {
     let find = |name: &str| {
         item.get(name)

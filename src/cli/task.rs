@@ -1,4 +1,4 @@
-//! `leaseq task`: shows, changes and cancels tasks.
+//! `leaseq task`: shows tasks, and changes waiting ones.
 
 mod cancel;
 mod change;
@@ -11,7 +11,7 @@ use super::{input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Show, list, cancel and change tasks
+/// List, show and cancel tasks, and change their time or priority
 #[derive(Debug, clap::Args)]
 pub(super) struct Task {
     #[command(subcommand)]
@@ -39,14 +39,16 @@ impl Task {
     }
 }
 
-/// Show one task, with its attempts
+/// Show one task with its attempts
 #[derive(Debug, clap::Args)]
 struct Get {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
+    /// Id of the task
     #[arg(value_parser = input::task_id)]
     id: String,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -56,8 +58,8 @@ struct Get {
 impl Get {
     async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
-        let answer = api.get(&path(&self.queue, &self.id, "")).await?;
-        output::answer(&answer, self.json)?;
+        let response = api.get(&path(&self.queue, &self.id, "")).await?;
+        output::response(&response, self.json)?;
         Ok(Exit::Ok)
     }
 }

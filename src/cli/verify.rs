@@ -13,21 +13,22 @@ use super::{Done, client, input, output, paging};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Length of one part of an audit: short, so that the progress bar moves.
+/// The length of one request. Short, so that the progress bar moves.
 const PART_SECONDS: u64 = 2;
 
-/// Audit queues: their indexes, records and counters against each other
+/// Audit queues: compare their indexes, records and counters with each other
 ///
-/// Changes nothing, and reads in small steps that do not slow other calls down. Exits with 1 if it finds a
-/// problem.
+/// Changes nothing, and reads in small steps that do not slow down other requests. Exits with 1 when it finds
+/// a problem.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
+    /// Names of the queues
     #[arg(value_parser = input::queue, required_unless_present = "all")]
     queues: Vec<QueueName>,
     /// Audit all queues, one after the other
     #[arg(long, conflicts_with = "queues")]
     all: bool,
-    /// Print {"queue", "checked", "problems", "problems_total"} per queue and line
+    /// Print an object of {queue, checked, problems, problems_total} for each queue, one on each line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -52,7 +53,7 @@ struct Problem {
     detail: String,
 }
 
-/// The results of all parts together.
+/// The sum of all parts.
 #[derive(Default, Serialize)]
 struct Audited {
     queue: String,
@@ -84,7 +85,7 @@ impl Verify {
                 problems,
                 problems_total,
             } = audited;
-            let told = problems.len() as u64;
+            let listed = problems.len() as u64;
             if problems.is_empty() {
                 let seen = format!("{checked} tasks examined");
                 rows.push(vec![queue.clone(), "sound".into(), String::new(), seen]);
@@ -97,8 +98,8 @@ impl Verify {
                     problem.detail,
                 ]
             }));
-            if problems_total > told {
-                let more = format!("{} more", problems_total - told);
+            if problems_total > listed {
+                let more = format!("{} more", problems_total - listed);
                 rows.push(vec![queue, "more".into(), String::new(), more]);
             }
         }
@@ -110,7 +111,7 @@ impl Verify {
 }
 
 async fn audit(api: &Api, queue: String) -> Result<Audited, Failure> {
-    // The bar hides itself if stderr is not a terminal.
+    // indicatif hides the bar if stderr is no terminal.
     let bar = ProgressBar::new(0);
     let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} tasks, {elapsed}");
     bar.set_style(style.expect("the template is a constant that parses"));
@@ -121,8 +122,8 @@ async fn audit(api: &Api, queue: String) -> Result<Audited, Failure> {
     loop {
         let request = json!({"max_seconds": PART_SECONDS, "cursor": cursor});
         let wait = Duration::from_secs(PART_SECONDS);
-        let answer = api.post(&path, request.to_string().into_bytes(), wait).await;
-        let part: Part = client::decode(&answer.inspect_err(|_| bar.finish_and_clear())?)?;
+        let response = api.post(&path, request.to_string().into_bytes(), wait).await;
+        let part: Part = client::decode(&response.inspect_err(|_| bar.finish_and_clear())?)?;
         audited.checked += part.checked;
         audited.problems_total += part.problems_total;
         audited.problems.extend(part.problems);

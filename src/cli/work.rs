@@ -1,4 +1,4 @@
-//! `leaseq work`: turns any program into a safe worker.
+//! `leaseq work`: runs any program as a safe worker.
 
 mod backoff;
 mod capture;
@@ -37,28 +37,29 @@ use worker::Worker;
 /// LEASEQ_GRANT, LEASEQ_LEASE_ID, LEASEQ_PRIORITY, LEASEQ_ENQUEUED_AT, LEASEQ_LEASE_SECONDS,
 /// LEASEQ_LEASE_EXPIRES_AT, a `LEASEQ_HEADER_<NAME>` for each header, TRACEPARENT and TRACESTATE.
 ///
-/// The exit code decides the outcome: 0 acks, with stdout as the result if it is JSON of at most 256 KiB; 75
-/// releases the task for --retry-after without spending the attempt; 65 makes it a dead letter; any other
-/// code or a signal nacks it, with the end of stderr as the message.
+/// Its exit code decides the outcome. 0 acks the task; stdout is the result if it is JSON of at most 256 KiB.
+/// 75 releases the task for --retry-after without spending the attempt. 65 makes it a dead letter. Any other
+/// code, or death by a signal, nacks the task with the end of stderr as the message.
 ///
-/// The lease is extended while the program runs. A lost lease or a cancelled task stops the program. After
-/// SIGTERM or SIGINT the worker leases no more tasks, gives running programs the grace time, then stops them
-/// and releases their tasks. A second signal skips the grace time. No program outlives its worker.
+/// The worker extends the lease while the program runs. It stops the program when the lease is lost or the
+/// task is cancelled. On SIGTERM or SIGINT it stops leasing and gives running programs the grace time; then
+/// it stops them and releases their tasks. A second signal skips the grace time. No process outlives its
+/// worker.
 #[derive(Debug, clap::Args)]
 pub(super) struct Work {
-    /// Queues, asked in this order
+    /// Queues to lease from; several are tried in this order
     #[arg(required = true, value_name = "QUEUE", value_parser = input::queue)]
     queues: Vec<QueueName>,
-    /// Tasks that run at the same time
+    /// Programs to run at the same time
     #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     concurrency: u32,
-    /// Length of a lease without a heartbeat, 1s to 12h; that of the queue by default
+    /// Length of a lease, 1s to 12h; by default the setting of the task or queue
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lease: Option<Duration>,
-    /// Take only tasks of this name; may be repeated
+    /// Lease only tasks of this name; may be repeated
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
-    /// Name of this worker in lists; host:pid by default
+    /// Name of the worker, for the list of workers; host:pid by default
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
     /// Stop after one task
@@ -67,32 +68,32 @@ pub(super) struct Work {
     /// Stop after this many tasks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_tasks: Option<u64>,
-    /// Stop if there is no task to lease; exit with 3 if there was none at all
+    /// Stop when the queues are empty; exit with 3 if no task was leased at all
     #[arg(long)]
     exit_empty: bool,
-    /// Time that one request waits for a task, at most 60s; 20s by default, 0 with --exit-empty
+    /// Longest wait of one lease request, at most 60s; 20s by default, 0 with --exit-empty
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     wait: Option<Duration>,
-    /// Time that a task waits after exit code 75
+    /// Delay of a task whose program exited with 75
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     retry_after: Duration,
-    /// Time that running programs have after SIGTERM or SIGINT
+    /// Time that running programs have to finish after SIGTERM or SIGINT
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = duration::parse)]
     grace: Duration,
-    /// Report each successful task, too
+    /// Print a line for each acked task, too
     #[arg(long, short)]
     verbose: bool,
     /// Do not print the stderr of the programs
     #[arg(long, short)]
     quiet: bool,
-    /// The program and its arguments
+    /// Program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// The default wait of one request.
+/// The wait of one lease request if none is given.
 const WAIT_DEFAULT: Duration = Duration::from_secs(20);
 
 impl Work {
@@ -111,10 +112,10 @@ impl Work {
         });
         let signals = |kind| {
             signal(kind)
-                .map_err(|error| Failure::new(Exit::Error, format!("signals cannot be received: {error}")))
+                .map_err(|error| Failure::new(Exit::Error, format!("cannot receive signals: {error}")))
         };
         let mut shift = Shift {
-            name: self.worker.clone().unwrap_or_else(worker_name),
+            name: self.worker.clone().unwrap_or_else(default_name),
             args: &self,
             worker,
             running: JoinSet::new(),
@@ -122,8 +123,8 @@ impl Work {
             term: signals(SignalKind::terminate())?,
             interrupt: signals(SignalKind::interrupt())?,
         };
-        let leasing = shift.lease_until_told_otherwise().await;
-        let interrupted = shift.see_out().await;
+        let leasing = shift.lease_until_stopped().await;
+        let interrupted = shift.shut_down().await;
         let Tally {
             started,
             acked,
@@ -152,7 +153,7 @@ impl Work {
         }
     }
 
-    /// The verb runs in a script that reads its exit code.
+    /// Whether the worker stops by itself. A script that started it can then use the exit code.
     fn is_bounded(&self) -> bool {
         self.exit_empty || self.tasks_max() < u64::MAX
     }
@@ -167,7 +168,7 @@ impl Work {
     }
 }
 
-fn worker_name() -> String {
+fn default_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
     let host = if host.is_empty() { "worker" } else { host };

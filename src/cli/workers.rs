@@ -9,13 +9,13 @@ use super::{Done, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// List workers that name themselves in lease calls, with their leases and last call
+/// List the workers that name themselves in lease requests, with their leases and last request
 #[derive(Debug, clap::Args)]
 pub(super) struct Workers {
-    /// Only workers of this queue
+    /// List only workers of this queue
     #[arg(value_parser = input::queue)]
     queue: Option<QueueName>,
-    /// Print the responses of the API as JSON, one page per line
+    /// Print the JSON responses unchanged, one line for each page
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! All mistakes of the settings together.
+//! The mistakes in the settings, reported together.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use super::source::Source;
 /// One wrong setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// The key as in the file.
+    /// The key as it is written in the file.
     pub key: String,
     pub source: Source,
-    /// A sentence about the mistake, without the key.
+    /// The problem, as a sentence without the key.
     pub problem: String,
-    /// The correct form at the place of the mistake; empty if there is none to show.
+    /// A correct value in the syntax of its source; empty if there is none.
     pub example: String,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// At least one mistake, in the order of the settings.
+/// One or more mistakes, in the order of the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
@@ -48,7 +48,7 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Returns the entry of `known` that `word` probably means: at most two letters off.
+/// Returns the word of `known` that is nearest to `word`, if at most two letters differ.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()

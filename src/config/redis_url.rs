@@ -21,8 +21,10 @@ pub enum Scheme {
 }
 
 impl RedisUrl {
+    /// Parses and checks a URL.
+    ///
     /// # Errors
-    /// A text about the mistake that does not repeat the URL.
+    /// A text that describes the mistake without repeating the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text
             .split_once("://")
@@ -38,12 +40,12 @@ impl RedisUrl {
             "redis+unix" if rest.starts_with('/') && rest.len() > 1 => (Scheme::Unix, rest.to_owned()),
             "redis+unix" => return Err("needs an absolute path after redis+unix://".into()),
             "redis+sentinel" => {
-                return Err("Sentinel is not supported yet: give the primary as redis://host:port".into());
+                return Err("Sentinel is not supported yet: use the primary, as redis://host:port".into());
             }
             "redis+cluster" => {
-                return Err("Redis Cluster is not supported yet: give one Redis as redis://host:port".into());
+                return Err("Redis Cluster is not supported yet: use one Redis, as redis://host:port".into());
             }
-            _ => return Err("has an unknown scheme: there are redis://, rediss:// and redis+unix://".into()),
+            _ => return Err("has an unknown scheme: use redis://, rediss:// or redis+unix://".into()),
         };
         let query = if query.is_some() { "?***" } else { "" };
         Ok(Self {
@@ -63,13 +65,13 @@ impl RedisUrl {
     }
 }
 
-/// Checks `[user[:password]@]host[:port][/db]`, and returns it without the password.
+/// Checks `[user[:password]@]host[:port][/db]` and returns it without the password.
 fn host(rest: &str) -> Result<String, String> {
     let (authority, db) = match rest.split_once('/') {
         Some((authority, db)) => (authority, db),
         None => (rest, ""),
     };
-    // A password may contain an @, a host cannot.
+    // A password may contain an @; a host cannot.
     let (user, address) = match authority.rsplit_once('@') {
         Some((user, address)) => (Some(user), address),
         None => (None, authority),
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_shown_nowhere() {
+    fn a_password_is_never_shown() {
         for url in [
             "redis://user:hunter2@localhost:6379/1",
             "redis://:hunter2@localhost",

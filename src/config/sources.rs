@@ -1,4 +1,4 @@
-//! The sources of values, and their precedence.
+//! The layers that values come from, and their precedence.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use super::settings::{ENV_PREFIX, SETTINGS, Setting};
 use super::source::Source;
 use super::{Config, Durability, Effective, Redis, RedisUrl};
 
-/// The variables of the process that start with `LEASEQ_`.
+/// The environment variables that begin with `LEASEQ_`.
 #[derive(Debug, Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
 
 impl Env {
-    /// Returns the environment of this process.
+    /// Reads the environment of the process.
     pub fn process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| {
@@ -24,7 +24,7 @@ impl Env {
             .collect()
     }
 
-    /// Reads a variable. An empty one counts as unset, because compose files write `${X:-}`.
+    /// Returns a variable. An empty one counts as unset, because compose files write `${X:-}`.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -39,16 +39,16 @@ impl FromIterator<(String, String)> for Env {
     }
 }
 
-/// The values of the command line.
+/// The flags of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
-    /// Values by flag name.
+    /// The values by flag.
     pub values: BTreeMap<&'static str, String>,
     /// `--config FILE`.
     pub config: Option<PathBuf>,
 }
 
-/// The text in force of each setting, and the mistakes found so far.
+/// The text of each setting from the layer that wins, and the mistakes so far.
 pub(super) struct Layers {
     given: BTreeMap<&'static str, (String, Source)>,
     mistakes: Vec<Mistake>,
@@ -123,7 +123,7 @@ impl Layers {
         }
     }
 
-    /// Reads a setting that may be absent. A wrong value is noted and counts as absent.
+    /// Returns a setting that may be absent. A wrong value is recorded and counts as absent.
     pub(super) fn optional<T>(
         &mut self,
         flag: &str,
@@ -139,7 +139,7 @@ impl Layers {
         }
     }
 
-    /// Reads a setting with a default. A wrong value is noted and replaced by the default.
+    /// Returns a setting that has a default. A wrong value is recorded and replaced by the default.
     pub(super) fn value<T>(&mut self, flag: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         self.optional(flag, &parse).unwrap_or_else(|| {
             parse(Setting::of(flag).default).expect("the defaults in SETTINGS are valid, as a test shows")
@@ -150,7 +150,7 @@ impl Layers {
         matches!(self.given.get(flag), Some((_, Source::Flag)))
     }
 
-    /// Notes a mistake at the source of the setting, once per setting.
+    /// Records a mistake with the source of the setting, once for each setting.
     pub(super) fn refuse(&mut self, flag: &str, problem: String) {
         let setting = Setting::of(flag);
         let key = setting.key();
@@ -169,8 +169,8 @@ impl Layers {
         });
     }
 
-    /// Finds variables that look like a misspelt setting. Others are ignored: orchestrators inject
-    /// `LEASEQ_PORT` and the like for a service with the name leaseq.
+    /// Returns a warning for each variable that looks like a misspelt setting. Other variables are ignored:
+    /// orchestrators inject `LEASEQ_PORT` and similar ones for a service that is called leaseq.
     pub(super) fn warnings(&self, env: &Env) -> Vec<String> {
         let variables: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
         let ours = [
@@ -206,7 +206,7 @@ impl Layers {
 
     pub(super) fn into_mistakes(mut self) -> Option<Mistakes> {
         let place = |mistake: &Mistake| SETTINGS.iter().position(|setting| setting.key() == mistake.key);
-        // `None` sorts first: an unreadable file and unknown keys before wrong values.
+        // `None` sorts first, so that an unreadable file and unknown keys come before wrong values.
         self.mistakes.sort_by_key(place);
         (!self.mistakes.is_empty()).then_some(Mistakes(self.mistakes))
     }
@@ -215,7 +215,7 @@ impl Layers {
 fn unknown(key: String, source: Source) -> Mistake {
     let keys: Vec<String> = SETTINGS.iter().map(Setting::key).collect();
     let problem = nearest(&key, keys.iter().map(String::as_str)).map_or_else(
-        || format!("there is no such setting; there are {}", keys.join(", ")),
+        || format!("there is no such setting; the settings are {}", keys.join(", ")),
         |meant| format!("there is no such setting; did you mean {meant}?"),
     );
     Mistake {
@@ -239,7 +239,7 @@ fn example(setting: &Setting, source: &Source) -> String {
     }
 }
 
-/// Formats a value for people: secrets are hidden, computed defaults are shown.
+/// Returns a value for display, with secrets hidden and computed defaults spelt out.
 fn shown(setting: &Setting, given: Option<&str>, config: &Config) -> String {
     let embedded = matches!(config.redis, Redis::Embedded { .. });
     match (setting.flag, given) {

@@ -36,7 +36,7 @@ fn problems(flags: &Flags, env: &Env) -> Vec<String> {
 }
 
 #[test]
-fn nothing_given_is_the_embedded_redis_on_loopback_with_fsync() {
+fn the_defaults_are_the_embedded_redis_on_loopback_with_fsync() {
     let config = load(&Flags::default(), &Env::default()).unwrap().config;
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(
@@ -75,7 +75,7 @@ fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
 #[test]
 fn every_setting_can_come_from_each_layer_with_its_example() {
     for setting in SETTINGS {
-        // The other settings that a setting requires.
+        // The settings without which this one is refused.
         let with: &[(&'static str, &str)] = match setting.flag {
             "replicas" => &[("redis-url", "redis://h"), ("durability", "replicated")],
             "tls-cert" => &[("tls-key", "k")],
@@ -94,7 +94,7 @@ fn every_setting_can_come_from_each_layer_with_its_example() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_with_key_source_and_example() {
+fn all_mistakes_are_reported_at_once_with_key_source_and_example() {
     let file = file("durabilty = \"fsync\"\nmax_queues = 0\nlog = [1]\n");
     let mut flags = flags(&[("listen", "nonsense"), ("tls-cert", "cert.pem")]);
     flags.config = Some(file.path().to_owned());
@@ -111,11 +111,10 @@ fn all_mistakes_are_told_at_once_with_key_source_and_example() {
             "listen (command line): `nonsense` is not an address and a port; \
              example: --listen=127.0.0.1:8080"
                 .into(),
-            "redis_url (environment): Redis Cluster is not supported yet: give one Redis as \
+            "redis_url (environment): Redis Cluster is not supported yet: use one Redis, as \
              redis://host:port; example: LEASEQ_REDIS_URL=redis://127.0.0.1:6379/0"
                 .into(),
-            "tls_cert (command line): needs tls_key beside it; example: --tls-cert=/etc/leaseq/cert.pem"
-                .into(),
+            "tls_cert (command line): needs tls_key as well; example: --tls-cert=/etc/leaseq/cert.pem".into(),
             format!("log (file {name}): must be a single value; example: log = \"json\""),
             format!(
                 "max_queues (file {name}): `0` is not a number from 1 to 1000000; example: max_queues = 10000"
@@ -163,7 +162,7 @@ fn durability_follows_the_redis_unless_it_is_set() {
 }
 
 #[test]
-fn a_redis_url_sets_the_data_dir_aside_but_two_flags_contradict() {
+fn a_redis_url_overrides_the_data_dir_but_two_flags_contradict() {
     let image = env(&[("LEASEQ_DATA_DIR", "/data")]);
     let loaded = load(&flags(&[("redis-url", "redis://:hunter2@h")]), &image).unwrap();
     assert!(matches!(loaded.config.redis, Redis::Url(_)));
@@ -175,7 +174,7 @@ fn a_redis_url_sets_the_data_dir_aside_but_two_flags_contradict() {
 }
 
 #[test]
-fn an_empty_variable_is_unset_and_a_misspelt_one_is_pointed_out() {
+fn an_empty_variable_is_unset_and_a_misspelt_one_is_reported() {
     let env = env(&[
         ("LEASEQ_REDIS_URL", ""),
         ("LEASEQ_LISTN", "x"),

@@ -1,4 +1,5 @@
-//! Parses values, one function per kind. An error names the mistake.
+//! Parsers for values, one function for each kind. An error describes the mistake; the example comes from the
+//! setting.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU8;
@@ -28,7 +29,7 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
     }
 }
 
-/// The error does not repeat the value, which may contain a password.
+/// An error does not repeat the value, which may contain a password.
 pub(super) fn redis_url(text: &str) -> Parsed<RedisUrl> {
     RedisUrl::parse(text)
 }
@@ -40,13 +41,13 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     Ok(PathBuf::from(text))
 }
 
-/// The setting alone, before it is combined with `replicas`.
+/// Parses the level alone. It is checked against `replicas` later.
 pub(super) fn durability(text: &str) -> Parsed<Level> {
     match text {
         "fsync" => Ok(Level::Fsync),
         "memory" => Ok(Level::Memory),
         "replicated" => Ok(Level::Replicated),
-        _ => Err(format!("`{text}` is none of fsync, memory, replicated")),
+        _ => Err(format!("`{text}` is not fsync, memory or replicated")),
     }
 }
 
@@ -78,7 +79,7 @@ pub(super) fn count(text: &str) -> Parsed<usize> {
     }
 }
 
-/// Reads the number of label values that metrics may have.
+/// Parses a number of label values in metrics.
 pub(super) fn labels(text: &str) -> Parsed<usize> {
     match text.parse() {
         Ok(count @ 0..=10_000) => Ok(count),

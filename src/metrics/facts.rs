@@ -1,5 +1,5 @@
-//! States of queues in Redis, read when the metrics are read. Every replica shows the same values: take the
-//! maximum over replicas, never the sum (`deploy/prometheus/rules.yaml`).
+//! Metrics of queues and names that are read from Redis for a scrape. Every replica shows the same values:
+//! take the maximum over replicas, never the sum (`deploy/prometheus/rules.yaml`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use crate::domain::counts::Counts;
 use crate::domain::standing::NameStanding;
 use crate::domain::{QueueName, TaskName};
 
-/// Concurrent scrapes share one reading.
+/// Scrapes within this time share one read of Redis.
 const FRESH: Duration = Duration::from_secs(1);
 
 const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
 
-/// The state of one queue in Redis.
+/// A queue as it is in Redis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueFacts {
     pub queue: QueueName,
@@ -28,7 +28,7 @@ pub struct QueueFacts {
     pub paused: bool,
 }
 
-/// The state of one name of a queue in Redis.
+/// A name of a queue as it is in Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameFacts {
     pub queue: QueueName,
@@ -37,7 +37,7 @@ pub struct NameFacts {
     pub leased: u64,
     /// Whether the name is held.
     pub held: bool,
-    /// The state of its breaker, as in the API; `None` if it has none.
+    /// The state of its breaker in the words of the API; `None` if it has no breaker.
     pub breaker: Option<&'static str>,
 }
 
@@ -73,11 +73,11 @@ impl Facts {
                 facts: facts.clone(),
                 families,
             }))
-            .expect("the names are not in use");
+            .expect("metric names are unique constants");
         facts
     }
 
-    /// Returns whether it is time to read the states again; the caller does so.
+    /// Whether the facts must be read again. The caller that gets `true` does so.
     pub(super) fn are_due(&self) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = known.read_at.is_none_or(|at| at.elapsed() >= FRESH);
@@ -87,7 +87,7 @@ impl Facts {
         due
     }
 
-    /// No values are better than old ones, which look like present ones.
+    /// Replaces the facts. Empty ones are better than old ones, which would look current.
     pub(super) fn set(&self, queues: Vec<QueueFacts>, names: Vec<NameFacts>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (known.queues, known.names) = (queues, names);
@@ -125,7 +125,7 @@ impl Families {
             age: GaugeVec::new(
                 options(
                     "leaseq_queue_oldest_ready_age_seconds",
-                    "Of the task that has been ready longest, 0 without one; the same at every replica",
+                    "Age of the task that has been ready longest, 0 if none is ready; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -133,7 +133,7 @@ impl Families {
             waiting: IntGaugeVec::new(
                 options(
                     "leaseq_queue_workers_waiting",
-                    "Lease calls that wait for the queue at all replicas; the same at every replica",
+                    "Lease requests that wait for a task of the queue, over all replicas; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -149,7 +149,7 @@ impl Families {
             held: IntGaugeVec::new(
                 options(
                     "leaseq_queue_held_tasks",
-                    "Ready tasks that a limit, a hold or a breaker keeps back, at least; the same at every replica",
+                    "Ready tasks that a limit, hold or breaker blocks, as a lower bound; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -165,7 +165,7 @@ impl Families {
             completed: IntCounterVec::new(
                 options(
                     "leaseq_queue_completed_total",
-                    "Tasks completed, ever; the same at every replica",
+                    "Tasks completed since the queue exists; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -173,7 +173,7 @@ impl Families {
             dropped: IntCounterVec::new(
                 options(
                     "leaseq_dead_letters_dropped_total",
-                    "Dead letters that a bound drove out, by reason: evicted (max_size, max_bytes), aged (max_age_seconds); the same at every replica",
+                    "Dead letters dropped by a bound, by reason: evicted (max_size, max_bytes), aged (max_age_seconds); the same at every replica",
                 ),
                 &["queue", "reason"],
             )
@@ -181,7 +181,7 @@ impl Families {
             expired: IntCounterVec::new(
                 options(
                     "leaseq_queue_leases_expired_total",
-                    "Leases that ran out, ever; the same at every replica",
+                    "Leases that expired since the queue exists; the same at every replica",
                 ),
                 &["queue"],
             )
@@ -197,7 +197,7 @@ impl Families {
             name_held: IntGaugeVec::new(
                 options(
                     "leaseq_name_held",
-                    "1 while a hold keeps the name back; only with metrics_names; the same at every replica",
+                    "1 while the name is held; only with metrics_names; the same at every replica",
                 ),
                 &["queue", "name"],
             )
@@ -205,7 +205,7 @@ impl Families {
             name_breakers: IntGaugeVec::new(
                 options(
                     "leaseq_name_breaker",
-                    "1 for the state that the name's circuit breaker has: closed, open, half_open; only with metrics_names; the same at every replica",
+                    "1 for the current state of the circuit breaker: closed, open, half_open; only with metrics_names; the same at every replica",
                 ),
                 &["queue", "name", "state"],
             )
@@ -292,7 +292,7 @@ impl Families {
     }
 }
 
-/// Created again for each scrape, so that a deleted queue leaves no series behind.
+/// The collector. It creates its families for each scrape, so that a deleted queue leaves no values behind.
 struct Shown {
     facts: Facts,
     families: Families,

@@ -1,5 +1,4 @@
-//! Counters per task name, off by default: callers choose the names, and only the operator knows that they
-//! are few.
+//! Counters of task names. They are off by default, because callers choose the names and there may be many.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -9,7 +8,7 @@ use prometheus::{IntCounter, IntCounterVec};
 use super::{New, OTHER};
 use crate::domain::{QueueName, TaskName};
 
-/// The counters of one name in one queue.
+/// The counters of a name in a queue.
 #[derive(Debug, Clone)]
 pub struct NameCounters {
     pub enqueued: IntCounter,
@@ -18,7 +17,7 @@ pub struct NameCounters {
 
 #[derive(Debug)]
 pub(super) struct Names {
-    /// Pairs of queue and name with their own labels; 0: none.
+    /// Pairs of queue and name with their own labels; 0 counts none.
     pub(super) max: usize,
     enqueued: IntCounterVec,
     leased: IntCounterVec,
@@ -37,15 +36,15 @@ impl Names {
             ),
             leased: new.counters(
                 "leaseq_name_tasks_leased_total",
-                "Grants handed to callers, by name; only with metrics_names",
+                "Tasks leased to callers, by name; only with metrics_names",
                 labels,
             ),
             known: RwLock::default(),
         }
     }
 
-    /// Returns the counters; `None` if there are no metrics per name. Past the bound, names count as
-    /// `_other`.
+    /// Returns the counters of a name, or those of `_other` beyond the bound. `None` if metrics of names are
+    /// off.
     pub(super) fn of(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
         if self.max == 0 {
             return None;
@@ -60,7 +59,7 @@ impl Names {
         self.own(queue, name).is_some()
     }
 
-    /// Returns `None` past the bound.
+    /// Returns the own counters of a name, `None` beyond the bound.
     fn own(&self, queue: &QueueName, name: &TaskName) -> Option<NameCounters> {
         let key = (queue.clone(), name.clone());
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! Memory, processor time, threads and file descriptors of this process, read from `/proc` at each scrape.
-//! The names are those that common dashboards expect.
+//! Memory, processor time, threads and file descriptors of this process, read from `/proc` for each scrape.
+//! The names are the usual ones, which dashboards for any service expect.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use prometheus::{Counter, Gauge, Registry};
 pub(super) fn register(registry: &Registry) {
     registry
         .register(Box::new(Process::new()))
-        .expect("the names are not in use");
+        .expect("metric names are unique constants");
 }
 
 struct Process {
@@ -24,9 +24,12 @@ impl Process {
     fn new() -> Self {
         let gauge = |name, help| Gauge::new(name, help).expect("the names are valid constants");
         Self {
-            memory: gauge("process_resident_memory_bytes", "Resident memory"),
-            cpu: Counter::new("process_cpu_seconds_total", "User and system time")
-                .expect("the name is a valid constant"),
+            memory: gauge("process_resident_memory_bytes", "Resident memory in bytes"),
+            cpu: Counter::new(
+                "process_cpu_seconds_total",
+                "User and system processor time in seconds",
+            )
+            .expect("the name is a valid constant"),
             threads: gauge("process_threads", "Threads"),
             fds: gauge("process_open_fds", "Open file descriptors"),
         }
@@ -44,7 +47,7 @@ impl Collector for Process {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let Some(used) = read() else {
-            return Vec::new(); // No /proc: better no value than a wrong one.
+            return Vec::new(); // Without /proc, no value is better than a wrong one.
         };
         self.memory.set(used.memory_bytes);
         self.cpu.inc_by((used.cpu_seconds - self.cpu.get()).max(0.0));
@@ -61,7 +64,7 @@ struct Used {
     fds: f64,
 }
 
-/// Linux counts processor time for programs in hundredths of a second, whatever its own tick is.
+/// Linux reports processor time in hundredths of a second, independent of its own tick.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 #[allow(clippy::cast_precision_loss)]
@@ -71,8 +74,8 @@ fn read() -> Option<Used> {
     let number = |name| -> Option<f64> { fields.get(name)?.split_whitespace().next()?.parse().ok() };
 
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is the name of the program in parentheses and may contain spaces. User and system time
-    // are fields 14 and 15.
+    // The second field is the name of the program in parentheses, which may contain spaces. User and system
+    // time are fields 14 and 15.
     let mut after_name = stat.rsplit_once(')')?.1.split_whitespace();
     let user: f64 = after_name.nth(11)?.parse().ok()?;
     let system: f64 = after_name.next()?.parse().ok()?;
@@ -90,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_living_process_has_memory_threads_and_files() {
+    fn a_running_process_has_memory_threads_and_files() {
         let used = read().unwrap();
         assert!(used.memory_bytes > 1e6 && used.cpu_seconds >= 0.0);
         assert!(used.threads >= 1.0 && used.fds >= 1.0);

@@ -8,12 +8,12 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 use super::{New, OTHER};
 use crate::domain::{Millis, QueueName};
 
-/// From a few milliseconds to half a day.
+/// Buckets from a few milliseconds to half a day.
 const TASK_SECONDS: &[f64] = &[
     0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 43_200.0,
 ];
 
-/// The counters of one queue, for the responses of this process.
+/// The counters of a queue, for requests to this process.
 #[derive(Debug, Clone)]
 pub struct QueueCounters {
     pub enqueued: IntCounter,
@@ -22,31 +22,31 @@ pub struct QueueCounters {
     pub nacked: IntCounter,
     pub extended: IntCounter,
     pub released: IntCounter,
-    /// Settles with the response `lease_lost`.
+    /// Settles that failed with `lease_lost`.
     pub lost: IntCounter,
     wait: Histogram,
     run: Histogram,
     end_to_end: Histogram,
 }
 
-/// Converts the time between two instants of Redis's clock to seconds, the unit of metrics.
+/// Returns the seconds between two moments of the Redis clock.
 #[allow(clippy::cast_precision_loss)]
 pub fn seconds(from: Millis, to: Millis) -> f64 {
     to.since(from) as f64 / 1_000.0
 }
 
 impl QueueCounters {
-    /// Measures the time from ready to granted.
+    /// Records the time from ready to granted.
     pub fn waited(&self, seconds: f64) {
         self.wait.observe(seconds);
     }
 
-    /// Measures the time from the grant to the ack or nack.
+    /// Records the time from the grant to the ack or nack.
     pub fn ran(&self, seconds: f64) {
         self.run.observe(seconds);
     }
 
-    /// Measures the time from acceptance to the ack.
+    /// Records the time from acceptance to the ack.
     pub fn took(&self, seconds: f64) {
         self.end_to_end.observe(seconds);
     }
@@ -95,29 +95,28 @@ impl Queues {
         let seconds = |name, help| new.histogram(name, help, &["queue"], TASK_SECONDS);
         let families = Families {
             enqueued: new.counters("leaseq_tasks_enqueued_total", "Tasks accepted", &["queue"]),
-            leased: new.counters(
-                "leaseq_tasks_leased_total",
-                "Grants handed to callers",
-                &["queue"],
-            ),
+            leased: new.counters("leaseq_tasks_leased_total", "Tasks leased to callers", &["queue"]),
             settled: new.counters(
                 "leaseq_leases_settled_total",
-                "Operations of workers that took effect, by op: ack, nack, extend, release",
+                "Settles that took effect, by op: ack, nack, extend, release",
                 &["queue", "op"],
             ),
             lost: new.counters(
                 "leaseq_leases_lost_total",
-                "Operations of workers whose lease was no longer held",
+                "Settles that failed because the lease was lost",
                 &["queue"],
             ),
-            wait: seconds("leaseq_task_wait_seconds", "From ready to granted, of each grant"),
+            wait: seconds(
+                "leaseq_task_wait_seconds",
+                "Time from ready to granted, for each grant",
+            ),
             run: seconds(
                 "leaseq_task_run_seconds",
-                "From granted to acked or nacked, of each attempt",
+                "Time from the grant to the ack or nack, for each attempt",
             ),
             end_to_end: seconds(
                 "leaseq_task_end_to_end_seconds",
-                "From accepted to acked, of each completed task",
+                "Time from acceptance to the ack, for each completed task",
             ),
         };
         Self {
@@ -128,9 +127,9 @@ impl Queues {
         }
     }
 
-    /// Returns the counters of a queue; those of `_other` past the bound of queues.
+    /// Returns the counters of a queue, or those of `_other` beyond the bound.
     pub(super) fn of(&self, queue: &QueueName) -> Arc<QueueCounters> {
-        // A panic elsewhere leaves counters intact, so a poisoned lock can be used.
+        // A poisoned lock is safe to use, because a panic elsewhere cannot leave counters half updated.
         let known = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counters) = known.get(queue) {
             return Arc::clone(counters);

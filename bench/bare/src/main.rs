@@ -1,7 +1,8 @@
-//! The Redis ceiling: `bench/reference/*.lua` called directly over a unix socket, with nothing between.
+//! The Redis ceiling: calls `bench/reference/*.lua` directly over a unix socket.
 //!
 //! One thread drives all connections, so that Redis has the other core to itself. Prints one JSON object:
-//! tasks per second, and microseconds of Redis per task as `INFO commandstats` counts them for `evalsha`.
+//! tasks per second, and microseconds of Redis for each task as `INFO commandstats` counts them for
+//! `evalsha`.
 
 mod plain;
 mod resp;
@@ -13,34 +14,34 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 
-/// Tasks per call while a backlog is laid down; not measured.
+/// Tasks in each call while the backlog is enqueued, which is not measured.
 const BACKLOG_BATCH: usize = 200;
 const BACKLOG_CONNECTIONS: usize = 4;
 
 #[derive(Parser)]
 struct Args {
-    /// Unix socket of a Redis that may be written to.
+    /// Unix socket of a Redis that may be overwritten
     #[arg(long)]
     socket: PathBuf,
-    /// Tasks per script call.
+    /// Tasks in each script call
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1000))]
     batch: u64,
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1000))]
     connections: u64,
-    /// Stop after about so many tasks.
+    /// Stop after about this many tasks
     #[arg(long, default_value_t = 100_000)]
     tasks: u64,
-    /// Stop after so many seconds at the latest (each phase).
+    /// Stop each phase after this many seconds at the latest
     #[arg(long, default_value_t = 60.0)]
     seconds: f64,
-    /// Tasks that lie in the queue before the measurement begins.
+    /// Tasks to enqueue before the measurement
     #[arg(long, default_value_t = 0)]
     backlog: u64,
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=65536))]
     payload_bytes: u64,
     #[arg(long, value_enum, default_value_t = Pattern::Mixed)]
     pattern: Pattern,
-    /// Keys begin with this; they are deleted before and after.
+    /// Prefix of the keys, which are deleted before and after the run
     #[arg(long, default_value = "bare")]
     prefix: String,
 }
@@ -48,13 +49,13 @@ struct Args {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Pattern {
-    /// Every connection enqueues, leases and acks in turn.
+    /// Enqueue, lease and ack in turn on every connection
     Mixed,
-    /// First all enqueue, then all lease, then all ack.
+    /// First enqueue on all connections, then lease, then ack
     Phases,
 }
 
-/// Counts of one phase, or of the whole mix.
+/// The outcome of a phase, or of the whole mix.
 #[derive(Serialize)]
 struct Sample {
     phase: &'static str,
@@ -72,7 +73,7 @@ struct Report {
     backlog: u64,
     payload_bytes: u64,
     samples: Vec<Sample>,
-    /// Full cycles; of phases that ran one after the other, the harmonic sum.
+    /// Full cycles; for phases that ran one after the other, the harmonic sum.
     cycles_per_second: f64,
     server_us_per_cycle: f64,
 }
@@ -157,7 +158,7 @@ async fn measure(args: Args) -> std::io::Result<Report> {
     })
 }
 
-/// Times one phase on this side and on the server's.
+/// Measures a phase in this process and in Redis.
 struct Clock {
     phase: &'static str,
     started: Instant,
@@ -187,7 +188,7 @@ impl Clock {
     }
 }
 
-/// Time that Redis spent inside scripts, from the text of `INFO commandstats`.
+/// Returns the time that Redis spent in scripts, from the text of `INFO commandstats`.
 fn evalsha_usec(info: &[u8]) -> Option<u64> {
     let info = std::str::from_utf8(info).ok()?;
     let line = info

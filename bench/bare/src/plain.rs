@@ -1,4 +1,4 @@
-//! The plain queue's three operations over several connections, each bounded in tasks and time.
+//! The three operations of the plain queue over several connections, each bounded in tasks and time.
 
 use crate::resp::{Connection, Reply};
 use std::cell::Cell;
@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Ids as long as the service's.
+/// Ids as long as those of the service.
 const ID_BYTES: usize = 26;
-/// When leases end, in milliseconds: far away; nothing here looks at it.
+/// The end of leases in milliseconds. It is far in the future and never read.
 const LEASES_END_MS: &[u8] = b"4102444800000";
 
 pub struct Shape {
@@ -55,7 +55,7 @@ struct Inner {
     next_id: Cell<u64>,
 }
 
-/// Tasks still to do and the time left to do them, shared by the connections of a phase.
+/// The remaining tasks and time, shared by the connections of a phase.
 #[derive(Clone)]
 struct Bounds {
     tasks_left: Rc<Cell<u64>>,
@@ -69,7 +69,7 @@ impl Bounds {
             until: Instant::now() + time,
         }
     }
-    /// The size of the next call, 0 when it is over.
+    /// Returns the size of the next call; 0 ends the run.
     fn take(&self, batch: usize) -> usize {
         if Instant::now() >= self.until {
             return 0;
@@ -126,7 +126,7 @@ impl Plain {
         Ok(done.await?.into_iter().sum())
     }
 
-    /// The leased ids, by connection.
+    /// The leased ids of each connection.
     pub async fn lease(
         &self,
         connections: usize,
@@ -172,7 +172,7 @@ impl Plain {
         Ok(done.await?.into_iter().sum())
     }
 
-    /// Full cycles: tasks that were enqueued, leased and acked.
+    /// Runs full cycles of enqueue, lease and ack.
     pub async fn cycle(&self, connections: usize, batch: usize, tasks: u64, time: Duration) -> Result<u64> {
         let bounds = Bounds::new(tasks, time);
         let done = self.on_each(connections, |plain, mut connection| {
@@ -193,7 +193,7 @@ impl Plain {
         Ok(done.await?.into_iter().sum())
     }
 
-    /// Runs `work` on so many fresh connections at once, all in this thread.
+    /// Runs `work` on new connections at the same time, all in this thread.
     async fn on_each<T: 'static, F: Future<Output = Result<T>> + 'static>(
         &self,
         connections: usize,

@@ -1,5 +1,4 @@
-//! As much of the Redis protocol as the yardstick needs: commands out, replies in, one at a time per
-//! connection.
+//! A minimal Redis client: one command at a time on each connection.
 
 use std::io::{Error, Result};
 use std::path::Path;
@@ -70,7 +69,8 @@ impl Connection {
     }
 }
 
-/// One reply from `at` on; `None` when more bytes are needed, `Err` for an error reply or a foreign protocol.
+/// Parses a reply that starts at `at`. Returns `None` if more bytes are needed, and `Err` for an error reply
+/// or another protocol.
 fn parse(read: &[u8], at: &mut usize) -> Option<std::result::Result<Reply, String>> {
     let line_length = read.get(*at..)?.windows(2).position(|two| two == b"\r\n")?;
     let line = std::str::from_utf8(&read[*at..*at + line_length]).unwrap_or_default();

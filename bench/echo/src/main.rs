@@ -1,9 +1,9 @@
-//! The HTTP ceiling: what axum and serde cost on this machine when nothing stands behind them.
+//! The HTTP ceiling: the cost of axum and serde on this machine without a queue behind them.
 //!
-//! One route reads the enqueue request of the API and answers like an enqueue; a second one parks its caller
-//! as a waiting lease does, to show what a held connection costs before any queue is involved. No middleware,
-//! the default allocator, the default runtime. Both routes have the service's paths, so that one load
-//! generator drives both.
+//! One route reads the enqueue request of the API and responds like an enqueue. The other lets its caller
+//! wait like a lease request, to show the cost of an open connection alone. There is no middleware, and
+//! allocator and runtime are the defaults. The routes have the paths of the service, so that the same load
+//! generator can be used.
 
 use axum::extract::Path;
 use axum::routing::post;
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The fields of the API's enqueue request.
+/// The fields of an enqueue request of the API.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(
@@ -37,7 +37,7 @@ struct Enqueue {
     headers: Option<BTreeMap<String, String>>,
 }
 
-/// The fields that an enqueue answer always has.
+/// The fields that every enqueue response has.
 #[derive(Serialize)]
 struct Enqueued {
     id: &'static str,
@@ -46,7 +46,7 @@ struct Enqueued {
     duplicate: bool,
 }
 
-/// The fields of the API's lease request that say how long to wait.
+/// The field of a lease request that contains the wait.
 #[derive(Deserialize)]
 struct Lease {
     wait_seconds: f64,
@@ -86,7 +86,7 @@ async fn main() -> std::io::Result<()> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    // As deep as the service's: thousands of waiters connect at once.
+    // As long as that of the service, because thousands of waiters connect at once.
     let listener = socket.listen(4096)?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     let listener = listener.tap_io(|stream| {

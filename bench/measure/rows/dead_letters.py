@@ -1,4 +1,4 @@
-"""A hundred thousand dead letters: what an operator's calls on them cost everybody else."""
+"""The cost of an operator's requests on 100,000 dead letters for all other callers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..table import Line
 COUNT = 100_000
 TASKS_PER_SECOND = 200
 QUEUE = "dead-letters"
-# So late that nobody meets them again.
 NEXT_CURSOR = re.compile(rb'"next_cursor":"([^"]+)"\s*}$')
+# So late that no worker gets the replayed tasks.
 LATER = {"delay_seconds": 86_400}
 
 
@@ -31,7 +31,7 @@ def call(url: str, path: str, body: dict | None = None, method: str | None = Non
 
 
 def fill(stand: Stand, count: int) -> None:
-    """Tasks die until there are so many dead letters: no measurement."""
+    """Creates dead letters, without measuring it."""
     call(stand.url, "", {"dead_letter": {"max_size": count}}, "PUT")
     missing = count - call(stand.url, "/stats")["dead"]
     while missing > 0:
@@ -49,7 +49,7 @@ def fill(stand: Stand, count: int) -> None:
 
 
 class Operator(threading.Thread):
-    """Makes one call after the other until it is told to stop, and follows cursors."""
+    """Sends one request after the other, with cursors, until it is stopped."""
 
     def __init__(self, step: Callable[[str | None], str | None]) -> None:
         super().__init__(daemon=True)
@@ -74,7 +74,7 @@ class Operator(threading.Thread):
 
 
 def page(url: str, query: str) -> Callable[[str | None], str | None]:
-    """Reads pages and of each only the end: what a client makes of half a megabyte is not the service's."""
+    """Reads pages, but parses only their end, because parsing half a megabyte is the work of a client."""
 
     def step(cursor: str | None) -> str | None:
         path = f"/v1/queues/{QUEUE}/dlq?limit=500{query}{f'&cursor={cursor}' if cursor else ''}"
@@ -95,13 +95,13 @@ def bulk(url: str, body: dict) -> Callable[[str | None], str | None]:
 
 
 def beside(bench: Bench) -> Iterator[Line]:
-    """The p99 of a queue during bulk work on the dead letters of another one, over the p99 without it."""
+    """The p99 of others while an operator works on dead letters of another queue, over the p99 without one."""
     count = bench.fewer(COUNT)
     with bench.stand() as stand:
         works: dict[str, Callable[[str | None], str | None] | None] = {
             "nobody": None,
             "peek": page(stand.url, ""),
-            # Matches nothing: every call looks at a thousand entries and their errors.
+            # This matches nothing, so every request reads a thousand entries with their errors.
             "filter": page(stand.url, "&error=nothing+has+this"),
             "replay": bulk(stand.url, LATER),
         }
@@ -124,7 +124,7 @@ def beside(bench: Bench) -> Iterator[Line]:
             with Operator(step) as operator:
                 p99 = sample()
             if operator.failure is not None or operator.calls == 0:
-                raise NotMeasured(f"{work}: {operator.failure or 'no call was answered'}")
+                raise NotMeasured(f"{work}: {operator.failure or 'no request got a response'}")
             calls.setdefault(work, []).append(operator.calls / seconds)
             return p99
 

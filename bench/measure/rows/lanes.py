@@ -1,4 +1,4 @@
-"""The cost of lanes per lease, and of limits per cycle: many groups and names, active, idle and blocked."""
+"""The cost of lanes per lease, and of limits per cycle: many groups and names, active, idle and held."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from .redis_time import CONNECTIONS, TASKS
 
 GROUPS, NAMES = 10_000, 100
 LANES = (1, 100, 10_000)
-# Tasks a call, and how many a sample takes.
+# The tasks in a call, and the tasks in a sample.
 LEASED = {100: 40_000, 1: 5_000}
-# Tasks in each idle or blocked lane. Lanes that no call touches cost the same for any number of tasks.
+# The tasks in each idle or held lane. Their number does not matter for lanes that no call touches.
 WAITING = 5
 FAR_RATE = 1_000_000
 
 
 def lanes(bench: Bench) -> Iterator[Line]:
-    """Lease alone: the tasks stay leased, for nobody sweeps here, and every active lane keeps some."""
+    """Only leases. Nothing sweeps here, so tasks stay leased, and every active lane keeps some tasks."""
     with bench.redis() as stand:
-        # Never fewer tasks than groups: a lane that ran empty would be no active lane.
+        # More tasks than groups, because an empty lane would not be active.
         tasks = max(bench.fewer(DEEP), 10 * GROUPS)
         spread = {f"{lanes:,} active": {"groups": lanes} for lanes in LANES} | {"100 names": {"names": NAMES}, "one lane": {}}
         for name, options in spread.items():
             stand.lay(queue_of(name), tasks, **options)
         for lanes in LANES:
-            # Beside lanes of another name that the call does not ask for, or that is held.
+            # The other lanes have a name that the call does not ask for, or that is held.
             for kind in ("idle", "held"):
                 queue = queue_of(f"{lanes:,} {kind}")
                 stand.lay(queue, WAITING * lanes, name=kind, groups=lanes)
@@ -68,7 +68,7 @@ def sampler(stand: RedisStand, bench: Bench, name: str, batch: int, **options) -
 
 
 def limits(bench: Bench) -> Iterator[Line]:
-    """Full cycles over a hundred names, without limits and far below them: over HTTP, and time at Redis."""
+    """Full cycles over HTTP with a hundred names, with a limit on each that is never reached, and without."""
     with bench.stand("memory") as stand:
         limit_names(stand, "limited")
         samplers: dict[str, Callable[[], float]] = {}
@@ -91,7 +91,7 @@ def limits(bench: Bench) -> Iterator[Line]:
 
 
 def limit_names(stand: Stand, queue: str) -> None:
-    """A rate for each of the names that the generator uses, which it never reaches."""
+    """Sets a rate on each name of the generator that is never reached."""
     names = {f"bench-{number}": {"limits": {"rate_per_second": FAR_RATE}} for number in range(NAMES)}
     request = urllib.request.Request(f"{stand.url}/v1/queues/{queue}", json.dumps({"names": names}).encode(), method="PUT")
     request.add_header("Content-Type", "application/json")

@@ -1,4 +1,4 @@
-"""Bytes of Redis per task, over the payload: the bill that the user pays."""
+"""The bytes that Redis needs for a task beyond its payload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SETTLING_SECONDS = 2
 
 
 def used(stand: Stand) -> int:
-    """After a moment in which buffers of connections are given back."""
+    """Returns the used memory after a pause in which Redis frees the buffers of connections."""
     time.sleep(SETTLING_SECONDS)
     return stand.redis.client.used_memory()
 
@@ -31,12 +31,12 @@ def memory(bench: Bench) -> Iterator[Line]:
         return of([(used(stand) - before) / tasks - PAYLOAD_MEAN_BYTES])
 
     def leased(stand: Stand, before: int) -> Number:
-        # Leases have the default length. Redis would store another one with each task, which is not the usual case.
+        # Leases of the default length, because another length would be stored with each task.
         report = stand.load("lease", queue="q", tasks=tasks, batch=250, connections=4, seconds=600, warmup_seconds=0)
         if report["tasks"] < tasks * 0.99:
             raise NotMeasured(f"only {report['tasks']} of {tasks} tasks could be leased")
         if report["elapsed_seconds"] > LEASE_SECONDS - SETTLING_SECONDS - 1:
-            raise NotMeasured(f"leasing took {report['elapsed_seconds']:.0f} s: the first leases ran out meanwhile")
+            raise NotMeasured(f"leasing took {report['elapsed_seconds']:.0f} s: the first leases expired meanwhile")
         return over_payload(stand, before)
 
     with bench.stand() as stand:

@@ -1,4 +1,4 @@
-"""The same work done by BullMQ on the same Redis, in the same run."""
+"""The same work with BullMQ, on the same Redis and in the same run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cost of the scripts at Redis: microseconds per task, as Redis itself counts them."""
+"""The cost of the scripts in Redis: microseconds for each task, as counted by Redis."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..rounds import NotMeasured, Number, Samples, median, of, ratio
 from ..stand import DEEP, Bench, RedisStand
 from ..table import Line
 
-# Tasks per call, and how many tasks a sample takes: about a second's worth.
+# The tasks in a call, and the tasks in a sample, which takes about a second.
 TASKS = {1: 20_000, 16: 100_000, 100: 200_000}
-# Enough that Redis is never idle: a Redis that sleeps between calls wakes up with cold caches.
+# Enough that Redis is never idle, because after a sleep its caches are cold.
 CONNECTIONS = 4
 
 
@@ -27,7 +27,7 @@ def against_bare(bench: Bench) -> Iterator[Line]:
                 options = {"batch": batch, "tasks": bench.fewer(tasks), "connections": CONNECTIONS}
                 samplers[f"{batch}, {depth}"] = partial(stand.scripts, "cycle", queue=depth, **options)
                 samplers[f"bare {batch}, {depth}"] = partial(bare_us, stand, backlog=backlog, **options)
-        # As many leased as enqueued, so that the depth stays; what is left of a cycle is the ack.
+        # As many leases as enqueues, so that the depth stays. The rest of a cycle is the ack.
         for batch in (1, 100):
             for operation in ("enqueue", "lease"):
                 options = {"batch": batch, "tasks": bench.fewer(TASKS[batch]), "connections": CONNECTIONS}
@@ -54,7 +54,7 @@ def depth(bench: Bench) -> Iterator[Line]:
         for name, tasks in sizes.items():
             stand.lay(name.replace(" ", "-"), tasks)
         samplers: dict[str, Callable[[], float]] = {}
-        # Enqueue first and lease after it, as many: the sizes stay.
+        # As many leases after as many enqueues, so that the sizes stay.
         for batch, tasks in ((1, 1_000), (100, 5_000)):
             for operation in ("enqueue", "lease", "cycle"):
                 for name in sizes:
@@ -74,7 +74,7 @@ def worst(samples: Samples, pairs: list[str]) -> Number:
 
 
 def script_time(bench: Bench) -> Iterator[Line]:
-    """The last row: it knows the slow scripts of all rows before it."""
+    """The last row, which reports the slow scripts of all rows."""
     with bench.redis() as stand:
 
         def p99_ms() -> float:
@@ -87,7 +87,7 @@ def script_time(bench: Bench) -> Iterator[Line]:
         samples = bench.interleave({"p99": p99_ms})
         yield judged("script-p99", lambda: median(samples, "p99"))
     yield judged("script-max", lambda: of([slowest_ms(bench)]))
-    # The slow log has the slowest twenty: which operations they are.
+    # The slowest twenty calls, by operation.
     slowest: dict[str, float] = {}
     for ms, call in bench.slow_scripts:
         operation = operation_in(call)
@@ -97,5 +97,5 @@ def script_time(bench: Bench) -> Iterator[Line]:
 
 
 def slowest_ms(bench: Bench) -> float:
-    """Calls under a millisecond leave no entry: without entries it was at most that."""
+    """Returns the time of the slowest call: a millisecond if the log has none, as it skips faster calls."""
     return max((ms for ms, _ in bench.slow_scripts), default=1.0)

@@ -1,4 +1,4 @@
-"""From nothing to the first answer, with the embedded Redis: the process, its Redis, one enqueue."""
+"""The time from the start of the process to the first response, with the embedded Redis."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def start(bench: Bench) -> Iterator[Line]:
             took_ms = (time.perf_counter() - server.started) * 1000
             connection.close()
             if answer.status != 201:
-                raise NotMeasured(f"the first enqueue was answered with status {answer.status}")
+                raise NotMeasured(f"the first enqueue failed with status {answer.status}")
         bench.record({"target": "leaseq embedded", "listening_ms": listening[-1], "first_answer_ms": took_ms})
         return took_ms
 

@@ -1,4 +1,4 @@
-"""How many tasks a second, against echo, bare, another level, or another setting of the service."""
+"""Tasks per second, compared with echo, bare, another level, or another setting of the service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUEUES = 1_000
 
 
 def over_depths(levels: Levels, mode: str, name: str = "", **options) -> dict[str, Callable[[], float]]:
-    """Samplers of tasks per second for each level, with a short backlog and a deep one."""
+    """Returns samplers of tasks per second for each level, with a short and a deep backlog."""
     return {
         f"{name}{level}, {depth}": levels.sampler(level, mode, queue=queue, **options)
         for level in LEVELS
@@ -76,7 +76,7 @@ def bare_cycles(levels: Levels, level: str, backlog: int) -> float:
 
 
 def group_commit(bench: Bench) -> Iterator[Line]:
-    """Two services on one Redis: as it is, and with one item per script call."""
+    """Two services on one Redis: one with group commit, one with a single item in each script call."""
     for level in LEVELS:
         with bench.stand(level) as together:
             alone = together.another_service({SCRIPT_ITEMS_ENV: "1"})
@@ -97,7 +97,7 @@ def group_commit(bench: Bench) -> Iterator[Line]:
 
 
 def one_by_one(service: Service, connections: int) -> float:
-    """Throughput without group commit, after a look at Redis that there really was none."""
+    """Returns the throughput without group commit, and checks with Redis that there was none."""
     service.redis.client.reset()
     report = service.load("enqueue", connections=connections)
     calls, _ = service.redis.client.scripts()

@@ -1,4 +1,4 @@
-"""Workers that wait: how fast a task finds them, and what they cost while it does not."""
+"""Waiting workers: how fast a task reaches them, and their cost without tasks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def latency(bench: Bench) -> Iterator[Line]:
 
 
 def waiters(bench: Bench) -> Iterator[Line]:
-    """Fresh servers in each round: memory that a server freed and kept would hide what a waiter takes."""
+    """New servers in each round, because freed memory that a server keeps would hide that of waiters."""
     commands: list[float | None] = []
 
     def kib(server: Loadable, **options) -> float:

@@ -1,4 +1,4 @@
-//! Failures of requests, as texts, exit codes and advice.
+//! Failed requests: their texts, exit codes and next steps.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::cli::exit::{Exit, Failure};
 
-/// A problem document (RFC 9457), or the known parts of another error response.
+/// A problem document (RFC 9457). Fields are empty if the response was something else.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(in crate::cli) struct Problem {
@@ -27,19 +27,19 @@ pub(in crate::cli) struct FieldError {
     pub(in crate::cli) detail: String,
 }
 
-/// The reason why a request has no usable response.
+/// The reason why a request brought no usable response.
 #[derive(Debug)]
 pub(in crate::cli) enum CallError {
     /// There was no connection, so nothing was sent.
     Unreachable(String),
-    /// The request was sent without a response: it may have had its effect.
-    NoAnswer(String),
+    /// The request was sent but got no response, so it may have taken effect.
+    NoResponse(String),
     /// The service refused the request.
     Problem(Box<Problem>),
 }
 
 impl CallError {
-    /// Returns the `Retry-After` of the response.
+    /// Returns the pause that the service asked for.
     pub(in crate::cli) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Problem(problem) => problem
@@ -72,7 +72,10 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(text) => write!(f, "the service cannot be reached: {text}"),
-            Self::NoAnswer(text) => write!(f, "the service did not answer, so it may have happened: {text}"),
+            Self::NoResponse(text) => write!(
+                f,
+                "the service did not respond, and the request may have taken effect: {text}"
+            ),
             Self::Problem(problem) => problem.fmt(f),
         }
     }
@@ -83,9 +86,9 @@ impl From<CallError> for Failure {
         let message = error.to_string();
         match &error {
             CallError::Unreachable(_) => Self::new(Exit::Unreachable, message)
-                .hint("leaseq serve, or the address of a running service with --url or LEASEQ_URL"),
-            CallError::NoAnswer(_) => Self::new(Exit::Unreachable, message)
-                .hint("again; ack, nack, extend and release are safe to repeat, an enqueue may double"),
+                .hint("leaseq serve, or --url or LEASEQ_URL with the address of a running service"),
+            CallError::NoResponse(_) => Self::new(Exit::Unreachable, message)
+                .hint("again: ack, nack, extend and release are safe to repeat, but an enqueue may create its task twice"),
             CallError::Problem(problem) => {
                 let failure = Self::new(Exit::of_status(problem.status), message);
                 match next_step(problem) {
@@ -102,18 +105,18 @@ fn next_step(problem: &Problem) -> Option<String> {
         .retry_after_seconds
         .map_or_else(String::new, |seconds| format!(" in {seconds} s"));
     Some(match (problem.status, problem.code.as_str()) {
-        (401, _) => "a key, with --api-key-file FILE or LEASEQ_API_KEY".into(),
-        (403, "origin_refused") => "--url with a loopback name, such as http://127.0.0.1:8080".into(),
-        (403, _) => "a key that is allowed to do this; GET /v1/whoami tells what this one may do".into(),
-        (404, "lease_unknown") => "nothing: the task is over, or the lease_id is not of this service".into(),
-        (404, _) => "leaseq stats, which lists the queues there are".into(),
+        (401, _) => "--api-key-file FILE or LEASEQ_API_KEY".into(),
+        (403, "origin_refused") => "--url with a loopback address, such as http://127.0.0.1:8080".into(),
+        (403, _) => "a key with this permission; GET /v1/whoami lists the permissions of yours".into(),
+        (404, "lease_unknown") => "no repeat: the task is finished, or the lease_id is from another service".into(),
+        (404, _) => "leaseq stats, which lists all queues".into(),
         (409, "lease_lost") => {
-            "leaseq lease again: the time ran out, or the task is somebody else's now".into()
+            "leaseq lease: this lease has expired, or another worker has the task".into()
         }
-        (413, _) => "smaller pieces; GET /v1/limits tells the sizes".into(),
+        (413, _) => "a smaller request; GET /v1/limits lists the limits".into(),
         (429 | 503, _) => format!("again{wait}"),
-        (504, _) => "again; ack, nack, extend and release are safe to repeat, an enqueue may double".into(),
-        (507, _) => "leaseq work or a purge, to make room".into(),
+        (504, _) => "again: ack, nack, extend and release are safe to repeat, but an enqueue may create its task twice".into(),
+        (507, _) => "leaseq work or a purge, to free space".into(),
         _ => return None,
     })
 }
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_tells_fields_and_the_next_step() {
+    fn a_problem_is_printed_with_its_fields_and_the_next_step() {
         let problem: Problem = serde_json::from_str(
             r#"{"type":"/docs/errors/invalid","title":"Invalid","status":422,"detail":"2 fields","code":"invalid",
                 "errors":[{"pointer":"/priority","detail":"must be 0..1000"}],"later":true}"#,

@@ -1,4 +1,4 @@
-//! Bulk work on dead letters: repeats calls with cursors until the end.
+//! Replay and purge of many dead letters: one request after the other, by cursor.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use crate::cli::{Done, output};
 use crate::domain::QueueName;
 use crate::domain::limits::BULK_TASKS_MAX;
 
-/// Tries of a call without a usable response.
+/// How often a request without a usable response is sent.
 const TRIES_MAX: u32 = 8;
 
-/// The work on the dead letters.
+/// The operation on the dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum Operation {
     Replay,
     Purge,
 }
 
-impl Deed {
+impl Operation {
     const fn verb(self) -> &'static str {
         match self {
             Self::Replay => "replay",
@@ -46,20 +46,20 @@ impl Deed {
     }
 }
 
-/// The options of the work.
-pub(super) struct Work<'a> {
+/// A bulk operation with all its options.
+pub(super) struct BulkCall<'a> {
     pub(super) api: &'a Api,
     pub(super) queue: &'a QueueName,
-    pub(super) deed: Deed,
+    pub(super) operation: Operation,
     /// The body without cursor and limit.
     pub(super) body: Body<'a>,
-    /// The limit of all calls together.
+    /// The limit over all requests.
     pub(super) limit: Option<u64>,
     pub(super) confirm: Confirm,
     pub(super) json: bool,
 }
 
-/// Returns the body of one call.
+/// The body of one request.
 #[derive(Serialize, Default)]
 pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,7 @@ pub(super) struct Options {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Answer {
+struct Response {
     matched: u64,
     #[serde(alias = "purged")]
     replayed: u64,
@@ -106,15 +106,15 @@ struct Totals {
     matched: u64,
     done: u64,
     skipped: u64,
-    /// A call was repeated after a lost response.
+    /// A request was repeated although its first response never came, so the counts may be too low.
     at_least: bool,
 }
 
-impl Work<'_> {
+impl BulkCall<'_> {
     pub(super) async fn run(mut self) -> Done {
         if self.confirm.dry_run {
             let matched = self.walk(true, Progress::of("counting", None)).await?.matched;
-            output::note(&format!("{matched} would be {}", self.deed.done()));
+            output::note(&format!("{matched} would be {}", self.operation.done()));
             return Ok(Exit::Ok);
         }
         let mut counted = None;
@@ -123,45 +123,46 @@ impl Work<'_> {
             let count = self.walk(false, Progress::of("counting", None)).await?.matched;
             self.body.dry_run = false;
             if count == 0 {
-                output::note(&format!("nothing was {}", self.deed.done()));
+                output::note(&format!("nothing was {}", self.operation.done()));
                 return Ok(Exit::Ok);
             }
-            let verb = match self.deed {
-                Deed::Replay => "Replay",
-                Deed::Purge => "Purge",
+            let verb = match self.operation {
+                Operation::Replay => "Replay",
+                Operation::Purge => "Purge",
             };
             let letters = if count == 1 { "dead letter" } else { "dead letters" };
             let question = format!("{verb} {count} {letters} of {}?", self.queue);
             self.confirm.ask(&question)?;
             counted = Some(count);
         }
-        let progress = Progress::of(self.deed.doing(), counted);
+        let progress = Progress::of(self.operation.doing(), counted);
         let totals = self.walk(true, progress).await?;
-        output::note(&self.told(&totals));
-        // For a purge it does not matter which call deleted a dead letter.
-        let partly = self.deed == Deed::Replay && totals.skipped > 0;
+        output::note(&self.summary(&totals));
+        // A dead letter that another caller removed counts as skipped. A purge has reached its aim all the
+        // same.
+        let partly = self.operation == Operation::Replay && totals.skipped > 0;
         Ok(if partly { Exit::Partial } else { Exit::Ok })
     }
 
-    /// Repeats calls until the end or the limit.
-    async fn walk(&mut self, tell: bool, progress: Progress) -> Result<Totals, Failure> {
+    /// Sends requests until no dead letter is left or the limit is reached.
+    async fn walk(&mut self, print: bool, progress: Progress) -> Result<Totals, Failure> {
         let mut totals = Totals::default();
         let outcome = tokio::select! {
-            outcome = self.calls(tell, &mut totals, &progress) => outcome,
+            outcome = self.calls(print, &mut totals, &progress) => outcome,
             _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
         };
         drop(progress);
         match outcome {
             Ok(()) => Ok(totals),
             Err(failure) if totals.done > 0 => {
-                output::note(&self.told(&totals));
-                Err(failure.hint("the same again: it goes on with those that are left"))
+                output::note(&self.summary(&totals));
+                Err(failure.hint("the same command again: it continues with the rest"))
             }
             Err(failure) => Err(failure),
         }
     }
 
-    async fn calls(&mut self, tell: bool, totals: &mut Totals, progress: &Progress) -> Result<(), Failure> {
+    async fn calls(&mut self, print: bool, totals: &mut Totals, progress: &Progress) -> Result<(), Failure> {
         self.body.cursor = None;
         loop {
             let left = self.limit.map(|limit| limit.saturating_sub(totals.matched));
@@ -170,36 +171,37 @@ impl Work<'_> {
                 return Ok(());
             }
             let text = self.call(totals).await?;
-            if tell && self.json {
+            if print && self.json {
                 output::line(&text)?;
             }
-            let answer: Answer = client::decode(&text)?;
-            totals.matched += answer.matched;
-            totals.done += answer.replayed;
-            totals.skipped += answer.skipped;
+            let response: Response = client::decode(&text)?;
+            totals.matched += response.matched;
+            totals.done += response.replayed;
+            totals.skipped += response.skipped;
             progress.at(totals.matched);
-            self.body.cursor = answer.next_cursor;
+            self.body.cursor = response.next_cursor;
             if self.body.cursor.is_none() {
                 return Ok(());
             }
         }
     }
 
-    /// Sends one call, and repeats it while the service is away. A second try does not find what the first
-    /// one handled, but a limit might count twice.
+    /// Sends one request and repeats it while the service is away. A repeat is safe, because it no longer
+    /// finds the dead letters that the first one handled. With a limit it is not: the repeat would handle up
+    /// to that many again.
     async fn call(&self, totals: &mut Totals) -> Result<bytes::Bytes, Failure> {
-        let path = format!("/v1/queues/{}/dlq/{}", self.queue, self.deed.verb());
+        let path = format!("/v1/queues/{}/dlq/{}", self.queue, self.operation.verb());
         let body = serde_json::to_vec(&self.body).expect("strings and numbers always serialize");
         let mut tries = 0;
         loop {
             tries += 1;
             let error = match self.api.post(&path, body.clone(), Duration::ZERO).await {
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             let unknown = match &error {
                 CallError::Unreachable(_) => false,
-                CallError::NoAnswer(_) => true,
+                CallError::NoResponse(_) => true,
                 CallError::Problem(problem) => match problem.status {
                     429 | 503 => false,
                     504 => true,
@@ -215,9 +217,9 @@ impl Work<'_> {
         }
     }
 
-    fn told(&self, totals: &Totals) -> String {
+    fn summary(&self, totals: &Totals) -> String {
         let least = if totals.at_least { "at least " } else { "" };
-        let mut text = format!("{least}{} {}", totals.done, self.deed.done());
+        let mut text = format!("{least}{} {}", totals.done, self.operation.done());
         if totals.skipped > 0 {
             text.push_str(&format!(", {} skipped", totals.skipped));
         }

@@ -10,13 +10,14 @@ use crate::cli::{Done, input, output, query};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Print dead letters as NDJSON, oldest first, for leaseq enqueue --ndjson
+/// Print dead letters as NDJSON, oldest first, ready for leaseq enqueue --ndjson
 ///
-/// Each line has the fields of an enqueue: name, payload, priority, group, attempts, lease, retry policy and
-/// headers. The dead letters stay in the queue. An export that fails midway prints an error and does not exit
-/// with 0.
+/// A line contains the fields of an enqueue: name, payload, priority, group, attempts, lease, retry policy
+/// and headers. The dead letters stay in the queue. An export that is cut off prints an error and does not
+/// exit with 0.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
     #[command(flatten)]
@@ -33,7 +34,7 @@ impl Export {
         let path = format!("/v1/queues/{}/dlq/export", self.queue);
         let mut body = api.stream(&query::path(&path, &filters)).await?;
         let mut lines = 0;
-        // The part after the last line break. Only whole lines are printed, so that the output can be
+        // The bytes after the last line break. Only whole lines are printed, so that the output can be
         // enqueued.
         let mut rest = Vec::new();
         loop {
@@ -41,19 +42,19 @@ impl Export {
                 frame = tokio::time::timeout(PATIENCE, body.frame()) => frame,
                 _ = tokio::signal::ctrl_c() => return Err(Failure::new(Exit::Interrupted, "interrupted")),
             };
-            let broken_off = |why: &str| {
+            let cut_off = |why: &str| {
                 Failure::new(
                     Exit::Unreachable,
-                    format!("the export broke off after {lines} lines: {why}"),
+                    format!("the export was cut off after {lines} lines: {why}"),
                 )
-                .hint("again, from the beginning")
+                .hint("the export again, from the beginning")
             };
             let data = match frame {
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-                Ok(Some(Err(error))) => return Err(broken_off(&error.to_string())),
+                Ok(Some(Err(error))) => return Err(cut_off(&error.to_string())),
                 Ok(None) if rest.is_empty() => break,
-                Ok(None) => return Err(broken_off("it ends within a line")),
-                Err(_) => return Err(broken_off("no more came")),
+                Ok(None) => return Err(cut_off("it ended in the middle of a line")),
+                Err(_) => return Err(cut_off("the service sent nothing more")),
             };
             rest.extend_from_slice(&data);
             if let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') {

@@ -8,12 +8,13 @@ use crate::cli::{Done, client, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Show dead letters by failure, one line each
+/// Group dead letters by their error, with a line for each group
 #[derive(Debug, clap::Args)]
 pub(super) struct Groups {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -21,7 +22,7 @@ pub(super) struct Groups {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     items: Vec<Group>,
 }
 
@@ -51,11 +52,11 @@ const HEADER: [&str; 8] = [
 impl Groups {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
-        let answer = api.get(&format!("/v1/queues/{}/dlq/groups", self.queue)).await?;
+        let response = api.get(&format!("/v1/queues/{}/dlq/groups", self.queue)).await?;
         if self.json {
-            output::line(&answer)?;
+            output::line(&response)?;
         } else {
-            let Answer { items } = client::decode(&answer)?;
+            let Response { items } = client::decode(&response)?;
             output::table(&HEADER, items.into_iter().map(row).collect())?;
         }
         Ok(Exit::Ok)

@@ -10,18 +10,19 @@ use crate::cli::{Done, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Characters of an error message in a table.
+/// The longest error message in a table, in characters.
 const MESSAGE_CHARS_MAX: usize = 60;
 
 /// List dead letters, newest first
 #[derive(Debug, clap::Args)]
 pub(super) struct Peek {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Maximum number of dead letters
+    /// Maximum number of dead letters to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// Print the responses of the API as JSON, one page per line
+    /// Print the JSON responses unchanged, one line for each page
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -63,7 +64,7 @@ impl Peek {
         };
         let more = letters.print(&api, self.json, &HEADER, row).await?;
         if more && !self.json {
-            output::note("there are more: --limit shows them, and filters narrow them down");
+            output::note("there are more: raise --limit, or narrow the list with filters");
         }
         Ok(Exit::Ok)
     }

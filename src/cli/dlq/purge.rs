@@ -1,6 +1,6 @@
 //! `leaseq dlq purge`.
 
-use super::bulk::{Body, Deed, Work};
+use super::bulk::{Body, BulkCall, Operation};
 use super::which::Which;
 use crate::cli::bulk::Confirm;
 use crate::cli::connect::Connect;
@@ -14,6 +14,7 @@ use crate::domain::QueueName;
 /// Deletes one dead letter, or all that match and were dead when the command started.
 #[derive(Debug, clap::Args)]
 pub(super) struct Purge {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
     /// Id of one dead letter; without it, all that match
@@ -21,12 +22,12 @@ pub(super) struct Purge {
         "limit", "dry_run", "name", "group", "reason", "error_type", "error", "died_after", "died_before",
     ])]
     id: Option<String>,
-    /// Maximum number of dead letters
+    /// Maximum number of dead letters to handle
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the responses of the API as JSON, one call per line
+    /// Print the JSON responses unchanged, one line for each call
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -39,9 +40,9 @@ impl Purge {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
         if let Some(id) = &self.id {
-            let answer = api.delete(&format!("/v1/queues/{}/dlq/{id}", self.queue)).await?;
+            let response = api.delete(&format!("/v1/queues/{}/dlq/{id}", self.queue)).await?;
             if self.json {
-                output::line(&answer)?;
+                output::line(&response)?;
             } else {
                 output::note("1 purged");
             }
@@ -49,10 +50,10 @@ impl Purge {
         }
         let filter = self.which.filter();
         let everything = filter.is_none();
-        let work = Work {
+        let work = BulkCall {
             api: &api,
             queue: &self.queue,
-            deed: Deed::Purge,
+            operation: Operation::Purge,
             body: Body {
                 filter,
                 dry_run: self.confirm.dry_run,

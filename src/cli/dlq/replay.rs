@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::bulk::{Body, Deed, Options, Work};
+use super::bulk::{Body, BulkCall, Operation, Options};
 use super::which::Which;
 use crate::cli::bulk::Confirm;
 use crate::cli::connect::Connect;
@@ -13,12 +13,13 @@ use crate::cli::{Done, client, duration, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Create new tasks from dead letters, and remove the dead letters
+/// Replace dead letters by new tasks
 ///
-/// Replays one dead letter, or all that match and were dead when the command started. You can interrupt and
-/// restart it at any time: nothing is lost or doubled.
+/// Replays one dead letter, or all that match and were dead when the command started. You can interrupt it
+/// and run it again at any time: no task is lost or doubled.
 #[derive(Debug, clap::Args)]
 pub(super) struct Replay {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
     /// Id of one dead letter; without it, all that match
@@ -26,27 +27,27 @@ pub(super) struct Replay {
         "limit", "rate", "dry_run", "name", "group", "reason", "error_type", "error", "died_after", "died_before",
     ])]
     id: Option<String>,
-    /// Attempts of the new task; as many as the dead letter had by default
+    /// Attempts of the new task; by default as many as the dead letter had
     #[arg(long, value_name = "N")]
     max_attempts: Option<u16>,
-    /// Run the task after this time
+    /// Delay before the task becomes ready
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     delay: Option<Duration>,
-    /// Priority: 0 to 1000, higher first; that of the dead letter by default
+    /// Priority from 0 to 1000, higher first; by default that of the dead letter
     #[arg(long, value_name = "N")]
     priority: Option<u16>,
-    /// Payload as JSON: the text itself, @FILE, or - for stdin; that of the dead letter by default
+    /// Payload: JSON text, @FILE, or - for stdin; by default that of the dead letter
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
-    /// Spread the tasks over time: this many per second
+    /// Tasks per second that become ready, to spread them over time
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<f64>,
-    /// Maximum number of dead letters
+    /// Maximum number of dead letters to handle
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the responses of the API as JSON, one call per line
+    /// Print the JSON responses unchanged, one line for each call
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -68,10 +69,10 @@ impl Replay {
             Some(argument) => Some(input::json(argument, "payload")?),
             None => None,
         };
-        // In JSON, null counts as absent, which here means the old payload.
+        // The API reads null as absent, and an absent payload as the old one.
         if payload.as_ref().is_some_and(|payload| payload.get() == "null") {
             return Err(Failure::usage(
-                "the payload null cannot be given: it stands for the dead letter's own",
+                "the payload cannot be null, which stands for the payload of the dead letter",
             ));
         }
         let options = Options {
@@ -81,10 +82,10 @@ impl Replay {
             payload,
         };
         let Some(id) = &self.id else {
-            let work = Work {
+            let work = BulkCall {
                 api: &api,
                 queue: &self.queue,
-                deed: Deed::Replay,
+                operation: Operation::Replay,
                 body: Body {
                     filter: self.which.filter(),
                     dry_run: self.confirm.dry_run,
@@ -100,11 +101,11 @@ impl Replay {
         };
         let path = format!("/v1/queues/{}/dlq/{id}/replay", self.queue);
         let body = serde_json::to_vec(&options).expect("checked JSON and numbers always serialize");
-        let answer = api.post(&path, body, Duration::ZERO).await?;
+        let response = api.post(&path, body, Duration::ZERO).await?;
         if self.json {
-            output::line(&answer)?;
+            output::line(&response)?;
         } else {
-            let replayed: Replayed = client::decode(&answer)?;
+            let replayed: Replayed = client::decode(&response)?;
             output::fields(&[("task", replayed.id), ("replayed_from", replayed.replayed_from)])?;
         }
         Ok(Exit::Ok)

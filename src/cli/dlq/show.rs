@@ -9,14 +9,16 @@ use crate::cli::{Done, client, input, output};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Show one dead letter with its payload and its attempts
+/// Show one dead letter with its payload and attempts
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
+    /// Id of the dead letter
     #[arg(value_parser = input::task_id)]
     id: String,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -39,7 +41,7 @@ struct TaskError {
     stack: Option<String>,
 }
 
-/// The shown fields, in this order. Absent fields are left out.
+/// The fields to print, in this order. Absent fields are left out.
 const FIELDS: [&str; 12] = [
     "id",
     "queue",
@@ -58,15 +60,15 @@ const FIELDS: [&str; 12] = [
 impl Show {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
-        let answer = api
+        let response = api
             .get(&format!("/v1/queues/{}/dlq/{}", self.queue, self.id))
             .await?;
         if self.json {
-            output::line(&answer)?;
+            output::line(&response)?;
             return Ok(Exit::Ok);
         }
-        // Raw JSON, so that a payload is shown byte for byte.
-        let task: BTreeMap<String, Box<RawValue>> = client::decode(&answer)?;
+        // Raw values, so that the payload is printed byte for byte.
+        let task: BTreeMap<String, Box<RawValue>> = client::decode(&response)?;
         let mut fields: Vec<(&str, String)> = Vec::new();
         for field in FIELDS {
             let Some(value) = task.get(field) else { continue };
@@ -79,7 +81,7 @@ impl Show {
         let attempts = task.get("attempts").map_or("[]", |attempts| attempts.get());
         let attempts: Vec<Attempt> = client::decode(attempts.as_bytes())?;
         for attempt in attempts {
-            fields.push(("failed", told(attempt)));
+            fields.push(("failed", failure_text(attempt)));
         }
         output::fields(&fields)?;
         Ok(Exit::Ok)
@@ -90,7 +92,7 @@ fn plain(value: &RawValue) -> String {
     serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned())
 }
 
-fn told(attempt: Attempt) -> String {
+fn failure_text(attempt: Attempt) -> String {
     let Attempt {
         number,
         ended_at,

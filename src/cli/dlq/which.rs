@@ -1,4 +1,4 @@
-//! The filter of dead letters that all verbs share.
+//! The filters for dead letters, which all verbs share.
 
 use serde::Serialize;
 
@@ -8,10 +8,10 @@ use crate::domain::task::DeadReason;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Which dead letters")]
 pub(super) struct Which {
-    /// Only dead letters of this name
+    /// Only dead letters of tasks with this name
     #[arg(long)]
     name: Option<String>,
-    /// Only dead letters of this group
+    /// Only dead letters of tasks in this group
     #[arg(long)]
     group: Option<String>,
     /// Only dead letters with this reason: attempts_exhausted, rejected or expired
@@ -23,15 +23,15 @@ pub(super) struct Which {
     /// Only dead letters whose last error message contains this text
     #[arg(long, value_name = "TEXT")]
     error: Option<String>,
-    /// Only dead letters that died at this time or later, such as 2027-01-31T08:00:00Z
+    /// Only dead letters since this time, such as 2027-01-31T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
     died_after: Option<Millis>,
-    /// Only dead letters that died before this time
+    /// Only dead letters from before this time
     #[arg(long, value_name = "TIME", value_parser = Millis::parse)]
     died_before: Option<Millis>,
 }
 
-/// Returns the filter for a body.
+/// The filter in a request body.
 #[derive(Serialize)]
 pub(super) struct Filter<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ impl Which {
             .then_some(filter)
     }
 
-    /// Returns the filter as parameters of a query, `None` for absent ones.
+    /// Returns the filter as query parameters, `None` for each that was not given.
     pub(super) fn parameters(&self) -> [(&'static str, Option<String>); 7] {
         let instant = |at: Option<Millis>| at.map(|at| at.to_string());
         [

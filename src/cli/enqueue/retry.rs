@@ -9,22 +9,22 @@ use crate::cli::duration;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Retry {
-    /// Growth of the delay after failed attempts; a policy given here replaces that of the queue
+    /// Growth of the delay after failed attempts; any of these options replaces the policy of the queue
     #[arg(long = "retry", value_name = "STRATEGY")]
     strategy: Option<Strategy>,
-    /// Base of the delay; 1s by default
+    /// Delay after the first failure; 1s by default
     #[arg(long = "retry-base", value_name = "DURATION", value_parser = duration::parse)]
     base: Option<Duration>,
-    /// Factor of an exponential delay; 2 by default
+    /// Factor by which an exponential delay grows; 2 by default
     #[arg(long = "retry-factor", value_name = "N")]
     factor: Option<f64>,
-    /// The longest delay; 5m by default
+    /// Longest delay; 5m by default
     #[arg(long = "retry-max", value_name = "DURATION", value_parser = duration::parse)]
     max: Option<Duration>,
-    /// Random part of the delay; full by default
+    /// Random part of the delay: all of it, half of it, or none; full by default
     #[arg(long = "retry-jitter", value_name = "JITTER")]
     jitter: Option<Jitter>,
-    /// The first failure makes the task a dead letter
+    /// Make the task a dead letter at its first failure
     #[arg(long, conflicts_with_all = ["strategy", "base", "factor", "max", "jitter", "max_attempts"])]
     no_retry: bool,
 }

@@ -1,4 +1,4 @@
-//! Enqueues many tasks from NDJSON in batches, in order and in bounded memory.
+//! Enqueue of many tasks from NDJSON: in batches, in order, in bounded memory.
 
 use std::time::Duration;
 
@@ -13,44 +13,45 @@ use super::super::{Done, output};
 use crate::domain::QueueName;
 use crate::domain::limits::{BATCH_ITEMS_MAX, PAYLOAD_BYTES_MAX};
 
-/// Bytes at which a batch is sent. With one more line it stays below the 10 MiB of the API.
+/// A batch is sent once it has this many bytes. One more line keeps it below the 10 MiB of the API.
 const BATCH_BYTES: usize = 4 << 20;
-/// Bytes of a payload and the options around it.
+/// The longest line: a payload and the other fields of a task.
 const LINE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + (64 << 10);
-/// Refused lines that are reported one by one. The rest is counted.
-const REFUSALS_TOLD: u64 = 20;
-/// Tries of a batch that was not accepted.
+/// The number of refused lines that are printed. Further ones are only counted.
+const REFUSALS_PRINTED: u64 = 20;
+/// How often a batch is sent.
 const TRIES_MAX: u32 = 8;
 
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     accepted: u64,
     duplicates: u64,
     rejected: u64,
     #[serde(default)]
-    results: Vec<ItemAnswer>,
+    results: Vec<ItemResponse>,
 }
 
 #[derive(Deserialize)]
-struct ItemAnswer {
+struct ItemResponse {
     index: usize,
     error: Option<Problem>,
 }
 
-/// The lines of one batch.
+/// Lines that are sent in one request.
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
-    /// The input line of each item.
+    /// The number of each item's line in the input.
     lines: Vec<u64>,
 }
 
-/// The target of batches, and their `Idempotency-Key`s.
-struct To<'a> {
+/// The destination of the batches, and the key that makes them safe to repeat.
+struct Destination<'a> {
     api: &'a Api,
     queue: &'a QueueName,
     idempotency_key: Option<&'a str>,
-    /// The number of started batches. The same input is always cut into the same batches.
+    /// The number of batches so far. The same input always gives the same batches, so a number identifies
+    /// one.
     batches: u64,
 }
 
@@ -59,7 +60,7 @@ struct Totals {
     accepted: u64,
     duplicates: u64,
     rejected: u64,
-    /// The last input line with a known outcome.
+    /// The last input line whose outcome is known.
     through_line: u64,
 }
 
@@ -70,7 +71,7 @@ pub(super) async fn run(
     idempotency_key: Option<&str>,
     json: bool,
 ) -> Done {
-    let to = To {
+    let to = Destination {
         api,
         queue,
         idempotency_key,
@@ -79,7 +80,7 @@ pub(super) async fn run(
     let mut totals = Totals::default();
     let bar = ProgressBar::new_spinner().with_style(
         ProgressStyle::with_template("{spinner} {human_pos} tasks, {rate}, {elapsed}")
-            .expect("the template is a constant, tried by every stream")
+            .expect("the template is a constant that parses")
             .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                 let _ = write!(out, "{:.0}/s", state.per_sec());
             }),
@@ -102,14 +103,14 @@ pub(super) async fn run(
         Ok(()) if rejected > 0 => Ok(Exit::Partial),
         Ok(()) => Ok(Exit::Ok),
         Err(failure) if through_line > 0 => Err(failure.hint(format!(
-            "the lines after {through_line}: those up to it are settled, the batch after it may be"
+            "the lines after {through_line}: all lines up to it have an outcome, the next batch may have one"
         ))),
         Err(failure) => Err(failure),
     }
 }
 
 async fn stream(
-    mut to: To<'_>,
+    mut to: Destination<'_>,
     from: &str,
     json: bool,
     totals: &mut Totals,
@@ -158,8 +159,8 @@ async fn stream(
     }
 }
 
-/// Appends the next line; `false` at the end. A line that is longer than any task is an error, so that a file
-/// without newlines is not read into memory.
+/// Appends the next line. Returns `false` at the end of the input. A line that is longer than any task is an
+/// error, so that a file without newlines does not fill the memory.
 async fn read_line(input: &mut (dyn AsyncBufRead + Unpin), line: &mut Vec<u8>) -> std::io::Result<bool> {
     let start = line.len();
     loop {
@@ -182,52 +183,52 @@ async fn read_line(input: &mut (dyn AsyncBufRead + Unpin), line: &mut Vec<u8>) -
     }
 }
 
-async fn send(to: &To<'_>, batch: &Batch, json: bool, totals: &mut Totals) -> Result<(), Failure> {
+async fn send(to: &Destination<'_>, batch: &Batch, json: bool, totals: &mut Totals) -> Result<(), Failure> {
     let path = format!("/v1/queues/{}/tasks/batch", to.queue);
-    let named = to
+    let keyed = to
         .idempotency_key
         .map(|key| to.api.repeatable(&format!("{key}/{}", to.batches)))
         .transpose()?;
-    let api = named.as_ref().unwrap_or(to.api);
+    let api = keyed.as_ref().unwrap_or(to.api);
     let body = bytes::Bytes::copy_from_slice(&batch.bytes);
     let mut tries = 0;
-    let answer = loop {
+    let bytes = loop {
         tries += 1;
         match api.post_ndjson(&path, body.clone()).await {
-            Ok(answer) => break answer,
-            Err(error) if tries < TRIES_MAX && may_go_again(&error, named.is_some()) => {
+            Ok(bytes) => break bytes,
+            Err(error) if tries < TRIES_MAX && may_be_repeated(&error, keyed.is_some()) => {
                 let backoff = Duration::from_millis(200) * 2u32.pow(tries);
                 tokio::time::sleep(error.retry_after().unwrap_or(backoff)).await;
             }
             Err(error) => return Err(error.into()),
         }
     };
-    let told: Answer = client::decode(&answer)?;
-    let untold = REFUSALS_TOLD.saturating_sub(totals.rejected);
-    let refused = told
+    let response: Response = client::decode(&bytes)?;
+    let to_print = REFUSALS_PRINTED.saturating_sub(totals.rejected);
+    let refused = response
         .results
         .into_iter()
         .filter_map(|item| Some((item.index, item.error?)));
-    for (index, error) in refused.take(usize::try_from(untold).unwrap_or(usize::MAX)) {
+    for (index, error) in refused.take(usize::try_from(to_print).unwrap_or(usize::MAX)) {
         let line = batch.lines.get(index).copied().unwrap_or_default();
         output::note(&format!("line {line}: {error}"));
     }
-    totals.accepted += told.accepted;
-    totals.duplicates += told.duplicates;
-    totals.rejected += told.rejected;
+    totals.accepted += response.accepted;
+    totals.duplicates += response.duplicates;
+    totals.rejected += response.rejected;
     totals.through_line = batch.lines.last().copied().unwrap_or_default();
     if json {
-        output::line(&answer)?;
+        output::line(&bytes)?;
     }
     Ok(())
 }
 
-/// Returns whether a failed batch can be sent again. Without a key, only a batch that was surely not
-/// accepted: a second copy would create a second set of tasks.
-fn may_go_again(error: &CallError, has_key: bool) -> bool {
+/// Whether a failed batch may be sent again. Without an idempotency key, only a batch that was not applied
+/// may: a second copy of an applied one would create its tasks twice.
+fn may_be_repeated(error: &CallError, has_key: bool) -> bool {
     match error {
         CallError::Unreachable(_) => true,
-        CallError::NoAnswer(_) => has_key,
+        CallError::NoResponse(_) => has_key,
         CallError::Problem(problem) => {
             problem.status == 429
                 || (has_key && problem.status == 504)

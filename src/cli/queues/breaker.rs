@@ -13,20 +13,23 @@ use crate::domain::{QueueName, TaskName};
 
 /// Open or close the circuit breaker of a name by hand
 ///
-/// Waiting tasks stay ready and spend no attempts. Leased tasks stay leased, and their outcomes no longer
-/// move the breaker.
+/// While the breaker is open, tasks of the name stay ready and are not leased. Leased tasks continue; their
+/// outcome no longer moves the breaker.
 #[derive(Debug, clap::Args)]
 pub(super) struct Breaker {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
+    /// Name of the tasks
     #[arg(value_parser = input::task_name)]
     name: TaskName,
+    /// New state of the breaker
     #[arg(value_enum)]
     state: State,
-    /// Time until it becomes half-open, at most 365d; without it, it stays open until you close it
+    /// Time for which the breaker is open, at most 365d; by default until you close it
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
     period: Option<Duration>,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,7 +41,7 @@ pub(super) struct Breaker {
 enum State {
     /// No task of the name is leased
     Open,
-    /// Tasks of the name are leased again, and failures are counted from zero
+    /// Tasks are leased again, and failures are counted from zero
     Closed,
 }
 
@@ -58,8 +61,8 @@ impl Breaker {
         let body = serde_json::to_vec(&body).expect("words and numbers become JSON");
         let path = format!("/v1/queues/{}/names/{}/breaker", self.queue, self.name);
         let api = self.connect.api(env)?;
-        let answer = api.post(&path, body, Duration::ZERO).await?;
-        output::answer(&answer, self.json)?;
+        let response = api.post(&path, body, Duration::ZERO).await?;
+        output::response(&response, self.json)?;
         Ok(Exit::Ok)
     }
 }

@@ -12,26 +12,27 @@ use crate::cli::{Done, input, output, query};
 use crate::config::Env;
 use crate::domain::{QueueName, TaskState};
 
-/// Delete the tasks of one state, or of all states, permanently
+/// Delete the tasks of one state, or of every state, permanently
 ///
-/// Leased tasks are not deleted: their cancellation is requested, and their workers may still ack them.
+/// Leased tasks are cancelled instead; their workers may still finish them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Purge {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// State: scheduled, ready, leased, completed, cancelled or dead; all states by default
+    /// State: scheduled, ready, leased, completed, cancelled or dead; every state by default
     #[arg(long, value_name = "STATE", value_parser = input::state)]
     state: Option<TaskState>,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the responses of the API as JSON, one per line
+    /// Print the JSON responses unchanged, one on each line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// Returns the number of tasks of a queue, from its stats.
+/// The counts from the stats of a queue.
 #[derive(Deserialize)]
 struct Counts {
     scheduled: u64,
@@ -45,7 +46,7 @@ impl Counts {
         client::decode(&api.get(&format!("/v1/queues/{queue}/stats")).await?)
     }
 
-    /// Finished tasks are not among the counts.
+    /// Returns the number of tasks in `state`. The stats do not count finished tasks.
     fn number(&self, state: Option<TaskState>) -> u64 {
         match state {
             None => self.scheduled + self.ready + self.leased + self.dead,
@@ -68,7 +69,7 @@ struct Body<'a> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     purged: u64,
     cancel_requested: u64,
     next_cursor: Option<String>,
@@ -83,7 +84,7 @@ impl Purge {
                 format!("all {} tasks", state.word())
             }
             Some(state) => format!("{counted} {} tasks", state.word()),
-            None => format!("{counted} tasks, and all that are finished,"),
+            None => format!("{counted} tasks and all finished ones"),
         };
         if self.confirm.dry_run {
             output::line(format!("would purge {what} of {}", self.queue).as_bytes())?;
@@ -99,13 +100,13 @@ impl Purge {
                 cursor,
             };
             let body = serde_json::to_vec(&body).expect("texts become JSON");
-            let answer = api
+            let response = api
                 .post(&format!("/v1/queues/{}/purge", self.queue), body, Duration::ZERO)
                 .await?;
             if self.json {
-                output::line(&answer)?;
+                output::line(&response)?;
             }
-            let page: Answer = client::decode(&answer)?;
+            let page: Response = client::decode(&response)?;
             purged += page.purged;
             cancel_requested += page.cancel_requested;
             progress.at(purged + cancel_requested);
@@ -128,11 +129,12 @@ impl Purge {
 /// Delete a queue with its settings and all its tasks
 #[derive(Debug, clap::Args)]
 pub(super) struct Delete {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -155,8 +157,8 @@ impl Delete {
             &format!("/v1/queues/{}", self.queue),
             &[("confirm", Some(self.queue.as_str()))],
         );
-        let answer = api.delete(&path).await?;
-        output::answer(&answer, self.json)?;
+        let response = api.delete(&path).await?;
+        output::response(&response, self.json)?;
         Ok(Exit::Ok)
     }
 }

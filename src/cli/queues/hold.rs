@@ -10,9 +10,10 @@ use crate::cli::{Done, duration, input, output, query};
 use crate::config::Env;
 use crate::domain::{Group, QueueName, TaskName};
 
-/// Hold a queue, a name or a group: its tasks are not leased for a while
+/// Hold a queue, a name or a group for a while
 ///
-/// Tasks stay ready and spend no attempts. Leased tasks stay leased. Replaces an earlier hold.
+/// Held tasks stay ready but are not leased until the hold ends. Leased tasks continue. A new hold replaces
+/// an earlier one.
 #[derive(Debug, clap::Args)]
 pub(super) struct Hold {
     #[command(flatten)]
@@ -35,19 +36,20 @@ pub(super) struct Unhold {
 
 #[derive(Debug, clap::Args)]
 struct Of {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Only this name
+    /// Only this name instead of the whole queue
     #[arg(long, value_parser = input::task_name, conflicts_with = "group")]
     name: Option<TaskName>,
-    /// Only this group
+    /// Only this group instead of the whole queue
     #[arg(long, value_parser = group)]
     group: Option<Group>,
 }
 
 #[derive(Debug, clap::Args)]
 struct How {
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -84,16 +86,16 @@ impl Hold {
         };
         let body = serde_json::to_vec(&body).expect("numbers become JSON");
         let api = self.how.connect.api(env)?;
-        let answer = api.post(&self.of.path(), body, Duration::ZERO).await?;
-        output::answer(&answer, self.how.json)?;
+        let response = api.post(&self.of.path(), body, Duration::ZERO).await?;
+        output::response(&response, self.how.json)?;
         Ok(Exit::Ok)
     }
 }
 
 impl Unhold {
     pub(super) async fn run(self, env: &Env) -> Done {
-        let answer = self.how.connect.api(env)?.delete(&self.of.path()).await?;
-        output::answer(&answer, self.how.json)?;
+        let response = self.how.connect.api(env)?.delete(&self.of.path()).await?;
+        output::response(&response, self.how.json)?;
         Ok(Exit::Ok)
     }
 }

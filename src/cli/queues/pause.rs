@@ -11,30 +11,31 @@ use crate::config::Env;
 use crate::domain::QueueName;
 use crate::domain::pause::PauseMode;
 
-/// Pause leases, enqueues or both of a queue
+/// Pause leases, enqueues or both until the queue is resumed
 ///
 /// Leased tasks stay leased and can be settled. Pausing a paused queue replaces its mode, reason and end.
 #[derive(Debug, clap::Args)]
 pub(super) struct Pause {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
     /// lease: no task is leased; enqueue: no new task is accepted; both
     #[arg(long, value_name = "MODE", default_value = PauseMode::Lease.word(), value_parser = mode)]
     mode: PauseMode,
-    /// Reason, shown with the queue
+    /// Reason to show with the queue
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// End of the pause, such as 2027-01-31T08:00:00Z; without it, until you resume the queue
+    /// Time when the pause ends by itself, such as 2027-01-31T08:00:00Z
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// For clap: the mode of a pause.
+/// Parses a mode for clap.
 fn mode(text: &str) -> Result<PauseMode, String> {
     PauseMode::parse(text).ok_or_else(|| {
         let words = PauseMode::ALL.map(PauseMode::word).join(", ");
@@ -60,8 +61,8 @@ impl Pause {
         };
         let body = serde_json::to_vec(&body).expect("texts become JSON");
         let path = format!("/v1/queues/{}/pause", self.queue);
-        let answer = self.connect.api(env)?.post(&path, body, Duration::ZERO).await?;
-        shown(&answer, self.json)?;
+        let response = self.connect.api(env)?.post(&path, body, Duration::ZERO).await?;
+        shown(&response, self.json)?;
         Ok(Exit::Ok)
     }
 }
@@ -69,9 +70,10 @@ impl Pause {
 /// Resume a paused queue
 #[derive(Debug, clap::Args)]
 pub(super) struct Resume {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -82,14 +84,14 @@ impl Resume {
     pub(super) async fn run(self, env: &Env) -> Done {
         let path = format!("/v1/queues/{}/resume", self.queue);
         let api = self.connect.api(env)?;
-        let answer = api.post(&path, b"{}".to_vec(), Duration::ZERO).await?;
-        shown(&answer, self.json)?;
+        let response = api.post(&path, b"{}".to_vec(), Duration::ZERO).await?;
+        shown(&response, self.json)?;
         Ok(Exit::Ok)
     }
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     queue: String,
     paused: Option<Paused>,
 }
@@ -102,12 +104,12 @@ struct Paused {
     reason: Option<String>,
 }
 
-/// Writes the pause of a queue, a line per field.
-fn shown(answer: &[u8], json: bool) -> Result<(), Failure> {
+/// Prints the pause of a queue, a line for each field.
+fn shown(response: &[u8], json: bool) -> Result<(), Failure> {
     if json {
-        return output::line(answer);
+        return output::line(response);
     }
-    let Answer { queue, paused } = client::decode(answer)?;
+    let Response { queue, paused } = client::decode(response)?;
     let mut fields = vec![("queue", queue)];
     match paused {
         None => fields.push(("paused", "-".to_owned())),

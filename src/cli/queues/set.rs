@@ -9,30 +9,32 @@ use crate::cli::{Done, input};
 use crate::config::Env;
 use crate::domain::QueueName;
 
-/// Change settings of a queue, or create it
+/// Change settings of a queue, and create it if it does not exist
 ///
-/// Settings have the names of `queues show`: `max_attempts=3`, `retention.keep=results`,
+/// Use the names that `queues show` prints: `max_attempts=3`, `retention.keep=results`,
 /// `names.welcome.lease_seconds=60`. `=null` restores the default.
 #[derive(Debug, clap::Args)]
 pub(super) struct Set {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
+    /// Setting and its new value
     #[arg(required = true, value_name = "SETTING=VALUE", value_parser = setting)]
     settings: Vec<(Vec<String>, Value)>,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connect: Connect,
 }
 
-/// For clap: a value is JSON if it parses, otherwise text.
+/// Parses a setting for clap. A value that is no JSON is taken as text.
 fn setting(text: &str) -> Result<(Vec<String>, Value), String> {
     let (name, value) = text.split_once('=').ok_or("must be SETTING=VALUE")?;
     if name.split('.').any(str::is_empty) {
         return Err("must name a setting, such as max_attempts or retention.keep".into());
     }
-    // Names of tasks may contain dots, so everything between the first and the last key is one name.
+    // Task names may contain dots: the part between the first and the last dot is one name.
     let parts = match name.strip_prefix("names.").and_then(|rest| rest.rsplit_once('.')) {
         Some((task, field)) => vec!["names".to_owned(), task.to_owned(), field.to_owned()],
         None => name.split('.').map(str::to_owned).collect(),
@@ -60,8 +62,8 @@ impl Set {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
         let body = patch(&self.settings).to_string().into_bytes();
-        let answer = api.patch(&format!("/v1/queues/{}", self.queue), body).await?;
-        shown(&answer, self.json)?;
+        let response = api.patch(&format!("/v1/queues/{}", self.queue), body).await?;
+        shown(&response, self.json)?;
         Ok(Exit::Ok)
     }
 }

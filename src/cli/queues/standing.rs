@@ -11,20 +11,20 @@ use crate::domain::QueueName;
 
 type Item = Map<String, Value>;
 
-/// List a queue's names: their tasks, limits, holds and breakers
+/// List the names of a queue: their tasks, limits, holds and breakers
 ///
-/// Lists names with leased tasks or tasks of the last day, and names with limits, a hold, or a breaker that
-/// is not closed.
+/// Lists names with leased tasks or with tasks from the last day, and names with limits, a hold, or a breaker
+/// that is not closed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Names {
     #[command(flatten)]
     args: Args,
 }
 
-/// List a queue's groups: their tasks, weights, limits and holds
+/// List the groups of a queue: their tasks, weights, limits and holds
 ///
-/// Lists groups with ready or leased tasks, a weight, limits or a hold. "-" stands for the tasks without a
-/// group.
+/// Lists groups with ready or leased tasks, a weight, limits or a hold. Tasks without a group form the group
+/// "-".
 #[derive(Debug, clap::Args)]
 pub(super) struct Groups {
     #[command(flatten)]
@@ -33,9 +33,10 @@ pub(super) struct Groups {
 
 #[derive(Debug, clap::Args)]
 struct Args {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// Print the responses of the API as JSON, one page per line
+    /// Print the JSON responses unchanged, one line for each page
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -111,13 +112,13 @@ fn shown(item: &Item, field: &str) -> String {
     item.get(field).map_or_else(String::new, output::plain)
 }
 
-/// Formats a count, with a plus if it is a lower bound.
+/// Returns the number of ready tasks, with a plus if it is a lower bound.
 fn ready(item: &Item) -> String {
     let more = item.get("at_least") == Some(&Value::Bool(true));
     shown(item, "ready") + if more { "+" } else { "" }
 }
 
-/// `10/s, burst 20, 5 leased`
+/// Returns limits such as `10/s, burst 20, 5 leased`.
 fn limits(item: &Item) -> String {
     let Some(Value::Object(limits)) = item.get("limits") else {
         return String::new();
@@ -138,7 +139,7 @@ fn limits(item: &Item) -> String {
     parts.join(", ")
 }
 
-/// Formats the state of a breaker and its details.
+/// Returns the state of a breaker with its details.
 fn breaker(item: &Item) -> String {
     let Some(Value::Object(breaker)) = item.get("breaker") else {
         return "-".to_owned();
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_breakers_are_said_in_a_few_words() {
+    fn limits_and_breakers_are_printed_in_a_few_words() {
         let busy = item(
             r#"{"ready":7,"at_least":true,"limits":{"rate_per_second":2.5,"max_leased":9},"breaker":{"state":"half_open","probes":1,"successes":0}}"#,
         );

@@ -13,17 +13,19 @@ use crate::cli::{Done, input, output};
 use crate::config::Env;
 use crate::domain::{QueueName, TaskState};
 
-/// Cancel tasks: by id, or all that match a filter
+/// Cancel tasks by id, or all that match a filter
 ///
-/// Waiting tasks are cancelled at once. For leased tasks, the cancellation is requested: their workers see it
-/// when they extend. An ack still completes them; any other end of the lease cancels them.
+/// Waiting tasks are cancelled at once. For a leased task the request is recorded: its worker sees it at the
+/// next extend. An ack still completes the task; any other end of the lease cancels it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Cancel {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
+    /// Ids of the tasks
     #[arg(value_parser = input::task_id, conflicts_with_all = ["state", "name", "group", "all"])]
     id: Vec<String>,
-    /// Only tasks in this state: scheduled, ready or leased
+    /// Cancel only tasks in this state: scheduled, ready or leased
     #[arg(long, value_name = "STATE", value_parser = input::state)]
     state: Option<TaskState>,
     /// Only tasks of this name
@@ -32,12 +34,12 @@ pub(super) struct Cancel {
     /// Only tasks of this group
     #[arg(long)]
     group: Option<String>,
-    /// All tasks that are not finished
+    /// Cancel all unfinished tasks
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     confirm: Confirm,
-    /// Print the responses of the API as JSON, one per line
+    /// Print the JSON responses unchanged, one on each line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -63,7 +65,7 @@ struct Body<'a> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     matched: u64,
     cancelled: u64,
     cancel_requested: u64,
@@ -85,7 +87,7 @@ impl Cancel {
         }
         if !self.all && self.state.is_none() && self.name.is_none() && self.group.is_none() {
             return Err(Failure::usage(
-                "say which tasks: ids, --state, --name, --group, or --all",
+                "name the tasks: with ids, --state, --name, --group, or --all",
             ));
         }
         let counted = self.pages(&api, true, None).await?;
@@ -114,25 +116,25 @@ impl Cancel {
     async fn by_id(&self, api: &Api) -> Done {
         if self.confirm.dry_run {
             return Err(Failure::usage(
-                "--dry-run counts what a filter finds; these are named",
+                "--dry-run counts the tasks that match a filter; it cannot be used with ids",
             ));
         }
         let mut rows = Vec::new();
         let failed = each(&self.id, async |id| {
-            let answer = api
+            let response = api
                 .post(&path(&self.queue, id, "/cancel"), b"{}".to_vec(), Duration::ZERO)
                 .await?;
-            rows.push(answer);
+            rows.push(response);
             Ok(())
         })
         .await?;
-        for answer in &rows {
-            output::answer(answer, self.json)?;
+        for response in &rows {
+            output::response(response, self.json)?;
         }
         Ok(failed.exit(self.id.len()))
     }
 
-    /// Repeats calls until the last page, for a dry run or the real work.
+    /// Sends requests until the last page, as a dry run or for real.
     async fn pages(&self, api: &Api, dry_run: bool, progress: Option<&Progress>) -> Result<Sum, Failure> {
         let path = format!("/v1/queues/{}/tasks/cancel", self.queue);
         let (mut sum, mut cursor) = (Sum::default(), None);
@@ -148,11 +150,11 @@ impl Cancel {
                 cursor,
             };
             let body = serde_json::to_vec(&body).expect("texts become JSON");
-            let answer = api.post(&path, body, Duration::ZERO).await?;
+            let response = api.post(&path, body, Duration::ZERO).await?;
             if self.json && dry_run == self.confirm.dry_run {
-                output::line(&answer)?;
+                output::line(&response)?;
             }
-            let page: Answer = client::decode(&answer)?;
+            let page: Response = client::decode(&response)?;
             sum.matched += page.matched;
             sum.cancelled += page.cancelled;
             sum.cancel_requested += page.cancel_requested;
@@ -167,7 +169,7 @@ impl Cancel {
     }
 }
 
-/// The number of failed calls, and the last failure.
+/// How many of several requests failed, and the exit code of the last failure.
 #[derive(Default)]
 pub(super) struct Failed {
     count: usize,
@@ -175,8 +177,7 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    /// Returns the exit code: that of the failure for one call; a common one if only some calls of several
-    /// failed.
+    /// Returns the code of the failure if all requests failed, else the code for partial success.
     pub(super) fn exit(self, calls: usize) -> Exit {
         match self.exit {
             None => Exit::Ok,
@@ -186,11 +187,11 @@ impl Failed {
     }
 }
 
-/// Sends one call per id. A missing task, or one in another state, fails alone; any other failure ends the
-/// work.
+/// Sends a request for each id. A task that is missing or in another state fails alone; any other error ends
+/// the loop.
 ///
 /// # Errors
-/// The failure of the call that ended the work.
+/// The error that ended the loop.
 pub(super) async fn each(
     ids: &[String],
     mut call: impl AsyncFnMut(&str) -> Result<(), CallError>,

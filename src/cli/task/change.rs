@@ -15,17 +15,19 @@ use crate::domain::QueueName;
 /// Change the priority or due time of a waiting task
 #[derive(Debug, clap::Args)]
 pub(super) struct Patch {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
+    /// Id of the task
     #[arg(value_parser = input::task_id)]
     id: String,
-    /// Priority: 0 to 1000, higher first; the task keeps its `ready_at`
+    /// New priority from 0 to 1000, higher first; the task keeps its ready_at
     #[arg(long, value_name = "N")]
     priority: Option<u64>,
-    /// Due time, such as 2027-01-31T08:00:00Z; a past time means now
+    /// New time when the task becomes ready, such as 2027-01-31T08:00:00Z; a past time means now
     #[arg(long, value_name = "TIME")]
     run_at: Option<String>,
-    /// Print the response of the API as JSON
+    /// Print the JSON response unchanged
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -44,7 +46,7 @@ impl Patch {
     pub(super) async fn run(self, env: &Env) -> Done {
         if self.priority.is_none() && self.run_at.is_none() {
             return Err(Failure::usage(
-                "say what to change: --priority, --run-at, or both",
+                "name what to change: --priority, --run-at, or both",
             ));
         }
         let api = self.connect.api(env)?;
@@ -53,20 +55,22 @@ impl Patch {
             run_at: self.run_at.as_deref(),
         };
         let body = serde_json::to_vec(&body).expect("numbers and texts become JSON");
-        let answer = api.patch(&path(&self.queue, &self.id, ""), body).await?;
-        output::answer(&answer, self.json)?;
+        let response = api.patch(&path(&self.queue, &self.id, ""), body).await?;
+        output::response(&response, self.json)?;
         Ok(Exit::Ok)
     }
 }
 
-/// Run scheduled tasks now
+/// Make scheduled tasks ready now
 #[derive(Debug, clap::Args)]
 pub(super) struct RunNow {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
+    /// Ids of the tasks
     #[arg(required = true, value_parser = input::task_id)]
     id: Vec<String>,
-    /// Print the responses of the API as JSON, one per line
+    /// Print the JSON responses unchanged, one on each line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -76,15 +80,15 @@ pub(super) struct RunNow {
 impl RunNow {
     pub(super) async fn run(self, env: &Env) -> Done {
         let api = self.connect.api(env)?;
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         let failed = each(&self.id, async |id| {
             let path = path(&self.queue, id, "/run-now");
-            answers.push(api.post(&path, b"{}".to_vec(), Duration::ZERO).await?);
+            responses.push(api.post(&path, b"{}".to_vec(), Duration::ZERO).await?);
             Ok(())
         })
         .await?;
-        for answer in &answers {
-            output::answer(answer, self.json)?;
+        for response in &responses {
+            output::response(response, self.json)?;
         }
         Ok(failed.exit(self.id.len()))
     }

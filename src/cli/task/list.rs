@@ -8,12 +8,13 @@ use crate::cli::{Done, input, output, paging};
 use crate::config::Env;
 use crate::domain::{QueueName, TaskState};
 
-/// List the tasks of one state
+/// List the tasks in one state
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
+    /// Name of the queue
     #[arg(value_parser = input::queue)]
     queue: QueueName,
-    /// scheduled, ready, leased, completed, cancelled or dead
+    /// State: scheduled, ready, leased, completed, cancelled or dead
     #[arg(long, value_name = "STATE", value_parser = input::state, default_value = "ready")]
     state: TaskState,
     /// Only tasks of this name
@@ -22,10 +23,10 @@ pub(super) struct List {
     /// Only tasks of this group
     #[arg(long)]
     group: Option<String>,
-    /// Tasks to list at most; 0 for all
+    /// Maximum number of tasks to list; 0 for all
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// Print the responses of the API as JSON, one page per line
+    /// Print the JSON responses unchanged, one line for each page
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -42,7 +43,7 @@ const HEADER: [&str; 7] = [
     "of",
     "since or until",
 ];
-/// The time shown per state: the first field that is present.
+/// The fields for the last column. The first one that the task has is printed.
 const TIMES: [&str; 5] = [
     "run_at",
     "lease_expires_at",
@@ -65,7 +66,7 @@ impl List {
         };
         let more = tasks.print(&api, self.json, &HEADER, row).await?;
         if more && !self.json {
-            output::note("there are more; --limit 0 lists all");
+            output::note("there are more: --limit 0 lists all");
         }
         Ok(Exit::Ok)
     }

@@ -1,4 +1,4 @@
-//! Growing pauses with jitter, so that many workers do not come back at the same time.
+//! Growing pauses with jitter, so that many workers do not retry at the same moment.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Captures the output of a program within bounds.
+//! The bounded output of a program.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::journal;
 
-/// The bounded output from a pipe. The pipe is always drained, so that the program never blocks on it.
+/// The kept part of a pipe's output. The pipe is always read to its end, so that the program never blocks on
+/// it.
 pub(super) struct Capture {
     kept: Arc<Mutex<Kept>>,
     reader: JoinHandle<()>,
@@ -29,7 +30,7 @@ impl Capture {
         })
     }
 
-    /// Keeps the last `most` bytes, and copies everything to the journal.
+    /// Keeps the last `most` bytes, and passes all bytes to the journal.
     pub(super) fn tail(
         pipe: Option<impl AsyncRead + Unpin + Send + 'static>,
         most: usize,

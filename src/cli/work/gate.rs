@@ -1,9 +1,9 @@
-//! A gate: a program starts only once the watchdog knows about it.
+//! The gate that delays a program until the watchdog knows its process group.
 //!
-//! A process group has no number before it exists, and a worker that is killed between start and notice would
-//! leave an orphan. So the worker starts our own binary, which waits for a byte on stdin and then becomes the
-//! program, with the payload next in the pipe. If the worker dies first, the pipe ends and the program never
-//! starts.
+//! A process group has no number before it exists. A worker that is killed between the start of the program
+//! and its registration would leave an orphan. The worker therefore starts our own binary, which waits for a
+//! byte on stdin and then becomes the program, with the payload next in the pipe. If the worker dies first,
+//! the pipe closes and the program never starts.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -15,12 +15,12 @@ use crate::cli::exit::Failure;
 
 /// The name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "__gate";
-/// The byte that opens the gate, before the payload.
+/// The byte that opens the gate. It precedes the payload.
 pub(super) const OPEN: u8 = b'\n';
-/// The exit code and the start of stdout if the program could not start. A program that prints the same is
-/// believed.
-const SHUT_CODE: i32 = 126;
-const SHUT_WORDS: &str = "\0leaseq: ";
+/// Exit code and start of stdout of a gate that did not start its program. A program with the same exit code
+/// and output is taken for one that never started.
+const NOT_STARTED_CODE: i32 = 126;
+const NOT_STARTED_PREFIX: &str = "\0leaseq: ";
 
 /// Become a program once its gate opens
 #[derive(Debug, clap::Args)]
@@ -37,16 +37,16 @@ impl Gate {
         let problem = if is_opened() {
             Command::new(program).args(args).exec().to_string()
         } else {
-            "the worker died first".into()
+            "the worker died before the program started".into()
         };
         let mut stdout = std::io::stdout();
-        let _ = write!(stdout, "{SHUT_WORDS}{problem}").and_then(|()| stdout.flush());
-        // Not one of our exit codes: it replaces that of the program.
-        std::process::exit(SHUT_CODE)
+        let _ = write!(stdout, "{NOT_STARTED_PREFIX}{problem}").and_then(|()| stdout.flush());
+        // Not one of our own exit codes, because it stands for that of the program.
+        std::process::exit(NOT_STARTED_CODE)
     }
 }
 
-/// Reads exactly one byte: the rest belongs to the program.
+/// Reads exactly one byte. The bytes after it belong to the program.
 fn is_opened() -> bool {
     let mut byte = [0];
     loop {
@@ -57,10 +57,12 @@ fn is_opened() -> bool {
     }
 }
 
-/// Returns why the program did not start, if that is so.
-pub(super) fn shut(status: ExitStatus, stdout: &[u8]) -> Option<std::io::Error> {
-    let said = stdout
-        .strip_prefix(SHUT_WORDS.as_bytes())
-        .filter(|_| status.code() == Some(SHUT_CODE))?;
-    Some(std::io::Error::other(String::from_utf8_lossy(said).into_owned()))
+/// Returns why the program did not start, or `None` if it did.
+pub(super) fn start_error(status: ExitStatus, stdout: &[u8]) -> Option<std::io::Error> {
+    let reason = stdout
+        .strip_prefix(NOT_STARTED_PREFIX.as_bytes())
+        .filter(|_| status.code() == Some(NOT_STARTED_CODE))?;
+    Some(std::io::Error::other(
+        String::from_utf8_lossy(reason).into_owned(),
+    ))
 }

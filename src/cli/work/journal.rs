@@ -1,6 +1,7 @@
-//! The stderr of the worker and of its programs.
+//! The stderr of the worker: its own lines and those of its programs.
 //!
-//! A thread writes from a bounded channel: a stalled reader costs log lines, not heartbeats.
+//! A thread behind a bounded channel writes them. If the reader of stderr stalls, lines are lost, but
+//! heartbeats continue.
 
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -9,15 +10,15 @@ use std::time::{Duration, Instant};
 
 /// Pieces that wait to be written. Further ones are dropped.
 const PIECES_MAX: usize = 256;
-/// Time that the end of the worker waits for a slow reader.
-const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
+/// How long the worker waits for a slow reader before it exits.
+const LAST_LINE_WAIT: Duration = Duration::from_millis(500);
 
 pub(super) struct Journal {
     handle: Handle,
     writer: Option<JoinHandle<()>>,
 }
 
-/// Cheap to clone.
+/// The sending side of the journal. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Handle {
     pieces: SyncSender<Vec<u8>>,
@@ -41,11 +42,11 @@ impl Journal {
         self.handle.clone()
     }
 
-    /// Writes the last line, and waits a short time until it is written.
+    /// Writes the last line and waits briefly until it is written.
     pub(super) fn end(self, line: &str) {
-        self.handle.tell(line);
+        self.handle.log(line);
         drop(self.handle);
-        let patience = Instant::now() + LAST_WORDS_WAIT;
+        let patience = Instant::now() + LAST_LINE_WAIT;
         while self.writer.as_ref().is_some_and(|writer| !writer.is_finished()) && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -53,19 +54,19 @@ impl Journal {
 }
 
 impl Handle {
-    /// Writes one line about the worker.
-    pub(super) fn tell(&self, line: &str) {
+    /// Writes a line about the worker.
+    pub(super) fn log(&self, line: &str) {
         self.pass(format!("leaseq: {line}\n").into_bytes());
     }
 
-    /// Writes one line if `--verbose` is set.
-    pub(super) fn mention(&self, line: &str) {
+    /// Writes a line if the worker is verbose.
+    pub(super) fn log_if_verbose(&self, line: &str) {
         if self.verbose {
-            self.tell(line);
+            self.log(line);
         }
     }
 
-    /// Writes the stderr of a program.
+    /// Writes output of a program.
     pub(super) fn pass(&self, piece: Vec<u8>) {
         let _ = self.pieces.try_send(piece);
     }
@@ -73,7 +74,7 @@ impl Handle {
 
 fn write(queue: &Receiver<Vec<u8>>) {
     while let Ok(piece) = queue.recv() {
-        // A closed stderr must neither stop the work nor fill the channel.
+        // After a closed stderr the worker continues, and the channel must still be emptied.
         let _ = std::io::stderr().write_all(&piece);
     }
 }

@@ -3,49 +3,51 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::heartbeat::{Over, heartbeat};
+use super::heartbeat::{StopReason, heartbeat};
 use super::program::{End, Program};
-use super::settle::{Operation, Told, settle};
+use super::settle::{Operation, Settled, settle};
 use super::task::Task;
 use super::worker::Worker;
 
-/// `EX_TEMPFAIL` of sysexits: retry later.
+/// `EX_TEMPFAIL` of sysexits: try again later.
 const EXIT_LATER: i32 = 75;
-/// `EX_DATAERR`: the task itself is invalid, and a retry cannot help.
+/// `EX_DATAERR` of sysexits: the task itself is wrong, and no retry helps.
 const EXIT_REJECT: i32 = 65;
 
-/// The outcome of a task for this worker.
+/// How a task ended at this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Acked,
     Nacked,
     Released,
-    /// The lease is lost, or the outcome could not be reported.
+    /// The lease was lost, or the service could not be reached.
     Lost,
 }
 
-/// Runs the program on the task, and settles the lease with its outcome.
+/// Runs the program for a task and settles the lease by its outcome.
 pub(super) async fn perform(worker: Arc<Worker>, task: Task) -> Outcome {
     let began = Instant::now();
     let (operation, outcome, why) = match run(&worker, &task).await {
         Ran::Ended(end) => judge(&end, worker.retry_after),
-        Ran::Over(Over::Lost) => {
-            worker.journal.tell(&format!(
-                "task {}: its lease is lost, the program was stopped",
+        Ran::Interrupted(StopReason::Lost) => {
+            worker.journal.log(&format!(
+                "task {}: the lease is lost, and the program was stopped",
                 task.id
             ));
             return Outcome::Lost;
         }
-        Ran::Over(Over::Cancelled) => release(None, "cancelled while it ran"),
-        Ran::Stopped => release(None, "the worker stopped while it ran"),
+        Ran::Interrupted(StopReason::Cancelled) => {
+            release(None, "the task was cancelled while the program ran")
+        }
+        Ran::Stopped => release(None, "the worker stopped while the program ran"),
         Ran::NotRun(error) => {
             worker
                 .journal
-                .tell(&format!("the program could not be started: {error}"));
+                .log(&format!("the program could not be started: {error}"));
             release(Some(worker.retry_after), "the worker could not start its program")
         }
     };
-    if settle(&worker, &task, operation).await == Told::Lost {
+    if settle(&worker, &task, operation).await == Settled::Lost {
         return Outcome::Lost;
     }
     let line = format!(
@@ -58,15 +60,15 @@ pub(super) async fn perform(worker: Arc<Worker>, task: Task) -> Outcome {
         began.elapsed().as_secs_f64()
     );
     match outcome {
-        Outcome::Acked => worker.journal.mention(&line),
-        _ => worker.journal.tell(&line),
+        Outcome::Acked => worker.journal.log_if_verbose(&line),
+        _ => worker.journal.log(&line),
     }
     outcome
 }
 
 enum Ran {
     Ended(End),
-    Over(Over),
+    Interrupted(StopReason),
     /// The grace time was over.
     Stopped,
     NotRun(std::io::Error),
@@ -81,21 +83,21 @@ async fn run(worker: &Arc<Worker>, task: &Task) -> Ran {
         Err(error) => return Ran::NotRun(error),
     };
     let stopped = tokio::select! {
-        // A program that has ended counts as ended, whatever else happened at the same time.
+        // A program that has ended counts as ended, even if the lease was lost at the same moment.
         biased;
         end = program.end() => return match end {
             Ok(end) => Ran::Ended(end),
             Err(error) => Ran::NotRun(error),
         },
-        over = heartbeat(worker, task) => Ran::Over(over),
+        over = heartbeat(worker, task) => Ran::Interrupted(over),
         () = worker.forced.cancelled() => Ran::Stopped,
     };
-    // The exit code has no meaning now: many programs exit with 0 on SIGTERM without having done the work.
+    // The exit code is ignored here: many programs exit with 0 on SIGTERM although their work is not done.
     program.stop().await;
     stopped
 }
 
-/// Turns an exit code into an outcome.
+/// Returns the operation, the outcome and the log text for an ended program.
 fn judge(end: &End, retry_after: Duration) -> (Operation<'static>, Outcome, String) {
     let code = end.code();
     match code {

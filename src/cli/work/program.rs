@@ -1,4 +1,4 @@
-//! One run of the program: payload on stdin, bounded output, and no process of its group left at the end.
+//! One run of a program: payload on stdin, bounded output, and no process of its group left at the end.
 
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
@@ -20,15 +20,15 @@ use crate::cli::exit::Failure;
 use crate::domain::limits::{ERROR_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::own_binary;
 
-/// Time from SIGTERM to SIGKILL.
+/// The time between SIGTERM and SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(5);
-/// Time that a leftover process of the program may keep its pipes open.
+/// How long to wait for the pipes if a process that the program left behind keeps them open.
 const PIPES_WAIT: Duration = Duration::from_secs(1);
 
-/// Checks whether the command can be run.
+/// Checks that the command can be run, before a task is leased.
 ///
 /// # Errors
-/// If it cannot be found.
+/// The command was not found or is not executable.
 pub(super) fn check(command: &OsStr) -> Result<(), Failure> {
     let usable = |file: &std::path::Path| {
         file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
@@ -49,7 +49,7 @@ pub(super) fn check(command: &OsStr) -> Result<(), Failure> {
     )
 }
 
-/// The end of a program.
+/// The end of a program: its status and its output.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) status: ExitStatus,
@@ -69,8 +69,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts the program in its own process group, behind a gate that opens once the watchdog knows the
-    /// group.
+    /// Starts a program in its own process group, behind a gate that opens once the watchdog knows the group.
     pub(super) fn start(worker: &Arc<Worker>, task: &Task) -> std::io::Result<Self> {
         let mut command = Command::new(own_binary::path());
         command
@@ -108,7 +107,7 @@ impl Program {
         let stdin = child.stdin.take();
         let feeder = tokio::spawn(async move {
             if let Some(mut stdin) = stdin {
-                // A program may close the pipe without reading its input.
+                // A program that does not read its input may close the pipe.
                 let _ = stdin.write_all(&input).await;
             }
         });
@@ -125,14 +124,15 @@ impl Program {
         })
     }
 
-    /// Waits for the end of the program and collects its output. The future may be dropped and created again.
+    /// Waits for the end of the program and collects its output. Cancel-safe: it may be dropped and called
+    /// again.
     ///
     /// # Errors
-    /// If the program could not start.
+    /// The program did not start.
     pub(super) async fn end(&mut self) -> std::io::Result<End> {
         let status = self.child.wait().await?;
-        // Background processes may keep the pipes open. They are not waited for, and end when this value is
-        // dropped.
+        // Background processes of the program may keep the pipes open. They are not waited for, and are
+        // killed when this value is dropped.
         let pipes = async {
             self.stdout.closed().await;
             self.stderr.closed().await;
@@ -140,7 +140,7 @@ impl Program {
         let _ = tokio::time::timeout(PIPES_WAIT, pipes).await;
         let (stdout, stdout_cut) = self.stdout.take();
         let (stderr, stderr_cut) = self.stderr.take();
-        if let Some(error) = gate::shut(status, &stdout) {
+        if let Some(error) = gate::start_error(status, &stdout) {
             return Err(error);
         }
         Ok(End {
@@ -152,7 +152,7 @@ impl Program {
         })
     }
 
-    /// Sends SIGTERM to the group, and SIGKILL to the rest after a while.
+    /// Sends SIGTERM to the process group, and SIGKILL to the rest of it after a while.
     pub(super) async fn stop(&mut self) {
         self.signal(Signal::TERM);
         let _ = tokio::time::timeout(KILL_AFTER, self.child.wait()).await;
@@ -162,7 +162,7 @@ impl Program {
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
-            // Fails if the group is empty, which is the aim.
+            // An error means that no process is left in the group.
             let _ = kill_process_group(group, signal);
         }
     }
@@ -179,7 +179,7 @@ impl Drop for Program {
 }
 
 impl End {
-    /// Returns the result for the ack: stdout, if it is one JSON value that fits.
+    /// Returns stdout as the result for the ack, if it is one JSON value that is not too long.
     pub(super) fn result(&self) -> Option<Box<RawValue>> {
         if self.stdout_cut {
             return None;
@@ -188,7 +188,7 @@ impl End {
         RawValue::from_string(text.to_owned()).ok()
     }
 
-    /// Returns the exit code as in a shell: 128 plus the number of the signal.
+    /// Returns the exit code as a shell does: for a signal, 128 plus its number.
     pub(super) fn code(&self) -> i32 {
         self.status
             .code()
@@ -196,11 +196,11 @@ impl End {
             .unwrap_or(-1)
     }
 
-    /// Returns the end of stderr; without one, a text about the exit.
+    /// Returns the end of stderr, or the exit code or signal if stderr is empty.
     pub(super) fn message(&self) -> String {
         let mut from = self.stderr.as_slice();
         if self.stderr_cut {
-            // Start with a whole line if possible, and always with a whole character.
+            // Start at a whole line if there is one.
             let line = from.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
             from = &from[line.filter(|at| *at < from.len()).unwrap_or(0)..];
         }
@@ -212,7 +212,7 @@ impl End {
                 None => format!("exited with {}; stderr is empty", self.code()),
             };
         }
-        // Bytes that are not UTF-8 have become longer, so cut from the front again.
+        // Replaced bytes that are no UTF-8 take more space, so the front may have to be cut again.
         let mut cut = text.len().saturating_sub(ERROR_MESSAGE_BYTES_MAX);
         while !text.is_char_boundary(cut) {
             cut += 1;
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn stdout_is_a_result_only_where_it_is_one_json_value() {
+    fn stdout_is_the_result_only_if_it_is_one_json_value() {
         let result = |stdout: &str| {
             end(0, stdout, b"", false)
                 .result()
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_has_the_code_a_shell_gives_it() {
+    fn a_signal_has_the_exit_code_that_a_shell_gives_it() {
         assert_eq!(end(9, "", b"", false).code(), 137);
         assert_eq!(end(3 << 8, "", b"", false).code(), 3);
     }

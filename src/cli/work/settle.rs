@@ -1,4 +1,4 @@
-//! Reports the outcome of a task, and repeats until the service has it.
+//! Settles a lease, with retries until the service responds.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::task::Task;
 use super::worker::Worker;
 use crate::cli::client::CallError;
 
-/// The outcome to report.
+/// An operation on a lease with its details.
 #[derive(Debug)]
 pub(super) enum Operation<'a> {
     Ack {
@@ -28,49 +28,49 @@ pub(super) enum Operation<'a> {
     },
 }
 
-/// The result of the report.
+/// The outcome of a settle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    Settled,
-    /// The lease is lost: another worker repeats the task, or has finished it.
+pub(super) enum Settled {
+    Done,
+    /// The lease is lost: another worker does the work again, or has already done it.
     Lost,
 }
 
-/// Marks are kept for five minutes, so repeating is safe for that long.
-const TELL_FOR: Duration = Duration::from_secs(300);
-/// The same limit if the worker must stop.
-const TELL_FOR_HURRIED: Duration = Duration::from_secs(5);
+/// How long a settle is repeated. The service recognises repeats for five minutes.
+const REPEAT_FOR: Duration = Duration::from_secs(300);
+/// How long a settle is repeated once the grace time is over.
+const REPEAT_FOR_HURRIED: Duration = Duration::from_secs(5);
 
-/// Returns whether another try can help: the service or the network may come back.
+/// Whether a retry may help, because the service or the network may recover.
 pub(super) fn is_transient(error: &CallError) -> bool {
     match error {
-        CallError::Unreachable(_) | CallError::NoAnswer(_) => true,
+        CallError::Unreachable(_) | CallError::NoResponse(_) => true,
         CallError::Problem(problem) => matches!(problem.status, 408 | 429 | 500..),
     }
 }
 
-/// Settles the lease of the task, and retries temporary failures.
-pub(super) async fn settle(worker: &Worker, task: &Task, mut operation: Operation<'_>) -> Told {
+/// Settles the lease of a task. Retries transient failures.
+pub(super) async fn settle(worker: &Worker, task: &Task, mut operation: Operation<'_>) -> Settled {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-    let mut until = Instant::now() + TELL_FOR;
+    let mut until = Instant::now() + REPEAT_FOR;
     let mut hurried = false;
     loop {
         let path = format!("/v1/leases/{}/{}", task.lease_id, operation.word());
         let error = match worker.api.post(&path, operation.body(), Duration::ZERO).await {
-            Ok(_) => return Told::Settled,
+            Ok(_) => return Settled::Done,
             Err(error) => error,
         };
         let lost = matches!(&error, CallError::Problem(problem) if matches!(problem.status, 404 | 409));
         if lost {
-            worker.journal.tell(&format!(
-                "task {}: too late to {}: {error}",
+            worker.journal.log(&format!(
+                "task {}: {} came too late, the lease is lost: {error}",
                 task.id,
                 operation.word()
             ));
-            return Told::Lost;
+            return Settled::Lost;
         }
         if !is_transient(&error) && operation.simplify() {
-            worker.journal.tell(&format!(
+            worker.journal.log(&format!(
                 "task {}: {} was refused and is repeated without details: {error}",
                 task.id,
                 operation.word()
@@ -79,16 +79,16 @@ pub(super) async fn settle(worker: &Worker, task: &Task, mut operation: Operatio
         }
         if worker.forced.is_cancelled() && !hurried {
             hurried = true;
-            until = until.min(Instant::now() + TELL_FOR_HURRIED);
+            until = until.min(Instant::now() + REPEAT_FOR_HURRIED);
         }
         let pause = backoff.next().max(error.retry_after().unwrap_or_default());
         if !is_transient(&error) || Instant::now() + pause > until {
-            worker.journal.tell(&format!(
-                "task {}: {} was not taken, so its lease will run out: {error}",
+            worker.journal.log(&format!(
+                "task {}: {} failed, so the lease will expire: {error}",
                 task.id,
                 operation.word()
             ));
-            return Told::Lost;
+            return Settled::Lost;
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -151,8 +151,8 @@ impl Operation<'_> {
         body.expect("checked JSON, strings and numbers always serialize")
     }
 
-    /// Drops a result or message that the service may refuse as too long or malformed. Returns `false` if
-    /// there is nothing left to drop. The settle matters more than its details.
+    /// Drops the part that a service could refuse, such as a result that is too long. Returns `false` if
+    /// there is no such part. Settling matters more than its details.
     fn simplify(&mut self) -> bool {
         match self {
             Self::Ack { result } => result.take().is_some(),
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_what_the_api_takes_and_results_stay_byte_for_byte() {
+    fn bodies_have_the_form_of_the_api_and_results_stay_byte_for_byte() {
         let raw = |text: &str| RawValue::from_string(text.to_owned()).ok();
         let mut ack = Operation::Ack {
             result: raw(r#"{"n": 1.10}"#),

@@ -1,4 +1,4 @@
-//! One run of the worker: leases tasks, starts programs, and waits for their end.
+//! The main loop of a worker: it leases tasks, starts programs, counts outcomes and shuts down.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,13 +18,14 @@ use crate::cli::exit::Failure;
 use crate::cli::lease::LeaseCall;
 use crate::domain::limits::LEASE_TASKS_MAX;
 
-/// Aborting a lease call at a stop could hide its tasks for a whole lease. A call with tasks responds within
-/// this time; one that still waits on an empty queue may be aborted.
-const LAST_ANSWER_WAIT: Duration = Duration::from_millis(300);
-/// The pause after an empty response that came earlier than requested.
+/// How long a stopping worker waits for its last lease request. Cutting off a request that is granted tasks
+/// would hide them for a whole lease. Such a response arrives within this time; a request that waits on an
+/// empty queue may be cut off.
+const LAST_RESPONSE_WAIT: Duration = Duration::from_millis(300);
+/// The least pause after an empty response that came earlier than asked for.
 const EMPTY_PACE: Duration = Duration::from_secs(1);
-/// Interval of log lines while the service is away.
-const AWAY_TOLD_EVERY: Duration = Duration::from_secs(60);
+/// While the service is unreachable, this is logged again after this time.
+const AWAY_LOGGED_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
 struct Leased {
@@ -32,7 +33,7 @@ struct Leased {
     retry_after_seconds: Option<f64>,
 }
 
-/// The counts of finished tasks.
+/// Counts of the tasks so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) started: u64,
@@ -53,28 +54,28 @@ pub(super) struct Shift<'a> {
     pub(super) interrupt: Signal,
 }
 
-/// The outcome of a lease call.
-enum Asked {
+/// The outcome of a lease request.
+enum LeaseOutcome {
     Tasks(Vec<Task>),
     Empty {
         came_early: bool,
         retry_after: Option<Duration>,
     },
     Failed(CallError),
-    /// The response makes no sense. Another call could lease more tasks that nobody works on.
+    /// A response that cannot be parsed. Another request could lease more tasks that are then lost.
     Broken(Failure),
-    /// A signal came first.
+    /// A signal arrived first.
     Stopped,
 }
 
 impl Shift<'_> {
-    /// Leases and starts tasks until a signal, a limit, an empty queue, or a refusal ends the run.
-    /// Sends one call at a time, for as many tasks as can start at once. While it waits there is nothing to
-    /// lease, so a place that becomes free meanwhile misses nothing.
-    pub(super) async fn lease_until_told_otherwise(&mut self) -> Result<(), Failure> {
+    /// Leases and starts tasks until a signal, a limit, an empty queue or a refusal. Only one request is in
+    /// flight, for as many tasks as can start now. If a place becomes free while it waits, nothing is missed:
+    /// a waiting request means that there is no task to lease.
+    pub(super) async fn lease_until_stopped(&mut self) -> Result<(), Failure> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(15));
-        let mut away_told: Option<Instant> = None;
-        let mut request_id = fresh_request_id();
+        let mut away_logged: Option<Instant> = None;
+        let mut request_id = new_request_id();
         loop {
             while let Some(done) = self.running.try_join_next() {
                 self.count(done);
@@ -83,7 +84,7 @@ impl Shift<'_> {
             if left == 0 {
                 return Ok(());
             }
-            // Saturating, because the service might return more tasks than requested.
+            // Saturating, because a service may return more tasks than requested.
             let places = u64::from(self.args.concurrency).saturating_sub(self.running.len() as u64);
             let wanted = places.min(left);
             if wanted == 0 {
@@ -92,24 +93,24 @@ impl Shift<'_> {
                 }
                 continue;
             }
-            let asked = self.ask(wanted, &request_id).await;
-            let pause = match asked {
-                Asked::Stopped => return Ok(()),
-                Asked::Tasks(tasks) => {
-                    self.back_again(&mut away_told);
+            let outcome = self.lease_once(wanted, &request_id).await;
+            let pause = match outcome {
+                LeaseOutcome::Stopped => return Ok(()),
+                LeaseOutcome::Tasks(tasks) => {
+                    self.log_return(&mut away_logged);
                     backoff.reset();
-                    request_id = fresh_request_id();
+                    request_id = new_request_id();
                     self.start(tasks);
                     continue;
                 }
-                Asked::Empty {
+                LeaseOutcome::Empty {
                     came_early,
                     retry_after,
                 } => {
-                    self.back_again(&mut away_told);
-                    request_id = fresh_request_id();
+                    self.log_return(&mut away_logged);
+                    request_id = new_request_id();
                     if self.args.exit_empty {
-                        // A running program may enqueue tasks, so ask again when it is done.
+                        // A running program may enqueue new tasks, so look again when it has ended.
                         if self.running.is_empty() || self.one_done_or_signal().await {
                             return Ok(());
                         }
@@ -121,17 +122,17 @@ impl Shift<'_> {
                     }
                     retry_after.unwrap_or(EMPTY_PACE).max(backoff.next())
                 }
-                Asked::Failed(error) if settle::is_transient(&error) => {
-                    if away_told.is_none_or(|told| told.elapsed() > AWAY_TOLD_EVERY) {
-                        self.worker.journal.tell(&format!("{error}; trying again"));
-                        away_told = Some(Instant::now());
+                LeaseOutcome::Failed(error) if settle::is_transient(&error) => {
+                    if away_logged.is_none_or(|logged| logged.elapsed() > AWAY_LOGGED_EVERY) {
+                        self.worker.journal.log(&format!("{error}; trying again"));
+                        away_logged = Some(Instant::now());
                     }
-                    // The same request_id is sent again: if only the response was lost, the repeat gets the
-                    // same grants.
+                    // The same request_id is sent again: if only the response was lost, the repeat returns
+                    // the same grants.
                     backoff.next().max(error.retry_after().unwrap_or_default())
                 }
-                Asked::Failed(error) => return Err(error.into()),
-                Asked::Broken(failure) => return Err(failure),
+                LeaseOutcome::Failed(error) => return Err(error.into()),
+                LeaseOutcome::Broken(failure) => return Err(failure),
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -140,7 +141,7 @@ impl Shift<'_> {
         }
     }
 
-    async fn ask(&mut self, wanted: u64, request_id: &str) -> Asked {
+    async fn lease_once(&mut self, wanted: u64, request_id: &str) -> LeaseOutcome {
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(LEASE_TASKS_MAX);
         let wait = self.args.wait();
         let call = LeaseCall {
@@ -153,34 +154,34 @@ impl Shift<'_> {
             request_id: Some(request_id),
         };
         let (path, body) = call.request(&self.args.queues);
-        // After a signal that came with the end of a task, no further task may be leased.
+        // After a signal that arrived together with the end of a task, nothing more is leased.
         if self.signal().now_or_never().is_some() {
-            return Asked::Stopped;
+            return LeaseOutcome::Stopped;
         }
         let sent = Instant::now();
         let api = self.worker.api.clone();
-        let mut answer = std::pin::pin!(api.post(&path, body, wait));
-        let answer = tokio::select! {
-            answer = &mut answer => answer,
+        let mut response = std::pin::pin!(api.post(&path, body, wait));
+        let response = tokio::select! {
+            response = &mut response => response,
             () = stop_signal(&mut self.term, &mut self.interrupt) => {
-                let last = tokio::time::timeout(LAST_ANSWER_WAIT, answer).await;
+                let last = tokio::time::timeout(LAST_RESPONSE_WAIT, response).await;
                 if let Ok(Ok(body)) = last {
                     self.give_back(&body).await;
                 }
-                return Asked::Stopped;
+                return LeaseOutcome::Stopped;
             }
         };
-        match answer.map(|body| client::decode::<Leased>(&body)) {
-            Ok(Ok(leased)) if leased.tasks.is_empty() => Asked::Empty {
+        match response.map(|body| client::decode::<Leased>(&body)) {
+            Ok(Ok(leased)) if leased.tasks.is_empty() => LeaseOutcome::Empty {
                 came_early: sent.elapsed() < wait.min(EMPTY_PACE),
                 retry_after: leased
                     .retry_after_seconds
                     .filter(|seconds| (0.0..=60.0).contains(seconds))
                     .map(Duration::from_secs_f64),
             },
-            Ok(Ok(leased)) => Asked::Tasks(leased.tasks),
-            Ok(Err(failure)) => Asked::Broken(failure),
-            Err(error) => Asked::Failed(error),
+            Ok(Ok(leased)) => LeaseOutcome::Tasks(leased.tasks),
+            Ok(Err(failure)) => LeaseOutcome::Broken(failure),
+            Err(error) => LeaseOutcome::Failed(error),
         }
     }
 
@@ -192,7 +193,7 @@ impl Shift<'_> {
         }
     }
 
-    /// Releases tasks that arrived together with the stop.
+    /// Releases tasks that arrived while the worker was stopping.
     async fn give_back(&mut self, body: &[u8]) {
         let Ok(leased) = client::decode::<Leased>(body) else {
             return;
@@ -200,7 +201,7 @@ impl Shift<'_> {
         for task in leased.tasks {
             let release = settle::Operation::Release {
                 retry_after: None,
-                reason: "the worker stops",
+                reason: "the worker is stopping",
             };
             settle::settle(&self.worker, &task, release).await;
         }
@@ -220,16 +221,16 @@ impl Shift<'_> {
         }
     }
 
-    /// Waits for running tasks, and stops them after the grace time or another signal. Returns whether it was
-    /// a signal.
-    pub(super) async fn see_out(&mut self) -> bool {
+    /// Waits for running tasks to end, and stops them after the grace time or another signal. Returns whether
+    /// it was a signal.
+    pub(super) async fn shut_down(&mut self) -> bool {
         if self.running.is_empty() {
             return false;
         }
         let bounded = self.tally.started >= self.args.tasks_max();
         let mut interrupted = false;
         if bounded {
-            // Without a signal there is no limit.
+            // Without a signal there is no time limit.
             while !self.running.is_empty() {
                 if self.one_done_or_signal().await {
                     break;
@@ -262,7 +263,7 @@ impl Shift<'_> {
             Ok(Outcome::Acked) => self.tally.acked += 1,
             Ok(Outcome::Nacked) => self.tally.nacked += 1,
             Ok(Outcome::Released) => self.tally.released += 1,
-            // A task that panicked has no process (it was killed on drop), and its lease expires.
+            // The process of a task that panicked is killed on drop, and its lease expires.
             Ok(Outcome::Lost) | Err(_) => self.tally.lost += 1,
         }
     }
@@ -271,9 +272,9 @@ impl Shift<'_> {
         stop_signal(&mut self.term, &mut self.interrupt).await;
     }
 
-    fn back_again(&self, away_told: &mut Option<Instant>) {
-        if away_told.take().is_some() {
-            self.worker.journal.tell("the service answers again");
+    fn log_return(&self, away_logged: &mut Option<Instant>) {
+        if away_logged.take().is_some() {
+            self.worker.journal.log("the service responds again");
         }
     }
 }
@@ -285,6 +286,6 @@ async fn stop_signal(term: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-fn fresh_request_id() -> String {
+fn new_request_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }

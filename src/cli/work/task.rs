@@ -1,4 +1,4 @@
-//! A leased task from the API, and its form in the environment of the program.
+//! A leased task, and the environment variables that describe it to the program.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,13 +28,13 @@ pub(super) struct Task {
     tracestate: Option<String>,
 }
 
-/// Variables that only some tasks have. They are removed first, so that a worker inside a worker does not
-/// inherit them.
+/// Variables that not every task has. They are removed if absent, so that a worker inside another worker does
+/// not pass on its own.
 const OPTIONAL: [&str; 3] = ["LEASEQ_GROUP", "TRACEPARENT", "TRACESTATE"];
 pub(super) const HEADER_PREFIX: &str = "LEASEQ_HEADER_";
 
 impl Task {
-    /// Returns the length of the lease without an extend; at least a second.
+    /// Returns the length of the lease without an extend, at least a second.
     pub(super) fn lease(&self) -> Duration {
         let seconds = if self.lease_seconds.is_finite() {
             self.lease_seconds.clamp(1.0, 43_200.0)
@@ -44,8 +44,8 @@ impl Task {
         Duration::from_secs_f64(seconds)
     }
 
-    /// Returns variables to set; `None` to remove. Headers that differ only in case or punctuation share a
-    /// variable, which gets the last one by name.
+    /// Returns the variables to set, with `None` for those to remove. Headers that differ only in case or
+    /// punctuation share a variable; the last one by name sets it.
     pub(super) fn variables(&self) -> Vec<(String, Option<String>)> {
         let always = [
             ("LEASEQ_TASK_ID", self.id.clone()),
@@ -85,7 +85,7 @@ impl Task {
     }
 }
 
-/// Removes bytes that a variable cannot contain.
+/// Replaces NUL, which JSON strings may contain and variables may not.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -106,7 +106,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_environment_tells_the_task() {
+    fn the_environment_describes_the_task() {
         let variables: BTreeMap<String, Option<String>> = task().variables().into_iter().collect();
         let of = |name: &str| variables[name].as_deref();
         assert_eq!(of("LEASEQ_TASK_ID"), Some("t1"));

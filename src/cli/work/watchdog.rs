@@ -1,9 +1,9 @@
-//! The watchdog: no program outlives its worker, even if the worker is killed with SIGKILL.
+//! The watchdog, which kills programs that outlive their worker, even one that was killed with SIGKILL.
 //!
-//! A second process of ours reads from a pipe. The worker writes each process group before its program starts
-//! (see [`super::gate`]), and again when it has ended. When the pipe closes for any reason, the watchdog
-//! kills the remaining groups. It is one process for all tasks, and unlike a death signal it also reaches the
-//! children of a program.
+//! The watchdog is a second process of ours that reads from a pipe. The worker writes the number of each
+//! process group before the program in it starts (see [`super::gate`]), and again when the group has ended.
+//! When the pipe closes, for whatever reason, the watchdog kills the remaining groups. One process serves all
+//! tasks. Unlike a death signal, it also reaches the children of a program.
 
 use std::collections::HashSet;
 use std::io::{BufRead, Write};
@@ -20,35 +20,35 @@ use crate::own_binary;
 /// The name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "__watchdog";
 
-/// The side of the worker.
+/// The worker's end of the pipe.
 pub(super) struct Handle(Option<Mutex<Child>>);
 
 impl Handle {
-    /// Starts the watchdog. If that fails, for example at the limit of processes, the work continues, and
-    /// only a SIGKILL of the worker could leave programs behind.
+    /// Starts the watchdog. If it cannot be started, the worker continues without one; then only a SIGKILL of
+    /// the worker leaves processes behind.
     pub(super) fn start() -> Self {
         let child = Command::new(own_binary::path())
             .arg0("leaseq")
             .arg(SUBCOMMAND)
             .stdin(Stdio::piped())
-            // A reader of the worker's output must see it end with the worker.
+            // The reader of the worker's output must see its end when the worker ends.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Ctrl-C and a kill of the worker's group must not reach the watchdog.
+            // Ctrl-C and a kill of the worker's group must not end the watchdog.
             .process_group(0)
             .spawn();
         Self(child.ok().map(Mutex::new))
     }
 
     pub(super) fn watch(&self, group: Pid) {
-        self.say('+', group);
+        self.send('+', group);
     }
 
     pub(super) fn forget(&self, group: Pid) {
-        self.say('-', group);
+        self.send('-', group);
     }
 
-    fn say(&self, sign: char, group: Pid) {
+    fn send(&self, sign: char, group: Pid) {
         let Some(child) = &self.0 else { return };
         let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stdin) = &mut child.stdin {
@@ -81,14 +81,14 @@ impl Watchdog {
     }
 }
 
-/// Returns the groups that were still listed when the input ended.
+/// Returns the groups that were registered and not removed when the input ended.
 fn left_over(input: impl BufRead) -> HashSet<Pid> {
     let mut groups = HashSet::new();
     for line in input.lines().map_while(Result::ok) {
         let group = line
             .get(1..)
             .and_then(|number| number.parse().ok())
-            // 1 is init, and killing it as a group would kill every process.
+            // 1 is init, and a kill of group 1 would reach every process.
             .filter(|number| *number > 1)
             .and_then(Pid::from_raw);
         match (line.as_bytes().first(), group) {

@@ -20,7 +20,7 @@ pub const SUBCOMMAND: &str = "__leash";
 /// Time that a server without its service may take to die before the next one gives up.
 const PREDECESSOR_WAIT: Duration = Duration::from_secs(10);
 
-/// Returns the command that starts `program` on a leash of this process.
+/// The command that starts `program` on a leash held by this process.
 pub(super) fn command(leash: &Path, lock: &Path, program: &Path) -> Command {
     let mut command = Command::new(leash);
     command

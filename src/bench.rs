@@ -1,8 +1,7 @@
 //! The load generator of `leaseq bench`: cheap in CPU, and bounded in tasks and time.
 
 mod args;
-mod crew;
-mod hand;
+mod client;
 mod idle;
 mod latency;
 mod payload;
@@ -13,6 +12,7 @@ mod responses;
 mod stage;
 mod tally;
 mod target;
+mod threads;
 mod throughput;
 mod watch;
 mod wire;

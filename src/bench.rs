@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(90);
 /// Runs a benchmark on threads and runtimes of its own.
 ///
 /// # Errors
-/// When the service cannot be reached, or the benchmark cannot run to its end.
+/// The service cannot be reached, or the benchmark cannot run to its end.
 pub fn run(args: &Args) -> Result<Report> {
     target::raise_open_files()?;
     let address = args.url.resolve()?;

@@ -1,8 +1,7 @@
 //! The load generator of `leaseq bench`: cheap in CPU, and bounded in tasks and time.
 
 mod args;
-mod crew;
-mod hand;
+mod client;
 mod idle;
 mod latency;
 mod mode;
@@ -14,6 +13,7 @@ mod responses;
 mod stage;
 mod tally;
 mod target;
+mod threads;
 mod throughput;
 mod watch;
 mod wire;
@@ -38,7 +38,7 @@ const GRACE: Duration = Duration::from_secs(90);
 /// Runs a benchmark on threads and runtimes of its own.
 ///
 /// # Errors
-/// When the service cannot be reached, or the benchmark cannot run to its end.
+/// The service cannot be reached, or the benchmark cannot run to its end.
 pub fn run(args: &Args) -> Result<Report> {
     target::raise_open_files()?;
     let address = args.url.resolve()?;

@@ -27,7 +27,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "queues": throughput.queues,
     "latency": waiting.latency,
     "waiters": waiting.waiters,
-    "dead-letters": dead_letters.beside,
+    "dead-letters": dead_letters.with_operator,
     "memory": memory.memory,
     "depth": redis_time.depth,
     "lanes": lanes.lanes,

@@ -114,7 +114,7 @@ class Service(Loadable):
             # Refused connections do not explain anything. The end of the service does.
             raise NotMeasured("; ".join(filter(None, [str(reason), self.server.end()]))) from reason
 
-    def lay(self, queue: str, tasks: int, **options) -> None:
+    def enqueue_backlog(self, queue: str, tasks: int, **options) -> None:
         """Enqueues a backlog as fast as possible, without measuring it."""
         self.load("enqueue", queue=queue, tasks=tasks, batch=250, connections=4, seconds=1800, warmup_seconds=0, **options)
 
@@ -147,7 +147,7 @@ class RedisStand(AbstractContextManager):
             raise NotMeasured(f"{operation}: only {report['tasks']} of {options['tasks']} tasks were found")
         return us_per_task
 
-    def lay(self, queue: str, tasks: int, **options) -> None:
+    def enqueue_backlog(self, queue: str, tasks: int, **options) -> None:
         """Enqueues a backlog as fast as possible, without measuring it."""
         self.scripts("enqueue", queue=queue, tasks=tasks, batch=250, seconds=1800, **options)
 
@@ -204,10 +204,10 @@ class Levels(AbstractContextManager):
             raise NotMeasured(self.missing[level])
         return self.stands[level]
 
-    def lay(self, queue: str, tasks: int) -> None:
+    def enqueue_backlog(self, queue: str, tasks: int) -> None:
         for level, stand in self.stands.items():
             try:
-                stand.lay(queue, tasks)
+                stand.enqueue_backlog(queue, tasks)
             except NotMeasured as reason:
                 self.missing[level] = f"no backlog: {reason}"
 

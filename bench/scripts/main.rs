@@ -141,13 +141,13 @@ async fn measure(args: Args) -> Result<serde_json::Value, Failure> {
     let started = Instant::now();
     let mut running = JoinSet::new();
     for _ in 0..args.args.connections {
-        let mut hand = Hand {
+        let mut client = Client {
             bench: Rc::clone(&args),
             conn: store.conn(),
             number: 0,
             names_epoch: 0,
         };
-        running.spawn_local(async move { hand.work().await.map_err(|error| error.to_string()) });
+        running.spawn_local(async move { client.work().await.map_err(|error| error.to_string()) });
     }
     let mut tasks = 0;
     while let Some(done) = running.join_next().await {
@@ -226,7 +226,7 @@ fn parsed_name(name: &str) -> TaskName {
 }
 
 /// One connection.
-struct Hand {
+struct Client {
     bench: Rc<Bench>,
     conn: Conn,
     /// The number of the next task.
@@ -235,7 +235,7 @@ struct Hand {
     names_epoch: u64,
 }
 
-impl Hand {
+impl Client {
     /// Runs the operation. Returns the number of handled tasks.
     async fn work(&mut self) -> Result<u64, Failure> {
         let mut done = 0;

@@ -1,7 +1,7 @@
 //! An open loop: tasks are enqueued at fixed moments, even if responses are slow, and waiting workers lease
 //! them.
 
-use super::hand::{Broken, Hand};
+use super::client::{Broken, Client};
 use super::stage::Stage;
 use super::tally::Tally;
 use std::sync::Arc;
@@ -35,22 +35,22 @@ pub(super) fn run(
     connections: usize,
     time_max: Duration,
 ) -> std::io::Result<Tally> {
-    Hand::run_all(
+    Client::run_all(
         stage,
         threads,
         connections,
         time_max,
-        async move |hand, connection| {
+        async move |client, connection| {
             if connection < schedule.producers {
-                produce(hand, connection, schedule).await
+                produce(client, connection, schedule).await
             } else {
-                work(hand, connection).await
+                work(client, connection).await
             }
         },
     )
 }
 
-async fn produce(hand: &mut Hand, producer: usize, schedule: Schedule) -> Result<(), Broken> {
+async fn produce(client: &mut Client, producer: usize, schedule: Schedule) -> Result<(), Broken> {
     let started = Instant::now();
     for n in 0.. {
         let due = started + schedule.due(producer, n);
@@ -58,29 +58,29 @@ async fn produce(hand: &mut Hand, producer: usize, schedule: Schedule) -> Result
         if !late {
             tokio::time::sleep_until(due.into()).await;
         }
-        if hand.stage.take(1, hand.window) == 0 {
+        if client.stage.take(1, client.window) == 0 {
             break;
         }
         // A producer that a slow response delayed counts from the moment when the task was due. A producer
         // that its own timer woke late, in steps of a millisecond, counts from now.
         let sent = if late { due } else { Instant::now() };
-        let sent_ns = sent.saturating_duration_since(hand.stage.epoch).as_nanos() as u64;
-        hand.enqueue_as_sent(producer, n as usize, 1, sent_ns).await?;
+        let sent_ns = sent.saturating_duration_since(client.stage.epoch).as_nanos() as u64;
+        client.enqueue_as_sent(producer, n as usize, 1, sent_ns).await?;
     }
     Ok(())
 }
 
 /// Leases and acks tasks, a little longer than the producers run, so that the last tasks are counted.
-async fn work(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
-    hand.times_delivery = true;
-    let until = hand.window.until + Duration::from_secs(WAIT_SECONDS);
+async fn work(client: &mut Client, connection: usize) -> Result<(), Broken> {
+    client.times_delivery = true;
+    let until = client.window.until + Duration::from_secs(WAIT_SECONDS);
     for turn in 0.. {
-        if Instant::now() >= until || hand.stage.is_exhausted() {
+        if Instant::now() >= until || client.stage.is_exhausted() {
             break;
         }
-        hand.lease(connection, turn, 1, WAIT_SECONDS).await?;
-        let completed = hand.ack().await?;
-        hand.finished(completed);
+        client.lease(connection, turn, 1, WAIT_SECONDS).await?;
+        let completed = client.ack().await?;
+        client.finished(completed);
     }
     Ok(())
 }

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn acks_travel_alone_in_a_batch_or_with_a_lease() {
+    fn acks_are_sent_alone_in_a_batch_or_with_a_lease() {
         let (mut request, two) = (Request::default(), ["a".to_owned(), "b".to_owned()]);
         request.ack(&recipe(), &two[..1]);
         assert_eq!(

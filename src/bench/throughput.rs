@@ -1,6 +1,6 @@
 //! Closed loops: every connection sends its next request after the response to the last one.
 
-use super::hand::{Broken, Hand};
+use super::client::{Broken, Client};
 use super::stage::Stage;
 use super::tally::Tally;
 use std::sync::Arc;
@@ -37,62 +37,62 @@ pub(super) fn run(
     connections: usize,
     time_max: Duration,
 ) -> std::io::Result<Tally> {
-    Hand::run_all(
+    Client::run_all(
         stage,
         threads,
         connections,
         time_max,
-        async move |hand, connection| match what {
-            Loop::Enqueue => enqueue(hand, connection).await,
-            Loop::Lease => lease(hand, connection).await,
-            Loop::Drain => drain(hand, connection, 0).await,
-            Loop::Cycle => cycle(hand, connection).await,
-            Loop::Apart { producers } if connection < producers => produce(hand, connection).await,
-            Loop::Apart { .. } => drain(hand, connection, WAIT_SECONDS).await,
+        async move |client, connection| match what {
+            Loop::Enqueue => enqueue(client, connection).await,
+            Loop::Lease => lease(client, connection).await,
+            Loop::Drain => drain(client, connection, 0).await,
+            Loop::Cycle => cycle(client, connection).await,
+            Loop::Apart { producers } if connection < producers => produce(client, connection).await,
+            Loop::Apart { .. } => drain(client, connection, WAIT_SECONDS).await,
         },
     )
 }
 
-async fn enqueue(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
+async fn enqueue(client: &mut Client, connection: usize) -> Result<(), Broken> {
     for turn in 0.. {
-        let count = hand.stage.take(hand.stage.batch, hand.window);
+        let count = client.stage.take(client.stage.batch, client.window);
         if count == 0 {
             break;
         }
-        let accepted = hand.enqueue(connection, turn, count).await?;
-        hand.finished(accepted);
+        let accepted = client.enqueue(connection, turn, count).await?;
+        client.finished(accepted);
     }
     Ok(())
 }
 
 /// Enqueues only as far ahead of the workers as allowed, so that the backlog keeps its size.
-async fn produce(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
+async fn produce(client: &mut Client, connection: usize) -> Result<(), Broken> {
     for turn in 0.. {
-        let count = hand.stage.take(hand.stage.batch, hand.window);
+        let count = client.stage.take(client.stage.batch, client.window);
         if count == 0 {
             break;
         }
-        let stage = Arc::clone(&hand.stage);
-        let left = hand.window.until.saturating_duration_since(Instant::now());
+        let stage = Arc::clone(&client.stage);
+        let left = client.window.until.saturating_duration_since(Instant::now());
         match tokio::time::timeout(left, stage.ahead.acquire_many(count as u32)).await {
             Ok(Ok(permits)) => permits.forget(),
             _ => break,
         }
-        hand.enqueue(connection, turn, count).await?;
+        client.enqueue(connection, turn, count).await?;
     }
     Ok(())
 }
 
-async fn lease(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
+async fn lease(client: &mut Client, connection: usize) -> Result<(), Broken> {
     let mut empty_in_a_row = 0;
     for turn in 0.. {
-        let count = hand.stage.take(hand.stage.batch, hand.window);
-        if count == 0 || empty_in_a_row == hand.stage.queues.len() {
+        let count = client.stage.take(client.stage.batch, client.window);
+        if count == 0 || empty_in_a_row == client.stage.queues.len() {
             break;
         }
-        let (leased, _) = hand.lease(connection, turn, count, 0).await?;
-        hand.lease_ids.clear();
-        hand.finished(leased);
+        let (leased, _) = client.lease(connection, turn, count, 0).await?;
+        client.lease_ids.clear();
+        client.finished(leased);
         empty_in_a_row = if leased == 0 { empty_in_a_row + 1 } else { 0 };
     }
     Ok(())
@@ -100,49 +100,49 @@ async fn lease(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
 
 /// Leases and acks until time or tasks are used up. With `wait_seconds` 0 it also stops after every queue was
 /// empty in a row.
-async fn drain(hand: &mut Hand, connection: usize, wait_seconds: u64) -> Result<(), Broken> {
+async fn drain(client: &mut Client, connection: usize, wait_seconds: u64) -> Result<(), Broken> {
     let mut empty_in_a_row = 0;
     for turn in 0.. {
         // Separate producers count the tasks, so a worker does not.
         let count = match wait_seconds {
-            0 => hand.stage.take(hand.stage.batch, hand.window),
-            _ if hand.stage.is_exhausted() || Instant::now() >= hand.window.until => 0,
-            _ => hand.stage.batch,
+            0 => client.stage.take(client.stage.batch, client.window),
+            _ if client.stage.is_exhausted() || Instant::now() >= client.window.until => 0,
+            _ => client.stage.batch,
         };
-        if count == 0 || (wait_seconds == 0 && empty_in_a_row == hand.stage.queues.len()) {
+        if count == 0 || (wait_seconds == 0 && empty_in_a_row == client.stage.queues.len()) {
             break;
         }
-        let (leased, mut completed) = hand.lease(connection, turn, count, wait_seconds).await?;
+        let (leased, mut completed) = client.lease(connection, turn, count, wait_seconds).await?;
         empty_in_a_row = if leased == 0 { empty_in_a_row + 1 } else { 0 };
-        if !hand.stage.settle_in_lease {
-            completed += hand.ack().await?;
+        if !client.stage.settle_in_lease {
+            completed += client.ack().await?;
         }
-        settled(hand, completed);
+        settled(client, completed);
     }
-    let completed = hand.ack().await?;
-    settled(hand, completed);
+    let completed = client.ack().await?;
+    settled(client, completed);
     Ok(())
 }
 
-fn settled(hand: &mut Hand, completed: u64) {
-    hand.finished(completed);
-    hand.stage.ahead.add_permits(completed as usize);
+fn settled(client: &mut Client, completed: u64) {
+    client.finished(completed);
+    client.stage.ahead.add_permits(completed as usize);
 }
 
-async fn cycle(hand: &mut Hand, connection: usize) -> Result<(), Broken> {
+async fn cycle(client: &mut Client, connection: usize) -> Result<(), Broken> {
     for turn in 0.. {
-        let count = hand.stage.take(hand.stage.batch, hand.window);
+        let count = client.stage.take(client.stage.batch, client.window);
         if count == 0 {
             break;
         }
-        hand.enqueue(connection, turn, count).await?;
-        let (_, mut completed) = hand.lease(connection, turn, count, 0).await?;
-        if !hand.stage.settle_in_lease {
-            completed += hand.ack().await?;
+        client.enqueue(connection, turn, count).await?;
+        let (_, mut completed) = client.lease(connection, turn, count, 0).await?;
+        if !client.stage.settle_in_lease {
+            completed += client.ack().await?;
         }
-        hand.finished(completed);
+        client.finished(completed);
     }
-    let completed = hand.ack().await?;
-    hand.finished(completed);
+    let completed = client.ack().await?;
+    client.finished(completed);
     Ok(())
 }

@@ -36,7 +36,7 @@ pub async fn load(control: &mut Connection) -> Result<Scripts> {
     ] {
         match control.command(&[b"SCRIPT", b"LOAD", script.as_bytes()]).await? {
             Reply::Bytes(digest) => digests.push(digest),
-            other => return Err(Error::other(format!("SCRIPT LOAD answered {other:?}"))),
+            other => return Err(Error::other(format!("the reply to SCRIPT LOAD was {other:?}"))),
         }
     }
     let [enqueue, lease, ack] = <[Vec<u8>; 3]>::try_from(digests).expect("three scripts were loaded");

@@ -69,7 +69,7 @@ async fn enqueue(Path(queue): Path<String>, Json(_task): Json<Enqueue>) -> Json<
     })
 }
 
-async fn park(Json(lease): Json<Lease>) -> Json<Leased> {
+async fn wait(Json(lease): Json<Lease>) -> Json<Leased> {
     tokio::time::sleep(Duration::from_secs_f64(
         lease.wait_seconds.clamp(0.0, WAIT_SECONDS_MAX),
     ))
@@ -94,6 +94,6 @@ async fn main() -> std::io::Result<()> {
     });
     let router = Router::new()
         .route("/v1/queues/{queue}/tasks", post(enqueue))
-        .route("/v1/queues/{queue}/lease", post(park));
+        .route("/v1/queues/{queue}/lease", post(wait));
     axum::serve(listener, router).await
 }

@@ -26,8 +26,8 @@ def call(url: str, path: str, body: dict | None = None, method: str | None = Non
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{url}/v1/queues/{QUEUE}{path}", data, method=method)
     request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)
 
 
 def fill(stand: Stand, count: int) -> None:
@@ -43,8 +43,8 @@ def fill(stand: Stand, count: int) -> None:
             {"op": "nack", "lease_id": task["lease_id"], "retry": False, "error": next(errors)} for task in leased
         ]
         request = urllib.request.Request(f"{stand.url}/v1/leases/batch", json.dumps({"operations": nacks}).encode())
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            answer.read()
+        with urllib.request.urlopen(request, timeout=60) as response:
+            response.read()
         missing -= len(leased)
 
 
@@ -78,8 +78,8 @@ def page(url: str, query: str) -> Callable[[str | None], str | None]:
 
     def step(cursor: str | None) -> str | None:
         path = f"/v1/queues/{QUEUE}/dlq?limit=500{query}{f'&cursor={cursor}' if cursor else ''}"
-        with urllib.request.urlopen(url + path, timeout=60) as answer:
-            end = answer.read()[-400:]
+        with urllib.request.urlopen(url + path, timeout=60) as response:
+            end = response.read()[-400:]
         found = NEXT_CURSOR.search(end)
         return found and found[1].decode()
 
@@ -88,14 +88,14 @@ def page(url: str, query: str) -> Callable[[str | None], str | None]:
 
 def bulk(url: str, body: dict) -> Callable[[str | None], str | None]:
     def step(cursor: str | None) -> str | None:
-        answer = call(url, "/dlq/replay", {**body, **({"cursor": cursor} if cursor else {})})
-        return answer.get("next_cursor")
+        response = call(url, "/dlq/replay", {**body, **({"cursor": cursor} if cursor else {})})
+        return response.get("next_cursor")
 
     return step
 
 
-def beside(bench: Bench) -> Iterator[Line]:
-    """The p99 of others while an operator works on dead letters of another queue, over the p99 without one."""
+def with_operator(bench: Bench) -> Iterator[Line]:
+    """The p99 of others while an operator works on dead letters of another queue, over that without one."""
     count = bench.fewer(COUNT)
     with bench.stand() as stand:
         works: dict[str, Callable[[str | None], str | None] | None] = {

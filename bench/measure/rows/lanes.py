@@ -29,15 +29,15 @@ def lanes(bench: Bench) -> Iterator[Line]:
         tasks = max(bench.fewer(DEEP), 10 * GROUPS)
         spread = {f"{lanes:,} active": {"groups": lanes} for lanes in LANES} | {"100 names": {"names": NAMES}, "one lane": {}}
         for name, options in spread.items():
-            stand.lay(queue_of(name), tasks, **options)
+            stand.enqueue_backlog(queue_of(name), tasks, **options)
         for lanes in LANES:
             # The other lanes have a name that the call does not ask for, or that is held.
             for kind in ("idle", "held"):
                 queue = queue_of(f"{lanes:,} {kind}")
-                stand.lay(queue, WAITING * lanes, name=kind, groups=lanes)
+                stand.enqueue_backlog(queue, WAITING * lanes, name=kind, groups=lanes)
                 if kind == "held":
                     stand.scripts("hold", queue=queue, name=kind, tasks=0)
-                stand.lay(queue, tasks)
+                stand.enqueue_backlog(queue, tasks)
         samplers: dict[str, Callable[[], float]] = {}
         for batch in LEASED:
             for name in spread:
@@ -95,5 +95,5 @@ def limit_names(stand: Stand, queue: str) -> None:
     names = {f"bench-{number}": {"limits": {"rate_per_second": FAR_RATE}} for number in range(NAMES)}
     request = urllib.request.Request(f"{stand.url}/v1/queues/{queue}", json.dumps({"names": names}).encode(), method="PUT")
     request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        answer.read()
+    with urllib.request.urlopen(request, timeout=60) as response:
+        response.read()

@@ -40,13 +40,13 @@ def memory(bench: Bench) -> Iterator[Line]:
         return over_payload(stand, before)
 
     with bench.stand() as stand:
-        stand.lay("warm", 1_000)
+        stand.enqueue_backlog("warm", 1_000)
         before = used(stand)
-        stand.lay("q", tasks, payload_bytes=PAYLOAD_BYTES)
+        stand.enqueue_backlog("q", tasks, payload_bytes=PAYLOAD_BYTES)
         yield judged("memory-ready", lambda: over_payload(stand, before))
         yield judged("memory-leased", lambda: leased(stand, before))
     with bench.stand() as stand:
-        stand.lay("warm", 1_000)
+        stand.enqueue_backlog("warm", 1_000)
         before = used(stand)
-        stand.lay("q", tasks, payload_bytes=PAYLOAD_BYTES, delay_seconds=DAY)
+        stand.enqueue_backlog("q", tasks, payload_bytes=PAYLOAD_BYTES, delay_seconds=DAY)
         yield judged("memory-scheduled", lambda: over_payload(stand, before))

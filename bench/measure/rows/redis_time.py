@@ -20,7 +20,7 @@ CONNECTIONS = 4
 def against_bare(bench: Bench) -> Iterator[Line]:
     with bench.redis() as stand:
         deep = bench.fewer(DEEP)
-        stand.lay("deep", deep)
+        stand.enqueue_backlog("deep", deep)
         samplers: dict[str, Callable[[], float]] = {}
         for batch, tasks in TASKS.items():
             for depth, backlog in (("short", 0), ("deep", deep)):
@@ -52,7 +52,7 @@ def depth(bench: Bench) -> Iterator[Line]:
     with bench.redis() as stand:
         sizes = {"10 k": 10_000, "10 M": bench.fewer(10_000_000)}
         for name, tasks in sizes.items():
-            stand.lay(name.replace(" ", "-"), tasks)
+            stand.enqueue_backlog(name.replace(" ", "-"), tasks)
         samplers: dict[str, Callable[[], float]] = {}
         # As many leases after as many enqueues, so that the sizes stay.
         for batch, tasks in ((1, 1_000), (100, 5_000)):

@@ -25,12 +25,12 @@ def start(bench: Bench) -> Iterator[Line]:
             listening.append((time.perf_counter() - server.started) * 1000)
             connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
             connection.request("POST", "/v1/queues/q/tasks", BODY, {"content-type": "application/json"})
-            answer = connection.getresponse()
-            answer.read()
+            response = connection.getresponse()
+            response.read()
             took_ms = (time.perf_counter() - server.started) * 1000
             connection.close()
-            if answer.status != 201:
-                raise NotMeasured(f"the first enqueue failed with status {answer.status}")
+            if response.status != 201:
+                raise NotMeasured(f"the first enqueue failed with status {response.status}")
         bench.record({"target": "leaseq embedded", "listening_ms": listening[-1], "first_answer_ms": took_ms})
         return took_ms
 

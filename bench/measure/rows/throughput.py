@@ -25,7 +25,7 @@ def over_depths(levels: Levels, mode: str, name: str = "", **options) -> dict[st
 
 def enqueue(bench: Bench) -> Iterator[Line]:
     with bench.echo() as echo, bench.levels() as levels:
-        levels.lay("deep", bench.fewer(DEEP))
+        levels.enqueue_backlog("deep", bench.fewer(DEEP))
         ours = over_depths(levels, "enqueue", connections=64)
         samples = bench.interleave({"echo": partial(echo.tasks_per_second, "enqueue", connections=64, queue="q"), **ours})
         for name in ours:
@@ -36,7 +36,7 @@ def enqueue(bench: Bench) -> Iterator[Line]:
 
 def cycle(bench: Bench) -> Iterator[Line]:
     with bench.echo() as echo, bench.levels() as levels:
-        levels.lay("deep", bench.fewer(DEEP))
+        levels.enqueue_backlog("deep", bench.fewer(DEEP))
         plain = over_depths(levels, "cycle", connections=64)
         settle = over_depths(levels, "cycle", "settle in lease, ", connections=64, settle_in_lease=True)
         echo_third = lambda: echo.tasks_per_second("enqueue", connections=64, queue="q") / 3
@@ -52,7 +52,7 @@ def cycle(bench: Bench) -> Iterator[Line]:
 
 def batch(bench: Bench) -> Iterator[Line]:
     with bench.levels() as levels:
-        levels.lay("deep", bench.fewer(DEEP))
+        levels.enqueue_backlog("deep", bench.fewer(DEEP))
         ten = over_depths(levels, "cycle", "10: ", connections=32, batch=10)
         hundred = over_depths(levels, "cycle", "100: ", connections=16, batch=100)
         bare = {

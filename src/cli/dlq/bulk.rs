@@ -13,7 +13,7 @@ use crate::cli::{Done, output};
 use crate::domain::QueueName;
 use crate::domain::limits::BULK_TASKS_MAX;
 
-/// How often a request without a usable response is sent.
+/// How often a request is sent if it gets no usable response.
 const TRIES_MAX: u32 = 8;
 
 /// The operation on the dead letters.

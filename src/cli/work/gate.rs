@@ -22,7 +22,7 @@ pub(super) const OPEN: u8 = b'\n';
 const NOT_STARTED_CODE: i32 = 126;
 const NOT_STARTED_PREFIX: &str = "\0leaseq: ";
 
-/// Become a program once its gate opens
+/// Become a program once the gate is opened
 #[derive(Debug, clap::Args)]
 pub(crate) struct Gate {
     #[arg(last = true, required = true)]
@@ -41,7 +41,7 @@ impl Gate {
         };
         let mut stdout = std::io::stdout();
         let _ = write!(stdout, "{NOT_STARTED_PREFIX}{problem}").and_then(|()| stdout.flush());
-        // Not one of our own exit codes, because it stands for that of the program.
+        // Not one of our own exit codes, because it replaces that of the program.
         std::process::exit(NOT_STARTED_CODE)
     }
 }

@@ -120,7 +120,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_lease_of_nonsense_length_still_has_a_heartbeat() {
+    fn a_lease_of_impossible_length_still_has_a_heartbeat() {
         for (seconds, lease) in [(0.0, 1), (-5.0, 1), (1e300, 43_200), (90.0, 90)] {
             let task = Task {
                 lease_seconds: seconds,

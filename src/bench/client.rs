@@ -1,11 +1,11 @@
 //! One connection: a producer, a worker, or both in turn.
 
-use super::crew::{self, SharedTally};
 use super::payload::sent_marks;
 use super::requests::Request;
 use super::responses;
 use super::stage::Stage;
 use super::tally::{Op, Tally, Window};
+use super::threads::{self, SharedTally};
 use super::wire::{Connection, Response};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const PROBLEM_BYTES_MAX: usize = 300;
 #[derive(Debug)]
 pub(super) struct Broken;
 
-pub(super) struct Hand {
+pub(super) struct Client {
     pub(super) stage: Arc<Stage>,
     pub(super) tally: SharedTally,
     pub(super) window: Window,
@@ -33,7 +33,7 @@ pub(super) struct Hand {
     request: Request,
 }
 
-impl Hand {
+impl Client {
     /// Runs `work` on each connection, with its number, and merges the tallies.
     ///
     /// # Errors
@@ -48,10 +48,10 @@ impl Hand {
     where
         W: AsyncFn(&mut Self, usize) -> Result<(), Broken> + Copy + Sync + 'static,
     {
-        crew::run(threads, connections, time_max, |connection, tally| {
+        threads::run(threads, connections, time_max, |connection, tally| {
             let stage = Arc::clone(stage);
-            Self::run(stage, tally, async move |hand: &mut Self| {
-                work(hand, connection).await
+            Self::run(stage, tally, async move |client: &mut Self| {
+                work(client, connection).await
             })
         })
     }
@@ -67,7 +67,7 @@ impl Hand {
         match connection {
             Ok(connection) => {
                 let (lease_ids, request) = (Vec::new(), Request::default());
-                let mut hand = Self {
+                let mut client = Self {
                     stage,
                     tally,
                     window,
@@ -77,7 +77,7 @@ impl Hand {
                     request,
                 };
                 // A broken connection has already recorded its error.
-                let _ = work(&mut hand).await;
+                let _ = work(&mut client).await;
             }
             Err(error) => {
                 stage.errors.fetch_add(1, Ordering::Relaxed);

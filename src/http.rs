@@ -3,17 +3,11 @@
 //! Only here is a status code known. A handler reads what was asked, calls the engine, and says what came of it;
 //! what happens to every request happens once, at the edge.
 
-use std::sync::{Arc, OnceLock};
-
 use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::domain::checkup::Check;
-use crate::domain::durability::Level;
-use crate::engine::Engine;
-use crate::metrics::Metrics;
-
+mod api;
 mod batch;
 mod body;
 mod dead_letters;
@@ -25,6 +19,7 @@ mod failure;
 mod failure_log;
 mod field;
 mod json;
+mod kinds;
 mod leases;
 mod openapi;
 mod origin;
@@ -45,74 +40,10 @@ mod totals;
 mod wire;
 mod workers;
 
-use failure_log::FailureLog;
-
-pub use openapi::API_VERSION;
+pub use api::Api;
 pub use origin::OriginRule;
 pub use problem::{Code, Outcome, Retry, Row};
-
-/// What handlers share. Cheap to clone.
-#[derive(Clone)]
-pub struct Api(Arc<Shared>);
-
-struct Shared {
-    metrics: Arc<Metrics>,
-    origin: OriginRule,
-    failure_log: FailureLog,
-    /// Redis may take minutes to load: until then the service listens, is alive, and says that it is not ready.
-    ready: OnceLock<Engine>,
-    process: OnceLock<ProcessChecks>,
-}
-
-/// What only the process's owner can look at.
-type ProcessChecks = Box<dyn Fn() -> Vec<Check> + Send + Sync>;
-
-impl Api {
-    pub fn new(metrics: Arc<Metrics>, origin: OriginRule) -> Self {
-        Self(Arc::new(Shared {
-            metrics,
-            origin,
-            failure_log: FailureLog::new(),
-            ready: OnceLock::new(),
-            process: OnceLock::new(),
-        }))
-    }
-
-    /// From now on requests reach the engine. Only the first call counts.
-    pub fn open(&self, engine: Engine) {
-        let _ = self.0.ready.set(engine);
-    }
-
-    /// The doctor's answer shows these checks, too. Only the first call counts.
-    pub fn looks_after(&self, checks: impl Fn() -> Vec<Check> + Send + Sync + 'static) {
-        let _ = self.0.process.set(Box::new(checks));
-    }
-
-    fn process_checks(&self) -> Vec<Check> {
-        self.0.process.get().map_or_else(Vec::new, |checks| checks())
-    }
-
-    fn engine(&self) -> Result<&Engine, problem::Problem> {
-        self.0.ready.get().ok_or_else(|| Code::NotReady.problem())
-    }
-
-    /// The level in force, as in [`crate::engine::Health`]; every write answer names it.
-    fn durability(&self) -> Option<Level> {
-        self.0.ready.get().map(Engine::durability)
-    }
-
-    fn metrics(&self) -> &Arc<Metrics> {
-        &self.0.metrics
-    }
-
-    fn failure_log(&self) -> &FailureLog {
-        &self.0.failure_log
-    }
-
-    fn origin(&self) -> OriginRule {
-        self.0.origin
-    }
-}
+pub use service::API_VERSION;
 
 /// The API's table of contents.
 fn routes() -> OpenApiRouter<Api> {
@@ -177,7 +108,7 @@ pub fn router(api: Api) -> Router {
     let not_found = async || Code::NotFound.problem();
     let not_allowed = async || Code::MethodNotAllowed.problem();
     api_routes
-        .merge(docs::routes())
+        .merge(docs::routes(openapi_text))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(api.clone(), edge::edge))

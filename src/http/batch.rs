@@ -7,12 +7,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::body::BatchBody;
 use super::field::{At, Field, Flag, ListOf, Object, Wrong, shape};
 use super::json::{self, List};
-use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
 use super::path::{InQueue, QueuePath};
+use super::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use super::problem::{Code, FieldError, Problem, ProblemDocument};
 use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
 use super::tasks::new_task;

@@ -13,6 +13,8 @@ use tower::ServiceExt;
 use tower_http::decompression::RequestDecompression;
 
 use super::edge::X_API_KEY;
+use super::field::{At, Object, Wrong, shape};
+use super::json;
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
 use crate::domain::limits::BODY_BYTES_MAX;
@@ -49,6 +51,21 @@ impl<S: Sync> FromRequest<S> for BatchBody {
             Media::Ndjson => read(request).await.map(Self::Ndjson),
             Media::Other => Err(unsupported("`application/json` or `application/x-ndjson`")),
         }
+    }
+}
+
+shape! {
+    /// No fields: the path says all.
+    EmptyRequest:
+}
+
+impl EmptyRequest {
+    /// What nobody reads is refused.
+    pub(super) fn check(body: &[u8]) -> Result<(), Problem> {
+        let mut wrong = Wrong::default();
+        let fields = json::open(json::text(body)?, None)?;
+        Object::new(fields, Self::SHAPE, At::Root, &mut wrong);
+        wrong.into_result()
     }
 }
 

@@ -7,17 +7,17 @@ use http::{StatusCode, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::body::JsonBody;
 use super::field::{At, Object, Wrong, query_shape, shape};
 use super::json;
-use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
-use super::page::{self, Page, bad_cursor};
+use super::page::{CURSOR, LIMIT, Page, bad_cursor};
 use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
+use super::problem::sets::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
+use super::tasks::pages;
 use super::tasks::view::TaskAnswer;
-use super::tasks::{CURSOR, LIMIT};
 use super::wire;
 use crate::domain::TaskId;
 use crate::domain::limits::PAGE_DEFAULT;
@@ -69,7 +69,7 @@ pub(super) async fn list(
         .dead_letters(&queue, &filter, DeadOrder::NewestFirst, limit, cursor.as_deref())
         .await?
         .map_err(bad_cursor)?;
-    page::of_tasks(queue, page).await
+    pages::of_tasks(queue, page).await
 }
 
 problem_set! { DeadLetterProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }

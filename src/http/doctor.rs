@@ -7,9 +7,9 @@ use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::openapi::{ALWAYS, QUERY, problem_set};
+use super::api::Api;
 use super::problem::Problem;
+use super::problem::sets::{ALWAYS, QUERY, problem_set};
 use super::query::QueryFields;
 use crate::domain::checkup::{self, Check};
 

@@ -12,12 +12,12 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Uri};
 use tokio::time::timeout;
 
-use super::Api;
+use super::api::Api;
 use super::field::query_shape;
-use super::openapi::{ALWAYS, QUERY, problem_set};
+use super::kinds::QUEUE;
+use super::problem::sets::{ALWAYS, QUERY, problem_set};
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
-use super::workers::QUEUE;
 use crate::engine::{Heard, Watcher};
 
 /// Proxies close what is silent, and a watcher that left is only noticed by writing to it.

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::value::to_raw_value;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::body::JsonBody;
-use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
 use super::path::{InQueue, QueuePath};
+use super::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use super::problem::{Code, Problem};
 use super::settle::Batch;
 use super::settle::answer::{self, ItemAnswer};

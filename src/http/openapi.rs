@@ -4,100 +4,14 @@ use std::collections::BTreeMap;
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::response::Response;
 use utoipa::openapi::{
-    Content, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder,
-    Schema, Type, example::ExampleBuilder,
+    Content, HeaderBuilder, ObjectBuilder, OpenApi, RefOr, Required, Schema, Type, example::ExampleBuilder,
 };
 
-use super::problem::{Code, ProblemDocument, Retry};
+use super::problem::sets::header_ref;
+use super::problem::{Code, ProblemDocument};
+use super::service::API_VERSION;
 use super::{batch, dead_letters, queues, retry, samples, settle, tasks, wire};
-
-/// Rises with the API, not with each release: otherwise every release would change the document.
-pub const API_VERSION: &str = "1.0.0";
-
-/// Problems that any path can answer with.
-pub(super) const ALWAYS: &[Code] = &[Code::OriginRefused, Code::Internal];
-/// Problems of paths that read from the store.
-pub(super) const READ: &[Code] = &[
-    Code::StoreUnavailable,
-    Code::NotReady,
-    Code::Overloaded,
-    Code::ShuttingDown,
-    Code::Timeout,
-    Code::OutcomeUnknown,
-];
-/// Problems of paths that write to the store.
-pub(super) const WRITE: &[Code] = &[
-    Code::StoreUnavailable,
-    Code::NotReady,
-    Code::Overloaded,
-    Code::ShuttingDown,
-    Code::OutcomeUnknown,
-];
-/// Problems of paths that take a body.
-pub(super) const BODY: &[Code] = &[
-    Code::MalformedJson,
-    Code::MalformedBody,
-    Code::RequestTimeout,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::UnsupportedEncoding,
-    Code::ValidationFailed,
-];
-/// Problems of paths with names or a query in them.
-pub(super) const QUERY: &[Code] = &[Code::ValidationFailed];
-
-/// Names the problems that an operation can answer with.
-macro_rules! problem_set {
-    ($name:ident: $($codes:expr),+ $(,)?) => {
-        pub(super) struct $name;
-
-        impl utoipa::IntoResponses for $name {
-            fn responses() -> std::collections::BTreeMap<
-                String,
-                utoipa::openapi::RefOr<utoipa::openapi::response::Response>,
-            > {
-                $crate::http::openapi::problem_responses(&[$($codes),+].concat())
-            }
-        }
-    };
-}
-pub(super) use problem_set;
-
-/// One response for each status, with an example for each code.
-pub(super) fn problem_responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
-    let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
-    for code in codes {
-        by_status.entry(code.row().status).or_default().push(*code);
-    }
-    let responses = by_status.into_iter().map(|(status, codes)| {
-        let lines = codes
-            .iter()
-            .map(|code| format!("`{}`: {}", code.word(), code.row().title));
-        let mut content = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name("Problem")))
-            .build();
-        for code in &codes {
-            let example = Ref::new(format!("#/components/examples/{}", code.word()));
-            content
-                .examples
-                .insert(code.word().to_owned(), RefOr::Ref(example));
-        }
-        let mut response = ResponseBuilder::new()
-            .description(lines.collect::<Vec<_>>().join("\n\n"))
-            .content("application/problem+json", content);
-        if codes.iter().any(|code| code.row().retry != Retry::No) {
-            response = response.header_ref("Retry-After", header_ref("Retry-After"));
-        }
-        (status.to_string(), response.build().into())
-    });
-    responses.collect()
-}
-
-fn header_ref(name: &str) -> Ref {
-    Ref::new(format!("#/components/headers/{name}"))
-}
 
 #[derive(utoipa::OpenApi)]
 #[openapi(

@@ -2,16 +2,37 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::{Code, Problem};
-use super::tasks::view::TaskAnswer;
-use crate::domain::QueueName;
-use crate::domain::task::TaskView;
+use super::field::{Field, Parsed};
+use super::problem::Problem;
+use super::query::whole_number;
+use super::wire;
+use crate::domain::limits::PAGE_MAX;
 use crate::engine::{self, BadCursor};
+
+pub(super) const LIMIT: Field<Parsed<usize>> = Field::new(
+    "limit",
+    Parsed {
+        parse: |text| whole_number(text, 1, PAGE_MAX),
+        schema: wire::page_limit_schema,
+    },
+    "Items of a page at most. A page may be shorter, even empty, while `next_cursor` is there.",
+);
+pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
+    "cursor",
+    Parsed {
+        parse: |text| {
+            let sound = (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+            sound
+                .then(|| text.to_owned())
+                .ok_or("must be the `next_cursor` of an earlier page".into())
+        },
+        schema: wire::cursor_schema,
+    },
+    "The `next_cursor` of the page before.",
+);
 
 /// A page of a list.
 #[derive(Serialize, ToSchema)]
@@ -37,28 +58,17 @@ impl<T: Serialize> IntoResponse for Page<T> {
     }
 }
 
-/// A page of whole tasks may have 8 MiB: it is written where no other call waits for it.
-pub(super) async fn of_tasks(queue: QueueName, page: engine::Page<TaskView>) -> Result<Response, Problem> {
-    let write = move || {
-        let items = page
-            .items
-            .iter()
-            .map(|task| TaskAnswer::of(&queue, task))
-            .collect();
-        let next_cursor = page.next_cursor;
-        serde_json::to_vec(&Page { items, next_cursor })
-    };
-    let written = tokio::task::spawn_blocking(write).await;
-    let body = written
-        .map_err(|error| Code::Internal.problem().caused_by(error.to_string()))?
-        .map_err(|error| Code::Internal.problem().caused_by(error.to_string()))?;
-    let kind = HeaderValue::from_static("application/json");
-    Ok(([(CONTENT_TYPE, kind)], body).into_response())
-}
-
 pub(super) fn bad_cursor(_: BadCursor) -> Problem {
     Problem::at(
         "query:cursor",
         "must be the `next_cursor` of an earlier page of the same list",
+    )
+}
+
+/// A cursor in a body that no such call handed out.
+pub(super) fn bad_body_cursor() -> Problem {
+    Problem::at(
+        "/cursor",
+        "must be the `next_cursor` of an earlier call of the same kind",
     )
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub(super) mod page;
+pub(super) mod sets;
 mod table;
 
 pub use table::{Code, Outcome, Retry, Row};

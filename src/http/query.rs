@@ -4,8 +4,6 @@ use std::borrow::Cow;
 
 use axum::extract::Query;
 use http::Uri;
-use utoipa::openapi::Required;
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 
 use super::field::{Field, Parsed, Shape, Wrong};
 use super::json::FIELDS_MAX;
@@ -73,25 +71,6 @@ fn unknown(shape: &Shape) -> String {
         [] => "is not a parameter of this path, which has none".to_owned(),
         known => format!("is not a parameter of this path; it has {}", known.join(", ")),
     }
-}
-
-/// The parameters of a query, for the OpenAPI document.
-pub(super) fn query_parameters(shape: &Shape) -> Vec<Parameter> {
-    let described = shape.iter().map(|field| {
-        let required = if field.is_required() {
-            Required::True
-        } else {
-            Required::False
-        };
-        let parameter = ParameterBuilder::new()
-            .name(field.name())
-            .parameter_in(ParameterIn::Query)
-            .required(required)
-            .description(Some(field.about()))
-            .schema(Some(field.schema()));
-        parameter.build()
-    });
-    described.collect()
 }
 
 /// A sentence for [`Parsed`] fields of queries that hold a whole number.

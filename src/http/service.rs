@@ -11,14 +11,17 @@ use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::json::DEPTH_MAX;
-use super::openapi::{ALWAYS, API_VERSION, problem_set};
+use super::problem::sets::{ALWAYS, problem_set};
 use super::problem::{Code, Problem};
 use super::wire::{self, Seconds};
 use crate::domain::limits;
 use crate::engine::Engine;
 use crate::metrics::{Metrics, NameFacts, QueueFacts};
+
+/// Rises with the API, not with each release: otherwise every release would change the document.
+pub const API_VERSION: &str = "1.0.0";
 
 macro_rules! limits_answer {
     ($($(#[doc = $about:literal])+ $name:ident: $kind:ty = $value:expr;)+) => {

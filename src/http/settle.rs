@@ -9,12 +9,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::body::JsonBody;
 use super::field::{At, Field, ListOf, Object, Wrong, shape};
 use super::json::{self, Items, List};
-use super::openapi::{ALWAYS, BODY, WRITE, problem_set};
 use super::path::{InLease, LeasePath};
+use super::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use super::problem::{Code, Problem};
 use crate::domain::Lease;
 use crate::domain::limits::SETTLE_ITEMS_MAX;
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
     use crate::domain::lease::LeaseKey;
     use crate::domain::{Millis, QueueName, TaskId};
-    use crate::http::OriginRule;
+    use crate::http::origin::OriginRule;
     use crate::metrics::Metrics;
 
     fn lease() -> Lease {

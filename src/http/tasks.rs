@@ -9,19 +9,20 @@ use http::{StatusCode, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::body::JsonBody;
-use super::field::{At, Field, Object, Parsed, Seconds, Wrong, query_shape, shape};
+use super::field::{At, Field, Parsed, Seconds, Wrong, query_shape};
 use super::json;
-use super::openapi::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
-use super::page::{self, Page};
+use super::kinds::{GROUP_KIND, NAME_KIND};
+use super::page::{CURSOR, LIMIT, Page, bad_cursor};
 use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
+use super::problem::sets::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::problem::{Code, Problem};
 use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
-use super::query::{QueryFields, whole_number};
+use super::query::QueryFields;
 use super::wire;
 use crate::domain::idempotency::Repeatable;
-use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX, WAIT_SECONDS_MAX};
+use crate::domain::limits::{PAGE_DEFAULT, WAIT_SECONDS_MAX};
 use crate::domain::task::{Enqueued, Json as JsonText, Made};
 use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::TaskFilter;
@@ -30,6 +31,7 @@ pub(super) mod cancel;
 pub(super) mod change;
 pub(super) mod explain;
 pub(super) mod new_task;
+pub(super) mod pages;
 pub(super) mod unique;
 pub(super) mod view;
 
@@ -142,21 +144,6 @@ const WAIT: Field<Parsed<Duration>> = Field::new(
     "How long to wait for the task to finish: to be completed, cancelled or dead.",
 );
 
-shape! {
-    /// No fields: the path says all.
-    EmptyRequest:
-}
-
-impl EmptyRequest {
-    /// What nobody reads is refused.
-    pub(super) fn check(body: &[u8]) -> Result<(), Problem> {
-        let mut wrong = Wrong::default();
-        let fields = json::open(json::text(body)?, None)?;
-        Object::new(fields, Self::SHAPE, At::Root, &mut wrong);
-        wrong.into_result()
-    }
-}
-
 query_shape! {
     /// How to read a task.
     TaskQuery: WAIT
@@ -205,30 +192,8 @@ const STATE: Field<Parsed<TaskState>> = Field::required(
     },
     "The state to list.",
 );
-const NAME: Field<Parsed<TaskName>> = Field::new("name", new_task::TASK_NAME, "Only tasks of this name.");
-const GROUP: Field<Parsed<Group>> = Field::new("group", new_task::GROUP_KIND, "Only tasks of this group.");
-pub(super) const LIMIT: Field<Parsed<usize>> = Field::new(
-    "limit",
-    Parsed {
-        parse: |text| whole_number(text, 1, PAGE_MAX),
-        schema: wire::page_limit_schema,
-    },
-    "Items of a page at most. A page may be shorter, even empty, while `next_cursor` is there.",
-);
-pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
-    "cursor",
-    Parsed {
-        parse: |text| {
-            let sound = (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-            sound
-                .then(|| text.to_owned())
-                .ok_or("must be the `next_cursor` of an earlier page".into())
-        },
-        schema: wire::cursor_schema,
-    },
-    "The `next_cursor` of the page before.",
-);
-
+const NAME: Field<Parsed<TaskName>> = Field::new("name", NAME_KIND, "Only tasks of this name.");
+const GROUP: Field<Parsed<Group>> = Field::new("group", GROUP_KIND, "Only tasks of this group.");
 query_shape! {
     /// Which tasks to list.
     TasksQuery: STATE, NAME, GROUP, LIMIT, CURSOR
@@ -262,7 +227,7 @@ pub(super) async fn list(
         .tasks(&queue, filter, limit, cursor.as_deref())
         .await?;
     let page = page
-        .map_err(page::bad_cursor)?
+        .map_err(bad_cursor)?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
-    page::of_tasks(queue, page).await
+    pages::of_tasks(queue, page).await
 }

@@ -7,14 +7,14 @@ use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::field::query_shape;
-use super::openapi::{ALWAYS, QUERY, READ, problem_set};
-use super::page::bad_cursor;
+use super::page::{CURSOR, bad_cursor};
 use super::problem::Problem;
+use super::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use super::query::QueryFields;
 use super::queues::stats::{CountsAnswer, thousandths};
-use super::tasks::CURSOR;
+
 use crate::engine::Totals;
 
 query_shape! {

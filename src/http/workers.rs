@@ -6,26 +6,17 @@ use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::field::{Field, Parsed, query_shape};
-use super::openapi::{ALWAYS, QUERY, READ, problem_set};
-use super::page::{Page, bad_cursor};
+use super::api::Api;
+use super::field::query_shape;
+use super::kinds::QUEUE;
+use super::page::{CURSOR, LIMIT, Page, bad_cursor};
+use super::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
-use super::tasks::{CURSOR, LIMIT};
 use super::wire;
 use crate::domain::limits::PAGE_DEFAULT;
 use crate::domain::{Millis, QueueName};
 use crate::engine::Worker;
-
-pub(super) const QUEUE: Field<Parsed<QueueName>> = Field::new(
-    "queue",
-    Parsed {
-        parse: |text| QueueName::parse(text).map_err(|error| error.to_string().into()),
-        schema: wire::name_schema,
-    },
-    "Only of this queue.",
-);
 
 query_shape! {
     /// Which page of which workers.

@@ -14,16 +14,16 @@ use super::options::{self, DELAY, MAX_ATTEMPTS, PAYLOAD, PRIORITY};
 use crate::domain::QueueName;
 use crate::domain::limits::BULK_TASKS_MAX;
 use crate::engine::{Bulk, Failure, Handled, NotBegun, Pace};
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::body::JsonBody;
 use crate::http::field::{
     At, Described, Field, Flag, Integer, Kind, Label, Object, Parsed, Refusal, Wrong, number, shape,
 };
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::page;
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::tasks;
 
 const FILTER: Field<FilterKind> = Field::new("filter", FilterKind, "Which dead letters; all unless given.");
 const LIMIT: Field<Integer> = Field::new(
@@ -38,7 +38,7 @@ const LIMIT: Field<Integer> = Field::new(
 const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Count, and change nothing.").or("false");
 const CURSOR: Field<Parsed<String>> = Field::new(
     "cursor",
-    tasks::CURSOR.kind,
+    page::CURSOR.kind,
     "The `next_cursor` of the call before, to go on with the same work.",
 );
 const RATE: Field<Rate> = Field::new(

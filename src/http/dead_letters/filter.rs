@@ -8,18 +8,12 @@ use crate::domain::dead::DeadFilter;
 use crate::domain::limits::{ERROR_FILTER_BYTES_MAX, ERROR_TYPE_BYTES_MAX};
 use crate::domain::task::DeadReason;
 use crate::domain::{Group, Millis, TaskName};
-use crate::http::field::{At, Described, Field, Kind, Object, Parsed, Refusal, Wrong, sentence, shape};
+use crate::http::field::{At, Described, Field, Kind, Object, Parsed, Refusal, Wrong, shape};
 use crate::http::json;
+use crate::http::kinds::{GROUP_KIND, INSTANT_KIND, NAME_KIND};
 use crate::http::query::QueryFields;
-use crate::http::tasks::new_task::{GROUP_KIND, TASK_NAME};
-use crate::http::wire;
 
-const INSTANT: Parsed<Millis> = Parsed {
-    parse: |text| Millis::parse(text).map_err(sentence),
-    schema: wire::instant_schema,
-};
-
-pub(super) const NAME: Field<Parsed<TaskName>> = Field::new("name", TASK_NAME, "Of this name.");
+pub(super) const NAME: Field<Parsed<TaskName>> = Field::new("name", NAME_KIND, "Of this name.");
 pub(super) const GROUP: Field<Parsed<Group>> = Field::new("group", GROUP_KIND, "Of this group.");
 pub(super) const REASON: Field<Parsed<DeadReason>> = Field::new(
     "reason",
@@ -53,9 +47,9 @@ pub(super) const ERROR: Field<Parsed<String>> = Field::new(
     "Whose last error has this text in its message, as it is written.",
 );
 pub(super) const DIED_AFTER: Field<Parsed<Millis>> =
-    Field::new("died_after", INSTANT, "That died at this instant or later.");
+    Field::new("died_after", INSTANT_KIND, "That died at this instant or later.");
 pub(super) const DIED_BEFORE: Field<Parsed<Millis>> =
-    Field::new("died_before", INSTANT, "That died before this instant.");
+    Field::new("died_before", INSTANT_KIND, "That died before this instant.");
 
 shape! {
     /// Which dead letters: those for which everything given holds.

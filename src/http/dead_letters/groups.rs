@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use crate::domain::fingerprint::{DeadGroup, GroupError};
 use crate::domain::{Millis, TaskId};
-use crate::http::Api;
-use crate::http::openapi::{ALWAYS, QUERY, READ, problem_set};
+use crate::http::api::Api;
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
 use crate::http::wire;

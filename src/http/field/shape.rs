@@ -1,9 +1,10 @@
 //! Shapes: the fields of one kind of object, as the parser checks them and the OpenAPI document shows them.
 
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, ObjectBuilder, Type};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{RefOr, Required, Schema};
 
-use super::Shape;
+use super::kind::Shape;
 
 /// Names a shape: `shape! { /// What it is. EnqueueRequest: NAME, PAYLOAD }`.
 macro_rules! shape {
@@ -12,14 +13,14 @@ macro_rules! shape {
         pub(in crate::http) struct $name;
 
         impl $name {
-            pub(in crate::http) const SHAPE: &'static $crate::http::field::Shape = &[
+            pub(in crate::http) const SHAPE: &'static $crate::http::field::kind::Shape = &[
                 $(&$field,)*
             ];
         }
 
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                $crate::http::field::object_schema(Self::SHAPE, concat!($($doc),+).trim())
+                $crate::http::field::shape::object_schema(Self::SHAPE, concat!($($doc),+).trim())
             }
         }
 
@@ -35,18 +36,37 @@ pub(in crate::http) use shape;
 /// Names a shape that stands in query strings: `query_shape! { /// What it chooses. TasksQuery: STATE, LIMIT }`.
 macro_rules! query_shape {
     ($(#[doc = $doc:literal])+ $name:ident: $($field:path),* $(,)?) => {
-        $crate::http::field::shape! { $(#[doc = $doc])+ $name: $($field),* }
+        $crate::http::field::shape::shape! { $(#[doc = $doc])+ $name: $($field),* }
 
         impl utoipa::IntoParams for $name {
             fn into_params(
                 _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
             ) -> Vec<utoipa::openapi::path::Parameter> {
-                $crate::http::query::query_parameters(Self::SHAPE)
+                $crate::http::field::shape::query_parameters(Self::SHAPE)
             }
         }
     };
 }
 pub(in crate::http) use query_shape;
+
+/// The parameters of a query, for the OpenAPI document.
+pub(in crate::http) fn query_parameters(shape: &Shape) -> Vec<Parameter> {
+    let described = shape.iter().map(|field| {
+        let required = if field.is_required() {
+            Required::True
+        } else {
+            Required::False
+        };
+        let parameter = ParameterBuilder::new()
+            .name(field.name())
+            .parameter_in(ParameterIn::Query)
+            .required(required)
+            .description(Some(field.about()))
+            .schema(Some(field.schema()));
+        parameter.build()
+    });
+    described.collect()
+}
 
 /// The JSON schema of a shape. Optional fields admit null; other fields are refused.
 pub(in crate::http) fn object_schema(shape: &Shape, about: &str) -> RefOr<Schema> {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Refusal, prefix};
+use super::kind::Refusal;
+use super::texts::prefix;
 use crate::http::problem::{Code, FieldError, Problem};
 
 /// Where in the body: rendered as a JSON pointer (RFC 6901) only when something is wrong there.

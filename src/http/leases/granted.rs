@@ -12,7 +12,7 @@ use http::header::CONTENT_TYPE;
 use http_body::{Frame, SizeHint};
 
 use crate::engine::Granted;
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::metrics::Metrics;
 
 /// The connection takes no more frames while it is full. Small ones let the last be taken

@@ -21,9 +21,9 @@ use crate::http::field::{
     shape, string,
 };
 use crate::http::json::{self, Items, List};
+use crate::http::kinds::NAME_KIND;
 use crate::http::problem::Problem;
 use crate::http::settle::list_of_operations;
-use crate::http::tasks::new_task::TASK_NAME;
 use crate::http::wire;
 
 const WAIT_MS_DEFAULT: u64 = 20_000;
@@ -64,7 +64,7 @@ const WORKER: Field<Label> = Field::new(
 const NAMES: Field<Several<Parsed<TaskName>>> = Field::new(
     "names",
     Several {
-        of: TASK_NAME,
+        of: NAME_KIND,
         items_max: LEASE_NAMES_MAX,
     },
     "Only tasks of these names; all unless given.",

@@ -8,12 +8,12 @@ use utoipa::ToSchema;
 use crate::domain::gate::Set;
 use crate::domain::limits::HOLD_MS_MAX;
 use crate::domain::{Millis, QueueName, TaskName};
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::body::JsonBody;
 use crate::http::field::{At, Field, Object, Seconds, Word, Wrong, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::path::{InName, NamePath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::wire;
 

@@ -9,20 +9,18 @@ use utoipa::ToSchema;
 
 use crate::domain::QueueName;
 use crate::engine::Deleted;
-use crate::http::Api;
-use crate::http::field::{Field, Parsed, query_shape, sentence};
-use crate::http::openapi::{ALWAYS, QUERY, WRITE, problem_set};
+use crate::http::api::Api;
+use crate::http::field::{Field, Parsed, query_shape};
+use crate::http::kinds::QUEUE_KIND;
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, QUERY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
 use crate::http::wire;
 
 const CONFIRM: Field<Parsed<QueueName>> = Field::new(
     "confirm",
-    Parsed {
-        parse: |text| QueueName::parse(text).map_err(sentence),
-        schema: wire::name_schema,
-    },
+    QUEUE_KIND,
     "The queue's name, to delete it though it has tasks.",
 );
 

@@ -11,7 +11,7 @@ use super::shown::LimitsDocument;
 use super::stats::thousandths;
 use crate::domain::Millis;
 use crate::domain::standing::GroupStanding;
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::page::{Page, bad_cursor};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};

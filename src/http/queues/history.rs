@@ -8,13 +8,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::QueueProblems;
 use crate::domain::Millis;
 use crate::domain::pulse::{Chart, Point};
 use crate::engine::History;
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::field::{Field, Parsed, query_shape};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
 use crate::http::wire::{self, Seconds};
@@ -145,10 +145,12 @@ impl From<History> for HistoryAnswer {
     }
 }
 
+problem_set! { HistoryProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
 /// Read a queue's charts: ten-second steps of the last hour, or five-minute steps of the last 48 hours.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/history", operation_id = "history", tag = "queues", params(QueuePath, HistoryQuery),
-    responses((status = 200, description = "One value per step", body = HistoryAnswer), QueueProblems),
+    responses((status = 200, description = "One value per step", body = HistoryAnswer), HistoryProblems),
 )]
 pub(in crate::http) async fn history(
     State(api): State<Api>,

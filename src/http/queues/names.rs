@@ -11,14 +11,13 @@ use super::stats::thousandths;
 use crate::domain::limits::PAGE_DEFAULT;
 use crate::domain::standing::{BreakerStanding, BreakerState, NameStanding};
 use crate::domain::{Millis, TaskName};
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::field::query_shape;
-use crate::http::openapi::{ALWAYS, QUERY, READ, problem_set};
-use crate::http::page::{Page, bad_cursor};
+use crate::http::page::{CURSOR, LIMIT, Page, bad_cursor};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
-use crate::http::tasks::{CURSOR, LIMIT};
 use crate::http::wire;
 
 query_shape! {

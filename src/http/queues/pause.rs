@@ -10,15 +10,14 @@ use crate::domain::limits::PAUSE_REASON_BYTES_MAX;
 use crate::domain::pause::{Pause, PauseMode, Paused};
 use crate::domain::{Millis, QueueName};
 use crate::engine::NotPaused;
-use crate::http::Api;
-use crate::http::body::JsonBody;
+use crate::http::api::Api;
+use crate::http::body::{EmptyRequest, JsonBody};
 use crate::http::field::{At, Field, Label, Object, Parsed, Word, Wrong, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::kinds::{INSTANT_KIND, TOO_FAR, is_too_far};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::tasks::EmptyRequest;
-use crate::http::tasks::new_task::{RUN_AT_KIND, TOO_FAR, is_too_far};
 use crate::http::wire;
 
 const MODE: Field<Word<PauseMode>> = Field::new(
@@ -42,7 +41,7 @@ const REASON: Field<Label> = Field::new(
 );
 const UNTIL: Field<Parsed<Millis>> = Field::new(
     "until",
-    RUN_AT_KIND,
+    INSTANT_KIND,
     "It ends then by itself, at most 365 days ahead; unless given, somebody resumes the queue.",
 );
 

@@ -8,15 +8,14 @@ use utoipa::ToSchema;
 
 use crate::domain::TaskState;
 use crate::engine::Progress;
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::body::JsonBody;
 use crate::http::field::{At, Field, Label, Object, Word, Wrong, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::page::{CURSOR, bad_body_cursor};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::tasks::CURSOR;
-use crate::http::tasks::cancel::bad_cursor;
 
 const STATE: Field<Word<TaskState>> = Field::new(
     "state",
@@ -97,7 +96,7 @@ pub(in crate::http) async fn purge(
         .engine()?
         .purge(&queue, state, cursor.as_deref())
         .await?
-        .map_err(|_| bad_cursor())?
+        .map_err(|_| bad_body_cursor())?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
     Ok(Json(PurgeAnswer::from(progress)).into_response())
 }

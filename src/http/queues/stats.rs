@@ -7,12 +7,12 @@ use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::QueueProblems;
 use crate::domain::latency::Spread;
 use crate::domain::pulse::Rates;
 use crate::engine::{QueueStats, Snapshot};
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::QueryFields;
 use crate::http::wire::{self, Seconds};
@@ -200,10 +200,12 @@ impl From<Snapshot> for StatsAnswer {
     }
 }
 
+problem_set! { StatsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
 /// Read a queue's counts, totals and rates.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/stats", operation_id = "stats", tag = "queues", params(QueuePath),
-    responses((status = 200, description = "Counts, totals and rates", body = StatsAnswer), QueueProblems),
+    responses((status = 200, description = "Counts, totals and rates", body = StatsAnswer), StatsProblems),
 )]
 pub(in crate::http) async fn stats(
     State(api): State<Api>,

@@ -13,12 +13,12 @@ use crate::domain::TaskId;
 use crate::domain::audit::{Audit, Disagreement};
 use crate::domain::limits::{VERIFY_SECONDS_DEFAULT, VERIFY_SECONDS_MAX};
 use crate::engine::Verified;
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::body::JsonBody;
 use crate::http::field::{At, Field, Object, Parsed, Seconds, Wrong, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, READ, problem_set};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, BODY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::wire;
 

@@ -17,20 +17,11 @@ mod fields;
 
 pub(in crate::http) use fields::{
     AckOperation, AckRequest, ExtendOperation, ExtendRequest, NackOperation, NackRequest, ReleaseOperation,
-    ReleaseRequest,
+    ReleaseRequest, Verb,
 };
 use fields::{
     AnyOperation, DELAY, ERROR, HOLD, LEASE, LEASE_ID, OP, PROGRESS, REASON, RESULT, RETRY, RETRY_AFTER,
 };
-
-/// The operations that end or prolong a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Verb {
-    Ack,
-    Nack,
-    Extend,
-    Release,
-}
 
 /// The schemas of what [`read`] takes.
 pub(in crate::http) const OPERATIONS: &[&str] = &[

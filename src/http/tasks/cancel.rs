@@ -6,17 +6,17 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::new_task::{GROUP_KIND, TASK_NAME};
-use super::{CURSOR, EmptyRequest};
 use crate::domain::change::{Cancelled, NotChanged};
 use crate::domain::{Group, TaskId, TaskName, TaskState};
 use crate::engine::{CancelFilter, Progress};
-use crate::http::Api;
-use crate::http::body::JsonBody;
+use crate::http::api::Api;
+use crate::http::body::{EmptyRequest, JsonBody};
 use crate::http::field::{At, Field, Flag, Nested, Object, Parsed, Word, Wrong, nested, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::kinds::{GROUP_KIND, NAME_KIND};
+use crate::http::page::{CURSOR, bad_body_cursor};
 use crate::http::path::{InQueue, InTask, QueuePath, TaskPath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::wire;
 
@@ -87,7 +87,7 @@ const STATE: Field<Word<TaskState>> = Field::new(
     },
     "Only tasks in this state; all three unless given.",
 );
-const NAME: Field<Parsed<TaskName>> = Field::new("name", TASK_NAME, "Only tasks of this name.");
+const NAME: Field<Parsed<TaskName>> = Field::new("name", NAME_KIND, "Only tasks of this name.");
 const GROUP: Field<Parsed<Group>> = Field::new("group", GROUP_KIND, "Only tasks of this group.");
 const FILTER: Field<Nested> = Field::required(
     "filter",
@@ -171,15 +171,7 @@ pub(in crate::http) async fn cancel_many(
         .engine()?
         .cancel_many(&queue, &filter, dry_run, cursor.as_deref())
         .await?
-        .map_err(|_| bad_cursor())?
+        .map_err(|_| bad_body_cursor())?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
     Ok(Json(CancelManyAnswer::from(progress)).into_response())
-}
-
-/// A cursor in a body that no such call handed out.
-pub(in crate::http) fn bad_cursor() -> Problem {
-    Problem::at(
-        "/cursor",
-        "must be the `next_cursor` of an earlier call of the same kind",
-    )
 }

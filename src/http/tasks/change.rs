@@ -6,16 +6,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::EmptyRequest;
-use super::new_task::{PRIORITY_KIND, RUN_AT_KIND, TOO_FAR, is_too_far};
 use crate::domain::change::{Change, Changed, When};
 use crate::domain::{Millis, Priority, TaskId, TaskState};
-use crate::http::Api;
-use crate::http::body::JsonBody;
+use crate::http::api::Api;
+use crate::http::body::{EmptyRequest, JsonBody};
 use crate::http::field::{At, Field, Integer, Object, Parsed, Wrong, shape};
 use crate::http::json;
-use crate::http::openapi::{ALWAYS, BODY, WRITE, problem_set};
+use crate::http::kinds::{INSTANT_KIND, PRIORITY_KIND, TOO_FAR, is_too_far};
 use crate::http::path::{InTask, TaskPath};
+use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::wire;
 
@@ -26,7 +25,7 @@ const PRIORITY: Field<Integer> = Field::new(
 );
 const RUN_AT: Field<Parsed<Millis>> = Field::new(
     "run_at",
-    RUN_AT_KIND,
+    INSTANT_KIND,
     "Not before this instant, at most 365 days ahead; one that is past counts as now.",
 );
 

@@ -3,52 +3,21 @@
 use bytes::Bytes;
 
 use crate::domain::limits::{
-    ATTEMPTS_MAX, DELAY_MS_MAX, EXPIRES_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PAYLOAD_BYTES_MAX, PRIORITY_MAX,
+    ATTEMPTS_MAX, DELAY_MS_MAX, EXPIRES_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PAYLOAD_BYTES_MAX,
 };
 use crate::domain::task::Json;
 use crate::domain::{Expiry, Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
-use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, sentence, shape};
+use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, shape};
 use crate::http::json::Fields;
+use crate::http::kinds::{GROUP_KIND, INSTANT_KIND, NAME_KIND, PRIORITY_KIND, TOO_FAR, is_too_far};
 use crate::http::problem::Code;
 use crate::http::producer::Producer;
 use crate::http::retry::{self, PolicyOrNone};
 use crate::http::tasks::unique::{self, UNIQUE};
-use crate::http::wire;
-
-/// A task's name.
-pub(in crate::http) const TASK_NAME: Parsed<TaskName> = Parsed {
-    parse: |text| TaskName::parse(text).map_err(sentence),
-    schema: wire::name_schema,
-};
-
-/// A group.
-pub(in crate::http) const GROUP_KIND: Parsed<Group> = Parsed {
-    parse: |text| Group::parse(text).map_err(sentence),
-    schema: wire::group_schema,
-};
-
-/// A priority.
-pub(super) const PRIORITY_KIND: Integer = Integer {
-    min: 0,
-    max: PRIORITY_MAX as u64,
-};
-
-/// An instant of Redis's clock, such as when a task is to run.
-pub(in crate::http) const RUN_AT_KIND: Parsed<Millis> = Parsed {
-    parse: |text| Millis::parse(text).map_err(sentence),
-    schema: wire::instant_schema,
-};
-
-pub(in crate::http) const TOO_FAR: &str = "must be at most 365 days ahead";
-
-/// The local clock is good enough for a bound of a year; Redis's decides when the task is due.
-pub(in crate::http) fn is_too_far(run_at: Millis) -> bool {
-    run_at.since(Millis::local()) > DELAY_MS_MAX
-}
 
 const NAME: Field<Parsed<TaskName>> = Field::new(
     "name",
-    TASK_NAME,
+    NAME_KIND,
     "Which handler the task is for; limits and breakers are per name.",
 )
 .or("\"default\"");
@@ -82,7 +51,7 @@ const DELAY: Field<Seconds> = Field::new(
 );
 const RUN_AT: Field<Parsed<Millis>> = Field::new(
     "run_at",
-    RUN_AT_KIND,
+    INSTANT_KIND,
     "Not before this instant, at most 365 days ahead. Not together with `delay_seconds`.",
 );
 const EXPIRES_IN: Field<Seconds> = Field::new(
@@ -95,10 +64,7 @@ const EXPIRES_IN: Field<Seconds> = Field::new(
 );
 const EXPIRES_AT: Field<Parsed<Millis>> = Field::new(
     "expires_at",
-    Parsed {
-        parse: |text| Millis::parse(text).map_err(sentence),
-        schema: wire::instant_schema,
-    },
+    INSTANT_KIND,
     "A task that still waits at this instant, at most 365 days ahead, is granted no more and becomes a dead letter. \
      Not together with `expires_in_seconds`.",
 );

@@ -3,24 +3,24 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, Uri};
+use bytes::Bytes;
+use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::api::Api;
-use super::body::JsonBody;
-use super::field::{At, Object, Wrong, query_shape, shape};
-use super::json;
-use super::page::{CURSOR, LIMIT, Page, bad_cursor};
+use super::body::Body;
+use super::field::{Object, Request, Wrong, query_shape, shape};
+use super::page::{CURSOR, LIMIT, Page, Wanted, bad_cursor};
 use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
 use super::problem::sets::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::problem::{Code, Problem};
-use super::query::QueryFields;
+use super::query::{NoQuery, Query, QueryFields, QueryRequest};
 use super::tasks::pages;
 use super::tasks::view::TaskAnswer;
 use super::wire;
 use crate::domain::TaskId;
-use crate::domain::limits::PAGE_DEFAULT;
+use crate::domain::dead::{DeadFilter, Replay};
 use crate::engine::{DeadOrder, NotReplayed};
 
 pub(super) mod bulk;
@@ -43,6 +43,14 @@ query_shape! {
     DeadLettersQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE, LIMIT, CURSOR
 }
 
+impl QueryRequest for DeadLettersQuery {
+    type Value = (DeadFilter, Wanted);
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        Some((filter::of_query(query), Wanted::take(query)))
+    }
+}
+
 problem_set! { DeadLettersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
 /// List dead letters, newest first.
@@ -56,17 +64,17 @@ problem_set! { DeadLettersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 pub(super) async fn list(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query((filter, wanted)): Query<DeadLettersQuery>,
 ) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, DeadLettersQuery::SHAPE)?;
-    let filter = filter::of_query(&mut query);
-    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
-    let cursor = query.take(&CURSOR);
-    query.finish()?;
-
     let page = api
         .engine()?
-        .dead_letters(&queue, &filter, DeadOrder::NewestFirst, limit, cursor.as_deref())
+        .dead_letters(
+            &queue,
+            &filter,
+            DeadOrder::NewestFirst,
+            wanted.limit,
+            wanted.cursor(),
+        )
         .await?
         .map_err(bad_cursor)?;
     pages::of_tasks(queue, page).await
@@ -82,9 +90,8 @@ problem_set! { DeadLetterProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Co
 pub(super) async fn dead_letter(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
     let task = api.engine()?.dead_letter(&queue, id).await?;
     let task = task.ok_or_else(no_dead_letter)?;
     Ok(Json(TaskAnswer::of(&queue, &task)).into_response())
@@ -100,9 +107,8 @@ problem_set! { PurgeOneProblems: ALWAYS, WRITE, QUERY, &[Code::QueueUnknown, Cod
 pub(super) async fn purge_one(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<PurgedAnswer>, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
     let purged = api.engine()?.purge_dead_letter(&queue, id).await?;
     let answer = purged.then_some(Json(PurgedAnswer { id, purged }));
     answer.ok_or_else(no_dead_letter)
@@ -119,6 +125,14 @@ pub(super) struct PurgedAnswer {
 shape! {
     /// How the new task differs from the dead letter.
     ReplayRequest: MAX_ATTEMPTS, DELAY, PRIORITY, PAYLOAD
+}
+
+impl Request for ReplayRequest {
+    type Value = Replay;
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<Replay> {
+        Some(options::read(object, body, wrong))
+    }
 }
 
 /// The task that was made of a dead letter.
@@ -152,14 +166,8 @@ problem_set! {
 pub(super) async fn replay_one(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    JsonBody(body): JsonBody,
+    Body(replay): Body<ReplayRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, ReplayRequest::SHAPE, At::Root, &mut wrong);
-    let replay = options::read(&mut object, &body, &mut wrong);
-    wrong.into_result()?;
-
     let made = api.engine()?.replay_dead_letter(&queue, id, &replay).await?;
     let made = made.map_err(|not| match not {
         NotReplayed::Unknown => no_dead_letter(),

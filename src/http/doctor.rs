@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::api::Api;
 use super::problem::Problem;
 use super::problem::sets::{ALWAYS, QUERY, problem_set};
-use super::query::QueryFields;
+use super::query::NoQuery;
 use crate::domain::checkup::{self, Check};
 
 /// Everything that was looked at.
@@ -62,8 +61,7 @@ problem_set! { DoctorProblems: ALWAYS, QUERY }
     get, path = "/v1/doctor", operation_id = "doctor", tag = "service",
     responses((status = 200, description = "What was seen", body = CheckupAnswer), DoctorProblems),
 )]
-pub(super) async fn doctor(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
+pub(super) async fn doctor(State(api): State<Api>, _: NoQuery) -> Result<Response, Problem> {
     let mut checks = match api.engine() {
         Ok(engine) => engine.checkup().await,
         Err(_) => vec![Check::fail(

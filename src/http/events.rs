@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
+use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Uri};
 use tokio::time::timeout;
 
 use super::api::Api;
@@ -17,7 +17,8 @@ use super::field::query_shape;
 use super::kinds::QUEUE;
 use super::problem::sets::{ALWAYS, QUERY, problem_set};
 use super::problem::{Code, Problem};
-use super::query::QueryFields;
+use super::query::{Query, QueryFields, QueryRequest};
+use crate::domain::QueueName;
 use crate::engine::{Heard, Watcher};
 
 /// Proxies close what is silent, and a watcher that left is only noticed by writing to it.
@@ -26,6 +27,14 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 query_shape! {
     /// Which events.
     EventsQuery: QUEUE
+}
+
+impl QueryRequest for EventsQuery {
+    type Value = Option<QueueName>;
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        Some(query.take(&QUEUE))
+    }
 }
 
 problem_set! { EventsProblems: ALWAYS, QUERY, &[Code::NotReady, Code::Overloaded, Code::ShuttingDown] }
@@ -40,10 +49,10 @@ problem_set! { EventsProblems: ALWAYS, QUERY, &[Code::NotReady, Code::Overloaded
     get, path = "/v1/events", operation_id = "events", tag = "service", params(EventsQuery),
     responses((status = 200, description = "Events, until either side ends it", body = String, content_type = "text/event-stream"), EventsProblems),
 )]
-pub(super) async fn events(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, EventsQuery::SHAPE)?;
-    let queue = query.take(&QUEUE);
-    query.finish()?;
+pub(super) async fn events(
+    State(api): State<Api>,
+    Query(queue): Query<EventsQuery>,
+) -> Result<Response, Problem> {
     let watcher = api.engine()?.watch(queue)?;
     let frames = stream::unfold(watcher, async |mut watcher| {
         let frame = next(&mut watcher).await?;
@@ -86,7 +95,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::QueueName;
     use crate::domain::event::{Event, EventKind};
 
     #[test]

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use utoipa::ToSchema;
 
 use super::api::Api;
-use super::body::JsonBody;
+use super::body::Body;
 use super::path::{InQueue, QueuePath};
 use super::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use super::problem::{Code, Problem};
@@ -18,8 +17,8 @@ use super::settle::Batch;
 use super::settle::answer::{self, ItemAnswer};
 use super::tasks::view::LeasedTaskAnswer;
 use super::wire::{self, Seconds};
-use crate::domain::{LeasedTask, QueueName};
-use crate::engine::Leased;
+use crate::domain::LeasedTask;
+use crate::engine::{LeaseFrom, Leased};
 
 mod granted;
 mod request;
@@ -73,9 +72,9 @@ problem_set! { LeaseProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] }
 pub(super) async fn lease(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(body): Body<LeaseOneRequest>,
 ) -> Result<Response, Problem> {
-    serve(&api, body, Some(queue)).await
+    serve(&api, LeaseFrom::One(queue), body).await
 }
 
 /// Lease tasks of several queues: in strict order, or drawn by weight.
@@ -86,22 +85,19 @@ pub(super) async fn lease(
 )]
 pub(super) async fn lease_many(
     State(api): State<Api>,
-    JsonBody(body): JsonBody,
+    Body((queues, body)): Body<LeaseManyRequest>,
 ) -> Result<Response, Problem> {
-    serve(&api, body, None).await
+    serve(&api, queues, body).await
 }
 
-async fn serve(api: &Api, body: Bytes, queue: Option<QueueName>) -> Result<Response, Problem> {
-    let LeaseBody { mut request, settle } = request::read(&body, queue)?;
+async fn serve(api: &Api, queues: LeaseFrom, body: LeaseBody) -> Result<Response, Problem> {
+    let (mut request, settle) = body.from(queues);
     let engine = api.engine()?;
-    // The body is a piece of the connection's read buffer, which would otherwise wait along.
-    let Some(items) = settle else {
-        drop(body);
+    if settle.is_empty() {
         return answer(api, engine.lease(request).await?, &[]);
-    };
+    }
 
-    let (batch, ops) = Batch::read(items, "settle", &body, api, |id| engine.open_lease(id));
-    drop(body);
+    let (batch, ops) = Batch::open(settle, api, |id| engine.open_lease(id));
     // An operation failed already: the worker is to know at once.
     if batch.has_refused() {
         request.wait = Duration::ZERO;

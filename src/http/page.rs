@@ -5,11 +5,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::field::{Field, Parsed};
+use super::field::{Field, Parsed, query_shape};
 use super::problem::Problem;
-use super::query::whole_number;
+use super::query::{QueryFields, QueryRequest, whole_number};
 use super::wire;
-use crate::domain::limits::PAGE_MAX;
+use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::engine::{self, BadCursor};
 
 pub(super) const LIMIT: Field<Parsed<usize>> = Field::new(
@@ -33,6 +33,39 @@ pub(super) const CURSOR: Field<Parsed<String>> = Field::new(
     },
     "The `next_cursor` of the page before.",
 );
+
+query_shape! {
+    /// Which page.
+    PageQuery: LIMIT, CURSOR
+}
+
+/// The page that a caller asks for.
+pub(super) struct Wanted {
+    pub(super) limit: usize,
+    pub(super) cursor: Option<String>,
+}
+
+impl Wanted {
+    /// Takes [`LIMIT`] and [`CURSOR`].
+    pub(super) fn take(query: &mut QueryFields) -> Self {
+        Self {
+            limit: query.take(&LIMIT).unwrap_or(PAGE_DEFAULT),
+            cursor: query.take(&CURSOR),
+        }
+    }
+
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+}
+
+impl QueryRequest for PageQuery {
+    type Value = Wanted;
+
+    fn read(query: &mut QueryFields) -> Option<Wanted> {
+        Some(Wanted::take(query))
+    }
+}
 
 /// A page of a list.
 #[derive(Serialize, ToSchema)]

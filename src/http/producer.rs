@@ -1,6 +1,6 @@
 //! What the headers of an enqueue say.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -46,6 +46,16 @@ impl Producer {
             tracestate: self.tracestate.clone(),
             replayed_from: None,
         }
+    }
+
+    /// Reads the headers of a request and leaves the rest of it.
+    pub(super) async fn split<S: Send + Sync>(
+        request: Request,
+        state: &S,
+    ) -> Result<(Self, Request), Problem> {
+        let (mut parts, body) = request.into_parts();
+        let producer = Self::from_request_parts(&mut parts, state).await?;
+        Ok((producer, Request::from_parts(parts, body)))
     }
 
     /// What a repeat of this request is known by, if it gave itself a key.

@@ -2,12 +2,46 @@
 
 use std::borrow::Cow;
 
-use axum::extract::Query;
+use axum::extract::{FromRequestParts, Query as Pairs};
 use http::Uri;
+use http::request::Parts;
 
-use super::field::{Field, Parsed, Shape, Wrong};
+use super::field::{Field, Parsed, Shape, Shaped, Wrong};
 use super::json::FIELDS_MAX;
 use super::problem::Problem;
+
+/// A query string with a shape, and the value that its parameters form.
+pub(super) trait QueryRequest: Shaped {
+    type Value;
+
+    /// Takes the parameters and notes every mistake. Returns `None` only after a mistake.
+    fn read(query: &mut QueryFields) -> Option<Self::Value>;
+}
+
+/// A query string, read by its shape.
+pub(super) struct Query<Q: QueryRequest>(pub(super) Q::Value);
+
+impl<S: Sync, Q: QueryRequest> FromRequestParts<S> for Query<Q> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut query = QueryFields::open(&parts.uri, Q::SHAPE)?;
+        let value = Q::read(&mut query);
+        query.finish()?;
+        Ok(Self(value.expect("a query without mistakes has a value")))
+    }
+}
+
+/// The query string of a path that takes none.
+pub(super) struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        QueryFields::open(&parts.uri, &[])?.finish().map(|()| Self)
+    }
+}
 
 /// The query string, read by field. What nobody knows is refused, as in bodies: a typo must not be silent.
 pub(super) struct QueryFields {
@@ -17,7 +51,7 @@ pub(super) struct QueryFields {
 
 impl QueryFields {
     pub(super) fn open(uri: &Uri, shape: &'static Shape) -> Result<Self, Problem> {
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        let pairs = Pairs::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| Problem::at("query:", "must be name=value pairs joined by &"))?
             .0;
         if pairs.len() > FIELDS_MAX {

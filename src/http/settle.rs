@@ -10,9 +10,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::api::Api;
-use super::body::JsonBody;
-use super::field::{At, Field, ListOf, Object, Wrong, shape};
-use super::json::{self, Items, List};
+use super::body::Body;
+use super::field::{Field, ListOf, Object, Request, Wrong, shape};
+use super::json::List;
 use super::path::{InLease, LeasePath};
 use super::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use super::problem::{Code, Problem};
@@ -28,7 +28,7 @@ pub(super) mod operation;
 mod retry_after;
 
 use answer::{AckAnswer, ExtendAnswer, ItemAnswer, NackAnswer, ReleaseAnswer, SettleAnswer};
-use operation::{AckRequest, ExtendRequest, NackRequest, OPERATIONS, ReleaseRequest, Verb};
+use operation::{AckRequest, Addressed, ExtendRequest, NackRequest, OPERATIONS, Operation, ReleaseRequest};
 
 problem_set! {
     SettleProblems: ALWAYS, WRITE, BODY, &[Code::LeaseUnknown, Code::LeaseLost, Code::ResultTooLarge]
@@ -42,8 +42,12 @@ problem_set! {
     request_body(content = AckRequest, example = json!({"result": "sent"})),
     responses((status = 200, description = "Completed", body = AckAnswer), SettleProblems),
 )]
-pub(super) async fn ack(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
-    settle(Verb::Ack, &api, &lease, &body).await
+pub(super) async fn ack(
+    State(api): State<Api>,
+    lease: InLease,
+    Body(ack): Body<AckRequest>,
+) -> Result<Response, Problem> {
+    settle(&api, &lease, ack).await
 }
 
 /// Report a failed attempt.
@@ -52,8 +56,12 @@ pub(super) async fn ack(api: State<Api>, lease: InLease, body: JsonBody) -> Resu
     request_body(content = NackRequest, example = json!({"error": {"type": "Timeout", "message": "no answer after 30 s"}})),
     responses((status = 200, description = "Counted as failed", body = NackAnswer), SettleProblems),
 )]
-pub(super) async fn nack(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
-    settle(Verb::Nack, &api, &lease, &body).await
+pub(super) async fn nack(
+    State(api): State<Api>,
+    lease: InLease,
+    Body(nack): Body<NackRequest>,
+) -> Result<Response, Problem> {
+    settle(&api, &lease, nack).await
 }
 
 /// Prolong a lease, from now on.
@@ -62,8 +70,12 @@ pub(super) async fn nack(api: State<Api>, lease: InLease, body: JsonBody) -> Res
     request_body(content = ExtendRequest, example = json!({"lease_seconds": 60, "progress": {"done": 40, "of": 100}})),
     responses((status = 200, description = "Prolonged", body = ExtendAnswer), SettleProblems),
 )]
-pub(super) async fn extend(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
-    settle(Verb::Extend, &api, &lease, &body).await
+pub(super) async fn extend(
+    State(api): State<Api>,
+    lease: InLease,
+    Body(extend): Body<ExtendRequest>,
+) -> Result<Response, Problem> {
+    settle(&api, &lease, extend).await
 }
 
 /// Give a task back without spending the attempt.
@@ -72,18 +84,21 @@ pub(super) async fn extend(api: State<Api>, lease: InLease, body: JsonBody) -> R
     request_body(content = ReleaseRequest, example = json!({"retry_after": 30})),
     responses((status = 200, description = "Given back", body = ReleaseAnswer), SettleProblems),
 )]
-pub(super) async fn release(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
-    settle(Verb::Release, &api, &lease, &body).await
+pub(super) async fn release(
+    State(api): State<Api>,
+    lease: InLease,
+    Body(release): Body<ReleaseRequest>,
+) -> Result<Response, Problem> {
+    settle(&api, &lease, release).await
 }
 
-async fn settle(verb: Verb, api: &Api, lease: &InLease, body: &JsonBody) -> Result<Response, Problem> {
-    let said = operation::read_one(verb, &body.0)?;
+async fn settle(api: &Api, lease: &InLease, operation: Operation) -> Result<Response, Problem> {
     let engine = api.engine()?;
     let lease = engine
         .open_lease(&lease.0)
         .ok_or_else(|| Code::LeaseUnknown.problem())?;
     let counters = api.metrics().queue(&lease.queue);
-    let settled = outcome(&counters, engine.settle(said.of(lease)).await)?;
+    let settled = outcome(&counters, engine.settle(operation.on(lease)).await)?;
     Ok(Json(SettleAnswer::from(settled)).into_response())
 }
 
@@ -122,6 +137,14 @@ pub(super) const fn list_of_operations(name: &'static str, about: &'static str) 
     Field::new(name, kind, about)
 }
 
+/// The list of that name, as [`Request::LIST`] has it.
+pub(super) const fn list_to_open(key: &'static str) -> List {
+    List {
+        key,
+        keep: SETTLE_ITEMS_MAX,
+    }
+}
+
 const OPERATIONS_FIELD: Field<ListOf> = Field {
     required: true,
     ..list_of_operations("operations", "Performed in this order, each alone.")
@@ -130,6 +153,17 @@ const OPERATIONS_FIELD: Field<ListOf> = Field {
 shape! {
     /// Operations on leases of any queues.
     SettleRequest: OPERATIONS_FIELD
+}
+
+impl Request for SettleRequest {
+    type Value = Vec<Result<Addressed, Problem>>;
+
+    const LIST: Option<List> = Some(list_to_open(OPERATIONS_FIELD.name));
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<Self::Value> {
+        let items = object.items(&OPERATIONS_FIELD, wrong)?;
+        Some(operation::read_list(items, OPERATIONS_FIELD.name, body))
+    }
 }
 
 /// What became of each operation.
@@ -152,21 +186,10 @@ problem_set! { SettleBatchProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] 
 )]
 pub(super) async fn settle_batch(
     State(api): State<Api>,
-    JsonBody(body): JsonBody,
+    Body(operations): Body<SettleRequest>,
 ) -> Result<Response, Problem> {
-    let list = List {
-        key: OPERATIONS_FIELD.name,
-        keep: SETTLE_ITEMS_MAX,
-    };
-    let fields = json::open(json::text(&body)?, Some(list))?;
-    let mut wrong = Wrong::default();
-    let mut object = Object::new(fields, SettleRequest::SHAPE, At::Root, &mut wrong);
-    let items = object.items(&OPERATIONS_FIELD, &mut wrong);
-    wrong.into_result()?;
-    let items = items.expect("it is required");
-
     let engine = api.engine()?;
-    let (batch, ops) = Batch::read(items, list.key, &body, &api, |id| engine.open_lease(id));
+    let (batch, ops) = Batch::open(operations, &api, |id| engine.open_lease(id));
     let outcomes = if ops.is_empty() {
         Vec::new()
     } else {
@@ -188,21 +211,18 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Reads a list of operations. What is wrong with one, a forged `lease_id` included, is its own outcome.
-    pub(super) fn read(
-        items: Items<'_>,
-        list: &str,
-        body: &Bytes,
+    /// Opens the leases. A mistake in one operation, a forged `lease_id` included, is its own outcome.
+    pub(super) fn open(
+        operations: Vec<Result<Addressed, Problem>>,
         api: &Api,
         open: impl Fn(&str) -> Option<Lease>,
     ) -> (Self, Vec<Settle>) {
-        let mut ops = Vec::with_capacity(items.count);
-        let at = At::Field(&At::Root, list);
-        let places = items.kept.into_iter().enumerate().map(|(index, fields)| {
-            let (said, lease_id) = operation::read(fields, body, At::Item(&at, index))?;
+        let mut ops = Vec::with_capacity(operations.len());
+        let places = operations.into_iter().map(|operation| {
+            let Addressed { operation, lease_id } = operation?;
             let lease = open(&lease_id).ok_or_else(|| Code::LeaseUnknown.problem())?;
             let counters = api.metrics().queue(&lease.queue);
-            ops.push(said.of(lease));
+            ops.push(operation.on(lease));
             Ok(counters)
         });
         let batch = Self {
@@ -235,6 +255,7 @@ mod tests {
     use super::*;
     use crate::domain::lease::LeaseKey;
     use crate::domain::{Millis, QueueName, TaskId};
+    use crate::http::field::read_request;
     use crate::http::origin::OriginRule;
     use crate::metrics::Metrics;
 
@@ -269,17 +290,10 @@ mod tests {
             key.seal(&last),
         );
         let body = Bytes::from(body);
-        let list = List {
-            key: "operations",
-            keep: SETTLE_ITEMS_MAX,
-        };
-        let fields = json::open(json::text(&body).unwrap(), Some(list)).unwrap();
-        let mut wrong = Wrong::default();
-        let mut object = Object::new(fields, SettleRequest::SHAPE, At::Root, &mut wrong);
-        let items = object.items(&OPERATIONS_FIELD, &mut wrong).unwrap();
+        let operations = read_request::<SettleRequest>(&body).unwrap();
         let api = Api::new(Arc::new(Metrics::default()), OriginRule::Loopback);
 
-        let (batch, ops) = Batch::read(items, "operations", &body, &api, |id| key.open(id).ok());
+        let (batch, ops) = Batch::open(operations, &api, |id| key.open(id).ok());
         assert!(batch.has_refused());
         assert_eq!(ops.iter().map(Settle::lease).collect::<Vec<_>>(), [&first, &last]);
 

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,7 +11,7 @@ use super::field::query_shape;
 use super::page::{CURSOR, bad_cursor};
 use super::problem::Problem;
 use super::problem::sets::{ALWAYS, QUERY, READ, problem_set};
-use super::query::QueryFields;
+use super::query::{Query, QueryFields, QueryRequest};
 use super::queues::stats::{CountsAnswer, thousandths};
 
 use crate::engine::Totals;
@@ -20,6 +19,14 @@ use crate::engine::Totals;
 query_shape! {
     /// Which part of the totals.
     TotalsQuery: CURSOR
+}
+
+impl QueryRequest for TotalsQuery {
+    type Value = Option<String>;
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        Some(query.take(&CURSOR))
+    }
 }
 
 /// Sums over queues. `oldest_ready_age_seconds` is that of the oldest task, `paused` whether any queue is.
@@ -67,10 +74,10 @@ problem_set! { TotalsProblems: ALWAYS, READ, QUERY }
     get, path = "/v1/stats", operation_id = "totals", tag = "service", params(TotalsQuery),
     responses((status = 200, description = "The totals", body = TotalsAnswer), TotalsProblems),
 )]
-pub(super) async fn totals(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, TotalsQuery::SHAPE)?;
-    let cursor = query.take(&CURSOR);
-    query.finish()?;
+pub(super) async fn totals(
+    State(api): State<Api>,
+    Query(cursor): Query<TotalsQuery>,
+) -> Result<Response, Problem> {
     let totals = api
         .engine()?
         .totals(cursor.as_deref())

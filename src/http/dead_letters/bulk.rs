@@ -1,5 +1,7 @@
 //! Many dead letters in one call: at most a thousand, with a cursor for the next.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
@@ -12,14 +14,14 @@ use utoipa::openapi::{RefOr, Schema};
 use super::filter::{self, FilterKind};
 use super::options::{self, DELAY, MAX_ATTEMPTS, PAYLOAD, PRIORITY};
 use crate::domain::QueueName;
+use crate::domain::dead::Replay;
 use crate::domain::limits::BULK_TASKS_MAX;
 use crate::engine::{Bulk, Failure, Handled, NotBegun, Pace};
 use crate::http::api::Api;
-use crate::http::body::JsonBody;
+use crate::http::body::Body;
 use crate::http::field::{
-    At, Described, Field, Flag, Integer, Kind, Label, Object, Parsed, Refusal, Wrong, number, shape,
+    At, Described, Field, Flag, Integer, Kind, Label, Object, Parsed, Refusal, Request, Wrong, number, shape,
 };
-use crate::http::json;
 use crate::http::page;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
@@ -59,6 +61,26 @@ shape! {
 shape! {
     /// Which dead letters to delete.
     BulkPurgeRequest: FILTER, LIMIT, DRY_RUN, CURSOR, CONFIRM
+}
+
+impl Request for BulkReplayRequest {
+    type Value = (Bulk, Replay, Option<Pace>);
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<Self::Value> {
+        let bulk = read(object, wrong);
+        let replay = options::read(object, body, wrong);
+        Some((bulk, replay, object.take(&RATE, wrong)))
+    }
+}
+
+impl Request for BulkPurgeRequest {
+    /// With the name that confirms it.
+    type Value = (Bulk, Option<String>);
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Self::Value> {
+        let bulk = read(object, wrong);
+        Some((bulk, object.take(&CONFIRM, wrong).map(Cow::into_owned)))
+    }
 }
 
 /// How far a replay got.
@@ -108,16 +130,8 @@ problem_set! {
 pub(in crate::http) async fn replay(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body((bulk, replay, pace)): Body<BulkReplayRequest>,
 ) -> Result<Json<BulkReplayAnswer>, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, BulkReplayRequest::SHAPE, At::Root, &mut wrong);
-    let bulk = read(&mut object, &mut wrong);
-    let replay = options::read(&mut object, &body, &mut wrong);
-    let pace = object.take(&RATE, &mut wrong);
-    wrong.into_result()?;
-
     let handled = api
         .engine()?
         .replay_dead_letters(&queue, &bulk, &replay, pace)
@@ -145,9 +159,9 @@ problem_set! { BulkPurgeProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Cod
 pub(in crate::http) async fn purge(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body((bulk, confirm)): Body<BulkPurgeRequest>,
 ) -> Result<Json<BulkPurgeAnswer>, Problem> {
-    let bulk = read_purge(&queue, &body)?;
+    check_confirmed(&queue, &bulk, confirm.as_deref())?;
     let handled = api.engine()?.purge_dead_letters(&queue, &bulk).await?;
     let handled = told(handled.map_err(|_| bad_cursor())?, "purged")?;
     Ok(Json(BulkPurgeAnswer {
@@ -157,20 +171,13 @@ pub(in crate::http) async fn purge(
     }))
 }
 
-fn read_purge(queue: &QueueName, body: &Bytes) -> Result<Bulk, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(body)?, None)?;
-    let mut object = Object::new(fields, BulkPurgeRequest::SHAPE, At::Root, &mut wrong);
-    let bulk = read(&mut object, &mut wrong);
-    let confirm = object.take(&CONFIRM, &mut wrong);
-    wrong.into_result()?;
-    // A confirmation that names another queue is a mistake, whatever else is there.
-    let confirmed = confirm.map(|name| name == queue.as_str());
-    match confirmed {
-        Some(false) => Err(Code::ConfirmationRequired
+/// A purge of everything must be confirmed. A confirmation that names another queue is a mistake, whatever else is there.
+fn check_confirmed(queue: &QueueName, bulk: &Bulk, confirm: Option<&str>) -> Result<(), Problem> {
+    match confirm {
+        Some(name) if name != queue.as_str() => Err(Code::ConfirmationRequired
             .because("`confirm` is not the name of this queue. Nothing was deleted.")),
         None if bulk.filter.is_empty() && !bulk.dry_run => Err(Code::ConfirmationRequired.problem()),
-        _ => Ok(bulk),
+        _ => Ok(()),
     }
 }
 
@@ -242,12 +249,12 @@ impl Described for Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::field::read_request;
 
     fn purge(body: &'static str) -> Result<Bulk, Problem> {
-        read_purge(
-            &QueueName::parse("emails").unwrap(),
-            &Bytes::from_static(body.as_bytes()),
-        )
+        let (bulk, confirm) = read_request::<BulkPurgeRequest>(&Bytes::from_static(body.as_bytes()))?;
+        let queue = QueueName::parse("emails").unwrap();
+        check_confirmed(&queue, &bulk, confirm.as_deref()).map(|()| bulk)
     }
 
     #[test]

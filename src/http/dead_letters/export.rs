@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Uri};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -24,7 +24,7 @@ use crate::http::field::query_shape;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::{Query, QueryFields, QueryRequest};
 use crate::http::retry::RetryDocument;
 use crate::http::wire::Seconds;
 
@@ -36,6 +36,14 @@ const BROKEN_OFF: &[u8] = b"{\"export_broken_off\":";
 query_shape! {
     /// Which dead letters to export.
     ExportQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE
+}
+
+impl QueryRequest for ExportQuery {
+    type Value = DeadFilter;
+
+    fn read(query: &mut QueryFields) -> Option<DeadFilter> {
+        Some(filter::of_query(query))
+    }
 }
 
 problem_set! { ExportProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
@@ -55,12 +63,8 @@ problem_set! { ExportProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 pub(in crate::http) async fn export(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query(filter): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, ExportQuery::SHAPE)?;
-    let filter = filter::of_query(&mut query);
-    query.finish()?;
-
     let mut export = Export {
         engine: api.engine()?.clone(),
         queue,

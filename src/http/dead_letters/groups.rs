@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,7 +11,7 @@ use crate::http::api::Api;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::NoQuery;
 use crate::http::wire;
 
 /// Dead letters whose failure is the same but for numbers and ids.
@@ -76,9 +75,8 @@ problem_set! { DeadGroupsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 pub(in crate::http) async fn groups(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<DeadGroupsAnswer>, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
     let groups = api
         .engine()?
         .dead_groups(&queue)

@@ -105,5 +105,10 @@ pub(super) fn described(object: ObjectBuilder) -> RefOr<Schema> {
     Schema::from(object.build()).into()
 }
 
+/// A kind of object with a name of its own; `shape!` writes it.
+pub(in crate::http) trait Shaped {
+    const SHAPE: &'static Shape;
+}
+
 /// All fields of one kind of object; any other is refused.
 pub(in crate::http) type Shape = [&'static dyn AnyField];

@@ -18,6 +18,10 @@ macro_rules! shape {
             ];
         }
 
+        impl $crate::http::field::kind::Shaped for $name {
+            const SHAPE: &'static $crate::http::field::kind::Shape = Self::SHAPE;
+        }
+
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
                 $crate::http::field::shape::object_schema(Self::SHAPE, concat!($($doc),+).trim())

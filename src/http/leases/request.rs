@@ -12,18 +12,19 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::domain::limits::{
     LEASE_MS_MAX, LEASE_MS_MIN, LEASE_NAMES_MAX, LEASE_QUEUES_MAX, LEASE_TASKS_MAX, REQUEST_ID_BYTES_MAX,
-    SETTLE_ITEMS_MAX, WAIT_SECONDS_MAX, WORKER_BYTES_MAX,
+    WAIT_SECONDS_MAX, WORKER_BYTES_MAX,
 };
 use crate::domain::{QueueName, TaskName};
 use crate::engine::{LeaseFrom, LeaseRequest};
 use crate::http::field::{
-    At, Described, Field, Integer, Kind, Label, ListOf, Object, Parsed, Refusal, Seconds, Several, Wrong,
-    shape, string,
+    Described, Field, Integer, Kind, Label, ListOf, Object, Parsed, Refusal, Request, Seconds, Several,
+    Wrong, shape, string,
 };
-use crate::http::json::{self, Items, List};
+use crate::http::json::List;
 use crate::http::kinds::NAME_KIND;
 use crate::http::problem::Problem;
-use crate::http::settle::list_of_operations;
+use crate::http::settle::operation::{Addressed, read_list};
+use crate::http::settle::{list_of_operations, list_to_open};
 use crate::http::wire;
 
 const WAIT_MS_DEFAULT: u64 = 20_000;
@@ -95,54 +96,71 @@ shape! {
     LeaseManyRequest: QUEUES, MAX_TASKS, WAIT, LEASE, WORKER, NAMES, REQUEST_ID, SETTLE
 }
 
-/// A lease call as it was read.
-pub(super) struct LeaseBody<'a> {
-    pub(super) request: LeaseRequest,
-    /// Not yet read: each operation fails alone.
-    pub(super) settle: Option<Items<'a>>,
+/// A lease call as it was read, without the queues.
+pub(in crate::http) struct LeaseBody {
+    max_tasks: usize,
+    wait: Duration,
+    lease_ms: Option<u64>,
+    worker: Option<String>,
+    names: Vec<TaskName>,
+    request_id: Option<String>,
+    settle: Vec<Result<Addressed, Problem>>,
 }
 
-/// Reads a lease call, of `queue` or else of the queues that the body names.
-pub(super) fn read(body: &Bytes, queue: Option<QueueName>) -> Result<LeaseBody<'_>, Problem> {
-    let list = List {
-        key: SETTLE.name,
-        keep: SETTLE_ITEMS_MAX,
-    };
-    let fields = json::open(json::text(body)?, Some(list))?;
-    let mut wrong = Wrong::default();
-    let wrong = &mut wrong;
-    let shape = if queue.is_some() {
-        LeaseOneRequest::SHAPE
-    } else {
-        LeaseManyRequest::SHAPE
-    };
-    let mut object = Object::new(fields, shape, At::Root, wrong);
+impl LeaseBody {
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Self {
+        let max_tasks = object
+            .take(&MAX_TASKS, wrong)
+            .and_then(|n| usize::try_from(n).ok());
+        let wait_ms = object.take(&WAIT, wrong).unwrap_or(WAIT_MS_DEFAULT);
+        Self {
+            max_tasks: max_tasks.unwrap_or(1),
+            wait: Duration::from_millis(wait_ms),
+            lease_ms: object.take(&LEASE, wrong),
+            worker: object.take(&WORKER, wrong).map(Cow::into_owned),
+            names: object.take(&NAMES, wrong).unwrap_or_default(),
+            request_id: object.take(&REQUEST_ID, wrong).map(Cow::into_owned),
+            settle: object
+                .items(&SETTLE, wrong)
+                .map_or_else(Vec::new, |items| read_list(items, SETTLE.name, body)),
+        }
+    }
 
-    let queues = match queue {
-        Some(queue) => Some(LeaseFrom::One(queue)),
-        None => object.take(&QUEUES, wrong),
-    };
-    let max_tasks = object
-        .take(&MAX_TASKS, wrong)
-        .and_then(|n| usize::try_from(n).ok());
-    let wait_ms = object.take(&WAIT, wrong).unwrap_or(WAIT_MS_DEFAULT);
-    let lease_ms = object.take(&LEASE, wrong);
-    let worker = object.take(&WORKER, wrong).map(Cow::into_owned);
-    let names = object.take(&NAMES, wrong).unwrap_or_default();
-    let request_id = object.take(&REQUEST_ID, wrong).map(Cow::into_owned);
-    let settle = object.items(&SETTLE, wrong).filter(|items| items.count > 0);
-    std::mem::take(wrong).into_result()?;
+    /// Returns the request to the engine, and the operations to perform before it.
+    pub(super) fn from(self, queues: LeaseFrom) -> (LeaseRequest, Vec<Result<Addressed, Problem>>) {
+        let request = LeaseRequest {
+            queues,
+            max_tasks: self.max_tasks,
+            wait: self.wait,
+            lease_ms: self.lease_ms,
+            worker: self.worker,
+            names: self.names,
+            request_id: self.request_id,
+        };
+        (request, self.settle)
+    }
+}
 
-    let request = LeaseRequest {
-        queues: queues.expect("it is required"),
-        max_tasks: max_tasks.unwrap_or(1),
-        wait: Duration::from_millis(wait_ms),
-        lease_ms,
-        worker,
-        names,
-        request_id,
-    };
-    Ok(LeaseBody { request, settle })
+impl Request for LeaseOneRequest {
+    type Value = LeaseBody;
+
+    const LIST: Option<List> = Some(list_to_open(SETTLE.name));
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<LeaseBody> {
+        Some(LeaseBody::read(object, body, wrong))
+    }
+}
+
+impl Request for LeaseManyRequest {
+    type Value = (LeaseFrom, LeaseBody);
+
+    const LIST: Option<List> = Some(list_to_open(SETTLE.name));
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<Self::Value> {
+        let queues = object.take(&QUEUES, wrong);
+        let rest = LeaseBody::read(object, body, wrong);
+        Some((queues?, rest))
+    }
 }
 
 /// Names in strict order, or queues with weights.
@@ -240,16 +258,20 @@ impl Described for Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::field::read_request;
     use crate::http::problem::Code;
 
     fn of_one(body: &'static str) -> Result<LeaseRequest, Problem> {
         let queue = QueueName::parse("emails").unwrap();
-        read(&Bytes::from_static(body.as_bytes()), Some(queue)).map(|body| body.request)
+        read_request::<LeaseOneRequest>(&Bytes::from_static(body.as_bytes()))
+            .map(|body| body.from(LeaseFrom::One(queue)).0)
     }
 
     fn of_many(queues: &str) -> Option<LeaseFrom> {
         let body = Bytes::from(format!("{{\"queues\":{queues}}}"));
-        read(&body, None).map(|body| body.request.queues).ok()
+        read_request::<LeaseManyRequest>(&body)
+            .map(|(queues, _)| queues)
+            .ok()
     }
 
     #[test]

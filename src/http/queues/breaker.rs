@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -9,9 +10,8 @@ use crate::domain::gate::Set;
 use crate::domain::limits::HOLD_MS_MAX;
 use crate::domain::{Millis, QueueName, TaskName};
 use crate::http::api::Api;
-use crate::http::body::JsonBody;
-use crate::http::field::{At, Field, Object, Seconds, Word, Wrong, shape};
-use crate::http::json;
+use crate::http::body::Body;
+use crate::http::field::{At, Field, Object, Request, Seconds, Word, Wrong, shape};
 use crate::http::path::{InName, NamePath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
@@ -36,6 +36,19 @@ const FOR: Field<Seconds> = Field::new(
 shape! {
     /// What is to become of the breaker.
     SetBreakerRequest: STATE, FOR
+}
+
+impl Request for SetBreakerRequest {
+    type Value = Set;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Set> {
+        let open = object.take(&STATE, wrong);
+        let ms = object.take(&FOR, wrong);
+        if open == Some(false) && ms.is_some() {
+            wrong.add(At::Field(&At::Root, FOR.name), "says nothing of a closed one");
+        }
+        Some(if open? { Set::Open { ms } } else { Set::Closed })
+    }
 }
 
 /// A breaker as it now is.
@@ -67,21 +80,8 @@ problem_set! { SetBreakerProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 pub(in crate::http) async fn set(
     State(api): State<Api>,
     InName { queue, name }: InName,
-    JsonBody(body): JsonBody,
+    Body(set): Body<SetBreakerRequest>,
 ) -> Result<Json<SetBreakerAnswer>, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, SetBreakerRequest::SHAPE, At::Root, &mut wrong);
-    let open = object.take(&STATE, &mut wrong);
-    let ms = object.take(&FOR, &mut wrong);
-    if open == Some(false) && ms.is_some() {
-        wrong.add(At::Field(&At::Root, FOR.name), "says nothing of a closed one");
-    }
-    wrong.into_result()?;
-    let set = match open.expect("it is required") {
-        true => Set::Open { ms },
-        false => Set::Closed,
-    };
     let open_until = api.engine()?.set_breaker(&queue, &name, set).await?;
     Ok(Json(SetBreakerAnswer {
         queue,

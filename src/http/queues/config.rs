@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::domain::TaskName;
@@ -11,9 +12,10 @@ use crate::domain::limits::{
 use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
 use crate::domain::retry::RetryConfig;
 use crate::http::field::{
-    At, ByKey, Field, Integer, Nested, Object, Of, Seconds, Word, Wrong, by_key, nested, shape,
+    At, ByKey, Field, Integer, Nested, Object, Of, Request, Seconds, Shape, Shaped, Word, Wrong, by_key,
+    nested, shape,
 };
-use crate::http::json::{self, Fields};
+use crate::http::json;
 use crate::http::problem::Problem;
 use crate::http::retry;
 
@@ -235,35 +237,59 @@ shape! {
     NameConfigRequest: LEASE, MAX_ATTEMPTS, RETRY, LIMITS, BREAKER
 }
 
+impl Request for QueueConfigRequest {
+    type Value = QueueConfig;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<QueueConfig> {
+        Some(read_whole(object, wrong))
+    }
+}
+
+/// A merge patch of a config. Its text is kept: only merged with the config that is there does it have values.
+pub(in crate::http) struct ConfigPatch;
+
+impl Shaped for ConfigPatch {
+    const SHAPE: &'static Shape = QueueConfigRequest::SHAPE;
+}
+
+impl Request for ConfigPatch {
+    type Value = String;
+
+    /// Reads the fields only to refuse mistakes: `null`, which removes, counts as absent.
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<String> {
+        read_fields(object, wrong);
+        json::text(body).ok().map(str::to_owned)
+    }
+}
+
 /// Reads a whole config.
 pub(super) fn read(text: &str) -> Result<QueueConfig, Problem> {
     let mut wrong = Wrong::default();
-    let config = read_fields(json::open(text, None)?, &mut wrong);
-    check_leases(&config, &mut wrong);
-    gates::check_limits(&config, &mut wrong);
-    check_retries(&config, &mut wrong);
+    let fields = json::open(text, None)?;
+    let mut object = Object::new(fields, QueueConfigRequest::SHAPE, At::Root, &mut wrong);
+    let config = read_whole(&mut object, &mut wrong);
     wrong.into_result().map(|()| config)
 }
 
-/// Reads what a merge patch says, only to refuse what is wrong with it: `null`, which removes, counts as absent.
-pub(super) fn check_patch(text: &str) -> Result<(), Problem> {
-    let mut wrong = Wrong::default();
-    read_fields(json::open(text, None)?, &mut wrong);
-    wrong.into_result()
+fn read_whole(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> QueueConfig {
+    let config = read_fields(object, wrong);
+    check_leases(&config, wrong);
+    gates::check_limits(&config, wrong);
+    check_retries(&config, wrong);
+    config
 }
 
-fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
-    let mut object = Object::new(fields, QueueConfigRequest::SHAPE, At::Root, wrong);
+fn read_fields(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> QueueConfig {
     let mut config = QueueConfig {
         lease_ms: object.take(&LEASE, wrong),
         max_lease_ms: object.take(&MAX_LEASE, wrong),
         max_attempts: small(object.take(&MAX_ATTEMPTS, wrong)),
         max_deferrals: small(object.take(&MAX_DEFERRALS, wrong)),
-        retry: read_retry(&mut object, wrong),
+        retry: read_retry(object, wrong),
         order: object.take(&ORDER, wrong),
         aging_ms: object.take(&AGING, wrong),
-        limits: gates::read_limits(&mut object, wrong),
-        breaker: gates::read_breaker(&mut object, wrong),
+        limits: gates::read_limits(object, wrong),
+        breaker: gates::read_breaker(object, wrong),
         idempotency_ms: object.take(&IDEMPOTENCY_SECONDS, wrong),
         idempotency_max: object.take(&IDEMPOTENCY_MAX, wrong),
         max_tasks: object.take(&MAX_TASKS, wrong),
@@ -277,14 +303,14 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         config.group_limits = gates::read_group_limits(text, wrong);
     }
     let at = At::Field(&At::Root, DEAD_LETTER.name);
-    if let Some(mut dead_letter) = nested(&mut object, &DEAD_LETTER, DeadLetterConfig::SHAPE, at, wrong) {
+    if let Some(mut dead_letter) = nested(object, &DEAD_LETTER, DeadLetterConfig::SHAPE, at, wrong) {
         config.dead_max_size = dead_letter.take(&MAX_SIZE, wrong);
         config.dead_max_age_ms = dead_letter.take(&MAX_AGE, wrong);
         config.dead_max_bytes = dead_letter.take(&MAX_BYTES, wrong);
         config.dead_on_full = dead_letter.take(&ON_FULL, wrong);
     }
     let at = At::Field(&At::Root, RETENTION.name);
-    if let Some(mut retention) = nested(&mut object, &RETENTION, RetentionConfig::SHAPE, at, wrong) {
+    if let Some(mut retention) = nested(object, &RETENTION, RetentionConfig::SHAPE, at, wrong) {
         config.keep = retention.take(&KEEP, wrong);
         config.completed_ms = retention.take(&COMPLETED_SECONDS, wrong);
         config.completed_max = retention.take(&COMPLETED_MAX, wrong);
@@ -388,6 +414,7 @@ fn small(value: Option<u64>) -> Option<u16> {
 mod tests {
     use super::super::shown::ConfigDocument;
     use super::*;
+    use crate::http::field::read_request;
     use crate::http::problem::Code;
 
     const ALL: &str = r#"{"lease_seconds":45.5,"max_lease_seconds":3600,"max_attempts":7,"max_deferrals":0,
@@ -398,6 +425,10 @@ mod tests {
         "idempotency_seconds":1.5,"idempotency_max":2000,"max_tasks":1,"max_bytes":2097152,
         "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60,"retry":{"strategy":"fixed"},"limits":{"rate_per_second":0.5},
             "breaker":{"failure_threshold":3,"reset_seconds":0.5,"half_open_max":2,"success_threshold":4}}}}"#;
+
+    fn check_patch(text: &str) -> Result<String, Problem> {
+        read_request::<ConfigPatch>(&Bytes::copy_from_slice(text.as_bytes()))
+    }
 
     fn refused(text: &str) -> (Code, Vec<String>) {
         let problem = read(text).unwrap_err();

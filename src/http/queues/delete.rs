@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,7 +14,7 @@ use crate::http::kinds::QUEUE_KIND;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::{Query, QueryFields, QueryRequest};
 use crate::http::wire;
 
 const CONFIRM: Field<Parsed<QueueName>> = Field::new(
@@ -27,6 +26,14 @@ const CONFIRM: Field<Parsed<QueueName>> = Field::new(
 query_shape! {
     /// Whether its tasks may go, too.
     DeleteQuery: CONFIRM
+}
+
+impl QueryRequest for DeleteQuery {
+    type Value = Option<QueueName>;
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        Some(query.take(&CONFIRM))
+    }
 }
 
 /// The queue is gone.
@@ -56,11 +63,8 @@ problem_set! {
 pub(in crate::http) async fn delete(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query(confirm): Query<DeleteQuery>,
 ) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, DeleteQuery::SHAPE)?;
-    let confirm = query.take(&CONFIRM);
-    query.finish()?;
     if confirm.as_ref().is_some_and(|confirm| *confirm != queue) {
         return Err(
             Code::ConfirmationRequired.because(format!("query:confirm must be {queue}, or be left out"))

@@ -2,19 +2,19 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::names::{StandingsProblems, StandingsQuery, page_of};
+use super::names::StandingsProblems;
 use super::shown::LimitsDocument;
 use super::stats::thousandths;
 use crate::domain::Millis;
 use crate::domain::standing::GroupStanding;
 use crate::http::api::Api;
-use crate::http::page::{Page, bad_cursor};
+use crate::http::page::{Page, PageQuery, bad_cursor};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::{Code, Problem};
+use crate::http::query::Query;
 use crate::http::wire;
 
 /// How a group stands.
@@ -67,18 +67,17 @@ impl From<GroupStanding> for GroupAnswer {
 /// limits of their own, or a hold. A page looks at up to 1,000 entries, lanes (one priority of one name in one group) counted, and may be
 /// short, even empty, while `next_cursor` is there; a group that comes or goes between two pages may be missing or be there twice.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/groups", operation_id = "groups", tag = "queues", params(QueuePath, StandingsQuery),
+    get, path = "/v1/queues/{queue}/groups", operation_id = "groups", tag = "queues", params(QueuePath, PageQuery),
     responses((status = 200, description = "A page of groups", body = Page<GroupAnswer>), StandingsProblems),
 )]
 pub(in crate::http) async fn list(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    let (limit, cursor) = page_of(&uri)?;
     let page = api
         .engine()?
-        .groups(&queue, limit, cursor.as_deref())
+        .groups(&queue, wanted.limit, wanted.cursor())
         .await?
         .map_err(bad_cursor)?
         .ok_or_else(|| Code::QueueUnknown.problem())?;

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -16,7 +15,7 @@ use crate::http::field::{Field, Parsed, query_shape};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::{Query, QueryFields, QueryRequest};
 use crate::http::wire::{self, Seconds};
 
 const RANGE_RULE: &str = "must be whole steps: from 10s to 1h with step=10s, from 5m to 48h with step=5m";
@@ -55,6 +54,20 @@ const STEP: Field<Parsed<Chart>> = Field::new(
 query_shape! {
     /// Which stretch of time.
     HistoryQuery: RANGE, STEP
+}
+
+impl QueryRequest for HistoryQuery {
+    /// The chart, and how many of its steps.
+    type Value = (Chart, u64);
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        let (range_ms, chart) = (query.take(&RANGE), query.take(&STEP));
+        let wanted = steps(range_ms, chart);
+        if wanted.is_none() {
+            query.refuse("range", RANGE_RULE);
+        }
+        wanted
+    }
 }
 
 /// `90s`, `15m`, `48h`.
@@ -155,16 +168,8 @@ problem_set! { HistoryProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 pub(in crate::http) async fn history(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query((chart, steps)): Query<HistoryQuery>,
 ) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, HistoryQuery::SHAPE)?;
-    let (range_ms, chart) = (query.take(&RANGE), query.take(&STEP));
-    let wanted = steps(range_ms, chart);
-    if wanted.is_none() {
-        query.refuse("range", RANGE_RULE);
-    }
-    query.finish()?;
-    let (chart, steps) = wanted.unwrap_or((Chart::Fine, Chart::Fine.rows_max()));
     let history = api
         .engine()?
         .history(&queue, chart, steps)

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,13 +10,12 @@ use crate::domain::gate::Scope;
 use crate::domain::limits::HOLD_MS_MAX;
 use crate::domain::{Millis, QueueName};
 use crate::http::api::Api;
-use crate::http::body::JsonBody;
-use crate::http::field::{At, Field, Object, Seconds, Wrong, shape};
-use crate::http::json;
+use crate::http::body::Body;
+use crate::http::field::{Field, Object, Request, Seconds, Wrong, shape};
 use crate::http::path::{GroupPath, InGroup, InName, InQueue, NamePath, QueuePath};
 use crate::http::problem::sets::{ALWAYS, BODY, QUERY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::NoQuery;
 use crate::http::wire;
 
 const FOR: Field<Seconds> = Field::required(
@@ -32,6 +30,15 @@ const FOR: Field<Seconds> = Field::required(
 shape! {
     /// For how long nothing is to be granted.
     HoldRequest: FOR
+}
+
+impl Request for HoldRequest {
+    /// Milliseconds.
+    type Value = u64;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<u64> {
+        object.take(&FOR, wrong)
+    }
 }
 
 /// A hold as it now is.
@@ -67,9 +74,9 @@ problem_set! { UnholdProblems: ALWAYS, WRITE, QUERY, &[Code::QueueUnknown] }
 pub(in crate::http) async fn hold_queue(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(ms): Body<HoldRequest>,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    hold(&api, queue, Scope::Queue, read(&body)?).await
+    hold(&api, queue, Scope::Queue, ms).await
 }
 
 /// End a hold of the queue.
@@ -80,9 +87,9 @@ pub(in crate::http) async fn hold_queue(
 pub(in crate::http) async fn unhold_queue(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    unhold(&api, queue, Scope::Queue, &uri).await
+    hold(&api, queue, Scope::Queue, 0).await
 }
 
 /// Grant nothing of a name for a while.
@@ -94,9 +101,9 @@ pub(in crate::http) async fn unhold_queue(
 pub(in crate::http) async fn hold_name(
     State(api): State<Api>,
     InName { queue, name }: InName,
-    JsonBody(body): JsonBody,
+    Body(ms): Body<HoldRequest>,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    hold(&api, queue, Scope::Name(name.to_string()), read(&body)?).await
+    hold(&api, queue, Scope::Name(name.to_string()), ms).await
 }
 
 /// End a hold of a name.
@@ -107,9 +114,9 @@ pub(in crate::http) async fn hold_name(
 pub(in crate::http) async fn unhold_name(
     State(api): State<Api>,
     InName { queue, name }: InName,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    unhold(&api, queue, Scope::Name(name.to_string()), &uri).await
+    hold(&api, queue, Scope::Name(name.to_string()), 0).await
 }
 
 /// Grant nothing of a group for a while.
@@ -121,9 +128,9 @@ pub(in crate::http) async fn unhold_name(
 pub(in crate::http) async fn hold_group(
     State(api): State<Api>,
     InGroup { queue, group }: InGroup,
-    JsonBody(body): JsonBody,
+    Body(ms): Body<HoldRequest>,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    hold(&api, queue, Scope::Group(group.to_string()), read(&body)?).await
+    hold(&api, queue, Scope::Group(group.to_string()), ms).await
 }
 
 /// End a hold of a group.
@@ -134,25 +141,12 @@ pub(in crate::http) async fn hold_group(
 pub(in crate::http) async fn unhold_group(
     State(api): State<Api>,
     InGroup { queue, group }: InGroup,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    unhold(&api, queue, Scope::Group(group.to_string()), &uri).await
+    hold(&api, queue, Scope::Group(group.to_string()), 0).await
 }
 
-fn read(body: &Bytes) -> Result<u64, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(body)?, None)?;
-    let mut object = Object::new(fields, HoldRequest::SHAPE, At::Root, &mut wrong);
-    let ms = object.take(&FOR, &mut wrong);
-    wrong.into_result()?;
-    Ok(ms.expect("it is required"))
-}
-
-async fn unhold(api: &Api, queue: QueueName, scope: Scope, uri: &Uri) -> Result<Json<HoldAnswer>, Problem> {
-    QueryFields::open(uri, &[])?.finish()?;
-    hold(api, queue, scope, 0).await
-}
-
+/// Sets a hold, or ends it with 0 ms.
 async fn hold(api: &Api, queue: QueueName, scope: Scope, ms: u64) -> Result<Json<HoldAnswer>, Problem> {
     let held = api.engine()?.hold(&queue, &scope, ms).await?;
     let held_until = held.ok_or_else(|| Code::QueueUnknown.problem())?;

@@ -2,28 +2,20 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::shown::LimitsDocument;
 use super::stats::thousandths;
-use crate::domain::limits::PAGE_DEFAULT;
 use crate::domain::standing::{BreakerStanding, BreakerState, NameStanding};
 use crate::domain::{Millis, TaskName};
 use crate::http::api::Api;
-use crate::http::field::query_shape;
-use crate::http::page::{CURSOR, LIMIT, Page, bad_cursor};
+use crate::http::page::{Page, PageQuery, bad_cursor};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::Query;
 use crate::http::wire;
-
-query_shape! {
-    /// Which page.
-    StandingsQuery: LIMIT, CURSOR
-}
 
 /// How a name stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -118,29 +110,19 @@ problem_set! { StandingsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 /// group) counted, and may be short, even empty, while `next_cursor` is there; a name that comes or goes between two pages may be missing or
 /// be there twice.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/names", operation_id = "names", tag = "queues", params(QueuePath, StandingsQuery),
+    get, path = "/v1/queues/{queue}/names", operation_id = "names", tag = "queues", params(QueuePath, PageQuery),
     responses((status = 200, description = "A page of names", body = Page<NameAnswer>), StandingsProblems),
 )]
 pub(in crate::http) async fn list(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    let (limit, cursor) = page_of(&uri)?;
     let page = api
         .engine()?
-        .names(&queue, limit, cursor.as_deref())
+        .names(&queue, wanted.limit, wanted.cursor())
         .await?
         .map_err(bad_cursor)?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
     Ok(Page::of(page, NameAnswer::from).into_response())
-}
-
-/// Which page is asked for.
-pub(super) fn page_of(uri: &Uri) -> Result<(usize, Option<String>), Problem> {
-    let mut query = QueryFields::open(uri, StandingsQuery::SHAPE)?;
-    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
-    let cursor = query.take(&CURSOR);
-    query.finish()?;
-    Ok((limit, cursor))
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,9 +12,8 @@ use crate::domain::pause::{Pause, PauseMode, Paused};
 use crate::domain::{Millis, QueueName};
 use crate::engine::NotPaused;
 use crate::http::api::Api;
-use crate::http::body::{EmptyRequest, JsonBody};
-use crate::http::field::{At, Field, Label, Object, Parsed, Word, Wrong, shape};
-use crate::http::json;
+use crate::http::body::{Body, EmptyRequest};
+use crate::http::field::{At, Field, Label, Object, Parsed, Request, Word, Wrong, shape};
 use crate::http::kinds::{INSTANT_KIND, TOO_FAR, is_too_far};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
@@ -48,6 +48,22 @@ const UNTIL: Field<Parsed<Millis>> = Field::new(
 shape! {
     /// What to stop.
     PauseRequest: MODE, REASON, UNTIL
+}
+
+impl Request for PauseRequest {
+    type Value = Pause;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Pause> {
+        let pause = Pause {
+            mode: object.take(&MODE, wrong).unwrap_or_default(),
+            until: object.take(&UNTIL, wrong),
+            reason: object.take(&REASON, wrong).map(Into::into),
+        };
+        if pause.until.is_some_and(is_too_far) {
+            wrong.add(At::Field(&At::Root, UNTIL.name), TOO_FAR);
+        }
+        Some(pause)
+    }
 }
 
 /// A pause in force.
@@ -112,21 +128,8 @@ problem_set! { PauseProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 pub(in crate::http) async fn pause(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(pause): Body<PauseRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, PauseRequest::SHAPE, At::Root, &mut wrong);
-    let pause = Pause {
-        mode: object.take(&MODE, &mut wrong).unwrap_or_default(),
-        until: object.take(&UNTIL, &mut wrong),
-        reason: object.take(&REASON, &mut wrong).map(Into::into),
-    };
-    if pause.until.is_some_and(is_too_far) {
-        wrong.add(At::Field(&At::Root, UNTIL.name), TOO_FAR);
-    }
-    wrong.into_result()?;
-
     let paused = api
         .engine()?
         .pause(&queue, pause)
@@ -146,9 +149,8 @@ pub(in crate::http) async fn pause(
 pub(in crate::http) async fn resume(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    _: Body<EmptyRequest>,
 ) -> Result<Response, Problem> {
-    EmptyRequest::check(&body)?;
     api.engine()?
         .resume(&queue)
         .await?

@@ -1,17 +1,19 @@
 //! Purge: the tasks of one state, or of every state, go for good.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::TaskState;
 use crate::engine::Progress;
 use crate::http::api::Api;
-use crate::http::body::JsonBody;
-use crate::http::field::{At, Field, Label, Object, Word, Wrong, shape};
-use crate::http::json;
+use crate::http::body::Body;
+use crate::http::field::{Field, Label, Object, Request, Word, Wrong, shape};
 use crate::http::page::{CURSOR, bad_body_cursor};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
@@ -40,6 +42,25 @@ const CONFIRM: Field<Label> = Field::new(
 shape! {
     /// What to purge.
     PurgeRequest: STATE, CONFIRM, CURSOR
+}
+
+/// A purge as it was read.
+pub(in crate::http) struct Purge {
+    state: Option<TaskState>,
+    confirm: Option<String>,
+    cursor: Option<String>,
+}
+
+impl Request for PurgeRequest {
+    type Value = Purge;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Purge> {
+        Some(Purge {
+            state: object.take(&STATE, wrong),
+            confirm: object.take(&CONFIRM, wrong).map(Cow::into_owned),
+            cursor: object.take(&CURSOR, wrong),
+        })
+    }
 }
 
 /// What became of the tasks that the call came to.
@@ -79,22 +100,15 @@ problem_set! { PurgeProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::C
 pub(in crate::http) async fn purge(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(purge): Body<PurgeRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, PurgeRequest::SHAPE, At::Root, &mut wrong);
-    let state = object.take(&STATE, &mut wrong);
-    let confirm = object.take(&CONFIRM, &mut wrong);
-    let cursor = object.take(&CURSOR, &mut wrong);
-    wrong.into_result()?;
-    if confirm.as_deref() != Some(queue.as_str()) {
+    if purge.confirm.as_deref() != Some(queue.as_str()) {
         return Err(Code::ConfirmationRequired.because(format!("/confirm must be \"{queue}\"")));
     }
 
     let progress = api
         .engine()?
-        .purge(&queue, state, cursor.as_deref())
+        .purge(&queue, purge.state, purge.cursor.as_deref())
         .await?
         .map_err(|_| bad_body_cursor())?
         .ok_or_else(|| Code::QueueUnknown.problem())?;

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,7 +13,7 @@ use crate::http::api::Api;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::NoQuery;
 use crate::http::wire::{self, Seconds};
 
 /// Exact counts and totals, on one snapshot.
@@ -210,9 +209,8 @@ problem_set! { StatsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 pub(in crate::http) async fn stats(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
     let stats = api
         .engine()?
         .snapshot(&queue)

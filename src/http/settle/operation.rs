@@ -9,8 +9,8 @@ use super::error;
 use crate::domain::Lease;
 use crate::domain::settle::{Ack, Extend, Hold, Nack, Release, Settle};
 use crate::domain::task::Json;
-use crate::http::field::{At, Kind, Object, Wrong};
-use crate::http::json::{self, Fields};
+use crate::http::field::{At, Kind, Object, Request, Wrong};
+use crate::http::json::{Fields, Items};
 use crate::http::problem::Problem;
 
 mod fields;
@@ -33,15 +33,15 @@ pub(in crate::http) const OPERATIONS: &[&str] = &[
 
 /// What a verb says beside the lease, before the lease is known to be genuine.
 #[derive(Debug)]
-pub(in crate::http) enum Said {
+pub(in crate::http) enum Operation {
     Ack(Ack),
     Nack(Nack),
     Extend(Extend),
     Release(Release),
 }
 
-impl Said {
-    pub(in crate::http) fn of(self, lease: Lease) -> Settle {
+impl Operation {
+    pub(in crate::http) fn on(self, lease: Lease) -> Settle {
         match self {
             Self::Ack(ack) => Settle::Ack(lease, ack),
             Self::Nack(nack) => Settle::Nack(lease, nack),
@@ -51,27 +51,47 @@ impl Said {
     }
 }
 
-/// Reads the body of `POST /v1/leases/{lease_id}/{verb}`.
-pub(in crate::http) fn read_one(verb: Verb, body: &Bytes) -> Result<Said, Problem> {
-    let shape = match verb {
-        Verb::Ack => AckRequest::SHAPE,
-        Verb::Nack => NackRequest::SHAPE,
-        Verb::Extend => ExtendRequest::SHAPE,
-        Verb::Release => ReleaseRequest::SHAPE,
-    };
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(body)?, None)?;
-    let mut object = Object::new(fields, shape, At::Root, &mut wrong);
-    let said = read_said(verb, &mut object, body, &mut wrong);
-    wrong.into_result().map(|()| said)
+macro_rules! operation_bodies {
+    ($($request:ty: $verb:expr;)+) => {$(
+        impl Request for $request {
+            type Value = Operation;
+
+            fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<Operation> {
+                Some(read_fields($verb, object, body, wrong))
+            }
+        }
+    )+};
+}
+
+operation_bodies! {
+    AckRequest: Verb::Ack;
+    NackRequest: Verb::Nack;
+    ExtendRequest: Verb::Extend;
+    ReleaseRequest: Verb::Release;
+}
+
+/// An operation of a list, with the `lease_id` that it is for.
+#[derive(Debug)]
+pub(in crate::http) struct Addressed {
+    pub(in crate::http) operation: Operation,
+    pub(in crate::http) lease_id: String,
+}
+
+/// Reads the list `name` of a body. A mistake in one operation is the outcome of that operation alone.
+pub(in crate::http) fn read_list(
+    items: Items<'_>,
+    name: &str,
+    body: &Bytes,
+) -> Vec<Result<Addressed, Problem>> {
+    let list = At::Field(&At::Root, name);
+    let items = items.kept.into_iter().enumerate();
+    items
+        .map(|(index, fields)| read(fields, body, At::Item(&list, index)))
+        .collect()
 }
 
 /// Reads one operation of a list: what it says, and the `lease_id` it says it of.
-pub(in crate::http) fn read<'a>(
-    fields: Option<Fields<'a>>,
-    body: &Bytes,
-    at: At<'_>,
-) -> Result<(Said, Cow<'a, str>), Problem> {
+fn read(fields: Option<Fields<'_>>, body: &Bytes, at: At<'_>) -> Result<Addressed, Problem> {
     let mut wrong = Wrong::default();
     let Some(fields) = fields else {
         wrong.add(at, "must be an object");
@@ -87,18 +107,18 @@ pub(in crate::http) fn read<'a>(
     };
     let mut object = Object::new(fields, shape, at, &mut wrong);
     let (verb, lease_id) = (object.take(&OP, &mut wrong), object.take(&LEASE_ID, &mut wrong));
-    let said = verb.map(|verb| read_said(verb, &mut object, body, &mut wrong));
+    let operation = verb.map(|verb| read_fields(verb, &mut object, body, &mut wrong));
     wrong.into_result()?;
-    Ok((
-        said.expect("op is required"),
-        lease_id.expect("lease_id is required"),
-    ))
+    Ok(Addressed {
+        operation: operation.expect("op is required"),
+        lease_id: lease_id.expect("lease_id is required").into_owned(),
+    })
 }
 
-fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Said {
+fn read_fields(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Operation {
     let kept = |text: &RawValue| Json::from_checked(body.slice_ref(text.get().as_bytes()));
     match verb {
-        Verb::Ack => Said::Ack(Ack {
+        Verb::Ack => Operation::Ack(Ack {
             result: object.take(&RESULT, wrong).map(kept),
         }),
         Verb::Nack => {
@@ -112,13 +132,13 @@ fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut 
             if !retry && delay_ms.is_some() {
                 wrong.add(At::Field(&object.at(), DELAY.name), "contradicts `retry: false`");
             }
-            Said::Nack(Nack {
+            Operation::Nack(Nack {
                 error,
                 retry,
                 delay_ms,
             })
         }
-        Verb::Extend => Said::Extend(Extend {
+        Verb::Extend => Operation::Extend(Extend {
             lease_ms: object.take(&LEASE, wrong),
             progress: object.take(&PROGRESS, wrong).map(kept),
         }),
@@ -131,7 +151,7 @@ fn read_said(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut 
                     "says nothing without retry_after",
                 );
             }
-            Said::Release(Release {
+            Operation::Release(Release {
                 retry_after: retry_after.unwrap_or_default(),
                 hold,
                 reason: object.take(&REASON, wrong).map(Cow::into_owned),
@@ -146,10 +166,18 @@ mod tests {
     use crate::domain::Millis;
     use crate::domain::limits::{ERROR_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
     use crate::domain::settle::RetryAfter;
+    use crate::http::field::read_request;
+    use crate::http::json;
     use crate::http::problem::Code;
 
-    fn one(verb: Verb, body: &str) -> Result<Said, Problem> {
-        read_one(verb, &Bytes::copy_from_slice(body.as_bytes()))
+    fn one(verb: Verb, body: &str) -> Result<Operation, Problem> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        match verb {
+            Verb::Ack => read_request::<AckRequest>(&body),
+            Verb::Nack => read_request::<NackRequest>(&body),
+            Verb::Extend => read_request::<ExtendRequest>(&body),
+            Verb::Release => read_request::<ReleaseRequest>(&body),
+        }
     }
 
     fn refused(verb: Verb, body: &str) -> (Code, Vec<String>) {
@@ -159,14 +187,14 @@ mod tests {
 
     fn nack(body: &str) -> Nack {
         match one(Verb::Nack, body).unwrap() {
-            Said::Nack(nack) => nack,
+            Operation::Nack(nack) => nack,
             other => panic!("{other:?}"),
         }
     }
 
     fn retry_after(value: &str) -> Option<RetryAfter> {
         match one(Verb::Release, &format!("{{\"retry_after\":{value}}}")) {
-            Ok(Said::Release(release)) => Some(release.retry_after),
+            Ok(Operation::Release(release)) => Some(release.retry_after),
             _ => None,
         }
     }
@@ -189,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_result_is_kept_byte_for_byte_and_bounded() {
-        let Said::Ack(ack) = one(Verb::Ack, r#"{"result": [ 1.0,9007199254740993] }"#).unwrap() else {
+        let Operation::Ack(ack) = one(Verb::Ack, r#"{"result": [ 1.0,9007199254740993] }"#).unwrap() else {
             panic!("an ack")
         };
         assert_eq!(ack.result.unwrap().as_str(), "[ 1.0,9007199254740993]");
@@ -265,7 +293,7 @@ mod tests {
     #[test]
     fn siblings_are_held_until_a_time_that_is_said() {
         let hold = |body: &str| match one(Verb::Release, body) {
-            Ok(Said::Release(release)) => Some(release.hold),
+            Ok(Operation::Release(release)) => Some(release.hold),
             _ => None,
         };
         assert_eq!(hold(r#"{"retry_after":1,"hold":"name"}"#), Some(Hold::Name));
@@ -297,13 +325,13 @@ mod tests {
         let pointers = |text| read(text).unwrap_err().pointers();
         assert!(matches!(
             read(r#"{"op":"extend","lease_id":"L","lease_seconds":60}"#),
-            Ok((
-                Said::Extend(Extend {
+            Ok(Addressed {
+                operation: Operation::Extend(Extend {
                     lease_ms: Some(60_000),
                     ..
                 }),
-                Cow::Borrowed("L")
-            ))
+                lease_id,
+            }) if lease_id == "L"
         ));
         assert_eq!(
             pointers(r#"{"op":"ack","lease_id":"L","retry":true}"#),

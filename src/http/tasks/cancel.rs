@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,9 +11,8 @@ use crate::domain::change::{Cancelled, NotChanged};
 use crate::domain::{Group, TaskId, TaskName, TaskState};
 use crate::engine::{CancelFilter, Progress};
 use crate::http::api::Api;
-use crate::http::body::{EmptyRequest, JsonBody};
-use crate::http::field::{At, Field, Flag, Nested, Object, Parsed, Word, Wrong, nested, shape};
-use crate::http::json;
+use crate::http::body::{Body, EmptyRequest};
+use crate::http::field::{At, Field, Flag, Nested, Object, Parsed, Request, Word, Wrong, nested, shape};
 use crate::http::kinds::{GROUP_KIND, NAME_KIND};
 use crate::http::page::{CURSOR, bad_body_cursor};
 use crate::http::path::{InQueue, InTask, QueuePath, TaskPath};
@@ -69,9 +69,8 @@ problem_set! { CancelProblems: ALWAYS, WRITE, BODY, &[Code::TaskUnknown, Code::T
 pub(in crate::http) async fn cancel(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    JsonBody(body): JsonBody,
+    _: Body<EmptyRequest>,
 ) -> Result<Response, Problem> {
-    EmptyRequest::check(&body)?;
     let cancelled = api.engine()?.cancel(&queue, id).await??;
     Ok(Json(CancelAnswer::of(id, cancelled)).into_response())
 }
@@ -106,6 +105,32 @@ shape! {
 shape! {
     /// Many tasks to cancel.
     CancelManyRequest: FILTER, DRY_RUN, CURSOR
+}
+
+/// A cancellation of many tasks as it was read.
+pub(in crate::http) struct CancelMany {
+    filter: CancelFilter,
+    dry_run: bool,
+    cursor: Option<String>,
+}
+
+impl Request for CancelManyRequest {
+    type Value = CancelMany;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<CancelMany> {
+        let at = At::Field(&At::Root, FILTER.name);
+        let mut filter = CancelFilter::default();
+        if let Some(mut fields) = nested(object, &FILTER, CancelFilterRequest::SHAPE, at, wrong) {
+            filter.state = fields.take(&STATE, wrong);
+            filter.name = fields.take(&NAME, wrong);
+            filter.group = fields.take(&GROUP, wrong);
+        }
+        Some(CancelMany {
+            filter,
+            dry_run: object.take(&DRY_RUN, wrong).unwrap_or(false),
+            cursor: object.take(&CURSOR, wrong),
+        })
+    }
 }
 
 /// What became of the tasks that the call came to.
@@ -147,29 +172,11 @@ problem_set! { CancelManyProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 pub(in crate::http) async fn cancel_many(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(many): Body<CancelManyRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let mut object = Object::new(
-        json::open(json::text(&body)?, None)?,
-        CancelManyRequest::SHAPE,
-        At::Root,
-        &mut wrong,
-    );
-    let mut filter = CancelFilter::default();
-    let at = At::Field(&At::Root, FILTER.name);
-    if let Some(mut fields) = nested(&mut object, &FILTER, CancelFilterRequest::SHAPE, at, &mut wrong) {
-        filter.state = fields.take(&STATE, &mut wrong);
-        filter.name = fields.take(&NAME, &mut wrong);
-        filter.group = fields.take(&GROUP, &mut wrong);
-    }
-    let dry_run = object.take(&DRY_RUN, &mut wrong).unwrap_or(false);
-    let cursor = object.take(&CURSOR, &mut wrong);
-    wrong.into_result()?;
-
     let progress = api
         .engine()?
-        .cancel_many(&queue, &filter, dry_run, cursor.as_deref())
+        .cancel_many(&queue, &many.filter, many.dry_run, many.cursor.as_deref())
         .await?
         .map_err(|_| bad_body_cursor())?
         .ok_or_else(|| Code::QueueUnknown.problem())?;

@@ -3,15 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::change::{Change, Changed, When};
 use crate::domain::{Millis, Priority, TaskId, TaskState};
 use crate::http::api::Api;
-use crate::http::body::{EmptyRequest, JsonBody};
-use crate::http::field::{At, Field, Integer, Object, Parsed, Wrong, shape};
-use crate::http::json;
+use crate::http::body::{Body, EmptyRequest};
+use crate::http::field::{At, Field, Integer, Object, Parsed, Request, Wrong, shape};
 use crate::http::kinds::{INSTANT_KIND, PRIORITY_KIND, TOO_FAR, is_too_far};
 use crate::http::path::{InTask, TaskPath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
@@ -32,6 +32,25 @@ const RUN_AT: Field<Parsed<Millis>> = Field::new(
 shape! {
     /// What to change; what is left out stays as it is.
     TaskPatchRequest: PRIORITY, RUN_AT
+}
+
+impl Request for TaskPatchRequest {
+    type Value = Change;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Change> {
+        let priority = object.take(&PRIORITY, wrong).and_then(Priority::new);
+        let run_at = object.take(&RUN_AT, wrong);
+        if run_at.is_some_and(is_too_far) {
+            wrong.add(At::Field(&At::Root, RUN_AT.name), TOO_FAR);
+        }
+        if wrong.is_empty() && priority.is_none() && run_at.is_none() {
+            wrong.add(At::Root, "must have priority, run_at, or both");
+        }
+        Some(Change {
+            priority,
+            when: run_at.map_or(When::AsItWas, When::At),
+        })
+    }
 }
 
 /// A waiting task after a change.
@@ -80,25 +99,8 @@ problem_set! { ChangeProblems: ALWAYS, WRITE, BODY, &[Code::TaskUnknown, Code::T
 pub(in crate::http) async fn patch(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    JsonBody(body): JsonBody,
+    Body(change): Body<TaskPatchRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, TaskPatchRequest::SHAPE, At::Root, &mut wrong);
-    let priority = object.take(&PRIORITY, &mut wrong).and_then(Priority::new);
-    let run_at = object.take(&RUN_AT, &mut wrong);
-    if run_at.is_some_and(is_too_far) {
-        wrong.add(At::Field(&At::Root, RUN_AT.name), TOO_FAR);
-    }
-    if wrong.is_empty() && priority.is_none() && run_at.is_none() {
-        wrong.add(At::Root, "must have priority, run_at, or both");
-    }
-    wrong.into_result()?;
-
-    let change = Change {
-        priority,
-        when: run_at.map_or(When::AsItWas, When::At),
-    };
     let changed = api.engine()?.change(&queue, id, change).await??;
     Ok(Json(ChangeAnswer::from(changed)).into_response())
 }
@@ -113,9 +115,8 @@ pub(in crate::http) async fn patch(
 pub(in crate::http) async fn run_now(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    JsonBody(body): JsonBody,
+    _: Body<EmptyRequest>,
 ) -> Result<Response, Problem> {
-    EmptyRequest::check(&body)?;
     let change = Change {
         priority: None,
         when: When::Now,

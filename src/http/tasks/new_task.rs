@@ -1,17 +1,20 @@
 //! Tasks as producers describe them: one JSON object each, alone, in a batch, or on a line.
 
+use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 
+use crate::domain::idempotency::{RepeatMark, Repeatable};
 use crate::domain::limits::{
     ATTEMPTS_MAX, DELAY_MS_MAX, EXPIRES_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PAYLOAD_BYTES_MAX,
 };
 use crate::domain::task::Json;
 use crate::domain::{Expiry, Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
+use crate::http::body::JsonBody;
 use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, shape};
-use crate::http::json::Fields;
+use crate::http::json::{self, Fields};
 use crate::http::kinds::{GROUP_KIND, INSTANT_KIND, NAME_KIND, PRIORITY_KIND, TOO_FAR, is_too_far};
-use crate::http::problem::Code;
-use crate::http::producer::Producer;
+use crate::http::problem::{Code, Problem};
+use crate::http::producer::{Form, Producer};
 use crate::http::retry::{self, PolicyOrNone};
 use crate::http::tasks::unique::{self, UNIQUE};
 
@@ -96,11 +99,61 @@ shape! {
     NewTaskRequest: NAME, PAYLOAD, PRIORITY, GROUP, DELAY, RUN_AT, MAX_ATTEMPTS, RETRY, LEASE, EXPIRES_IN, EXPIRES_AT, UNIQUE, HEADERS
 }
 
-/// Reads one task. What it returns is to be used only if nothing was noted in `wrong`.
+/// A task to enqueue: the body, with what the headers add.
+pub(in crate::http) struct NewTaskBody(pub(in crate::http) NewTask);
+
+impl<S: Send + Sync> FromRequest<S> for NewTaskBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (producer, request) = Producer::split(request, state).await?;
+        let JsonBody(body) = JsonBody::from_request(request, state).await?;
+        read_alone(&Source::new(&producer, Form::Task, &body)).map(Self)
+    }
+}
+
+fn read_alone(source: &Source<'_>) -> Result<NewTask, Problem> {
+    let fields = json::open(json::text(source.body)?, None)?;
+    let mut wrong = Wrong::default();
+    let task = read(fields, source, 0, At::Root, &mut wrong);
+    wrong.into_result().map(|()| task)
+}
+
+/// The request that tasks are read from.
+pub(in crate::http) struct Source<'a> {
+    pub(in crate::http) body: &'a Bytes,
+    producer: &'a Producer,
+    form: Form,
+    repeatable: Option<Repeatable>,
+}
+
+impl<'a> Source<'a> {
+    pub(in crate::http) fn new(producer: &'a Producer, form: Form, body: &'a Bytes) -> Self {
+        Self {
+            body,
+            producer,
+            form,
+            repeatable: producer.repeatable(form, body),
+        }
+    }
+
+    /// Returns the mark by which a repeat of the request finds its task at `index`.
+    fn mark(&self, index: usize) -> Option<RepeatMark> {
+        let repeatable = self.repeatable?;
+        Some(match self.form {
+            Form::Task => repeatable.mark(),
+            Form::Batch | Form::Lines => {
+                repeatable.mark_of(u16::try_from(index).expect("a batch has at most 1,000 tasks"))
+            }
+        })
+    }
+}
+
+/// Reads one task, at `index` of its request. The task is of use only if nothing was noted in `wrong`.
 pub(in crate::http) fn read(
     fields: Fields<'_>,
-    body: &Bytes,
-    producer: &Producer,
+    source: &Source<'_>,
+    index: usize,
     at: At<'_>,
     wrong: &mut Wrong,
 ) -> NewTask {
@@ -111,7 +164,7 @@ pub(in crate::http) fn read(
     let payload = object.take(&PAYLOAD, wrong);
     // A slice of the body: the payload is not copied.
     let payload = payload.map_or_else(Json::null, |text| {
-        Json::from_checked(body.slice_ref(text.get().as_bytes()))
+        Json::from_checked(source.body.slice_ref(text.get().as_bytes()))
     });
     let priority = object
         .take(&PRIORITY, wrong)
@@ -160,7 +213,7 @@ pub(in crate::http) fn read(
     let expiry = read_expiry(&mut object, start, now, wrong);
     let lease_ms = object.take(&LEASE, wrong);
     let unique = unique::take(&mut object, wrong);
-    let mut meta = producer.meta();
+    let mut meta = source.producer.meta();
     meta.headers = object.take(&HEADERS, wrong).unwrap_or_default();
     NewTask {
         id: TaskId::new(now),
@@ -174,7 +227,7 @@ pub(in crate::http) fn read(
         lease_ms,
         retry,
         unique,
-        repeat_mark: None,
+        repeat_mark: source.mark(index),
         meta,
     }
 }
@@ -214,16 +267,10 @@ fn read_expiry(object: &mut Object<'_, '_>, start: Start, now: Millis, wrong: &m
 #[cfg(test)]
 pub(in crate::http) mod tests {
     use super::*;
-    use crate::http::json;
-    use crate::http::problem::Problem;
 
     pub(in crate::http) fn parse(body: &str) -> Result<NewTask, Problem> {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let producer = Producer::default();
-        let mut wrong = Wrong::default();
-        let fields = json::open(json::text(&body)?, None)?;
-        let task = read(fields, &body, &producer, At::Root, &mut wrong);
-        wrong.into_result().map(|()| task)
+        read_alone(&Source::new(&Producer::default(), Form::Task, &body))
     }
 
     pub(in crate::http) fn refused(body: &str) -> (Code, Vec<String>) {

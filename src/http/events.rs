@@ -1,16 +1,15 @@
 //! Events as they happen, as a stream (SSE).
 
-use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State;
+use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use futures_util::stream;
-use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use tokio::time::timeout;
+use http::header::CACHE_CONTROL;
+use http::{HeaderName, HeaderValue};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::api::Api;
 use super::field::query_shape;
@@ -19,7 +18,7 @@ use super::problem::sets::{ALWAYS, QUERY, problem_set};
 use super::problem::{Code, Problem};
 use super::query::{Query, QueryFields, QueryRequest};
 use crate::domain::QueueName;
-use crate::engine::{Heard, Watcher};
+use crate::engine::Heard;
 
 /// Proxies close what is silent, and a watcher that left is only noticed by writing to it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -54,39 +53,39 @@ pub(super) async fn events(
     Query(queue): Query<EventsQuery>,
 ) -> Result<Response, Problem> {
     let watcher = api.engine()?.watch(queue)?;
-    let frames = stream::unfold(watcher, async |mut watcher| {
-        let frame = next(&mut watcher).await?;
-        Some((Ok::<_, Infallible>(frame), watcher))
+    let events = stream::unfold(watcher, async |mut watcher| {
+        let heard = watcher.next().await?;
+        Some((shown(&heard), watcher))
     });
-    // A proxy that buffers would hold events back.
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (
-            http::HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
+        // A proxy that buffers would delay events.
+        (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
     ];
-    Ok((headers, Body::from_stream(frames)).into_response())
+    Ok((headers, events).into_response())
 }
 
-async fn next(watcher: &mut Watcher) -> Option<Bytes> {
-    match timeout(HEARTBEAT, watcher.next()).await {
-        Ok(heard) => heard.map(|heard| frame(&heard)),
-        Err(_) => Some(Bytes::from_static(b":\n\n")),
-    }
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The data of an event: the queue first, then what the event adds.
+#[derive(Serialize)]
+struct EventData<'a> {
+    queue: &'a QueueName,
+    #[serde(flatten)]
+    said: Map<String, Value>,
 }
 
-fn frame(heard: &Heard) -> Bytes {
+fn shown(heard: &Heard) -> Result<sse::Event, axum::Error> {
     match heard {
-        Heard::Reset => Bytes::from_static(b"event: reset\ndata: {}\n\n"),
-        Heard::Event(event) => {
-            let (kind, queue) = (event.kind.word(), &event.queue);
-            // The queue comes first, and what was said behind it in the same object.
-            let rest = event.said.strip_prefix('{').unwrap_or("}");
-            let comma = if rest.starts_with('}') { "" } else { "," };
-            format!("event: {kind}\ndata: {{\"queue\":\"{queue}\"{comma}{rest}\n\n").into()
-        }
+        Heard::Reset => Ok(sse::Event::default().event("reset").data("{}")),
+        Heard::Event(event) => sse::Event::default()
+            .event(event.kind.word())
+            .json_data(EventData {
+                queue: &event.queue,
+                // A replica wrote it, so it is an object. One that is not says nothing.
+                said: serde_json::from_str(&event.said).unwrap_or_default(),
+            }),
     }
 }
 
@@ -94,27 +93,36 @@ fn frame(heard: &Heard) -> Bytes {
 mod tests {
     use std::sync::Arc;
 
+    use http_body_util::BodyExt;
+
     use super::*;
     use crate::domain::event::{Event, EventKind};
 
-    #[test]
-    fn an_event_is_a_kind_and_one_line_of_json() {
-        let shown = |said: &str| {
-            let event = Event {
+    /// What a stream sends of one thing heard.
+    async fn sent(heard: Heard) -> String {
+        let events = stream::iter([shown(&heard)]);
+        let body = Sse::new(events).into_response().into_body();
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_event_is_a_kind_and_one_line_of_json() {
+        let event = |said: &str| {
+            Heard::Event(Arc::new(Event {
                 kind: EventKind::DeadLetters,
                 queue: QueueName::parse("emails").unwrap(),
                 said: said.into(),
-            };
-            String::from_utf8(frame(&Heard::Event(Arc::new(event))).to_vec()).unwrap()
+            }))
         };
         assert_eq!(
-            shown(r#"{"died":3}"#),
-            "event: dead_letters\ndata: {\"queue\":\"emails\",\"died\":3}\n\n"
+            sent(event(r#"{"died":3,"dead":9007199254740993}"#)).await,
+            "event: dead_letters\ndata: {\"queue\":\"emails\",\"died\":3,\"dead\":9007199254740993}\n\n"
         );
         assert_eq!(
-            shown("{}"),
+            sent(event("{}")).await,
             "event: dead_letters\ndata: {\"queue\":\"emails\"}\n\n"
         );
+        assert_eq!(sent(Heard::Reset).await, "event: reset\ndata: {}\n\n");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::field::{Field, Parsed, query_shape};
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::query::{QueryFields, QueryRequest, whole_number};
 use super::wire;
 use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
@@ -82,6 +82,19 @@ impl<T> Page<T> {
             items: page.items.into_iter().map(show).collect(),
             next_cursor: page.next_cursor,
         }
+    }
+}
+
+impl<T: Serialize> Page<T> {
+    /// The response to a list of one queue's things.
+    pub(super) fn respond<U>(
+        page: Result<Option<engine::Page<U>>, BadCursor>,
+        show: impl FnMut(U) -> T,
+    ) -> Result<Response, Problem> {
+        let page = page
+            .map_err(bad_cursor)?
+            .ok_or_else(|| Code::QueueUnknown.problem())?;
+        Ok(Self::of(page, show).into_response())
     }
 }
 

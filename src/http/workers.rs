@@ -1,14 +1,14 @@
 //! Workers that name themselves in lease calls.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::api::Api;
 use super::field::query_shape;
 use super::kinds::QUEUE;
-use super::page::{CURSOR, LIMIT, Page, Wanted, bad_cursor};
+use super::page::{CURSOR, LIMIT, Page, Wanted};
 use super::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use super::problem::{Code, Problem};
 use super::query::{Query, QueryFields, QueryRequest};
@@ -78,8 +78,6 @@ pub(super) async fn list(
     let page = api
         .engine()?
         .workers(queue.as_ref(), wanted.limit, wanted.cursor())
-        .await?
-        .map_err(bad_cursor)?
-        .ok_or_else(|| Code::QueueUnknown.problem())?;
-    Ok(Page::of(page, WorkerAnswer::from).into_response())
+        .await?;
+    Page::respond(page, WorkerAnswer::from)
 }

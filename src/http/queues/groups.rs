@@ -1,18 +1,18 @@
 //! The groups of a queue, and how each stands.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::names::StandingsProblems;
 use super::shown::LimitsDocument;
 use super::stats::thousandths;
 use crate::domain::Millis;
 use crate::domain::standing::GroupStanding;
 use crate::http::api::Api;
-use crate::http::page::{Page, PageQuery, bad_cursor};
+use crate::http::page::{Page, PageQuery};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::wire;
@@ -61,6 +61,8 @@ impl From<GroupStanding> for GroupAnswer {
     }
 }
 
+problem_set! { GroupsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
 /// List a queue's groups, and how each stands: its tasks, weight, limits and hold.
 ///
 /// The tasks without a group come first, if there are any; then, in no order, groups with ready or leased tasks, and groups with a weight or
@@ -68,7 +70,7 @@ impl From<GroupStanding> for GroupAnswer {
 /// short, even empty, while `next_cursor` is there; a group that comes or goes between two pages may be missing or be there twice.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/groups", operation_id = "groups", tag = "queues", params(QueuePath, PageQuery),
-    responses((status = 200, description = "A page of groups", body = Page<GroupAnswer>), StandingsProblems),
+    responses((status = 200, description = "A page of groups", body = Page<GroupAnswer>), GroupsProblems),
 )]
 pub(in crate::http) async fn list(
     State(api): State<Api>,
@@ -78,8 +80,6 @@ pub(in crate::http) async fn list(
     let page = api
         .engine()?
         .groups(&queue, wanted.limit, wanted.cursor())
-        .await?
-        .map_err(bad_cursor)?
-        .ok_or_else(|| Code::QueueUnknown.problem())?;
-    Ok(Page::of(page, GroupAnswer::from).into_response())
+        .await?;
+    Page::respond(page, GroupAnswer::from)
 }

@@ -1,7 +1,7 @@
 //! The names of a queue, and how each stands.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,7 +10,7 @@ use super::stats::thousandths;
 use crate::domain::standing::{BreakerStanding, BreakerState, NameStanding};
 use crate::domain::{Millis, TaskName};
 use crate::http::api::Api;
-use crate::http::page::{Page, PageQuery, bad_cursor};
+use crate::http::page::{Page, PageQuery};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
@@ -101,7 +101,7 @@ impl From<NameStanding> for NameAnswer {
     }
 }
 
-problem_set! { StandingsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+problem_set! { NamesProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
 /// List a queue's names, and how each stands: its tasks, limits, hold and breaker.
 ///
@@ -111,18 +111,13 @@ problem_set! { StandingsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 /// be there twice.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/names", operation_id = "names", tag = "queues", params(QueuePath, PageQuery),
-    responses((status = 200, description = "A page of names", body = Page<NameAnswer>), StandingsProblems),
+    responses((status = 200, description = "A page of names", body = Page<NameAnswer>), NamesProblems),
 )]
 pub(in crate::http) async fn list(
     State(api): State<Api>,
     InQueue(queue): InQueue,
     Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    let page = api
-        .engine()?
-        .names(&queue, wanted.limit, wanted.cursor())
-        .await?
-        .map_err(bad_cursor)?
-        .ok_or_else(|| Code::QueueUnknown.problem())?;
-    Ok(Page::of(page, NameAnswer::from).into_response())
+    let page = api.engine()?.names(&queue, wanted.limit, wanted.cursor()).await?;
+    Page::respond(page, NameAnswer::from)
 }

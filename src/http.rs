@@ -3,17 +3,11 @@
 //! No other room knows a status code. A handler reads a request, calls the engine, and writes the outcome.
 //! The edge does once what every request needs.
 
-use std::sync::{Arc, OnceLock};
-
 use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::domain::checkup::Check;
-use crate::domain::durability::Level;
-use crate::engine::Engine;
-use crate::metrics::Metrics;
-
+mod api;
 mod batch;
 mod body;
 mod dead_letters;
@@ -46,76 +40,12 @@ mod totals;
 mod wire;
 mod workers;
 
-use failure_log::FailureLog;
-
+pub use api::Api;
 pub use origin::OriginRule;
 pub use problem::{Code, Outcome, Retry, Row};
 pub use service::API_VERSION;
 
-/// The state that handlers share. Cheap to clone.
-#[derive(Clone)]
-pub struct Api(Arc<Shared>);
-
-struct Shared {
-    metrics: Arc<Metrics>,
-    origin: OriginRule,
-    failure_log: FailureLog,
-    /// Absent until Redis is ready, which may take minutes: until then the service is alive and not ready.
-    ready: OnceLock<Engine>,
-    process: OnceLock<ProcessChecks>,
-}
-
-/// Checks that only the owner of the process can make.
-type ProcessChecks = Box<dyn Fn() -> Vec<Check> + Send + Sync>;
-
-impl Api {
-    pub fn new(metrics: Arc<Metrics>, origin: OriginRule) -> Self {
-        Self(Arc::new(Shared {
-            metrics,
-            origin,
-            failure_log: FailureLog::new(),
-            ready: OnceLock::new(),
-            process: OnceLock::new(),
-        }))
-    }
-
-    /// Lets requests reach the engine from now on. Only the first call has an effect.
-    pub fn open(&self, engine: Engine) {
-        let _ = self.0.ready.set(engine);
-    }
-
-    /// Adds these checks to those of the doctor. Only the first call has an effect.
-    pub fn looks_after(&self, checks: impl Fn() -> Vec<Check> + Send + Sync + 'static) {
-        let _ = self.0.process.set(Box::new(checks));
-    }
-
-    fn process_checks(&self) -> Vec<Check> {
-        self.0.process.get().map_or_else(Vec::new, |checks| checks())
-    }
-
-    fn engine(&self) -> Result<&Engine, problem::Problem> {
-        self.0.ready.get().ok_or_else(|| Code::NotReady.problem())
-    }
-
-    /// Returns the level in force, as in [`crate::engine::Health`]. Every write response names it.
-    fn durability(&self) -> Option<Level> {
-        self.0.ready.get().map(Engine::durability)
-    }
-
-    fn metrics(&self) -> &Arc<Metrics> {
-        &self.0.metrics
-    }
-
-    fn failure_log(&self) -> &FailureLog {
-        &self.0.failure_log
-    }
-
-    fn origin(&self) -> OriginRule {
-        self.0.origin
-    }
-}
-
-/// The table of contents of the API.
+/// The API's table of contents.
 fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::base())
         // For producers.
@@ -172,25 +102,25 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(service::version))
 }
 
-/// Builds the router of the whole service: the API, its documentation, and the edge around both.
+/// The whole service as a router: the API, its documentation, and the edge around both.
 pub fn router(api: Api) -> Router {
     let (api_routes, _) = routes().split_for_parts();
     let not_found = async || Code::NotFound.problem();
     let not_allowed = async || Code::MethodNotAllowed.problem();
     api_routes
-        .merge(docs::routes())
+        .merge(docs::routes(openapi_text))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(api.clone(), edge::edge))
         .with_state(api)
 }
 
-/// Returns the OpenAPI document of [`router`].
+/// The OpenAPI document of [`router`].
 pub fn openapi() -> utoipa::openapi::OpenApi {
     openapi::complete(routes().into_openapi())
 }
 
-/// Returns the document in the form of `openapi/openapi.json` and `/openapi.json`.
+/// The document as `openapi/openapi.json` and `/openapi.json` have it.
 pub fn openapi_text() -> String {
     let mut text = openapi()
         .to_pretty_json()

@@ -1,21 +1,20 @@
 //! Batches: many tasks in one request, as a JSON list or as NDJSON. Each succeeds alone, or all do or none.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::body::BatchBody;
+use super::api::Api;
+use super::body::BatchBytes;
 use super::field::{At, Field, Flag, ListOf, Object, Wrong, shape};
 use super::json::{self, List};
 use super::path::{InQueue, QueuePath};
 use super::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use super::problem::{Code, FieldError, Problem, ProblemDocument};
 use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
-use super::tasks::new_task;
+use super::tasks::new_task::{self, Source};
 use super::wire;
 use crate::domain::limits::{ATOMIC_BYTES_MAX, ATOMIC_ITEMS_MAX, BATCH_ITEMS_MAX};
 use crate::domain::task::{Enqueued, Made, NotEnqueued};
@@ -28,12 +27,12 @@ const TASKS: Field<ListOf> = Field::required(
         items_max: BATCH_ITEMS_MAX,
         too_many: Code::BatchTooLarge,
     },
-    "Tasks, accepted in this order.",
+    "The tasks, accepted in this order.",
 );
 const ATOMIC: Field<Flag> = Field::new(
     "atomic",
     Flag,
-    "Accept all tasks or none: at most 256 tasks and 1 MiB. Without it, an invalid task fails alone.",
+    "Accept all tasks or none; at most 256 tasks and 1 MiB. Otherwise a bad task fails alone.",
 )
 .or("false");
 
@@ -81,9 +80,21 @@ struct ItemAnswer<'a> {
 }
 
 /// A batch that was read: the valid tasks, and the problems of the others.
-struct Batch {
+pub(super) struct Batch {
     items: Vec<Result<NewTask, Problem>>,
     atomic: bool,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Batch {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (producer, request) = Producer::split(request, state).await?;
+        match BatchBytes::from_request(request, state).await? {
+            BatchBytes::Json(body) => read_json(&Source::new(&producer, Form::Batch, &body)),
+            BatchBytes::Ndjson(body) => read_lines(&Source::new(&producer, Form::Lines, &body)),
+        }
+    }
 }
 
 problem_set! {
@@ -108,26 +119,8 @@ problem_set! {
 pub(super) async fn enqueue_batch(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    producer: Producer,
-    body: BatchBody,
+    batch: Batch,
 ) -> Result<Response, Problem> {
-    let (mut batch, repeatable) = match body {
-        BatchBody::Json(body) => (
-            read_json(&body, &producer)?,
-            producer.repeatable(Form::Batch, &body),
-        ),
-        BatchBody::Ndjson(body) => (
-            read_lines(&body, &producer)?,
-            producer.repeatable(Form::Lines, &body),
-        ),
-    };
-    if let Some(repeatable) = repeatable {
-        for (index, item) in (0..).zip(&mut batch.items) {
-            if let Ok(task) = item {
-                task.repeat_mark = Some(repeatable.mark_of(index));
-            }
-        }
-    }
     let engine = api.engine()?;
 
     // Refused tasks keep their place. The others are taken out in order, and their outcomes are put back.
@@ -192,20 +185,22 @@ fn refused_as_a_whole((index, why): (usize, NotEnqueued)) -> Problem {
     }
 }
 
-fn read_json(body: &Bytes, producer: &Producer) -> Result<Batch, Problem> {
+fn read_json(source: &Source<'_>) -> Result<Batch, Problem> {
     let list = List {
         key: TASKS.name,
         keep: BATCH_ITEMS_MAX,
     };
-    let fields = json::open(json::text(body)?, Some(list))?;
+    let fields = json::open(json::text(source.body)?, Some(list))?;
     let mut wrong = Wrong::default();
     let mut object = Object::new(fields, BatchRequest::SHAPE, At::Root, &mut wrong);
     let atomic = object.take(&ATOMIC, &mut wrong).unwrap_or(false);
     let items = object.items(&TASKS, &mut wrong);
     wrong.into_result()?;
-    let items = items.expect("it is required").kept;
+    let items = items
+        .expect("a required field without a mistake has a value")
+        .kept;
 
-    if atomic && (items.len() > ATOMIC_ITEMS_MAX || body.len() > ATOMIC_BYTES_MAX) {
+    if atomic && (items.len() > ATOMIC_ITEMS_MAX || source.body.len() > ATOMIC_BYTES_MAX) {
         let detail =
             format!("an atomic batch has at most {ATOMIC_ITEMS_MAX} tasks and {ATOMIC_BYTES_MAX} bytes");
         return Err(Code::BatchTooLarge.because(detail));
@@ -220,7 +215,7 @@ fn read_json(body: &Bytes, producer: &Producer) -> Result<Batch, Problem> {
             wrong.add(at, "must be an object");
             return Err(alone.into_problem());
         };
-        let task = new_task::read(fields, body, producer, at, wrong);
+        let task = new_task::read(fields, source, index, at, wrong);
         alone.into_result().map(|()| task)
     });
     let items = items.collect();
@@ -228,8 +223,9 @@ fn read_json(body: &Bytes, producer: &Producer) -> Result<Batch, Problem> {
     Ok(Batch { items, atomic })
 }
 
-fn read_lines(body: &Bytes, producer: &Producer) -> Result<Batch, Problem> {
-    let lines = body
+fn read_lines(source: &Source<'_>) -> Result<Batch, Problem> {
+    let lines = source
+        .body
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty());
@@ -238,15 +234,15 @@ fn read_lines(body: &Bytes, producer: &Producer) -> Result<Batch, Problem> {
         if items.len() == BATCH_ITEMS_MAX {
             return Err(Code::BatchTooLarge.because(format!("a batch has at most {BATCH_ITEMS_MAX} tasks")));
         }
-        items.push(read_line(line, body, producer));
+        items.push(read_line(line, source, items.len()));
     }
     Ok(Batch { items, atomic: false })
 }
 
-fn read_line(line: &[u8], body: &Bytes, producer: &Producer) -> Result<NewTask, Problem> {
+fn read_line(line: &[u8], source: &Source<'_>, index: usize) -> Result<NewTask, Problem> {
     let fields = json::open(json::text(line)?, None)?;
     let mut wrong = Wrong::default();
-    let task = new_task::read(fields, body, producer, At::Root, &mut wrong);
+    let task = new_task::read(fields, source, index, At::Root, &mut wrong);
     wrong.into_result().map(|()| task)
 }
 
@@ -285,6 +281,8 @@ pub(super) fn answer(results: &[Result<Enqueued, Problem>]) -> BatchAnswer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     const PRODUCER: Producer = Producer {
@@ -294,11 +292,19 @@ mod tests {
     };
 
     fn json_batch(body: &str) -> Result<Batch, Problem> {
-        read_json(&Bytes::copy_from_slice(body.as_bytes()), &PRODUCER)
+        read_json(&Source::new(
+            &PRODUCER,
+            Form::Batch,
+            &Bytes::copy_from_slice(body.as_bytes()),
+        ))
     }
 
     fn lines(body: &[u8]) -> Result<Batch, Problem> {
-        read_lines(&Bytes::copy_from_slice(body), &PRODUCER)
+        read_lines(&Source::new(
+            &PRODUCER,
+            Form::Lines,
+            &Bytes::copy_from_slice(body),
+        ))
     }
 
     #[test]

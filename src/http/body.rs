@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, Request as HttpRequest};
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT};
 use http::{HeaderMap, Response};
@@ -13,8 +12,7 @@ use tower::ServiceExt;
 use tower_http::decompression::RequestDecompression;
 
 use super::edge::X_API_KEY;
-use super::field::{At, Object, Wrong, shape};
-use super::json;
+use super::field::{Object, Request, Wrong, read_request, shape};
 use super::problem::{Code, Problem};
 use super::query::QueryFields;
 use crate::domain::limits::BODY_BYTES_MAX;
@@ -28,7 +26,7 @@ pub(super) struct JsonBody(pub(super) Bytes);
 impl<S: Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
         match media_type(request.headers()) {
             Media::Json => read(request).await.map(Self),
             Media::Ndjson | Media::Other => Err(unsupported("`application/json`")),
@@ -36,21 +34,46 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     }
 }
 
+/// A body that is one JSON object, read by its shape.
+pub(super) struct Body<R: Request>(pub(super) R::Value);
+
+impl<S: Send + Sync, R: Request> FromRequest<S> for Body<R> {
+    type Rejection = Problem;
+
+    async fn from_request(request: HttpRequest, state: &S) -> Result<Self, Problem> {
+        let JsonBody(body) = JsonBody::from_request(request, state).await?;
+        read_request::<R>(&body).map(Self)
+    }
+}
+
 /// The body of a batch: one JSON object, or one line of JSON per task.
-pub(super) enum BatchBody {
+pub(super) enum BatchBytes {
     Json(Bytes),
     Ndjson(Bytes),
 }
 
-impl<S: Sync> FromRequest<S> for BatchBody {
+impl<S: Sync> FromRequest<S> for BatchBytes {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
         match media_type(request.headers()) {
             Media::Json => read(request).await.map(Self::Json),
             Media::Ndjson => read(request).await.map(Self::Ndjson),
             Media::Other => Err(unsupported("`application/json` or `application/x-ndjson`")),
         }
+    }
+}
+
+shape! {
+    /// A request without fields.
+    EmptyRequest:
+}
+
+impl Request for EmptyRequest {
+    type Value = ();
+
+    fn read(_: &mut Object<'_, '_>, _: &Bytes, _: &mut Wrong) -> Option<()> {
+        Some(())
     }
 }
 
@@ -112,7 +135,7 @@ fn speaks_utf8(parameters: &str) -> bool {
         .all(|(_, charset)| charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"))
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
+async fn read(request: HttpRequest) -> Result<Bytes, Problem> {
     // No path takes both a body and a query. A silently ignored `?atomic=true` would be a batch that is not
     // atomic.
     QueryFields::open(request.uri(), &[])?.finish()?;
@@ -197,30 +220,15 @@ fn cut_short(error: impl std::fmt::Display) -> Problem {
 }
 
 /// Decompresses while collecting, so that a small body that would become gigabytes stops at the limit.
-async fn decompress(request: Request) -> Result<Bytes, Problem> {
+async fn decompress(request: HttpRequest) -> Result<Bytes, Problem> {
     let collecting = tower::service_fn(|request: http::Request<_>| async move {
         let unpacked = collect(Box::pin(request.into_body()), 0, false).await?;
         Ok::<_, Problem>(Response::new(Full::new(unpacked)))
     });
-    let request: http::Request<Body> = request;
+    let request: HttpRequest = request;
     let response = RequestDecompression::new(collecting).oneshot(request).await?;
     let unpacked = response.into_body().collect().await.map_err(cut_short)?;
     Ok(unpacked.to_bytes())
-}
-
-shape! {
-    /// A request without fields.
-    EmptyRequest:
-}
-
-impl EmptyRequest {
-    /// A body with fields is refused.
-    pub(in crate::http) fn check(body: &[u8]) -> Result<(), Problem> {
-        let mut wrong = Wrong::default();
-        let fields = json::open(json::text(body)?, None)?;
-        Object::new(fields, Self::SHAPE, At::Root, &mut wrong);
-        wrong.into_result()
-    }
 }
 
 #[cfg(test)]

@@ -3,24 +3,24 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, Uri};
+use bytes::Bytes;
+use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::body::JsonBody;
-use super::field::{At, Object, Wrong, query_shape, shape};
-use super::json;
-use super::page::{CURSOR, LIMIT, Page, bad_cursor};
+use super::api::Api;
+use super::body::Body;
+use super::field::{Object, Request, Wrong, query_shape, shape};
+use super::page::{CURSOR, LIMIT, Page, Wanted, bad_cursor};
 use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
 use super::problem::sets::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::problem::{Code, Problem};
-use super::query::QueryFields;
-use super::tasks::pages::page_of_tasks;
+use super::query::{NoQuery, Query, QueryFields, QueryRequest};
+use super::tasks::pages;
 use super::tasks::view::TaskAnswer;
 use super::wire;
 use crate::domain::TaskId;
-use crate::domain::limits::PAGE_DEFAULT;
+use crate::domain::dead::{DeadFilter, Replay};
 use crate::engine::{DeadOrder, NotReplayed};
 
 pub(super) mod bulk;
@@ -34,13 +34,21 @@ use options::{DELAY, MAX_ATTEMPTS, PAYLOAD, PRIORITY};
 
 fn no_dead_letter() -> Problem {
     Code::TaskUnknown.because(
-        "the queue has no dead letter with this id: it never existed, or it was replayed, purged or evicted",
+        "the queue has no dead letter with this id: it never had one, or the dead letter was replayed, purged or evicted",
     )
 }
 
 query_shape! {
     /// A page of dead letters.
     DeadLettersQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE, LIMIT, CURSOR
+}
+
+impl QueryRequest for DeadLettersQuery {
+    type Value = (DeadFilter, Wanted);
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        Some((filter::of_query(query), Wanted::take(query)))
+    }
 }
 
 problem_set! { DeadLettersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
@@ -57,20 +65,20 @@ problem_set! { DeadLettersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 pub(super) async fn list(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query((filter, wanted)): Query<DeadLettersQuery>,
 ) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, DeadLettersQuery::SHAPE)?;
-    let filter = filter::of_query(&mut query);
-    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
-    let cursor = query.take(&CURSOR);
-    query.finish()?;
-
     let page = api
         .engine()?
-        .dead_letters(&queue, &filter, DeadOrder::NewestFirst, limit, cursor.as_deref())
+        .dead_letters(
+            &queue,
+            &filter,
+            DeadOrder::NewestFirst,
+            wanted.limit,
+            wanted.cursor(),
+        )
         .await?
         .map_err(bad_cursor)?;
-    page_of_tasks(queue, page).await
+    pages::of_tasks(queue, page).await
 }
 
 problem_set! { DeadLetterProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }
@@ -83,9 +91,8 @@ problem_set! { DeadLetterProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Co
 pub(super) async fn dead_letter(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
     let task = api.engine()?.dead_letter(&queue, id).await?;
     let task = task.ok_or_else(no_dead_letter)?;
     Ok(Json(TaskAnswer::of(&queue, &task)).into_response())
@@ -96,14 +103,13 @@ problem_set! { PurgeOneProblems: ALWAYS, WRITE, QUERY, &[Code::QueueUnknown, Cod
 /// Delete one dead letter.
 #[utoipa::path(
     delete, path = "/v1/queues/{queue}/dlq/{id}", operation_id = "purge_dead_letter", tag = "dead_letters", params(TaskPath),
-    responses((status = 200, description = "Deleted", body = PurgedAnswer), PurgeOneProblems),
+    responses((status = 200, description = "The dead letter was deleted", body = PurgedAnswer), PurgeOneProblems),
 )]
 pub(super) async fn purge_one(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<PurgedAnswer>, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
     let purged = api.engine()?.purge_dead_letter(&queue, id).await?;
     let answer = purged.then_some(Json(PurgedAnswer { id, purged }));
     answer.ok_or_else(no_dead_letter)
@@ -120,6 +126,14 @@ pub(super) struct PurgedAnswer {
 shape! {
     /// The options of the new task. Absent fields are taken from the dead letter.
     ReplayRequest: MAX_ATTEMPTS, DELAY, PRIORITY, PAYLOAD
+}
+
+impl Request for ReplayRequest {
+    type Value = Replay;
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<Replay> {
+        Some(options::read(object, body, wrong))
+    }
 }
 
 /// The task that was created from a dead letter.
@@ -147,27 +161,21 @@ problem_set! {
     params(TaskPath),
     request_body(content = ReplayRequest, example = json!({"max_attempts": 3, "delay_seconds": 60})),
     responses(
-        (status = 201, description = "Replayed", body = ReplayedAnswer, headers(("Location", description = "Path of the new task"))),
+        (status = 201, description = "The new task", body = ReplayedAnswer, headers(("Location", description = "The path of the new task"))),
         ReplayOneProblems
     ),
 )]
 pub(super) async fn replay_one(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    JsonBody(body): JsonBody,
+    Body(replay): Body<ReplayRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, ReplayRequest::SHAPE, At::Root, &mut wrong);
-    let replay = options::read(&mut object, &body, &mut wrong);
-    wrong.into_result()?;
-
     let made = api.engine()?.replay_dead_letter(&queue, id, &replay).await?;
     let made = made.map_err(|not| match not {
         NotReplayed::Unknown => no_dead_letter(),
         NotReplayed::Full(full) => full.into(),
         NotReplayed::Duplicate { holder } => Code::DuplicateTask.because(format!(
-            "the task {holder} holds the key of the dead letter, which stays"
+            "the task {holder} holds the unique key of the dead letter. The dead letter stays."
         )),
     })?;
     let answer = Json(ReplayedAnswer {

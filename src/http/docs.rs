@@ -1,6 +1,6 @@
 //! Documentation that the service serves: the OpenAPI document, its browser, one page per problem.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use axum::Router;
 use axum::extract::RawPathParams;
@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 
-use super::Api;
+use super::api::Api;
 use super::problem::{Code, Problem, page};
 
 /// Routes of the documentation. They are not part of the API that they describe.
-pub(super) fn routes() -> Router<Api> {
+pub(super) fn routes(document: fn() -> String) -> Router<Api> {
     let router = Router::new()
-        .route("/openapi.json", get(openapi_json))
+        .route("/openapi.json", get(async move || openapi_json(document)))
         .route("/docs/errors", get(errors))
         .route("/docs/errors/{code}", get(error));
     with_browser(router)
@@ -36,11 +36,13 @@ fn with_browser(router: Router<Api>) -> Router<Api> {
     router
 }
 
-async fn openapi_json() -> Response {
-    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| super::openapi_text().into());
+/// Writes the document once, when it is first read.
+fn openapi_json(document: fn() -> String) -> Response {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let text = DOCUMENT.get_or_init(|| document().into()).clone();
     (
         [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        DOCUMENT.clone(),
+        text,
     )
         .into_response()
 }

@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::problem::Problem;
 use super::problem::sets::{ALWAYS, QUERY, problem_set};
-use super::query::QueryFields;
+use super::query::NoQuery;
 use crate::domain::checkup::{self, Check};
 
 /// The result of all checks.
@@ -60,16 +59,15 @@ problem_set! { DoctorProblems: ALWAYS, QUERY }
 /// The response is 200 whatever the checks find, even without Redis: read `status`.
 #[utoipa::path(
     get, path = "/v1/doctor", operation_id = "doctor", tag = "service",
-    responses((status = 200, description = "What was seen", body = CheckupAnswer), DoctorProblems),
+    responses((status = 200, description = "The checks and their results", body = CheckupAnswer), DoctorProblems),
 )]
-pub(super) async fn doctor(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
+pub(super) async fn doctor(State(api): State<Api>, _: NoQuery) -> Result<Response, Problem> {
     let mut checks = match api.engine() {
         Ok(engine) => engine.checkup().await,
         Err(_) => vec![Check::fail(
             "redis",
-            "it has not answered since the service started",
-            "Look at the log of the service, and at Redis: it may still be loading its data.",
+            "Redis has not replied since the service started",
+            "Read the log of the service and check Redis: it may still be loading its data.",
         )],
     };
     checks.extend(api.process_checks());

@@ -16,7 +16,7 @@ use http::header::{ALLOW, AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tracing::Instrument;
 
-use super::Api;
+use super::api::Api;
 use super::problem::{Code, Problem};
 use super::request_id::{self, X_REQUEST_ID};
 use crate::domain::limits::WAIT_SECONDS_MAX;

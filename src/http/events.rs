@@ -1,25 +1,24 @@
 //! The stream of events (SSE).
 
-use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State;
+use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Uri};
-use tokio::time::timeout;
+use http::header::CACHE_CONTROL;
+use http::{HeaderName, HeaderValue};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::Api;
+use super::api::Api;
 use super::field::{Field, Parsed, query_shape};
 use super::kinds::QUEUE_KIND;
 use super::problem::sets::{ALWAYS, QUERY, problem_set};
 use super::problem::{Code, Problem};
-use super::query::QueryFields;
+use super::query::{Query, QueryFields, QueryRequest};
 use crate::domain::QueueName;
-use crate::engine::{Heard, Watcher};
+use crate::engine::Heard;
 
 /// Proxies close silent streams, and only a write notices a watcher that left.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -29,6 +28,14 @@ const QUEUE: Field<Parsed<QueueName>> = Field::new("queue", QUEUE_KIND, "Only ev
 query_shape! {
     /// A filter of events.
     EventsQuery: QUEUE
+}
+
+impl QueryRequest for EventsQuery {
+    type Value = Option<QueueName>;
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        Some(query.take(&QUEUE))
+    }
 }
 
 problem_set! { EventsProblems: ALWAYS, QUERY, &[Code::NotReady, Code::Overloaded, Code::ShuttingDown] }
@@ -42,46 +49,46 @@ problem_set! { EventsProblems: ALWAYS, QUERY, &[Code::NotReady, Code::Overloaded
 /// read the state that you show again. A comment is sent every 15 seconds. `Last-Event-ID` has no effect.
 #[utoipa::path(
     get, path = "/v1/events", operation_id = "events", tag = "service", params(EventsQuery),
-    responses((status = 200, description = "Events, until either side closes the stream", body = String, content_type = "text/event-stream"), EventsProblems),
+    responses((status = 200, description = "A stream of events, until either side closes it", body = String, content_type = "text/event-stream"), EventsProblems),
 )]
-pub(super) async fn events(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, EventsQuery::SHAPE)?;
-    let queue = query.take(&QUEUE);
-    query.finish()?;
+pub(super) async fn events(
+    State(api): State<Api>,
+    Query(queue): Query<EventsQuery>,
+) -> Result<Response, Problem> {
     let watcher = api.engine()?.watch(queue)?;
-    let frames = stream::unfold(watcher, async |mut watcher| {
-        let frame = next(&mut watcher).await?;
-        Some((Ok::<_, Infallible>(frame), watcher))
+    let events = stream::unfold(watcher, async |mut watcher| {
+        let heard = watcher.next().await?;
+        Some((shown(&heard), watcher))
     });
-    // Tells proxies not to buffer, which would delay events.
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (
-            http::HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
+        // A proxy that buffers would delay events.
+        (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
     ];
-    Ok((headers, Body::from_stream(frames)).into_response())
+    Ok((headers, events).into_response())
 }
 
-async fn next(watcher: &mut Watcher) -> Option<Bytes> {
-    match timeout(HEARTBEAT, watcher.next()).await {
-        Ok(heard) => heard.map(|heard| frame(&heard)),
-        Err(_) => Some(Bytes::from_static(b":\n\n")),
-    }
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The data of an event: the queue first, then what the event adds.
+#[derive(Serialize)]
+struct EventData<'a> {
+    queue: &'a QueueName,
+    #[serde(flatten)]
+    said: Map<String, Value>,
 }
 
-fn frame(heard: &Heard) -> Bytes {
+fn shown(heard: &Heard) -> Result<sse::Event, axum::Error> {
     match heard {
-        Heard::Reset => Bytes::from_static(b"event: reset\ndata: {}\n\n"),
-        Heard::Event(event) => {
-            let (kind, queue) = (event.kind.word(), &event.queue);
-            // The queue comes first, then the details in the same object.
-            let rest = event.said.strip_prefix('{').unwrap_or("}");
-            let comma = if rest.starts_with('}') { "" } else { "," };
-            format!("event: {kind}\ndata: {{\"queue\":\"{queue}\"{comma}{rest}\n\n").into()
-        }
+        Heard::Reset => Ok(sse::Event::default().event("reset").data("{}")),
+        Heard::Event(event) => sse::Event::default()
+            .event(event.kind.word())
+            .json_data(EventData {
+                queue: &event.queue,
+                // A replica wrote it, so it is an object. One that is not says nothing.
+                said: serde_json::from_str(&event.said).unwrap_or_default(),
+            }),
     }
 }
 
@@ -89,27 +96,36 @@ fn frame(heard: &Heard) -> Bytes {
 mod tests {
     use std::sync::Arc;
 
+    use http_body_util::BodyExt;
+
     use super::*;
     use crate::domain::event::{Event, EventKind};
 
-    #[test]
-    fn an_event_is_a_kind_and_one_line_of_json() {
-        let shown = |said: &str| {
-            let event = Event {
+    /// The message of a stream for one event.
+    async fn sent(heard: Heard) -> String {
+        let events = stream::iter([shown(&heard)]);
+        let body = Sse::new(events).into_response().into_body();
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_event_is_a_kind_and_one_line_of_json() {
+        let event = |said: &str| {
+            Heard::Event(Arc::new(Event {
                 kind: EventKind::DeadLetters,
                 queue: QueueName::parse("emails").unwrap(),
                 said: said.into(),
-            };
-            String::from_utf8(frame(&Heard::Event(Arc::new(event))).to_vec()).unwrap()
+            }))
         };
         assert_eq!(
-            shown(r#"{"died":3}"#),
-            "event: dead_letters\ndata: {\"queue\":\"emails\",\"died\":3}\n\n"
+            sent(event(r#"{"dead":9007199254740993,"died":3}"#)).await,
+            "event: dead_letters\ndata: {\"queue\":\"emails\",\"dead\":9007199254740993,\"died\":3}\n\n"
         );
         assert_eq!(
-            shown("{}"),
+            sent(event("{}")).await,
             "event: dead_letters\ndata: {\"queue\":\"emails\"}\n\n"
         );
+        assert_eq!(sent(Heard::Reset).await, "event: reset\ndata: {}\n\n");
     }
 
     #[test]

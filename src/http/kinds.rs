@@ -1,12 +1,18 @@
-//! Kinds of fields that several nouns share.
+//! Kinds of values that several requests share: names, groups, priorities, instants.
 
 use super::field::{Integer, Parsed, sentence};
 use super::wire;
 use crate::domain::limits::{DELAY_MS_MAX, PRIORITY_MAX};
 use crate::domain::{Group, Millis, QueueName, TaskName};
 
+/// A queue's name.
+pub(super) const QUEUE_KIND: Parsed<QueueName> = Parsed {
+    parse: |text| QueueName::parse(text).map_err(sentence),
+    schema: wire::name_schema,
+};
+
 /// Name of a task.
-pub(super) const TASK_NAME: Parsed<TaskName> = Parsed {
+pub(super) const NAME_KIND: Parsed<TaskName> = Parsed {
     parse: |text| TaskName::parse(text).map_err(sentence),
     schema: wire::name_schema,
 };
@@ -24,7 +30,7 @@ pub(super) const PRIORITY_KIND: Integer = Integer {
 };
 
 /// An instant by Redis's clock, such as a due time.
-pub(super) const RUN_AT_KIND: Parsed<Millis> = Parsed {
+pub(super) const INSTANT_KIND: Parsed<Millis> = Parsed {
     parse: |text| Millis::parse(text).map_err(sentence),
     schema: wire::instant_schema,
 };
@@ -35,9 +41,3 @@ pub(super) const TOO_FAR: &str = "must be at most 365 days ahead";
 pub(super) fn is_too_far(run_at: Millis) -> bool {
     run_at.since(Millis::local()) > DELAY_MS_MAX
 }
-
-/// Name of a queue.
-pub(super) const QUEUE_KIND: Parsed<QueueName> = Parsed {
-    parse: |text| QueueName::parse(text).map_err(sentence),
-    schema: wire::name_schema,
-};

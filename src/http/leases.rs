@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::body::JsonBody;
+use super::api::Api;
+use super::body::Body;
 use super::path::{InQueue, QueuePath};
 use super::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use super::problem::{Code, Problem};
@@ -19,8 +18,8 @@ use super::settle::Batch;
 use super::settle::answer::{self, ItemAnswer};
 use super::tasks::view::LeasedTaskAnswer;
 use super::wire::{self, Seconds};
-use crate::domain::{LeasedTask, QueueName};
-use crate::engine::Leased;
+use crate::domain::LeasedTask;
+use crate::engine::{LeaseFrom, Leased};
 
 mod granted;
 mod request;
@@ -69,40 +68,37 @@ problem_set! { LeaseProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] }
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/lease", operation_id = "lease", tag = "leases", params(QueuePath),
     request_body(content = LeaseOneRequest, example = json!({"max_tasks": 10, "wait_seconds": 20, "worker": "w-1"})),
-    responses((status = 200, description = "Tasks, or none and why", body = LeaseAnswer), LeaseProblems),
+    responses((status = 200, description = "The leased tasks, or why there are none", body = LeaseAnswer), LeaseProblems),
 )]
 pub(super) async fn lease(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(body): Body<LeaseOneRequest>,
 ) -> Result<Response, Problem> {
-    serve(&api, body, Some(queue)).await
+    serve(&api, LeaseFrom::One(queue), body).await
 }
 
 /// Lease tasks of several queues, in strict order or by weight.
 #[utoipa::path(
     post, path = "/v1/lease", operation_id = "lease_many", tag = "leases",
     request_body(content = LeaseManyRequest, example = json!({"queues": ["critical", "default"], "max_tasks": 10})),
-    responses((status = 200, description = "Tasks, or none and why", body = LeaseAnswer), LeaseProblems),
+    responses((status = 200, description = "The leased tasks, or why there are none", body = LeaseAnswer), LeaseProblems),
 )]
 pub(super) async fn lease_many(
     State(api): State<Api>,
-    JsonBody(body): JsonBody,
+    Body((queues, body)): Body<LeaseManyRequest>,
 ) -> Result<Response, Problem> {
-    serve(&api, body, None).await
+    serve(&api, queues, body).await
 }
 
-async fn serve(api: &Api, body: Bytes, queue: Option<QueueName>) -> Result<Response, Problem> {
-    let LeaseBody { mut request, settle } = request::read(&body, queue)?;
+async fn serve(api: &Api, queues: LeaseFrom, body: LeaseBody) -> Result<Response, Problem> {
+    let (mut request, settle) = body.from(queues);
     let engine = api.engine()?;
-    // The body is a slice of the read buffer. Dropping it here frees the buffer during the wait.
-    let Some(items) = settle else {
-        drop(body);
+    if settle.is_empty() {
         return answer(api, engine.lease(request).await?, &[]);
-    };
+    }
 
-    let (batch, ops) = Batch::read(items, "settle", &body, api, |id| engine.open_lease(id));
-    drop(body);
+    let (batch, ops) = Batch::open(settle, api, |id| engine.open_lease(id));
     // An operation has failed already, and the worker must learn of it at once.
     if batch.has_refused() {
         request.wait = Duration::ZERO;
@@ -149,7 +145,7 @@ fn write(answer: &LeaseAnswer<'_>, bytes: usize) -> Result<Vec<u8>, Problem> {
     serde_json::to_writer(&mut body, answer).map_err(|error| {
         Code::Internal
             .problem()
-            .caused_by(format!("writing a lease answer: {error}"))
+            .caused_by(format!("writing a lease response: {error}"))
     })?;
     Ok(body)
 }

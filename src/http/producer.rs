@@ -1,6 +1,6 @@
 //! The headers of an enqueue.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -48,6 +48,16 @@ impl Producer {
         }
     }
 
+    /// Reads the headers of a request and leaves the rest of it.
+    pub(super) async fn split<S: Send + Sync>(
+        request: Request,
+        state: &S,
+    ) -> Result<(Self, Request), Problem> {
+        let (mut parts, body) = request.into_parts();
+        let producer = Self::from_request_parts(&mut parts, state).await?;
+        Ok((producer, Request::from_parts(parts, body)))
+    }
+
     /// Returns the mark by which a repeat is recognised, if the request has a key.
     pub(super) fn repeatable(&self, form: Form, body: &[u8]) -> Option<Repeatable> {
         let form = match form {
@@ -92,7 +102,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         Some(key) if values.next().is_none() => Ok(Some(key)),
         _ => {
             let allowed =
-                format!("must be given once, as 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters");
+                format!("must be sent once, as 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters");
             Err(Problem::at("header:Idempotency-Key", allowed))
         }
     }
@@ -113,8 +123,9 @@ impl utoipa::IntoParams for IdempotencyKey {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "The request's own name. A repeat with the same body, within the queue's `idempotency_seconds`, answers the same ids and makes \
-                 nothing twice; another body is refused. A repeat of a batch that was accepted in part completes it.",
+                "A name that you give to the request. A repeat with the same body within the queue's `idempotency_seconds` \
+                 returns the same ids and creates nothing twice; a repeat with another body is refused. A repeat of a \
+                 batch that was accepted in part completes it.",
             ))
             .schema(Some(schema));
         vec![parameter.build()]

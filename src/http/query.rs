@@ -2,14 +2,46 @@
 
 use std::borrow::Cow;
 
-use axum::extract::Query;
+use axum::extract::{FromRequestParts, Query as Pairs};
 use http::Uri;
-use utoipa::openapi::Required;
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use http::request::Parts;
 
-use super::field::{Field, Parsed, Shape, Wrong};
+use super::field::{Field, Parsed, Shape, Shaped, Wrong};
 use super::json::FIELDS_MAX;
 use super::problem::Problem;
+
+/// A query string with a shape, and the value that its parameters form.
+pub(super) trait QueryRequest: Shaped {
+    type Value;
+
+    /// Takes the parameters and notes every mistake. Returns `None` only after a mistake.
+    fn read(query: &mut QueryFields) -> Option<Self::Value>;
+}
+
+/// A query string, read by its shape.
+pub(super) struct Query<Q: QueryRequest>(pub(super) Q::Value);
+
+impl<S: Sync, Q: QueryRequest> FromRequestParts<S> for Query<Q> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut query = QueryFields::open(&parts.uri, Q::SHAPE)?;
+        let value = Q::read(&mut query);
+        query.finish()?;
+        Ok(Self(value.expect("a query without mistakes has a value")))
+    }
+}
+
+/// The query string of a path that takes none.
+pub(super) struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        QueryFields::open(&parts.uri, &[])?.finish().map(|()| Self)
+    }
+}
 
 /// A query string that is read field by field. Unknown parameters are refused, as in bodies, so that typos
 /// are noticed.
@@ -20,7 +52,7 @@ pub(super) struct QueryFields {
 
 impl QueryFields {
     pub(super) fn open(uri: &Uri, shape: &'static Shape) -> Result<Self, Problem> {
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        let pairs = Pairs::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| Problem::at("query:", "must be name=value pairs joined by &"))?
             .0;
         if pairs.len() > FIELDS_MAX {
@@ -74,25 +106,6 @@ fn unknown(shape: &Shape) -> String {
         [] => "is not a parameter of this path, which has none".to_owned(),
         known => format!("is not a parameter of this path; it has {}", known.join(", ")),
     }
-}
-
-/// The parameters of a query, for the OpenAPI document.
-pub(super) fn query_parameters(shape: &Shape) -> Vec<Parameter> {
-    let described = shape.iter().map(|field| {
-        let required = if field.is_required() {
-            Required::True
-        } else {
-            Required::False
-        };
-        let parameter = ParameterBuilder::new()
-            .name(field.name())
-            .parameter_in(ParameterIn::Query)
-            .required(required)
-            .description(Some(field.about()))
-            .schema(Some(field.schema()));
-        parameter.build()
-    });
-    described.collect()
 }
 
 /// Reads a whole number for a [`Parsed`] field of a query.

@@ -4,21 +4,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, LOCATION};
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::body::JsonBody;
-use super::field::query_shape;
-use super::json;
-use super::page::{CURSOR, LIMIT, Page, bad_cursor};
+use super::api::Api;
+use super::body::Body;
+use super::page::{Page, PageQuery, bad_cursor};
 use super::path::{InQueue, QueuePath};
 use super::problem::sets::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::problem::{Code, Problem};
-use super::query::QueryFields;
+use super::query::{NoQuery, Query};
 use super::wire;
-use crate::domain::limits::PAGE_DEFAULT;
 use crate::domain::queue::QueueConfig;
 use crate::domain::{Millis, QueueName};
 use crate::engine::{ConfigWrite, QueueInfo};
@@ -39,7 +36,7 @@ mod shown;
 pub(super) mod stats;
 pub(super) mod verify;
 
-use config::QueueConfigRequest;
+use config::{ConfigPatch, QueueConfigRequest};
 use pause::PausedAnswer;
 use precondition::{Precondition, PreconditionHeaders};
 use shown::ConfigDocument;
@@ -94,27 +91,20 @@ pub(super) struct ItemAnswer {
     stats: CountsAnswer,
 }
 
-query_shape! {
-    /// A page of queues.
-    QueuesQuery: LIMIT, CURSOR
-}
-
 problem_set! { QueuesProblems: ALWAYS, READ, QUERY }
 
 /// List queues with their counts.
 #[utoipa::path(
-    get, path = "/v1/queues", operation_id = "queues", tag = "queues", params(QueuesQuery),
+    get, path = "/v1/queues", operation_id = "queues", tag = "queues", params(PageQuery),
     responses((status = 200, description = "A page of queues", body = Page<ItemAnswer>), QueuesProblems),
 )]
-pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, QueuesQuery::SHAPE)?;
-    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
-    let cursor = query.take(&CURSOR);
-    query.finish()?;
-
+pub(super) async fn list(
+    State(api): State<Api>,
+    Query(wanted): Query<PageQuery>,
+) -> Result<Response, Problem> {
     let page = api
         .engine()?
-        .queues(limit, cursor.as_deref())
+        .queues(wanted.limit, wanted.cursor())
         .await?
         .map_err(bad_cursor)?;
     let item = |info: QueueInfo| ItemAnswer {
@@ -131,16 +121,15 @@ problem_set! { QueueProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 #[utoipa::path(
     get, path = "/v1/queues/{queue}", operation_id = "queue", tag = "queues", params(QueuePath),
     responses(
-        (status = 200, description = "The config", body = QueueAnswer, headers(("ETag", description = "The config's version"))),
+        (status = 200, description = "The queue and its config", body = QueueAnswer, headers(("ETag", description = "The version of the config"))),
         QueueProblems
     ),
 )]
 pub(super) async fn get(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
     let info = api
         .engine()?
         .queue(&queue)
@@ -160,9 +149,9 @@ problem_set! {
     params(QueuePath, PreconditionHeaders),
     request_body(content = QueueConfigRequest, example = json!({"max_attempts": 3, "names": {"welcome": {"lease_seconds": 60}}})),
     responses(
-        (status = 200, description = "Replaced", body = QueueAnswer, headers(("ETag", description = "The config's version"))),
-        (status = 201, description = "Made", body = QueueAnswer, headers(("ETag", description = "The config's version"),
-            ("Location", description = "The queue's path"))),
+        (status = 200, description = "The config was replaced", body = QueueAnswer, headers(("ETag", description = "The version of the config"))),
+        (status = 201, description = "The queue was created", body = QueueAnswer, headers(("ETag", description = "The version of the config"),
+            ("Location", description = "The path of the queue"))),
         ConfigProblems
     ),
 )]
@@ -170,9 +159,8 @@ pub(super) async fn put(
     State(api): State<Api>,
     InQueue(queue): InQueue,
     precondition: Precondition,
-    JsonBody(body): JsonBody,
+    Body(config): Body<QueueConfigRequest>,
 ) -> Result<Response, Problem> {
-    let config = config::read(json::text(&body)?)?;
     let engine = api.engine()?;
     let if_match = match precondition {
         Precondition::None => None,
@@ -196,9 +184,9 @@ const PATCH_TRIES: usize = 5;
     request_body(content((QueueConfigRequest = "application/json", example = json!({"max_attempts": null, "retention": {"keep": "results"}})),
         (QueueConfigRequest = "application/merge-patch+json"))),
     responses(
-        (status = 200, description = "Changed", body = QueueAnswer, headers(("ETag", description = "The config's version"))),
-        (status = 201, description = "Made", body = QueueAnswer, headers(("ETag", description = "The config's version"),
-            ("Location", description = "The queue's path"))),
+        (status = 200, description = "The config was changed", body = QueueAnswer, headers(("ETag", description = "The version of the config"))),
+        (status = 201, description = "The queue was created", body = QueueAnswer, headers(("ETag", description = "The version of the config"),
+            ("Location", description = "The path of the queue"))),
         ConfigProblems
     ),
 )]
@@ -206,22 +194,20 @@ pub(super) async fn patch(
     State(api): State<Api>,
     InQueue(queue): InQueue,
     precondition: Precondition,
-    JsonBody(body): JsonBody,
+    Body(config_patch): Body<ConfigPatch>,
 ) -> Result<Response, Problem> {
-    let text = json::text(&body)?;
-    config::check_patch(text)?;
     let engine = api.engine()?;
     for _ in 0..PATCH_TRIES {
         let present = engine.queue(&queue).await?;
         let version = check(&precondition, present.as_ref().map_or(0, |info| info.version))?;
-        let config = merged(present.map(|info| info.config).unwrap_or_default(), text)?;
+        let config = merged(present.map(|info| info.config).unwrap_or_default(), &config_patch)?;
         match written(engine.put_config(&queue, config, Some(version)).await?) {
             Ok(response) => return Ok(response),
             Err(version) if precondition != Precondition::None => return Err(mismatch(version)),
             Err(_) => {}
         }
     }
-    Err(Code::VersionMismatch.because("others keep changing the config; try again"))
+    Err(Code::VersionMismatch.because("other callers keep changing the config. Try again."))
 }
 
 fn merged(config: QueueConfig, patch: &str) -> Result<QueueConfig, Problem> {
@@ -248,7 +234,7 @@ fn check(precondition: &Precondition, present: u64) -> Result<u64, Problem> {
 
 fn mismatch(present: u64) -> Problem {
     Code::VersionMismatch.because(match present {
-        0 => "there is no such queue".to_owned(),
+        0 => "the queue does not exist".to_owned(),
         version => format!("the config has version \"{version}\""),
     })
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::json::DEPTH_MAX;
 use super::problem::sets::{ALWAYS, problem_set};
 use super::problem::{Code, Problem};
@@ -20,12 +20,12 @@ use crate::domain::limits;
 use crate::engine::Engine;
 use crate::metrics::{Metrics, NameFacts, QueueFacts};
 
-macro_rules! limits_answer {
-    ($($(#[doc = $about:literal])+ $name:ident: $kind:ty = $value:expr;)+) => {
-        /// The version of the API. It changes with the API, not with each release.
+/// The version of the API. It changes with the API, not with each release.
 pub const API_VERSION: &str = "1.0.0";
 
-/// Every bound that a client can meet.
+macro_rules! limits_answer {
+    ($($(#[doc = $about:literal])+ $name:ident: $kind:ty = $value:expr;)+) => {
+        /// Every bound that a client can meet.
         #[derive(Serialize, ToSchema)]
         #[schema(as = Limits)]
         pub(super) struct LimitsAnswer {

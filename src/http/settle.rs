@@ -9,16 +9,16 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::body::JsonBody;
-use super::field::{At, Field, ListOf, Object, Wrong, shape};
-use super::json::{self, Items, List};
+use super::api::Api;
+use super::body::Body;
+use super::field::{Field, ListOf, Object, Request, Wrong, shape};
+use super::json::List;
 use super::path::{InLease, LeasePath};
 use super::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use super::problem::{Code, Problem};
 use crate::domain::Lease;
 use crate::domain::limits::SETTLE_ITEMS_MAX;
-use crate::domain::settle::{NotSettled, Settle, Settled};
+use crate::domain::settle::{NotSettled, Settle, SettleOp, Settled};
 use crate::engine::Failure;
 use crate::metrics::QueueCounters;
 
@@ -28,7 +28,7 @@ pub(super) mod operation;
 mod retry_after;
 
 use answer::{AckAnswer, ExtendAnswer, ItemAnswer, NackAnswer, ReleaseAnswer, SettleAnswer};
-use operation::{AckRequest, ExtendRequest, NackRequest, OPERATIONS, ReleaseRequest, Verb};
+use operation::{AckRequest, Addressed, ExtendRequest, NackRequest, OPERATIONS, ReleaseRequest};
 
 problem_set! {
     SettleProblems: ALWAYS, WRITE, BODY, &[Code::LeaseUnknown, Code::LeaseLost, Code::ResultTooLarge]
@@ -40,10 +40,14 @@ problem_set! {
 #[utoipa::path(
     post, path = "/v1/leases/{lease_id}/ack", operation_id = "ack", tag = "leases", params(LeasePath),
     request_body(content = AckRequest, example = json!({"result": "sent"})),
-    responses((status = 200, description = "Completed", body = AckAnswer), SettleProblems),
+    responses((status = 200, description = "The task is completed", body = AckAnswer), SettleProblems),
 )]
-pub(super) async fn ack(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
-    settle(Verb::Ack, &api, &lease, &body).await
+pub(super) async fn ack(
+    State(api): State<Api>,
+    lease: InLease,
+    Body(ack): Body<AckRequest>,
+) -> Result<Response, Problem> {
+    settle(&api, &lease, ack).await
 }
 
 /// Report a failed attempt.
@@ -52,38 +56,49 @@ pub(super) async fn ack(api: State<Api>, lease: InLease, body: JsonBody) -> Resu
     request_body(content = NackRequest, example = json!({"error": {"type": "Timeout", "message": "no answer after 30 s"}})),
     responses((status = 200, description = "The attempt counts as failed", body = NackAnswer), SettleProblems),
 )]
-pub(super) async fn nack(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
-    settle(Verb::Nack, &api, &lease, &body).await
+pub(super) async fn nack(
+    State(api): State<Api>,
+    lease: InLease,
+    Body(nack): Body<NackRequest>,
+) -> Result<Response, Problem> {
+    settle(&api, &lease, nack).await
 }
 
 /// Prolong a lease, counted from now.
 #[utoipa::path(
     post, path = "/v1/leases/{lease_id}/extend", operation_id = "extend", tag = "leases", params(LeasePath),
     request_body(content = ExtendRequest, example = json!({"lease_seconds": 60, "progress": {"done": 40, "of": 100}})),
-    responses((status = 200, description = "Prolonged", body = ExtendAnswer), SettleProblems),
+    responses((status = 200, description = "The lease is extended", body = ExtendAnswer), SettleProblems),
 )]
-pub(super) async fn extend(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
-    settle(Verb::Extend, &api, &lease, &body).await
+pub(super) async fn extend(
+    State(api): State<Api>,
+    lease: InLease,
+    Body(extend): Body<ExtendRequest>,
+) -> Result<Response, Problem> {
+    settle(&api, &lease, extend).await
 }
 
 /// Return a task without spending the attempt.
 #[utoipa::path(
     post, path = "/v1/leases/{lease_id}/release", operation_id = "release", tag = "leases", params(LeasePath),
     request_body(content = ReleaseRequest, example = json!({"retry_after": 30})),
-    responses((status = 200, description = "Given back", body = ReleaseAnswer), SettleProblems),
+    responses((status = 200, description = "The task is given back", body = ReleaseAnswer), SettleProblems),
 )]
-pub(super) async fn release(api: State<Api>, lease: InLease, body: JsonBody) -> Result<Response, Problem> {
-    settle(Verb::Release, &api, &lease, &body).await
+pub(super) async fn release(
+    State(api): State<Api>,
+    lease: InLease,
+    Body(release): Body<ReleaseRequest>,
+) -> Result<Response, Problem> {
+    settle(&api, &lease, release).await
 }
 
-async fn settle(verb: Verb, api: &Api, lease: &InLease, body: &JsonBody) -> Result<Response, Problem> {
-    let op = operation::read_one(verb, &body.0)?;
+async fn settle(api: &Api, lease: &InLease, operation: SettleOp) -> Result<Response, Problem> {
     let engine = api.engine()?;
     let lease = engine
         .open_lease(&lease.0)
         .ok_or_else(|| Code::LeaseUnknown.problem())?;
     let counters = api.metrics().queue(&lease.queue);
-    let settled = outcome(&counters, engine.settle(Settle { lease, op }).await)?;
+    let settled = outcome(&counters, engine.settle(Settle { lease, op: operation }).await)?;
     Ok(Json(SettleAnswer::from(settled)).into_response())
 }
 
@@ -122,17 +137,36 @@ pub(super) const fn list_of_operations(name: &'static str, about: &'static str) 
     Field::new(name, kind, about)
 }
 
+/// The list of that name, as [`Request::LIST`] has it.
+pub(super) const fn list_to_open(key: &'static str) -> List {
+    List {
+        key,
+        keep: SETTLE_ITEMS_MAX,
+    }
+}
+
 const OPERATIONS_FIELD: Field<ListOf> = Field {
     required: true,
     ..list_of_operations(
         "operations",
-        "Operations, performed in this order. Each succeeds or fails alone.",
+        "The operations, performed in this order; each succeeds or fails alone.",
     )
 };
 
 shape! {
     /// Operations on leases of any queues.
     SettleRequest: OPERATIONS_FIELD
+}
+
+impl Request for SettleRequest {
+    type Value = Vec<Result<Addressed, Problem>>;
+
+    const LIST: Option<List> = Some(list_to_open(OPERATIONS_FIELD.name));
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<Self::Value> {
+        let items = object.items(&OPERATIONS_FIELD, wrong)?;
+        Some(operation::read_list(items, OPERATIONS_FIELD.name, body))
+    }
 }
 
 /// The outcome of each operation.
@@ -155,21 +189,10 @@ problem_set! { SettleBatchProblems: ALWAYS, WRITE, BODY, &[Code::BatchTooLarge] 
 )]
 pub(super) async fn settle_batch(
     State(api): State<Api>,
-    JsonBody(body): JsonBody,
+    Body(operations): Body<SettleRequest>,
 ) -> Result<Response, Problem> {
-    let list = List {
-        key: OPERATIONS_FIELD.name,
-        keep: SETTLE_ITEMS_MAX,
-    };
-    let fields = json::open(json::text(&body)?, Some(list))?;
-    let mut wrong = Wrong::default();
-    let mut object = Object::new(fields, SettleRequest::SHAPE, At::Root, &mut wrong);
-    let items = object.items(&OPERATIONS_FIELD, &mut wrong);
-    wrong.into_result()?;
-    let items = items.expect("it is required");
-
     let engine = api.engine()?;
-    let (batch, ops) = Batch::read(items, list.key, &body, &api, |id| engine.open_lease(id));
+    let (batch, ops) = Batch::open(operations, &api, |id| engine.open_lease(id));
     let outcomes = if ops.is_empty() {
         Vec::new()
     } else {
@@ -192,21 +215,18 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Reads a list of operations. A mistake in one, such as a forged `lease_id`, is the outcome of that one.
-    pub(super) fn read(
-        items: Items<'_>,
-        list: &str,
-        body: &Bytes,
+    /// Opens the leases. A mistake in one operation, a forged `lease_id` included, is its own outcome.
+    pub(super) fn open(
+        operations: Vec<Result<Addressed, Problem>>,
         api: &Api,
         open: impl Fn(&str) -> Option<Lease>,
     ) -> (Self, Vec<Settle>) {
-        let mut ops = Vec::with_capacity(items.count);
-        let at = At::Field(&At::Root, list);
-        let places = items.kept.into_iter().enumerate().map(|(index, fields)| {
-            let (op, lease_id) = operation::read(fields, body, At::Item(&at, index))?;
+        let mut ops = Vec::with_capacity(operations.len());
+        let places = operations.into_iter().map(|operation| {
+            let Addressed { operation, lease_id } = operation?;
             let lease = open(&lease_id).ok_or_else(|| Code::LeaseUnknown.problem())?;
             let counters = api.metrics().queue(&lease.queue);
-            ops.push(Settle { lease, op });
+            ops.push(Settle { lease, op: operation });
             Ok(counters)
         });
         let batch = Self {
@@ -239,7 +259,8 @@ mod tests {
     use super::*;
     use crate::domain::lease::LeaseKey;
     use crate::domain::{Millis, QueueName, TaskId};
-    use crate::http::OriginRule;
+    use crate::http::field::read_request;
+    use crate::http::origin::OriginRule;
     use crate::metrics::Metrics;
 
     fn lease() -> Lease {
@@ -273,17 +294,10 @@ mod tests {
             key.seal(&last),
         );
         let body = Bytes::from(body);
-        let list = List {
-            key: "operations",
-            keep: SETTLE_ITEMS_MAX,
-        };
-        let fields = json::open(json::text(&body).unwrap(), Some(list)).unwrap();
-        let mut wrong = Wrong::default();
-        let mut object = Object::new(fields, SettleRequest::SHAPE, At::Root, &mut wrong);
-        let items = object.items(&OPERATIONS_FIELD, &mut wrong).unwrap();
+        let operations = read_request::<SettleRequest>(&body).unwrap();
         let api = Api::new(Arc::new(Metrics::default()), OriginRule::Loopback);
 
-        let (batch, ops) = Batch::read(items, "operations", &body, &api, |id| key.open(id).ok());
+        let (batch, ops) = Batch::open(operations, &api, |id| key.open(id).ok());
         assert!(batch.has_refused());
         assert_eq!(
             ops.iter().map(|settle| &settle.lease).collect::<Vec<_>>(),

@@ -5,24 +5,21 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, Uri};
+use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::body::JsonBody;
-use super::field::{At, Field, Parsed, Seconds, Wrong, query_shape};
-use super::json;
-use super::kinds;
-use super::page::{CURSOR, LIMIT, Page, bad_cursor};
+use super::api::Api;
+use super::field::{Field, Parsed, Seconds, query_shape};
+use super::kinds::{GROUP_KIND, NAME_KIND};
+use super::page::{CURSOR, LIMIT, Page, Wanted, bad_cursor};
 use super::path::{InQueue, InTask, QueuePath, TaskPath, location};
 use super::problem::sets::{ALWAYS, BODY, QUERY, READ, WRITE, problem_set};
 use super::problem::{Code, Problem};
-use super::producer::{Form, IdempotencyKey, Producer, mark_replayed};
-use super::query::QueryFields;
+use super::producer::{IdempotencyKey, mark_replayed};
+use super::query::{Query, QueryFields, QueryRequest};
 use super::wire;
-use crate::domain::idempotency::Repeatable;
-use crate::domain::limits::{PAGE_DEFAULT, WAIT_SECONDS_MAX};
+use crate::domain::limits::WAIT_SECONDS_MAX;
 use crate::domain::task::{Enqueued, Json as JsonText, Made};
 use crate::domain::{Group, Millis, QueueName, TaskId, TaskName, TaskState};
 use crate::engine::TaskFilter;
@@ -35,7 +32,7 @@ pub(super) mod pages;
 pub(super) mod unique;
 pub(super) mod view;
 
-use new_task::NewTaskRequest;
+use new_task::{NewTaskBody, NewTaskRequest};
 use view::TaskAnswer;
 
 /// The outcome of an enqueue.
@@ -94,24 +91,17 @@ problem_set! {
     params(QueuePath, IdempotencyKey),
     request_body(content = NewTaskRequest, example = json!({"name": "welcome", "payload": {"to": "a@example.com"}})),
     responses(
-        (status = 200, description = "Another task holds the unique key", body = EnqueueAnswer,
-            headers(("Location", description = "Path of that task"))),
-        (status = 201, description = "Accepted", body = EnqueueAnswer, headers(("Location", description = "The task's path"))),
+        (status = 200, description = "The task that holds the unique key", body = EnqueueAnswer,
+            headers(("Location", description = "The path of that task"))),
+        (status = 201, description = "The task was accepted", body = EnqueueAnswer, headers(("Location", description = "The path of the task"))),
         EnqueueProblems
     ),
 )]
 pub(super) async fn enqueue(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    producer: Producer,
-    JsonBody(body): JsonBody,
+    NewTaskBody(task): NewTaskBody,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut task = new_task::read(fields, &body, &producer, At::Root, &mut wrong);
-    wrong.into_result()?;
-    task.repeat_mark = producer.repeatable(Form::Task, &body).map(Repeatable::mark);
-
     let enqueued = api.engine()?.enqueue(&queue, task).await??;
     if enqueued.is_new() {
         api.metrics().queue(&queue).enqueued.inc();
@@ -142,12 +132,20 @@ const WAIT: Field<Parsed<Duration>> = Field::new(
         },
         schema: wire::wait_schema,
     },
-    "Seconds to wait for the task to be completed, cancelled or dead.",
+    "How long to wait for the task to finish (completed, cancelled or dead), in seconds.",
 );
 
 query_shape! {
     /// The options of reading a task.
     TaskQuery: WAIT
+}
+
+impl QueryRequest for TaskQuery {
+    type Value = Duration;
+
+    fn read(query: &mut QueryFields) -> Option<Duration> {
+        Some(query.take(&WAIT).unwrap_or_default())
+    }
 }
 
 problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::TaskUnknown] }
@@ -165,12 +163,8 @@ problem_set! { TaskProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown, Code::Ta
 pub(super) async fn task(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    uri: Uri,
+    Query(wait): Query<TaskQuery>,
 ) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, TaskQuery::SHAPE)?;
-    let wait = query.take(&WAIT).unwrap_or_default();
-    query.finish()?;
-
     let task = api
         .engine()?
         .task_when_finished(&queue, id, wait)
@@ -192,13 +186,30 @@ const STATE: Field<Parsed<TaskState>> = Field::required(
         },
         schema: wire::state_schema,
     },
-    "The state to list.",
+    "Only tasks in this state.",
 );
-const NAME: Field<Parsed<TaskName>> = Field::new("name", kinds::TASK_NAME, "Only tasks of this name.");
-const GROUP: Field<Parsed<Group>> = Field::new("group", kinds::GROUP_KIND, "Only tasks of this group.");
+const NAME: Field<Parsed<TaskName>> = Field::new("name", NAME_KIND, "Only tasks of this name.");
+const GROUP: Field<Parsed<Group>> = Field::new("group", GROUP_KIND, "Only tasks of this group.");
 query_shape! {
     /// A page of tasks of one state.
     TasksQuery: STATE, NAME, GROUP, LIMIT, CURSOR
+}
+
+impl QueryRequest for TasksQuery {
+    type Value = (TaskFilter, Wanted);
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        let state = query.take(&STATE);
+        let name = query.take(&NAME);
+        let group = query.take(&GROUP).map(|group| group.as_str().to_owned());
+        let wanted = Wanted::take(query);
+        let filter = TaskFilter {
+            state: state?,
+            name,
+            group,
+        };
+        Some((filter, wanted))
+    }
 }
 
 problem_set! { TasksProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
@@ -212,24 +223,13 @@ problem_set! { TasksProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 pub(super) async fn list(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query((filter, wanted)): Query<TasksQuery>,
 ) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, TasksQuery::SHAPE)?;
-    let state = query.take(&STATE);
-    let name = query.take(&NAME);
-    let group = query.take(&GROUP).map(|group| group.as_str().to_owned());
-    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
-    let cursor = query.take(&CURSOR);
-    query.finish()?;
-    let state = state.expect("it is required");
-
-    let filter = TaskFilter { state, name, group };
     let page = api
         .engine()?
-        .tasks(&queue, filter, limit, cursor.as_deref())
-        .await?;
-    let page = page
+        .tasks(&queue, filter, wanted.limit, wanted.cursor())
+        .await?
         .map_err(bad_cursor)?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
-    pages::page_of_tasks(queue, page).await
+    pages::of_tasks(queue, page).await
 }

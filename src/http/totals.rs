@@ -3,23 +3,30 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::field::query_shape;
-use super::page::CURSOR;
-use super::page::bad_cursor;
+use super::page::{CURSOR, bad_cursor};
 use super::problem::Problem;
 use super::problem::sets::{ALWAYS, QUERY, READ, problem_set};
-use super::query::QueryFields;
+use super::query::{Query, QueryFields, QueryRequest};
 use super::queues::stats::{CountsAnswer, thousandths};
+
 use crate::engine::Totals;
 
 query_shape! {
     /// A part of the totals.
     TotalsQuery: CURSOR
+}
+
+impl QueryRequest for TotalsQuery {
+    type Value = Option<String>;
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        Some(query.take(&CURSOR))
+    }
 }
 
 /// Sums over queues. `oldest_ready_age_seconds` is the largest, and `paused` is true if any queue is paused.
@@ -68,10 +75,10 @@ problem_set! { TotalsProblems: ALWAYS, READ, QUERY }
     get, path = "/v1/stats", operation_id = "totals", tag = "service", params(TotalsQuery),
     responses((status = 200, description = "The totals", body = TotalsAnswer), TotalsProblems),
 )]
-pub(super) async fn totals(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, TotalsQuery::SHAPE)?;
-    let cursor = query.take(&CURSOR);
-    query.finish()?;
+pub(super) async fn totals(
+    State(api): State<Api>,
+    Query(cursor): Query<TotalsQuery>,
+) -> Result<Response, Problem> {
     let totals = api
         .engine()?
         .totals(cursor.as_deref())

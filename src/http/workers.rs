@@ -1,20 +1,18 @@
 //! Workers that name themselves in lease calls.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::Uri;
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use super::api::Api;
 use super::field::{Field, Parsed, query_shape};
 use super::kinds::QUEUE_KIND;
-use super::page::{CURSOR, LIMIT, Page, bad_cursor};
+use super::page::{CURSOR, LIMIT, Page, Wanted};
 use super::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use super::problem::{Code, Problem};
-use super::query::QueryFields;
+use super::query::{Query, QueryFields, QueryRequest};
 use super::wire;
-use crate::domain::limits::PAGE_DEFAULT;
 use crate::domain::{Millis, QueueName};
 use crate::engine::Worker;
 
@@ -23,6 +21,14 @@ const QUEUE: Field<Parsed<QueueName>> = Field::new("queue", QUEUE_KIND, "Only wo
 query_shape! {
     /// A page of workers.
     WorkersQuery: QUEUE, LIMIT, CURSOR
+}
+
+impl QueryRequest for WorkersQuery {
+    type Value = (Option<QueueName>, Wanted);
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        Some((query.take(&QUEUE), Wanted::take(query)))
+    }
 }
 
 /// A worker on one queue. It names itself with `worker` in its lease calls.
@@ -68,18 +74,13 @@ problem_set! { WorkersProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
     get, path = "/v1/workers", operation_id = "workers", tag = "service", params(WorkersQuery),
     responses((status = 200, description = "A page of workers", body = Page<WorkerAnswer>), WorkersProblems),
 )]
-pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, WorkersQuery::SHAPE)?;
-    let queue = query.take(&QUEUE);
-    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
-    let cursor = query.take(&CURSOR);
-    query.finish()?;
-
+pub(super) async fn list(
+    State(api): State<Api>,
+    Query((queue, wanted)): Query<WorkersQuery>,
+) -> Result<Response, Problem> {
     let page = api
         .engine()?
-        .workers(queue.as_ref(), limit, cursor.as_deref())
-        .await?
-        .map_err(bad_cursor)?
-        .ok_or_else(|| Code::QueueUnknown.problem())?;
-    Ok(Page::of(page, WorkerAnswer::from).into_response())
+        .workers(queue.as_ref(), wanted.limit, wanted.cursor())
+        .await?;
+    Page::respond(page, WorkerAnswer::from)
 }

@@ -1,5 +1,7 @@
 //! Bulk work on dead letters: at most a thousand per call, with a cursor for the next call.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
@@ -12,20 +14,24 @@ use utoipa::openapi::{RefOr, Schema};
 use super::filter::{self, FilterKind};
 use super::options::{self, DELAY, MAX_ATTEMPTS, PAYLOAD, PRIORITY};
 use crate::domain::QueueName;
+use crate::domain::dead::Replay;
 use crate::domain::limits::BULK_TASKS_MAX;
 use crate::engine::{Bulk, Failure, Handled, NotBegun, Pace};
-use crate::http::Api;
-use crate::http::body::JsonBody;
+use crate::http::api::Api;
+use crate::http::body::Body;
 use crate::http::field::{
-    At, Described, Field, Flag, Integer, Kind, Label, Object, Parsed, Refusal, Wrong, number, shape,
+    At, Described, Field, Flag, Integer, Kind, Label, Object, Parsed, Refusal, Request, Wrong, number, shape,
 };
-use crate::http::json;
 use crate::http::page;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
 
-const FILTER: Field<FilterKind> = Field::new("filter", FilterKind, "Filter of dead letters. Default: all.");
+const FILTER: Field<FilterKind> = Field::new(
+    "filter",
+    FilterKind,
+    "Which dead letters; all of them by default.",
+);
 const LIMIT: Field<Integer> = Field::new(
     "limit",
     Integer {
@@ -35,7 +41,12 @@ const LIMIT: Field<Integer> = Field::new(
     "Dead letters that this call handles at most.",
 )
 .or("1000");
-const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Count only, without any change.").or("false");
+const DRY_RUN: Field<Flag> = Field::new(
+    "dry_run",
+    Flag,
+    "Count the matching dead letters and change nothing.",
+)
+.or("false");
 const CURSOR: Field<Parsed<String>> = Field::new(
     "cursor",
     page::CURSOR.kind,
@@ -44,12 +55,12 @@ const CURSOR: Field<Parsed<String>> = Field::new(
 const RATE: Field<Rate> = Field::new(
     "rate_per_second",
     Rate,
-    "Tasks per second: spreads the new tasks over time, starting now or after `delay_seconds`.",
+    "Spreads the new tasks over time: this many become ready per second, starting now or after `delay_seconds`.",
 );
 const CONFIRM: Field<Label> = Field::new(
     "confirm",
     Label { bytes_max: 128 },
-    "Name of the queue. Required without a filter.",
+    "The queue's name. Required when there is no filter.",
 );
 
 shape! {
@@ -59,6 +70,26 @@ shape! {
 shape! {
     /// A filter of dead letters to delete.
     BulkPurgeRequest: FILTER, LIMIT, DRY_RUN, CURSOR, CONFIRM
+}
+
+impl Request for BulkReplayRequest {
+    type Value = (Bulk, Replay, Option<Pace>);
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<Self::Value> {
+        let bulk = read(object, wrong);
+        let replay = options::read(object, body, wrong);
+        Some((bulk, replay, object.take(&RATE, wrong)))
+    }
+}
+
+impl Request for BulkPurgeRequest {
+    /// With the name that confirms it.
+    type Value = (Bulk, Option<String>);
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Self::Value> {
+        let bulk = read(object, wrong);
+        Some((bulk, object.take(&CONFIRM, wrong).map(Cow::into_owned)))
+    }
 }
 
 /// The progress of a replay.
@@ -105,21 +136,13 @@ problem_set! {
     params(QueuePath),
     request_body(content = BulkReplayRequest,
         example = json!({"filter": {"error_type": "Timeout"}, "max_attempts": 3, "rate_per_second": 20})),
-    responses((status = 200, description = "How far it got", body = BulkReplayAnswer), BulkReplayProblems),
+    responses((status = 200, description = "What this call did, and where the next one continues", body = BulkReplayAnswer), BulkReplayProblems),
 )]
 pub(in crate::http) async fn replay(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body((bulk, replay, pace)): Body<BulkReplayRequest>,
 ) -> Result<Json<BulkReplayAnswer>, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, BulkReplayRequest::SHAPE, At::Root, &mut wrong);
-    let bulk = read(&mut object, &mut wrong);
-    let replay = options::read(&mut object, &body, &mut wrong);
-    let pace = object.take(&RATE, &mut wrong);
-    wrong.into_result()?;
-
     let handled = api
         .engine()?
         .replay_dead_letters(&queue, &bulk, &replay, pace)
@@ -142,14 +165,14 @@ problem_set! { BulkPurgeProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Cod
     post, path = "/v1/queues/{queue}/dlq/purge", operation_id = "purge_dead_letters", tag = "dead_letters",
     params(QueuePath),
     request_body(content = BulkPurgeRequest, example = json!({"filter": {"died_before": "2027-01-15T08:00:00.000Z"}})),
-    responses((status = 200, description = "How far it got", body = BulkPurgeAnswer), BulkPurgeProblems),
+    responses((status = 200, description = "What this call did, and where the next one continues", body = BulkPurgeAnswer), BulkPurgeProblems),
 )]
 pub(in crate::http) async fn purge(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body((bulk, confirm)): Body<BulkPurgeRequest>,
 ) -> Result<Json<BulkPurgeAnswer>, Problem> {
-    let bulk = read_purge(&queue, &body)?;
+    check_confirmed(&queue, &bulk, confirm.as_deref())?;
     let handled = api.engine()?.purge_dead_letters(&queue, &bulk).await?;
     let handled = told(handled.map_err(|_| bad_cursor())?, "purged")?;
     Ok(Json(BulkPurgeAnswer {
@@ -159,20 +182,14 @@ pub(in crate::http) async fn purge(
     }))
 }
 
-fn read_purge(queue: &QueueName, body: &Bytes) -> Result<Bulk, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(body)?, None)?;
-    let mut object = Object::new(fields, BulkPurgeRequest::SHAPE, At::Root, &mut wrong);
-    let bulk = read(&mut object, &mut wrong);
-    let confirm = object.take(&CONFIRM, &mut wrong);
-    wrong.into_result()?;
-    // A confirmation that names another queue is a mistake, even beside a filter.
-    let confirmed = confirm.map(|name| name == queue.as_str());
-    match confirmed {
-        Some(false) => Err(Code::ConfirmationRequired
+/// A purge of everything must be confirmed. A confirmation that names another queue is a mistake, whatever
+/// else is there.
+fn check_confirmed(queue: &QueueName, bulk: &Bulk, confirm: Option<&str>) -> Result<(), Problem> {
+    match confirm {
+        Some(name) if name != queue.as_str() => Err(Code::ConfirmationRequired
             .because("`confirm` is not the name of this queue. Nothing was deleted.")),
         None if bulk.filter.is_empty() && !bulk.dry_run => Err(Code::ConfirmationRequired.problem()),
-        _ => Ok(bulk),
+        _ => Ok(()),
     }
 }
 
@@ -191,7 +208,7 @@ fn read(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> Bulk {
 fn bad_cursor() -> Problem {
     Problem::at(
         "/cursor",
-        "must be the `next_cursor` of an earlier call of the same work",
+        "must be the `next_cursor` of the previous call of the same work",
     )
 }
 
@@ -209,7 +226,7 @@ fn not_begun(why: NotBegun) -> Problem {
 fn told(handled: Handled, done: &str) -> Result<Handled, Problem> {
     match &handled.stopped {
         Some(Failure::Unknown) => Err(Code::OutcomeUnknown.because(format!(
-            "{} were {done}; of up to 100 more it is not known. Calling again is safe.",
+            "{} were {done}; up to 100 more may have been. Calling again is safe.",
             handled.done
         ))),
         _ => Ok(handled),
@@ -244,12 +261,12 @@ impl Described for Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::field::read_request;
 
     fn purge(body: &'static str) -> Result<Bulk, Problem> {
-        read_purge(
-            &QueueName::parse("emails").unwrap(),
-            &Bytes::from_static(body.as_bytes()),
-        )
+        let (bulk, confirm) = read_request::<BulkPurgeRequest>(&Bytes::from_static(body.as_bytes()))?;
+        let queue = QueueName::parse("emails").unwrap();
+        check_confirmed(&queue, &bulk, confirm.as_deref()).map(|()| bulk)
     }
 
     #[test]

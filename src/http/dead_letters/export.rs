@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Uri};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -19,12 +19,12 @@ use crate::domain::limits::PAGE_MAX;
 use crate::domain::task::TaskView;
 use crate::domain::{Group, QueueName, TaskName};
 use crate::engine::{DeadOrder, Engine, Failure, Page};
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::field::query_shape;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::{Query, QueryFields, QueryRequest};
 use crate::http::retry::RetryDocument;
 use crate::http::wire::Seconds;
 
@@ -36,6 +36,14 @@ const BROKEN_OFF: &[u8] = b"{\"export_broken_off\":";
 query_shape! {
     /// A filter of dead letters to export.
     ExportQuery: NAME, GROUP, REASON, ERROR_TYPE, ERROR, DIED_AFTER, DIED_BEFORE
+}
+
+impl QueryRequest for ExportQuery {
+    type Value = DeadFilter;
+
+    fn read(query: &mut QueryFields) -> Option<DeadFilter> {
+        Some(filter::of_query(query))
+    }
 }
 
 problem_set! { ExportProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
@@ -54,12 +62,8 @@ problem_set! { ExportProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 pub(in crate::http) async fn export(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query(filter): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, ExportQuery::SHAPE)?;
-    let filter = filter::of_query(&mut query);
-    query.finish()?;
-
     let mut export = Export {
         engine: api.engine()?.clone(),
         queue,

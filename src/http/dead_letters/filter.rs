@@ -8,19 +8,15 @@ use crate::domain::dead::DeadFilter;
 use crate::domain::limits::{ERROR_FILTER_BYTES_MAX, ERROR_TYPE_BYTES_MAX};
 use crate::domain::task::DeadReason;
 use crate::domain::{Group, Millis, TaskName};
-use crate::http::field::{At, Described, Field, Kind, Object, Parsed, Refusal, Wrong, sentence, shape};
+use crate::http::field::{At, Described, Field, Kind, Object, Parsed, Refusal, Wrong, shape};
 use crate::http::json;
-use crate::http::kinds::{GROUP_KIND, TASK_NAME};
+use crate::http::kinds::{GROUP_KIND, INSTANT_KIND, NAME_KIND};
 use crate::http::query::QueryFields;
-use crate::http::wire;
 
-const INSTANT: Parsed<Millis> = Parsed {
-    parse: |text| Millis::parse(text).map_err(sentence),
-    schema: wire::instant_schema,
-};
-
-pub(super) const NAME: Field<Parsed<TaskName>> = Field::new("name", TASK_NAME, "Of this name.");
-pub(super) const GROUP: Field<Parsed<Group>> = Field::new("group", GROUP_KIND, "Of this group.");
+pub(super) const NAME: Field<Parsed<TaskName>> =
+    Field::new("name", NAME_KIND, "Only dead letters of this name.");
+pub(super) const GROUP: Field<Parsed<Group>> =
+    Field::new("group", GROUP_KIND, "Only dead letters of this group.");
 pub(super) const REASON: Field<Parsed<DeadReason>> = Field::new(
     "reason",
     Parsed {
@@ -30,7 +26,7 @@ pub(super) const REASON: Field<Parsed<DeadReason>> = Field::new(
         },
         schema: || text().enum_values(Some(DeadReason::ALL.map(DeadReason::word))),
     },
-    "Only dead letters with this reason.",
+    "Only tasks that died for this reason.",
 );
 pub(super) const ERROR_TYPE: Field<Parsed<String>> = Field::new(
     "error_type",
@@ -38,7 +34,7 @@ pub(super) const ERROR_TYPE: Field<Parsed<String>> = Field::new(
         parse: |text| bounded(text, ERROR_TYPE_BYTES_MAX),
         schema: || text().min_length(Some(1)).max_length(Some(ERROR_TYPE_BYTES_MAX)),
     },
-    "Only dead letters whose last error has this type.",
+    "Only tasks whose last error has this type.",
 );
 pub(super) const ERROR: Field<Parsed<String>> = Field::new(
     "error",
@@ -50,17 +46,17 @@ pub(super) const ERROR: Field<Parsed<String>> = Field::new(
                 .max_length(Some(ERROR_FILTER_BYTES_MAX))
         },
     },
-    "Only dead letters whose last error message contains this text, compared byte by byte.",
+    "Only tasks whose last error contains this text in its message; case matters.",
 );
 pub(super) const DIED_AFTER: Field<Parsed<Millis>> = Field::new(
     "died_after",
-    INSTANT,
-    "Only dead letters that died at this instant or later.",
+    INSTANT_KIND,
+    "Only tasks that died at this instant or later.",
 );
 pub(super) const DIED_BEFORE: Field<Parsed<Millis>> = Field::new(
     "died_before",
-    INSTANT,
-    "Only dead letters that died before this instant.",
+    INSTANT_KIND,
+    "Only tasks that died before this instant.",
 );
 
 shape! {
@@ -119,7 +115,7 @@ pub(super) fn read(given: &RawValue, at: At<'_>, wrong: &mut Wrong) -> DeadFilte
 
 fn contradiction(filter: &DeadFilter) -> Option<&'static str> {
     let (after, before) = (filter.died_after?, filter.died_before?);
-    (before <= after).then_some("must be later than died_after: no task can have died between the two")
+    (before <= after).then_some("must be later than died_after")
 }
 
 /// The shape of the object that [`read`] reads.

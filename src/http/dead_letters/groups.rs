@@ -2,17 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::fingerprint::{DeadGroup, GroupError};
 use crate::domain::{Millis, TaskId};
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::NoQuery;
 use crate::http::wire;
 
 /// Dead letters with the same failure, apart from numbers and ids.
@@ -72,14 +71,13 @@ problem_set! { DeadGroupsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 /// Count dead letters by failure.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/dlq/groups", operation_id = "dead_groups", tag = "dead_letters", params(QueuePath),
-    responses((status = 200, description = "One entry per failure", body = DeadGroupsAnswer), DeadGroupsProblems),
+    responses((status = 200, description = "One item per failure", body = DeadGroupsAnswer), DeadGroupsProblems),
 )]
 pub(in crate::http) async fn groups(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<DeadGroupsAnswer>, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
     let groups = api
         .engine()?
         .dead_groups(&queue)

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
-use super::{At, Described, Kind, Refusal, Wrong};
+use super::kind::{Described, Kind, Refusal};
+use super::wrong::{At, Wrong};
 use crate::http::json::{self, Fields, Value};
 
 /// An object of values of one kind, by keys that the client chooses.

@@ -6,8 +6,9 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
-use super::{Code, Described, Kind, Refusal, described};
+use super::kind::{Described, Kind, Refusal, described};
 use crate::domain::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
+use crate::http::problem::Code;
 
 /// Text by name, for the use of the producer.
 #[derive(Debug)]
@@ -90,7 +91,8 @@ impl<K: Described> Described for Several<K> {
     }
 }
 
-/// A list of objects that is opened together with the object around it; see [`super::Object::items`].
+/// A list of objects, opened together with the object it stands in; see
+/// [`Object::items`](super::Object::items).
 #[derive(Debug)]
 pub(in crate::http) struct ListOf {
     /// The possible schemas of an item.

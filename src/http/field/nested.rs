@@ -3,7 +3,9 @@
 use serde_json::value::RawValue;
 use utoipa::openapi::{Ref, RefOr, Schema};
 
-use super::{At, Described, Field, Kind, Object, Refusal, Shape, Wrong};
+use super::kind::{Described, Field, Kind, Refusal, Shape};
+use super::object::Object;
+use super::wrong::{At, Wrong};
 use crate::http::json;
 
 /// An object with a shape of its own.

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::{Described, Kind, Refusal, described};
+use super::kind::{Described, Kind, Refusal, described};
 use crate::domain::time::seconds_to_ms;
 
 /// A whole number; `10.0` is one too, as in JSON schema.

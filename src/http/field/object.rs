@@ -2,7 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use super::{At, Field, Kind, ListOf, Shape, Wrong};
+use super::kind::{Field, Kind, Shape};
+use super::lists::ListOf;
+use super::wrong::{At, Wrong};
 use crate::http::json::{FIELDS_MAX, Fields, Items, Value};
 
 /// An object that is being read. Fields are taken by name; a field that is left is an error.

@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::{Code, Described, Kind, Refusal, described};
+use super::kind::{Described, Kind, Refusal, described};
+use crate::http::problem::Code;
 
 /// True or false.
 #[derive(Debug)]

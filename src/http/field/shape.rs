@@ -1,9 +1,10 @@
 //! Shapes: the fields of one kind of object, for the parser and the OpenAPI document.
 
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, ObjectBuilder, Type};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{RefOr, Required, Schema};
 
-use super::Shape;
+use super::kind::Shape;
 
 /// Defines a shape: `shape! { /// A description. EnqueueRequest: NAME, PAYLOAD }`.
 macro_rules! shape {
@@ -12,14 +13,18 @@ macro_rules! shape {
         pub(in crate::http) struct $name;
 
         impl $name {
-            pub(in crate::http) const SHAPE: &'static $crate::http::field::Shape = &[
+            pub(in crate::http) const SHAPE: &'static $crate::http::field::kind::Shape = &[
                 $(&$field,)*
             ];
         }
 
+        impl $crate::http::field::kind::Shaped for $name {
+            const SHAPE: &'static $crate::http::field::kind::Shape = Self::SHAPE;
+        }
+
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                $crate::http::field::object_schema(Self::SHAPE, concat!($($doc),+).trim())
+                $crate::http::field::shape::object_schema(Self::SHAPE, concat!($($doc),+).trim())
             }
         }
 
@@ -35,18 +40,37 @@ pub(in crate::http) use shape;
 /// Defines a shape of query strings: `query_shape! { /// A description. TasksQuery: STATE, LIMIT }`.
 macro_rules! query_shape {
     ($(#[doc = $doc:literal])+ $name:ident: $($field:path),* $(,)?) => {
-        $crate::http::field::shape! { $(#[doc = $doc])+ $name: $($field),* }
+        $crate::http::field::shape::shape! { $(#[doc = $doc])+ $name: $($field),* }
 
         impl utoipa::IntoParams for $name {
             fn into_params(
                 _: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
             ) -> Vec<utoipa::openapi::path::Parameter> {
-                $crate::http::query::query_parameters(Self::SHAPE)
+                $crate::http::field::shape::query_parameters(Self::SHAPE)
             }
         }
     };
 }
 pub(in crate::http) use query_shape;
+
+/// The parameters of a query, for the OpenAPI document.
+pub(in crate::http) fn query_parameters(shape: &Shape) -> Vec<Parameter> {
+    let described = shape.iter().map(|field| {
+        let required = if field.is_required() {
+            Required::True
+        } else {
+            Required::False
+        };
+        let parameter = ParameterBuilder::new()
+            .name(field.name())
+            .parameter_in(ParameterIn::Query)
+            .required(required)
+            .description(Some(field.about()))
+            .schema(Some(field.schema()));
+        parameter.build()
+    });
+    described.collect()
+}
 
 /// Builds the JSON schema of a shape. Optional fields admit null, and unknown fields are refused.
 pub(in crate::http) fn object_schema(shape: &Shape, about: &str) -> RefOr<Schema> {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::{Described, Kind, Refusal, described};
+use super::kind::{Described, Kind, Refusal, described};
 
 /// A JSON string, borrowed from the body unless it has escapes.
 pub(in crate::http) fn string(text: &RawValue) -> Option<Cow<'_, str>> {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Refusal, prefix};
+use super::kind::Refusal;
+use super::texts::prefix;
 use crate::http::problem::{Code, FieldError, Problem};
 
 /// A place in the body. It becomes a JSON pointer (RFC 6901) only if there is a mistake.

@@ -13,7 +13,7 @@ use http::header::CONTENT_TYPE;
 use http_body::{Frame, SizeHint};
 
 use crate::engine::Granted;
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::metrics::Metrics;
 
 /// Bytes of a frame. The connection takes no more frames while it is full, so with small frames it takes the

@@ -12,18 +12,19 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::domain::limits::{
     LEASE_MS_MAX, LEASE_MS_MIN, LEASE_NAMES_MAX, LEASE_QUEUES_MAX, LEASE_TASKS_MAX, REQUEST_ID_BYTES_MAX,
-    SETTLE_ITEMS_MAX, WAIT_SECONDS_MAX, WORKER_BYTES_MAX,
+    WAIT_SECONDS_MAX, WORKER_BYTES_MAX,
 };
 use crate::domain::{QueueName, TaskName};
 use crate::engine::{LeaseFrom, LeaseRequest};
 use crate::http::field::{
-    At, Described, Field, Integer, Kind, Label, ListOf, Object, Parsed, Refusal, Seconds, Several, Wrong,
-    shape, string,
+    Described, Field, Integer, Kind, Label, ListOf, Object, Parsed, Refusal, Request, Seconds, Several,
+    Wrong, shape, string,
 };
-use crate::http::json::{self, Items, List};
-use crate::http::kinds::TASK_NAME;
+use crate::http::json::List;
+use crate::http::kinds::NAME_KIND;
 use crate::http::problem::Problem;
-use crate::http::settle::list_of_operations;
+use crate::http::settle::operation::{Addressed, read_list};
+use crate::http::settle::{list_of_operations, list_to_open};
 use crate::http::wire;
 
 const WAIT_MS_DEFAULT: u64 = 20_000;
@@ -34,7 +35,7 @@ const MAX_TASKS: Field<Integer> = Field::new(
         min: 1,
         max: LEASE_TASKS_MAX as u64,
     },
-    "Tasks at most; an answer has at most 8 MiB of payloads, too.",
+    "Tasks that this call leases at most. A response also has at most 8 MiB of payloads.",
 )
 .or("1");
 const WAIT: Field<Seconds> = Field::new(
@@ -43,7 +44,7 @@ const WAIT: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: WAIT_SECONDS_MAX * 1000,
     },
-    "How long to wait for the first task.",
+    "How long to wait for the first task, in seconds.",
 )
 .or("20");
 const LEASE: Field<Seconds> = Field::new(
@@ -52,38 +53,38 @@ const LEASE: Field<Seconds> = Field::new(
         min_ms: LEASE_MS_MIN,
         max_ms: LEASE_MS_MAX,
     },
-    "How long the leases last; the task's or config's unless given.",
+    "How long the leases last, in seconds; by default as the task or the queue's config says.",
 );
 const WORKER: Field<Label> = Field::new(
     "worker",
     Label {
         bytes_max: WORKER_BYTES_MAX,
     },
-    "Who asks; recorded with the lease and with failed attempts.",
+    "The name of the worker; kept with its leases and failed attempts.",
 );
 const NAMES: Field<Several<Parsed<TaskName>>> = Field::new(
     "names",
     Several {
-        of: TASK_NAME,
+        of: NAME_KIND,
         items_max: LEASE_NAMES_MAX,
     },
-    "Only tasks of these names; all unless given.",
+    "Only tasks of these names; of all names by default.",
 );
 const REQUEST_ID: Field<Label> = Field::new(
     "request_id",
     Label {
         bytes_max: REQUEST_ID_BYTES_MAX,
     },
-    "Repeating a call with the same one within the lease time gives the same grants.",
+    "The name of this call. Repeating the call with the same `request_id` within the lease time returns the same grants.",
 );
 const SETTLE: Field<ListOf> = list_of_operations(
     "settle",
-    "Operations on earlier leases, performed first and never undone.",
+    "Operations on earlier leases. They are performed first and never undone.",
 );
 const QUEUES: Field<Queues> = Field::required(
     "queues",
     Queues,
-    "Names, asked in this order; or queues with weights, asked in an order drawn for each call.",
+    "Either names, tried in this order, or queues with weights, tried in an order drawn at random for each call.",
 );
 
 shape! {
@@ -95,54 +96,71 @@ shape! {
     LeaseManyRequest: QUEUES, MAX_TASKS, WAIT, LEASE, WORKER, NAMES, REQUEST_ID, SETTLE
 }
 
-/// A lease call that was read.
-pub(super) struct LeaseBody<'a> {
-    pub(super) request: LeaseRequest,
-    /// Operations that are not read yet, because each fails alone.
-    pub(super) settle: Option<Items<'a>>,
+/// A lease call as it was read, without the queues.
+pub(in crate::http) struct LeaseBody {
+    max_tasks: usize,
+    wait: Duration,
+    lease_ms: Option<u64>,
+    worker: Option<String>,
+    names: Vec<TaskName>,
+    request_id: Option<String>,
+    settle: Vec<Result<Addressed, Problem>>,
 }
 
-/// Reads a lease call on `queue`; without it, on the queues that the body names.
-pub(super) fn read(body: &Bytes, queue: Option<QueueName>) -> Result<LeaseBody<'_>, Problem> {
-    let list = List {
-        key: SETTLE.name,
-        keep: SETTLE_ITEMS_MAX,
-    };
-    let fields = json::open(json::text(body)?, Some(list))?;
-    let mut wrong = Wrong::default();
-    let wrong = &mut wrong;
-    let shape = if queue.is_some() {
-        LeaseOneRequest::SHAPE
-    } else {
-        LeaseManyRequest::SHAPE
-    };
-    let mut object = Object::new(fields, shape, At::Root, wrong);
+impl LeaseBody {
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Self {
+        let max_tasks = object
+            .take(&MAX_TASKS, wrong)
+            .and_then(|n| usize::try_from(n).ok());
+        let wait_ms = object.take(&WAIT, wrong).unwrap_or(WAIT_MS_DEFAULT);
+        Self {
+            max_tasks: max_tasks.unwrap_or(1),
+            wait: Duration::from_millis(wait_ms),
+            lease_ms: object.take(&LEASE, wrong),
+            worker: object.take(&WORKER, wrong).map(Cow::into_owned),
+            names: object.take(&NAMES, wrong).unwrap_or_default(),
+            request_id: object.take(&REQUEST_ID, wrong).map(Cow::into_owned),
+            settle: object
+                .items(&SETTLE, wrong)
+                .map_or_else(Vec::new, |items| read_list(items, SETTLE.name, body)),
+        }
+    }
 
-    let queues = match queue {
-        Some(queue) => Some(LeaseFrom::One(queue)),
-        None => object.take(&QUEUES, wrong),
-    };
-    let max_tasks = object
-        .take(&MAX_TASKS, wrong)
-        .and_then(|n| usize::try_from(n).ok());
-    let wait_ms = object.take(&WAIT, wrong).unwrap_or(WAIT_MS_DEFAULT);
-    let lease_ms = object.take(&LEASE, wrong);
-    let worker = object.take(&WORKER, wrong).map(Cow::into_owned);
-    let names = object.take(&NAMES, wrong).unwrap_or_default();
-    let request_id = object.take(&REQUEST_ID, wrong).map(Cow::into_owned);
-    let settle = object.items(&SETTLE, wrong).filter(|items| items.count > 0);
-    std::mem::take(wrong).into_result()?;
+    /// Returns the request to the engine, and the operations to perform before it.
+    pub(super) fn from(self, queues: LeaseFrom) -> (LeaseRequest, Vec<Result<Addressed, Problem>>) {
+        let request = LeaseRequest {
+            queues,
+            max_tasks: self.max_tasks,
+            wait: self.wait,
+            lease_ms: self.lease_ms,
+            worker: self.worker,
+            names: self.names,
+            request_id: self.request_id,
+        };
+        (request, self.settle)
+    }
+}
 
-    let request = LeaseRequest {
-        queues: queues.expect("it is required"),
-        max_tasks: max_tasks.unwrap_or(1),
-        wait: Duration::from_millis(wait_ms),
-        lease_ms,
-        worker,
-        names,
-        request_id,
-    };
-    Ok(LeaseBody { request, settle })
+impl Request for LeaseOneRequest {
+    type Value = LeaseBody;
+
+    const LIST: Option<List> = Some(list_to_open(SETTLE.name));
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<LeaseBody> {
+        Some(LeaseBody::read(object, body, wrong))
+    }
+}
+
+impl Request for LeaseManyRequest {
+    type Value = (LeaseFrom, LeaseBody);
+
+    const LIST: Option<List> = Some(list_to_open(SETTLE.name));
+
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<Self::Value> {
+        let queues = object.take(&QUEUES, wrong);
+        let rest = LeaseBody::read(object, body, wrong);
+        Some((queues?, rest))
+    }
 }
 
 /// Names in strict order, or queues with weights.
@@ -166,7 +184,7 @@ impl Kind for Queues {
     fn read(&self, text: &RawValue) -> Result<LeaseFrom, Refusal> {
         let allowed = || {
             format!(
-                "must be a list of 1 to {LEASE_QUEUES_MAX} names, or of as many objects with queue and weight"
+                "must be a list of 1 to {LEASE_QUEUES_MAX} names, or of 1 to {LEASE_QUEUES_MAX} objects with queue and weight"
             )
         };
         let items: Vec<&RawValue> = serde_json::from_str(text.get()).map_err(|_| allowed())?;
@@ -240,16 +258,20 @@ impl Described for Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::field::read_request;
     use crate::http::problem::Code;
 
     fn of_one(body: &'static str) -> Result<LeaseRequest, Problem> {
         let queue = QueueName::parse("emails").unwrap();
-        read(&Bytes::from_static(body.as_bytes()), Some(queue)).map(|body| body.request)
+        read_request::<LeaseOneRequest>(&Bytes::from_static(body.as_bytes()))
+            .map(|body| body.from(LeaseFrom::One(queue)).0)
     }
 
     fn of_many(queues: &str) -> Option<LeaseFrom> {
         let body = Bytes::from(format!("{{\"queues\":{queues}}}"));
-        read(&body, None).map(|body| body.request.queues).ok()
+        read_request::<LeaseManyRequest>(&body)
+            .map(|(queues, _)| queues)
+            .ok()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Code, Outcome, Retry};
+use super::table::{Code, Outcome, Retry};
 
 /// `docs/errors.md`.
 #[cfg_attr(not(test), expect(dead_code, reason = "the file is written by a test"))]

@@ -1,11 +1,11 @@
-//! Sets of problems: what an operation can return, for the OpenAPI document.
+//! Sets of problems: what the OpenAPI document says of each operation's errors.
 
 use std::collections::BTreeMap;
 
 use utoipa::openapi::response::Response;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
-use super::{Code, Retry};
+use super::table::{Code, Retry};
 
 /// Problems that every path can return.
 pub(in crate::http) const ALWAYS: &[Code] = &[Code::OriginRefused, Code::Internal];
@@ -86,7 +86,7 @@ pub(in crate::http) fn problem_responses(codes: &[Code]) -> BTreeMap<String, Ref
     responses.collect()
 }
 
-/// Returns a reference to the header of this name in the document.
+/// Refers to a header that the document describes once.
 pub(in crate::http) fn header_ref(name: &str) -> Ref {
     Ref::new(format!("#/components/headers/{name}"))
 }

@@ -2,16 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::gate::Set;
 use crate::domain::limits::HOLD_MS_MAX;
 use crate::domain::{Millis, QueueName, TaskName};
-use crate::http::Api;
-use crate::http::body::JsonBody;
-use crate::http::field::{At, Field, Object, Seconds, Word, Wrong, shape};
-use crate::http::json;
+use crate::http::api::Api;
+use crate::http::body::Body;
+use crate::http::field::{At, Field, Object, Request, Seconds, Word, Wrong, shape};
 use crate::http::path::{InName, NamePath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
@@ -22,7 +22,7 @@ const STATE: Field<Word<bool>> = Field::required(
     Word {
         words: &[("open", true), ("closed", false)],
     },
-    "`open`: nothing of the name is granted. `closed`: everything goes on, and failures are counted anew.",
+    "`open`: tasks of the name are not leased. `closed`: they are leased again, and failures are counted from 0.",
 );
 const FOR: Field<Seconds> = Field::new(
     "for_seconds",
@@ -30,12 +30,25 @@ const FOR: Field<Seconds> = Field::new(
         min_ms: 1,
         max_ms: HOLD_MS_MAX,
     },
-    "Only with `open`: seconds until it becomes half-open. Without it, it stays open until an operator closes it.",
+    "How long the breaker stays open before it is half-open. Without it, the breaker stays open until you close it. Only with `open`.",
 );
 
 shape! {
     /// The new state of the breaker.
     SetBreakerRequest: STATE, FOR
+}
+
+impl Request for SetBreakerRequest {
+    type Value = Set;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Set> {
+        let open = object.take(&STATE, wrong);
+        let ms = object.take(&FOR, wrong);
+        if open == Some(false) && ms.is_some() {
+            wrong.add(At::Field(&At::Root, FOR.name), "is only for `state: open`");
+        }
+        Some(if open? { Set::Open { ms } } else { Set::Closed })
+    }
 }
 
 /// The state of a breaker after the request.
@@ -63,29 +76,13 @@ problem_set! { SetBreakerProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/names/{name}/breaker", operation_id = "set_breaker", tag = "queues", params(NamePath),
     request_body(content = SetBreakerRequest, example = json!({"state": "open", "for_seconds": 600})),
-    responses((status = 200, description = "As it now is", body = SetBreakerAnswer), SetBreakerProblems),
+    responses((status = 200, description = "The new state", body = SetBreakerAnswer), SetBreakerProblems),
 )]
 pub(in crate::http) async fn set(
     State(api): State<Api>,
     InName { queue, name }: InName,
-    JsonBody(body): JsonBody,
+    Body(set): Body<SetBreakerRequest>,
 ) -> Result<Json<SetBreakerAnswer>, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, SetBreakerRequest::SHAPE, At::Root, &mut wrong);
-    let open = object.take(&STATE, &mut wrong);
-    let ms = object.take(&FOR, &mut wrong);
-    if open == Some(false) && ms.is_some() {
-        wrong.add(
-            At::Field(&At::Root, FOR.name),
-            "has no effect on a closed breaker",
-        );
-    }
-    wrong.into_result()?;
-    let set = match open.expect("it is required") {
-        true => Set::Open { ms },
-        false => Set::Closed,
-    };
     let open_until = api.engine()?.set_breaker(&queue, &name, set).await?;
     Ok(Json(SetBreakerAnswer {
         queue,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::domain::TaskName;
@@ -11,9 +12,10 @@ use crate::domain::limits::{
 use crate::domain::queue::{Keep, NameConfig, OnFull, Order, QueueConfig, defaults};
 use crate::domain::retry::RetryConfig;
 use crate::http::field::{
-    At, ByKey, Field, Integer, Nested, Object, Of, Seconds, Word, Wrong, by_key, nested, shape,
+    At, ByKey, Field, Integer, Nested, Object, Of, Request, Seconds, Shape, Shaped, Word, Wrong, by_key,
+    nested, shape,
 };
-use crate::http::json::{self, Fields};
+use crate::http::json;
 use crate::http::problem::Problem;
 use crate::http::retry;
 
@@ -42,7 +44,7 @@ const LEASE: Field<Seconds> = Field::new(
         min_ms: LEASE_MS_MIN,
         max_ms: LEASE_MS_MAX,
     },
-    "Length of a lease.",
+    "How long a lease lasts, in seconds.",
 );
 const MAX_LEASE: Field<Seconds> = Field::new(
     "max_lease_seconds",
@@ -50,7 +52,7 @@ const MAX_LEASE: Field<Seconds> = Field::new(
         min_ms: LEASE_MS_MIN,
         max_ms: LEASE_MS_MAX,
     },
-    "Longest time from the grant to the end of a lease, however often it is extended.",
+    "The longest time from a grant to the end of its lease, however often the lease is extended.",
 );
 const MAX_ATTEMPTS: Field<Integer> = Field::new(
     "max_attempts",
@@ -58,7 +60,7 @@ const MAX_ATTEMPTS: Field<Integer> = Field::new(
         min: 1,
         max: ATTEMPTS_MAX as u64,
     },
-    "Attempts until a task becomes a dead letter.",
+    "Attempts that a task has before it becomes a dead letter.",
 );
 const MAX_DEFERRALS: Field<Integer> = Field::new(
     "max_deferrals",
@@ -66,12 +68,12 @@ const MAX_DEFERRALS: Field<Integer> = Field::new(
         min: 0,
         max: DEFERRALS_MAX,
     },
-    "Releases with `retry_after` until one counts as a failed attempt.",
+    "Releases with `retry_after` that a task may have. The next one counts as a failed attempt.",
 );
 const RETRY: Field<Nested> = Field::new(
     "retry",
     Nested { of: "RetryRequest" },
-    "Retry policy after a failed attempt.",
+    "When a task is tried again after a failed attempt.",
 );
 const ORDER: Field<Word<Order>> = Field::new(
     "order",
@@ -82,7 +84,7 @@ const ORDER: Field<Word<Order>> = Field::new(
             ("fifo", Order::Fifo),
         ],
     },
-    "`aged`: waiting time and priority trade. `strict`: priority alone. `fifo`: waiting time alone.",
+    "How tasks of one group are ordered. `aged`: by priority and waiting time. `strict`: by priority alone. `fifo`: by waiting time alone.",
 );
 const AGING: Field<Seconds> = Field::new(
     "aging_seconds",
@@ -90,21 +92,21 @@ const AGING: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: AGING_MS_MAX,
     },
-    "Waiting time that one point of priority is worth.",
+    "Seconds of waiting that one point of priority is worth.",
 );
 const DEAD_LETTER: Field<Nested> = Field::new(
     "dead_letter",
     Nested {
         of: "DeadLetterConfig",
     },
-    "Dead letters that are kept.",
+    "How many dead letters the queue keeps, and for how long.",
 );
 const RETENTION: Field<Nested> = Field::new(
     "retention",
     Nested {
         of: "RetentionConfig",
     },
-    "Finished tasks that are kept. The first bound that is reached counts.",
+    "How much of its finished tasks the queue keeps. The first bound that is reached counts.",
 );
 const IDEMPOTENCY_SECONDS: Field<Seconds> = Field::new(
     "idempotency_seconds",
@@ -112,7 +114,7 @@ const IDEMPOTENCY_SECONDS: Field<Seconds> = Field::new(
         min_ms: IDEMPOTENCY_MS_MIN,
         max_ms: KEPT_MS_MAX,
     },
-    "Time for which an enqueue with an `Idempotency-Key` is remembered.",
+    "How long an enqueue with an `Idempotency-Key` is remembered, in seconds from the enqueue.",
 );
 const IDEMPOTENCY_MAX: Field<Integer> = Field::new(
     "idempotency_max",
@@ -120,7 +122,7 @@ const IDEMPOTENCY_MAX: Field<Integer> = Field::new(
         min: IDEMPOTENCY_MAX_MIN,
         max: KEPT_MAX,
     },
-    "Tasks of such enqueues that are remembered. Past the bound the oldest are dropped and counted.",
+    "Tasks with an `Idempotency-Key` that the queue remembers. Beyond it the oldest are forgotten and counted.",
 );
 const MAX_TASKS: Field<Integer> = Field::new(
     "max_tasks",
@@ -128,7 +130,7 @@ const MAX_TASKS: Field<Integer> = Field::new(
         min: 1,
         max: UNFINISHED_MAX,
     },
-    "Scheduled, ready and leased tasks at most. Past the bound new tasks are refused. Default: unbounded.",
+    "Unfinished tasks (scheduled, ready and leased) that the queue may have. Beyond it new tasks are refused. Unbounded by default.",
 );
 const MAX_TASK_BYTES: Field<Integer> = Field::new(
     "max_bytes",
@@ -136,7 +138,7 @@ const MAX_TASK_BYTES: Field<Integer> = Field::new(
         min: UNFINISHED_BYTES_MIN,
         max: KEPT_BYTES_MAX,
     },
-    "Bytes of these tasks at most, including payloads and records. Past the bound new tasks are refused. Default: unbounded.",
+    "Bytes that the unfinished tasks may have, payloads and records together. Beyond it new tasks are refused. Unbounded by default.",
 );
 const NAMES: Field<ByKey> = Field::new(
     "names",
@@ -144,7 +146,7 @@ const NAMES: Field<ByKey> = Field::new(
         keys_max: NAMES_MAX,
         of: Of::Shape("NameConfigRequest"),
     },
-    "Settings by task name. `*` stands for each name without an entry of its own.",
+    "Settings by task name; `*` is for each name without an entry of its own.",
 );
 
 const MAX_SIZE: Field<Integer> = Field::new(
@@ -153,7 +155,7 @@ const MAX_SIZE: Field<Integer> = Field::new(
         min: 1,
         max: KEPT_MAX,
     },
-    "Dead letters that are kept.",
+    "Dead letters that the queue keeps.",
 );
 const MAX_AGE: Field<Seconds> = Field::new(
     "max_age_seconds",
@@ -161,7 +163,7 @@ const MAX_AGE: Field<Seconds> = Field::new(
         min_ms: 1_000,
         max_ms: KEPT_MS_MAX,
     },
-    "Time for which a dead letter is kept.",
+    "How long the queue keeps a dead letter, in seconds.",
 );
 const MAX_BYTES: Field<Integer> = Field::new(
     "max_bytes",
@@ -169,7 +171,7 @@ const MAX_BYTES: Field<Integer> = Field::new(
         min: 1,
         max: KEPT_BYTES_MAX,
     },
-    "Bytes of dead letters that are kept, including the overhead of Redis.",
+    "Bytes of dead letters that the queue keeps, including the overhead in Redis.",
 );
 const ON_FULL: Field<Word<OnFull>> = Field::new(
     "on_full",
@@ -179,8 +181,8 @@ const ON_FULL: Field<Word<OnFull>> = Field::new(
             ("reject_enqueue", OnFull::RejectEnqueue),
         ],
     },
-    "When `max_size` or `max_bytes` is reached the oldest makes room for the next. With `reject_enqueue` the queue takes no \
-     tasks meanwhile either (429 `queue_full`).",
+    "What happens when `max_size` or `max_bytes` is reached. `evict_oldest`: a new dead letter evicts the oldest. \
+     `reject_enqueue`: the same, and the queue also refuses new tasks (429 `queue_full`) until there is room.",
 );
 
 const KEEP: Field<Word<Keep>> = Field::new(
@@ -192,7 +194,7 @@ const KEEP: Field<Word<Keep>> = Field::new(
             ("none", Keep::None),
         ],
     },
-    "`all`: the whole task. `results`: state, times and result. `none`: nothing.",
+    "What is kept of a finished task. `all`: the whole task. `results`: state, times and result. `none`: nothing.",
 );
 const COMPLETED_SECONDS: Field<Seconds> = Field::new(
     "completed_seconds",
@@ -200,7 +202,7 @@ const COMPLETED_SECONDS: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: KEPT_MS_MAX,
     },
-    "For how long.",
+    "How long finished tasks are kept, in seconds.",
 );
 const COMPLETED_MAX: Field<Integer> = Field::new(
     "completed_max",
@@ -208,7 +210,7 @@ const COMPLETED_MAX: Field<Integer> = Field::new(
         min: 0,
         max: KEPT_MAX,
     },
-    "How many.",
+    "How many finished tasks are kept.",
 );
 const COMPLETED_BYTES: Field<Integer> = Field::new(
     "completed_bytes",
@@ -216,7 +218,7 @@ const COMPLETED_BYTES: Field<Integer> = Field::new(
         min: 0,
         max: KEPT_BYTES_MAX,
     },
-    "How many bytes.",
+    "How many bytes of finished tasks are kept.",
 );
 
 shape! {
@@ -237,35 +239,60 @@ shape! {
     NameConfigRequest: LEASE, MAX_ATTEMPTS, RETRY, LIMITS, BREAKER
 }
 
+impl Request for QueueConfigRequest {
+    type Value = QueueConfig;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<QueueConfig> {
+        Some(read_whole(object, wrong))
+    }
+}
+
+/// A merge patch of a config. Its text is kept: only merged with the config that is there does it have
+/// values.
+pub(in crate::http) struct ConfigPatch;
+
+impl Shaped for ConfigPatch {
+    const SHAPE: &'static Shape = QueueConfigRequest::SHAPE;
+}
+
+impl Request for ConfigPatch {
+    type Value = String;
+
+    /// Reads the fields only to refuse mistakes: `null`, which removes, counts as absent.
+    fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<String> {
+        read_fields(object, wrong);
+        json::text(body).ok().map(str::to_owned)
+    }
+}
+
 /// Reads a whole config.
 pub(super) fn read(text: &str) -> Result<QueueConfig, Problem> {
     let mut wrong = Wrong::default();
-    let config = read_fields(json::open(text, None)?, &mut wrong);
-    check_leases(&config, &mut wrong);
-    gates::check_limits(&config, &mut wrong);
-    check_retries(&config, &mut wrong);
+    let fields = json::open(text, None)?;
+    let mut object = Object::new(fields, QueueConfigRequest::SHAPE, At::Root, &mut wrong);
+    let config = read_whole(&mut object, &mut wrong);
     wrong.into_result().map(|()| config)
 }
 
-/// Checks a merge patch. `null`, which removes a setting, counts as absent.
-pub(super) fn check_patch(text: &str) -> Result<(), Problem> {
-    let mut wrong = Wrong::default();
-    read_fields(json::open(text, None)?, &mut wrong);
-    wrong.into_result()
+fn read_whole(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> QueueConfig {
+    let config = read_fields(object, wrong);
+    check_leases(&config, wrong);
+    gates::check_limits(&config, wrong);
+    check_retries(&config, wrong);
+    config
 }
 
-fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
-    let mut object = Object::new(fields, QueueConfigRequest::SHAPE, At::Root, wrong);
+fn read_fields(object: &mut Object<'_, '_>, wrong: &mut Wrong) -> QueueConfig {
     let mut config = QueueConfig {
         lease_ms: object.take(&LEASE, wrong),
         max_lease_ms: object.take(&MAX_LEASE, wrong),
         max_attempts: small(object.take(&MAX_ATTEMPTS, wrong)),
         max_deferrals: small(object.take(&MAX_DEFERRALS, wrong)),
-        retry: read_retry(&mut object, wrong),
+        retry: read_retry(object, wrong),
         order: object.take(&ORDER, wrong),
         aging_ms: object.take(&AGING, wrong),
-        limits: gates::read_limits(&mut object, wrong),
-        breaker: gates::read_breaker(&mut object, wrong),
+        limits: gates::read_limits(object, wrong),
+        breaker: gates::read_breaker(object, wrong),
         idempotency_ms: object.take(&IDEMPOTENCY_SECONDS, wrong),
         idempotency_max: object.take(&IDEMPOTENCY_MAX, wrong),
         max_tasks: object.take(&MAX_TASKS, wrong),
@@ -279,14 +306,14 @@ fn read_fields(fields: Fields<'_>, wrong: &mut Wrong) -> QueueConfig {
         config.group_limits = gates::read_group_limits(text, wrong);
     }
     let at = At::Field(&At::Root, DEAD_LETTER.name);
-    if let Some(mut dead_letter) = nested(&mut object, &DEAD_LETTER, DeadLetterConfig::SHAPE, at, wrong) {
+    if let Some(mut dead_letter) = nested(object, &DEAD_LETTER, DeadLetterConfig::SHAPE, at, wrong) {
         config.dead_max_size = dead_letter.take(&MAX_SIZE, wrong);
         config.dead_max_age_ms = dead_letter.take(&MAX_AGE, wrong);
         config.dead_max_bytes = dead_letter.take(&MAX_BYTES, wrong);
         config.dead_on_full = dead_letter.take(&ON_FULL, wrong);
     }
     let at = At::Field(&At::Root, RETENTION.name);
-    if let Some(mut retention) = nested(&mut object, &RETENTION, RetentionConfig::SHAPE, at, wrong) {
+    if let Some(mut retention) = nested(object, &RETENTION, RetentionConfig::SHAPE, at, wrong) {
         config.keep = retention.take(&KEEP, wrong);
         config.completed_ms = retention.take(&COMPLETED_SECONDS, wrong);
         config.completed_max = retention.take(&COMPLETED_MAX, wrong);
@@ -390,6 +417,7 @@ fn small(value: Option<u64>) -> Option<u16> {
 mod tests {
     use super::super::shown::ConfigDocument;
     use super::*;
+    use crate::http::field::read_request;
     use crate::http::problem::Code;
 
     const ALL: &str = r#"{"lease_seconds":45.5,"max_lease_seconds":3600,"max_attempts":7,"max_deferrals":0,
@@ -400,6 +428,10 @@ mod tests {
         "idempotency_seconds":1.5,"idempotency_max":2000,"max_tasks":1,"max_bytes":2097152,
         "names":{"*":{"max_attempts":2},"send_email":{"lease_seconds":60,"retry":{"strategy":"fixed"},"limits":{"rate_per_second":0.5},
             "breaker":{"failure_threshold":3,"reset_seconds":0.5,"half_open_max":2,"success_threshold":4}}}}"#;
+
+    fn check_patch(text: &str) -> Result<String, Problem> {
+        read_request::<ConfigPatch>(&Bytes::copy_from_slice(text.as_bytes()))
+    }
 
     fn refused(text: &str) -> (Code, Vec<String>) {
         let problem = read(text).unwrap_err();

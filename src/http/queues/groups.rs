@@ -1,20 +1,20 @@
 //! Lists the groups of a queue with their states.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::Uri;
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::names::{StandingsProblems, StandingsQuery, page_of};
 use super::shown::LimitsDocument;
 use super::stats::thousandths;
 use crate::domain::Millis;
 use crate::domain::standing::GroupStanding;
-use crate::http::Api;
-use crate::http::page::{Page, bad_cursor};
+use crate::http::api::Api;
+use crate::http::page::{Page, PageQuery};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
+use crate::http::query::Query;
 use crate::http::wire;
 
 /// The state of a group.
@@ -61,6 +61,8 @@ impl From<GroupStanding> for GroupAnswer {
     }
 }
 
+problem_set! { GroupsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
 /// List a queue's groups with their tasks, weight, limits and hold.
 ///
 /// The tasks without a group come first. Then follow, in no order, groups with ready or leased tasks and
@@ -68,20 +70,17 @@ impl From<GroupStanding> for GroupAnswer {
 /// (one priority of one name in one group), so it may be short or empty although `next_cursor` is present. A
 /// group that appears or disappears between two pages may be missing or listed twice.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/groups", operation_id = "groups", tag = "queues", params(QueuePath, StandingsQuery),
-    responses((status = 200, description = "A page of groups", body = Page<GroupAnswer>), StandingsProblems),
+    get, path = "/v1/queues/{queue}/groups", operation_id = "groups", tag = "queues", params(QueuePath, PageQuery),
+    responses((status = 200, description = "A page of groups", body = Page<GroupAnswer>), GroupsProblems),
 )]
 pub(in crate::http) async fn list(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    let (limit, cursor) = page_of(&uri)?;
     let page = api
         .engine()?
-        .groups(&queue, limit, cursor.as_deref())
-        .await?
-        .map_err(bad_cursor)?
-        .ok_or_else(|| Code::QueueUnknown.problem())?;
-    Ok(Page::of(page, GroupAnswer::from).into_response())
+        .groups(&queue, wanted.limit, wanted.cursor())
+        .await?;
+    Page::respond(page, GroupAnswer::from)
 }

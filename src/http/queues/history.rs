@@ -3,23 +3,23 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::QueueProblems;
 use crate::domain::Millis;
 use crate::domain::pulse::{Chart, Point};
 use crate::engine::History;
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::field::{Field, Parsed, query_shape};
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::{Query, QueryFields, QueryRequest};
 use crate::http::wire::{self, Seconds};
 
-const RANGE_RULE: &str = "must be whole steps: from 10s to 1h with step=10s, from 5m to 48h with step=5m";
+const RANGE_RULE: &str =
+    "must be a whole number of steps: from 10s to 1h with step=10s, from 5m to 48h with step=5m";
 const STEP_RULE: &str = "must be 10s (for up to 1h) or 5m (for up to 48h)";
 
 const RANGE: Field<Parsed<u64>> = Field::new(
@@ -33,7 +33,7 @@ const RANGE: Field<Parsed<u64>> = Field::new(
                 .default(Some("1h".into()))
         },
     },
-    "Period to show, in whole steps: `10s` to `1h` with a step of `10s`, `5m` to `48h` with a step of `5m`.",
+    "How far back the chart goes, in whole steps: `10s` to `1h` with `step=10s`, `5m` to `48h` with `step=5m`.",
 );
 const STEP: Field<Parsed<Chart>> = Field::new(
     "step",
@@ -49,12 +49,26 @@ const STEP: Field<Parsed<Chart>> = Field::new(
                 .enum_values(Some(["10s", "5m"]))
         },
     },
-    "Time per point. Default: the finest step that covers the range.",
+    "The time between two points; by default the shortest that the range allows.",
 );
 
 query_shape! {
     /// The period to show.
     HistoryQuery: RANGE, STEP
+}
+
+impl QueryRequest for HistoryQuery {
+    /// The chart, and how many of its steps.
+    type Value = (Chart, u64);
+
+    fn read(query: &mut QueryFields) -> Option<Self::Value> {
+        let (range_ms, chart) = (query.take(&RANGE), query.take(&STEP));
+        let wanted = steps(range_ms, chart);
+        if wanted.is_none() {
+            query.refuse("range", RANGE_RULE);
+        }
+        wanted
+    }
 }
 
 /// A period such as `90s`, `15m`, `48h`.
@@ -146,24 +160,18 @@ impl From<History> for HistoryAnswer {
     }
 }
 
+problem_set! { HistoryProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
 /// Read a queue's charts: ten-second steps of the last hour, or five-minute steps of the last 48 hours.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/history", operation_id = "history", tag = "queues", params(QueuePath, HistoryQuery),
-    responses((status = 200, description = "One value per step", body = HistoryAnswer), QueueProblems),
+    responses((status = 200, description = "One value per step", body = HistoryAnswer), HistoryProblems),
 )]
 pub(in crate::http) async fn history(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query((chart, steps)): Query<HistoryQuery>,
 ) -> Result<Response, Problem> {
-    let mut query = QueryFields::open(&uri, HistoryQuery::SHAPE)?;
-    let (range_ms, chart) = (query.take(&RANGE), query.take(&STEP));
-    let wanted = steps(range_ms, chart);
-    if wanted.is_none() {
-        query.refuse("range", RANGE_RULE);
-    }
-    query.finish()?;
-    let (chart, steps) = wanted.unwrap_or((Chart::Fine, Chart::Fine.rows_max()));
     let history = api
         .engine()?
         .history(&queue, chart, steps)

@@ -3,21 +3,19 @@
 use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::gate::Scope;
 use crate::domain::limits::HOLD_MS_MAX;
 use crate::domain::{Millis, QueueName};
-use crate::http::Api;
-use crate::http::body::JsonBody;
-use crate::http::field::{At, Field, Object, Seconds, Wrong, shape};
-use crate::http::json;
+use crate::http::api::Api;
+use crate::http::body::Body;
+use crate::http::field::{Field, Object, Request, Seconds, Wrong, shape};
 use crate::http::path::{GroupPath, InGroup, InName, InQueue, NamePath, QueuePath};
 use crate::http::problem::sets::{ALWAYS, BODY, QUERY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::NoQuery;
 use crate::http::wire;
 
 const FOR: Field<Seconds> = Field::required(
@@ -26,12 +24,21 @@ const FOR: Field<Seconds> = Field::required(
         min_ms: 1,
         max_ms: HOLD_MS_MAX,
     },
-    "Seconds from now. Replaces an earlier hold.",
+    "How long the hold lasts, in seconds from now. It replaces an earlier hold.",
 );
 
 shape! {
     /// The length of a hold.
     HoldRequest: FOR
+}
+
+impl Request for HoldRequest {
+    /// Milliseconds.
+    type Value = u64;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<u64> {
+        object.take(&FOR, wrong)
+    }
 }
 
 /// The state of a hold after the request.
@@ -62,97 +69,84 @@ problem_set! { UnholdProblems: ALWAYS, WRITE, QUERY, &[Code::QueueUnknown] }
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/hold", operation_id = "hold_queue", tag = "queues", params(QueuePath),
     request_body(content = HoldRequest, example = json!({"for_seconds": 60})),
-    responses((status = 200, description = "Until when", body = HoldAnswer), HoldProblems),
+    responses((status = 200, description = "The hold and its end", body = HoldAnswer), HoldProblems),
 )]
 pub(in crate::http) async fn hold_queue(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(ms): Body<HoldRequest>,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    hold(&api, queue, Scope::Queue, read(&body)?).await
+    hold(&api, queue, Scope::Queue, ms).await
 }
 
 /// End a hold of the queue.
 #[utoipa::path(
     delete, path = "/v1/queues/{queue}/hold", operation_id = "unhold_queue", tag = "queues", params(QueuePath),
-    responses((status = 200, description = "Nothing is held", body = HoldAnswer), UnholdProblems),
+    responses((status = 200, description = "There is no hold any more", body = HoldAnswer), UnholdProblems),
 )]
 pub(in crate::http) async fn unhold_queue(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    unhold(&api, queue, Scope::Queue, &uri).await
+    hold(&api, queue, Scope::Queue, 0).await
 }
 
 /// Hold a name: its tasks stay ready but are not leased until the hold ends.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/names/{name}/hold", operation_id = "hold_name", tag = "queues", params(NamePath),
     request_body(content = HoldRequest, example = json!({"for_seconds": 60})),
-    responses((status = 200, description = "Until when", body = HoldAnswer), HoldProblems),
+    responses((status = 200, description = "The hold and its end", body = HoldAnswer), HoldProblems),
 )]
 pub(in crate::http) async fn hold_name(
     State(api): State<Api>,
     InName { queue, name }: InName,
-    JsonBody(body): JsonBody,
+    Body(ms): Body<HoldRequest>,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    hold(&api, queue, Scope::Name(name.to_string()), read(&body)?).await
+    hold(&api, queue, Scope::Name(name.to_string()), ms).await
 }
 
 /// End a hold of a name.
 #[utoipa::path(
     delete, path = "/v1/queues/{queue}/names/{name}/hold", operation_id = "unhold_name", tag = "queues", params(NamePath),
-    responses((status = 200, description = "Nothing is held", body = HoldAnswer), UnholdProblems),
+    responses((status = 200, description = "There is no hold any more", body = HoldAnswer), UnholdProblems),
 )]
 pub(in crate::http) async fn unhold_name(
     State(api): State<Api>,
     InName { queue, name }: InName,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    unhold(&api, queue, Scope::Name(name.to_string()), &uri).await
+    hold(&api, queue, Scope::Name(name.to_string()), 0).await
 }
 
 /// Hold a group: its tasks stay ready but are not leased until the hold ends.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/groups/{group}/hold", operation_id = "hold_group", tag = "queues", params(GroupPath),
     request_body(content = HoldRequest, example = json!({"for_seconds": 60})),
-    responses((status = 200, description = "Until when", body = HoldAnswer), HoldProblems),
+    responses((status = 200, description = "The hold and its end", body = HoldAnswer), HoldProblems),
 )]
 pub(in crate::http) async fn hold_group(
     State(api): State<Api>,
     InGroup { queue, group }: InGroup,
-    JsonBody(body): JsonBody,
+    Body(ms): Body<HoldRequest>,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    hold(&api, queue, Scope::Group(group.to_string()), read(&body)?).await
+    hold(&api, queue, Scope::Group(group.to_string()), ms).await
 }
 
 /// End a hold of a group.
 #[utoipa::path(
     delete, path = "/v1/queues/{queue}/groups/{group}/hold", operation_id = "unhold_group", tag = "queues", params(GroupPath),
-    responses((status = 200, description = "Nothing is held", body = HoldAnswer), UnholdProblems),
+    responses((status = 200, description = "There is no hold any more", body = HoldAnswer), UnholdProblems),
 )]
 pub(in crate::http) async fn unhold_group(
     State(api): State<Api>,
     InGroup { queue, group }: InGroup,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Json<HoldAnswer>, Problem> {
-    unhold(&api, queue, Scope::Group(group.to_string()), &uri).await
+    hold(&api, queue, Scope::Group(group.to_string()), 0).await
 }
 
-fn read(body: &Bytes) -> Result<u64, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(body)?, None)?;
-    let mut object = Object::new(fields, HoldRequest::SHAPE, At::Root, &mut wrong);
-    let ms = object.take(&FOR, &mut wrong);
-    wrong.into_result()?;
-    Ok(ms.expect("it is required"))
-}
-
-async fn unhold(api: &Api, queue: QueueName, scope: Scope, uri: &Uri) -> Result<Json<HoldAnswer>, Problem> {
-    QueryFields::open(uri, &[])?.finish()?;
-    hold(api, queue, scope, 0).await
-}
-
+/// Sets a hold, or ends it with 0 ms.
 async fn hold(api: &Api, queue: QueueName, scope: Scope, ms: u64) -> Result<Json<HoldAnswer>, Problem> {
     let held = api.engine()?.hold(&queue, &scope, ms).await?;
     let held_until = held.ok_or_else(|| Code::QueueUnknown.problem())?;

@@ -1,29 +1,21 @@
 //! Lists the names of a queue with their states.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::Uri;
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::shown::LimitsDocument;
 use super::stats::thousandths;
-use crate::domain::limits::PAGE_DEFAULT;
 use crate::domain::standing::{BreakerStanding, BreakerState, NameStanding};
 use crate::domain::{Millis, TaskName};
-use crate::http::Api;
-use crate::http::field::query_shape;
-use crate::http::page::{CURSOR, LIMIT, Page, bad_cursor};
+use crate::http::api::Api;
+use crate::http::page::{Page, PageQuery};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::Query;
 use crate::http::wire;
-
-query_shape! {
-    /// A page of names or groups.
-    StandingsQuery: LIMIT, CURSOR
-}
 
 /// The state of a name.
 #[derive(Debug, Serialize, ToSchema)]
@@ -109,7 +101,7 @@ impl From<NameStanding> for NameAnswer {
     }
 }
 
-problem_set! { StandingsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+problem_set! { NamesProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 
 /// List a queue's names with their tasks, limits, hold and breaker.
 ///
@@ -119,29 +111,14 @@ problem_set! { StandingsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
 /// or empty although `next_cursor` is present. A name that appears or disappears between two pages may be
 /// missing or listed twice.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/names", operation_id = "names", tag = "queues", params(QueuePath, StandingsQuery),
-    responses((status = 200, description = "A page of names", body = Page<NameAnswer>), StandingsProblems),
+    get, path = "/v1/queues/{queue}/names", operation_id = "names", tag = "queues", params(QueuePath, PageQuery),
+    responses((status = 200, description = "A page of names", body = Page<NameAnswer>), NamesProblems),
 )]
 pub(in crate::http) async fn list(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    let (limit, cursor) = page_of(&uri)?;
-    let page = api
-        .engine()?
-        .names(&queue, limit, cursor.as_deref())
-        .await?
-        .map_err(bad_cursor)?
-        .ok_or_else(|| Code::QueueUnknown.problem())?;
-    Ok(Page::of(page, NameAnswer::from).into_response())
-}
-
-/// Reads which page is requested.
-pub(super) fn page_of(uri: &Uri) -> Result<(usize, Option<String>), Problem> {
-    let mut query = QueryFields::open(uri, StandingsQuery::SHAPE)?;
-    let limit = query.take(&LIMIT).unwrap_or(PAGE_DEFAULT);
-    let cursor = query.take(&CURSOR);
-    query.finish()?;
-    Ok((limit, cursor))
+    let page = api.engine()?.names(&queue, wanted.limit, wanted.cursor()).await?;
+    Page::respond(page, NameAnswer::from)
 }

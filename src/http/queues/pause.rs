@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,12 +11,10 @@ use crate::domain::limits::PAUSE_REASON_BYTES_MAX;
 use crate::domain::pause::{Pause, PauseMode, Paused};
 use crate::domain::{Millis, QueueName};
 use crate::engine::NotPaused;
-use crate::http::Api;
-use crate::http::body::EmptyRequest;
-use crate::http::body::JsonBody;
-use crate::http::field::{At, Field, Label, Object, Parsed, Word, Wrong, shape};
-use crate::http::json;
-use crate::http::kinds::{RUN_AT_KIND, TOO_FAR, is_too_far};
+use crate::http::api::Api;
+use crate::http::body::{Body, EmptyRequest};
+use crate::http::field::{At, Field, Label, Object, Parsed, Request, Word, Wrong, shape};
+use crate::http::kinds::{INSTANT_KIND, TOO_FAR, is_too_far};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
@@ -30,7 +29,7 @@ const MODE: Field<Word<PauseMode>> = Field::new(
             ("both", PauseMode::Both),
         ],
     },
-    "`lease`: nothing is granted. `enqueue`: no new task is accepted.",
+    "`lease`: tasks are not leased. `enqueue`: new tasks are refused. `both`: both.",
 )
 .or("\"lease\"");
 const REASON: Field<Label> = Field::new(
@@ -38,17 +37,33 @@ const REASON: Field<Label> = Field::new(
     Label {
         bytes_max: PAUSE_REASON_BYTES_MAX,
     },
-    "Reason for people who look at the queue.",
+    "Why the queue is paused; shown with the queue.",
 );
 const UNTIL: Field<Parsed<Millis>> = Field::new(
     "until",
-    RUN_AT_KIND,
-    "End of the pause, at most 365 days ahead. Without it, the queue stays paused until it is resumed.",
+    INSTANT_KIND,
+    "When the pause ends by itself, at most 365 days ahead. Without it, the pause lasts until you resume the queue.",
 );
 
 shape! {
     /// The operations to pause.
     PauseRequest: MODE, REASON, UNTIL
+}
+
+impl Request for PauseRequest {
+    type Value = Pause;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Pause> {
+        let pause = Pause {
+            mode: object.take(&MODE, wrong).unwrap_or_default(),
+            until: object.take(&UNTIL, wrong),
+            reason: object.take(&REASON, wrong).map(Into::into),
+        };
+        if pause.until.is_some_and(is_too_far) {
+            wrong.add(At::Field(&At::Root, UNTIL.name), TOO_FAR);
+        }
+        Some(pause)
+    }
 }
 
 /// A pause in force.
@@ -109,34 +124,19 @@ problem_set! { PauseProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/pause", operation_id = "pause", tag = "queues", params(QueuePath),
     request_body(content = PauseRequest, example = json!({"mode": "lease", "reason": "the mail provider is down"})),
-    responses((status = 200, description = "It is paused", body = PauseAnswer), PauseProblems),
+    responses((status = 200, description = "The queue is paused", body = PauseAnswer), PauseProblems),
 )]
 pub(in crate::http) async fn pause(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(pause): Body<PauseRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, PauseRequest::SHAPE, At::Root, &mut wrong);
-    let pause = Pause {
-        mode: object.take(&MODE, &mut wrong).unwrap_or_default(),
-        until: object.take(&UNTIL, &mut wrong),
-        reason: object.take(&REASON, &mut wrong).map(Into::into),
-    };
-    if pause.until.is_some_and(is_too_far) {
-        wrong.add(At::Field(&At::Root, UNTIL.name), TOO_FAR);
-    }
-    wrong.into_result()?;
-
     let paused = api
         .engine()?
         .pause(&queue, pause)
         .await?
         .ok_or_else(|| Code::QueueUnknown.problem())?
-        .map_err(|NotPaused::Past| {
-            Problem::at("/until", "is in the past: the pause would be over already")
-        })?;
+        .map_err(|NotPaused::Past| Problem::at("/until", "must be in the future"))?;
     Ok(Json(PauseAnswer::of(queue, Some(paused))).into_response())
 }
 
@@ -151,9 +151,8 @@ pub(in crate::http) async fn pause(
 pub(in crate::http) async fn resume(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    _: Body<EmptyRequest>,
 ) -> Result<Response, Problem> {
-    EmptyRequest::check(&body)?;
     api.engine()?
         .resume(&queue)
         .await?

@@ -1,22 +1,23 @@
 //! Purges tasks: deletes those of one state, or of all states.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::TaskState;
 use crate::engine::Progress;
-use crate::http::Api;
-use crate::http::body::JsonBody;
-use crate::http::field::{At, Field, Label, Object, Word, Wrong, shape};
-use crate::http::json;
-use crate::http::page::CURSOR;
+use crate::http::api::Api;
+use crate::http::body::Body;
+use crate::http::field::{Field, Label, Object, Request, Word, Wrong, shape};
+use crate::http::page::{CURSOR, bad_body_cursor};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::tasks::cancel::bad_cursor;
 
 const STATE: Field<Word<TaskState>> = Field::new(
     "state",
@@ -30,17 +31,36 @@ const STATE: Field<Word<TaskState>> = Field::new(
             ("dead", TaskState::Dead),
         ],
     },
-    "State of the tasks to delete. Default: all states. Leased tasks are not deleted: their cancellation is requested.",
+    "Only tasks in this state; in every state by default. Leased tasks are cancelled instead of deleted.",
 );
 const CONFIRM: Field<Label> = Field::new(
     "confirm",
     Label { bytes_max: 80 },
-    "Name of the queue. Without it nothing is deleted.",
+    "The queue's name. Without it, nothing is deleted.",
 );
 
 shape! {
     /// The tasks to purge.
     PurgeRequest: STATE, CONFIRM, CURSOR
+}
+
+/// A purge as it was read.
+pub(in crate::http) struct Purge {
+    state: Option<TaskState>,
+    confirm: Option<String>,
+    cursor: Option<String>,
+}
+
+impl Request for PurgeRequest {
+    type Value = Purge;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Purge> {
+        Some(Purge {
+            state: object.take(&STATE, wrong),
+            confirm: object.take(&CONFIRM, wrong).map(Cow::into_owned),
+            cursor: object.take(&CURSOR, wrong),
+        })
+    }
 }
 
 /// The outcome for the tasks that the call reached.
@@ -77,29 +97,22 @@ problem_set! { PurgeProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown, Code::C
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/purge", operation_id = "purge", tag = "queues", params(QueuePath),
     request_body(content = PurgeRequest, example = json!({"state": "scheduled", "confirm": "emails"})),
-    responses((status = 200, description = "How far it came", body = PurgeAnswer), PurgeProblems),
+    responses((status = 200, description = "What this call did, and where the next one continues", body = PurgeAnswer), PurgeProblems),
 )]
 pub(in crate::http) async fn purge(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(purge): Body<PurgeRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, PurgeRequest::SHAPE, At::Root, &mut wrong);
-    let state = object.take(&STATE, &mut wrong);
-    let confirm = object.take(&CONFIRM, &mut wrong);
-    let cursor = object.take(&CURSOR, &mut wrong);
-    wrong.into_result()?;
-    if confirm.as_deref() != Some(queue.as_str()) {
+    if purge.confirm.as_deref() != Some(queue.as_str()) {
         return Err(Code::ConfirmationRequired.because(format!("/confirm must be \"{queue}\"")));
     }
 
     let progress = api
         .engine()?
-        .purge(&queue, state, cursor.as_deref())
+        .purge(&queue, purge.state, purge.cursor.as_deref())
         .await?
-        .map_err(|_| bad_cursor())?
+        .map_err(|_| bad_body_cursor())?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
     Ok(Json(PurgeAnswer::from(progress)).into_response())
 }

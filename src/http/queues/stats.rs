@@ -3,18 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::QueueProblems;
 use crate::domain::latency::Spread;
 use crate::domain::pulse::Rates;
 use crate::engine::{QueueStats, Snapshot};
-use crate::http::Api;
+use crate::http::api::Api;
 use crate::http::path::{InQueue, QueuePath};
+use crate::http::problem::sets::{ALWAYS, QUERY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::QueryFields;
+use crate::http::query::NoQuery;
 use crate::http::wire::{self, Seconds};
 
 /// Exact counts and totals, from one snapshot.
@@ -186,17 +185,18 @@ impl From<Snapshot> for StatsAnswer {
     }
 }
 
+problem_set! { StatsProblems: ALWAYS, READ, QUERY, &[Code::QueueUnknown] }
+
 /// Read a queue's counts, totals and rates.
 #[utoipa::path(
     get, path = "/v1/queues/{queue}/stats", operation_id = "stats", tag = "queues", params(QueuePath),
-    responses((status = 200, description = "Counts, totals and rates", body = StatsAnswer), QueueProblems),
+    responses((status = 200, description = "Counts, totals and rates", body = StatsAnswer), StatsProblems),
 )]
 pub(in crate::http) async fn stats(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    QueryFields::open(&uri, &[])?.finish()?;
     let stats = api
         .engine()?
         .snapshot(&queue)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -13,10 +14,9 @@ use crate::domain::TaskId;
 use crate::domain::audit::{Audit, Disagreement};
 use crate::domain::limits::{VERIFY_SECONDS_DEFAULT, VERIFY_SECONDS_MAX};
 use crate::engine::Verified;
-use crate::http::Api;
-use crate::http::body::JsonBody;
-use crate::http::field::{At, Field, Object, Parsed, Seconds, Wrong, shape};
-use crate::http::json;
+use crate::http::api::Api;
+use crate::http::body::Body;
+use crate::http::field::{Field, Object, Parsed, Request, Seconds, Wrong, shape};
 use crate::http::path::{InQueue, QueuePath};
 use crate::http::problem::sets::{ALWAYS, BODY, READ, problem_set};
 use crate::http::problem::{Code, Problem};
@@ -88,13 +88,25 @@ const MAX_SECONDS: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: VERIFY_SECONDS_MAX * 1000,
     },
-    "Approximate time that this part may take. A read that has begun is finished.",
+    "About how long this part may take, in seconds. A step that has begun is finished.",
 )
 .or("20");
 
 shape! {
     /// The options of an audit.
     VerifyRequest: CURSOR, MAX_SECONDS
+}
+
+impl Request for VerifyRequest {
+    /// The cursor, and how long the part may take.
+    type Value = (Option<String>, Duration);
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Self::Value> {
+        let cursor = object.take(&CURSOR, wrong);
+        let ms = object.take(&MAX_SECONDS, wrong);
+        let patience = Duration::from_millis(ms.unwrap_or(VERIFY_SECONDS_DEFAULT * 1000));
+        Some((cursor, patience))
+    }
 }
 
 problem_set! {
@@ -109,21 +121,13 @@ problem_set! {
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/verify", operation_id = "verify", tag = "queues", params(QueuePath),
     request_body(content = VerifyRequest, example = json!({"max_seconds": 5})),
-    responses((status = 200, description = "What was found", body = AuditAnswer), VerifyProblems),
+    responses((status = 200, description = "The result of this part", body = AuditAnswer), VerifyProblems),
 )]
 pub(in crate::http) async fn verify(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body((cursor, patience)): Body<VerifyRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, VerifyRequest::SHAPE, At::Root, &mut wrong);
-    let cursor = object.take(&CURSOR, &mut wrong);
-    let ms = object.take(&MAX_SECONDS, &mut wrong);
-    wrong.into_result()?;
-
-    let patience = Duration::from_millis(ms.unwrap_or(VERIFY_SECONDS_DEFAULT * 1000));
     match api.engine()?.verify(&queue, cursor.as_deref(), patience).await? {
         Verified::Part(audit) => Ok(Json(AuditAnswer::of(&audit)).into_response()),
         Verified::Busy => Err(Code::VerifyRunning.problem()),

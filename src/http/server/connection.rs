@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::Settings;
-#[cfg(feature = "tls")]
-use super::Tls;
+use super::settings::Settings;
 use super::stall::StallGuard;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 use crate::metrics::Metrics;
 
 /// Requests that one HTTP/2 connection may have open at once.

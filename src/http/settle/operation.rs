@@ -8,28 +8,19 @@ use serde_json::value::RawValue;
 use super::error;
 use crate::domain::settle::{Ack, Extend, Hold, Nack, Release, SettleOp};
 use crate::domain::task::Json;
-use crate::http::field::{At, Kind, Object, Wrong};
-use crate::http::json::{self, Fields};
+use crate::http::field::{At, Kind, Object, Request, Wrong};
+use crate::http::json::{Fields, Items};
 use crate::http::problem::Problem;
 
 mod fields;
 
 pub(in crate::http) use fields::{
     AckOperation, AckRequest, ExtendOperation, ExtendRequest, NackOperation, NackRequest, ReleaseOperation,
-    ReleaseRequest,
+    ReleaseRequest, Verb,
 };
 use fields::{
     AnyOperation, DELAY, ERROR, HOLD, LEASE, LEASE_ID, OP, PROGRESS, REASON, RESULT, RETRY, RETRY_AFTER,
 };
-
-/// The operations that end or prolong a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Verb {
-    Ack,
-    Nack,
-    Extend,
-    Release,
-}
 
 /// The schemas of the operations that [`read`] accepts.
 pub(in crate::http) const OPERATIONS: &[&str] = &[
@@ -39,27 +30,47 @@ pub(in crate::http) const OPERATIONS: &[&str] = &[
     "ReleaseOperation",
 ];
 
-/// Reads the body of `POST /v1/leases/{lease_id}/{verb}`.
-pub(in crate::http) fn read_one(verb: Verb, body: &Bytes) -> Result<SettleOp, Problem> {
-    let shape = match verb {
-        Verb::Ack => AckRequest::SHAPE,
-        Verb::Nack => NackRequest::SHAPE,
-        Verb::Extend => ExtendRequest::SHAPE,
-        Verb::Release => ReleaseRequest::SHAPE,
-    };
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(body)?, None)?;
-    let mut object = Object::new(fields, shape, At::Root, &mut wrong);
-    let op = read_op(verb, &mut object, body, &mut wrong);
-    wrong.into_result().map(|()| op)
+macro_rules! operation_bodies {
+    ($($request:ty: $verb:expr;)+) => {$(
+        impl Request for $request {
+            type Value = SettleOp;
+
+            fn read(object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> Option<SettleOp> {
+                Some(read_fields($verb, object, body, wrong))
+            }
+        }
+    )+};
+}
+
+operation_bodies! {
+    AckRequest: Verb::Ack;
+    NackRequest: Verb::Nack;
+    ExtendRequest: Verb::Extend;
+    ReleaseRequest: Verb::Release;
+}
+
+/// An operation of a list, with the `lease_id` that it is for.
+#[derive(Debug)]
+pub(in crate::http) struct Addressed {
+    pub(in crate::http) operation: SettleOp,
+    pub(in crate::http) lease_id: String,
+}
+
+/// Reads the list `name` of a body. A mistake in one operation is the outcome of that operation alone.
+pub(in crate::http) fn read_list(
+    items: Items<'_>,
+    name: &str,
+    body: &Bytes,
+) -> Vec<Result<Addressed, Problem>> {
+    let list = At::Field(&At::Root, name);
+    let items = items.kept.into_iter().enumerate();
+    items
+        .map(|(index, fields)| read(fields, body, At::Item(&list, index)))
+        .collect()
 }
 
 /// Reads one operation of a list, and its `lease_id`.
-pub(in crate::http) fn read<'a>(
-    fields: Option<Fields<'a>>,
-    body: &Bytes,
-    at: At<'_>,
-) -> Result<(SettleOp, Cow<'a, str>), Problem> {
+fn read(fields: Option<Fields<'_>>, body: &Bytes, at: At<'_>) -> Result<Addressed, Problem> {
     let mut wrong = Wrong::default();
     let Some(fields) = fields else {
         wrong.add(at, "must be an object");
@@ -75,15 +86,15 @@ pub(in crate::http) fn read<'a>(
     };
     let mut object = Object::new(fields, shape, at, &mut wrong);
     let (verb, lease_id) = (object.take(&OP, &mut wrong), object.take(&LEASE_ID, &mut wrong));
-    let op = verb.map(|verb| read_op(verb, &mut object, body, &mut wrong));
+    let operation = verb.map(|verb| read_fields(verb, &mut object, body, &mut wrong));
     wrong.into_result()?;
-    Ok((
-        op.expect("op is required"),
-        lease_id.expect("lease_id is required"),
-    ))
+    Ok(Addressed {
+        operation: operation.expect("op is required"),
+        lease_id: lease_id.expect("lease_id is required").into_owned(),
+    })
 }
 
-fn read_op(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> SettleOp {
+fn read_fields(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wrong) -> SettleOp {
     let kept = |text: &RawValue| Json::from_checked(body.slice_ref(text.get().as_bytes()));
     match verb {
         Verb::Ack => SettleOp::Ack(Ack {
@@ -114,10 +125,7 @@ fn read_op(verb: Verb, object: &mut Object<'_, '_>, body: &Bytes, wrong: &mut Wr
             let retry_after = object.take(&RETRY_AFTER, wrong);
             let hold = object.take(&HOLD, wrong).unwrap_or_default();
             if hold != Hold::None && retry_after.is_none() {
-                wrong.add(
-                    At::Field(&object.at(), HOLD.name),
-                    "has no effect without retry_after",
-                );
+                wrong.add(At::Field(&object.at(), HOLD.name), "needs retry_after");
             }
             SettleOp::Release(Release {
                 retry_after: retry_after.unwrap_or_default(),
@@ -134,10 +142,18 @@ mod tests {
     use crate::domain::Millis;
     use crate::domain::limits::{ERROR_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
     use crate::domain::settle::RetryAfter;
+    use crate::http::field::read_request;
+    use crate::http::json;
     use crate::http::problem::Code;
 
     fn one(verb: Verb, body: &str) -> Result<SettleOp, Problem> {
-        read_one(verb, &Bytes::copy_from_slice(body.as_bytes()))
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        match verb {
+            Verb::Ack => read_request::<AckRequest>(&body),
+            Verb::Nack => read_request::<NackRequest>(&body),
+            Verb::Extend => read_request::<ExtendRequest>(&body),
+            Verb::Release => read_request::<ReleaseRequest>(&body),
+        }
     }
 
     fn refused(verb: Verb, body: &str) -> (Code, Vec<String>) {
@@ -285,13 +301,13 @@ mod tests {
         let pointers = |text| read(text).unwrap_err().pointers();
         assert!(matches!(
             read(r#"{"op":"extend","lease_id":"L","lease_seconds":60}"#),
-            Ok((
-                SettleOp::Extend(Extend {
+            Ok(Addressed {
+                operation: SettleOp::Extend(Extend {
                     lease_ms: Some(60_000),
                     ..
                 }),
-                Cow::Borrowed("L")
-            ))
+                lease_id,
+            }) if lease_id == "L"
         ));
         assert_eq!(
             pointers(r#"{"op":"ack","lease_id":"L","retry":true}"#),

@@ -3,18 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::change::{Cancelled, NotChanged};
 use crate::domain::{Group, TaskId, TaskName, TaskState};
 use crate::engine::{CancelFilter, Progress};
-use crate::http::Api;
-use crate::http::body::{EmptyRequest, JsonBody};
-use crate::http::field::{At, Field, Flag, Nested, Object, Parsed, Word, Wrong, nested, shape};
-use crate::http::json;
-use crate::http::kinds::{GROUP_KIND, TASK_NAME};
-use crate::http::page::CURSOR;
+use crate::http::api::Api;
+use crate::http::body::{Body, EmptyRequest};
+use crate::http::field::{At, Field, Flag, Nested, Object, Parsed, Request, Word, Wrong, nested, shape};
+use crate::http::kinds::{GROUP_KIND, NAME_KIND};
+use crate::http::page::{CURSOR, bad_body_cursor};
 use crate::http::path::{InQueue, InTask, QueuePath, TaskPath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
@@ -71,9 +71,8 @@ problem_set! { CancelProblems: ALWAYS, WRITE, BODY, &[Code::TaskUnknown, Code::T
 pub(in crate::http) async fn cancel(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    JsonBody(body): JsonBody,
+    _: Body<EmptyRequest>,
 ) -> Result<Response, Problem> {
-    EmptyRequest::check(&body)?;
     let cancelled = api.engine()?.cancel(&queue, id).await??;
     Ok(Json(CancelAnswer::of(id, cancelled)).into_response())
 }
@@ -87,18 +86,19 @@ const STATE: Field<Word<TaskState>> = Field::new(
             ("leased", TaskState::Leased),
         ],
     },
-    "Only tasks in this state. Default: all three.",
+    "Only tasks in this state; in all three by default.",
 );
-const NAME: Field<Parsed<TaskName>> = Field::new("name", TASK_NAME, "Only tasks of this name.");
+const NAME: Field<Parsed<TaskName>> = Field::new("name", NAME_KIND, "Only tasks of this name.");
 const GROUP: Field<Parsed<Group>> = Field::new("group", GROUP_KIND, "Only tasks of this group.");
 const FILTER: Field<Nested> = Field::required(
     "filter",
     Nested {
         of: "CancelFilterRequest",
     },
-    "Filter of tasks. `{}` means all that are not finished.",
+    "Which tasks to cancel. `{}` means all unfinished tasks.",
 );
-const DRY_RUN: Field<Flag> = Field::new("dry_run", Flag, "Only count.").or("false");
+const DRY_RUN: Field<Flag> =
+    Field::new("dry_run", Flag, "Count the matching tasks and change nothing.").or("false");
 
 shape! {
     /// A filter of tasks: all given fields must match.
@@ -108,6 +108,32 @@ shape! {
 shape! {
     /// A filter of tasks to cancel.
     CancelManyRequest: FILTER, DRY_RUN, CURSOR
+}
+
+/// A cancellation of many tasks as it was read.
+pub(in crate::http) struct CancelMany {
+    filter: CancelFilter,
+    dry_run: bool,
+    cursor: Option<String>,
+}
+
+impl Request for CancelManyRequest {
+    type Value = CancelMany;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<CancelMany> {
+        let at = At::Field(&At::Root, FILTER.name);
+        let mut filter = CancelFilter::default();
+        if let Some(mut fields) = nested(object, &FILTER, CancelFilterRequest::SHAPE, at, wrong) {
+            filter.state = fields.take(&STATE, wrong);
+            filter.name = fields.take(&NAME, wrong);
+            filter.group = fields.take(&GROUP, wrong);
+        }
+        Some(CancelMany {
+            filter,
+            dry_run: object.take(&DRY_RUN, wrong).unwrap_or(false),
+            cursor: object.take(&CURSOR, wrong),
+        })
+    }
 }
 
 /// The outcome for the tasks that the call reached.
@@ -147,44 +173,18 @@ problem_set! { CancelManyProblems: ALWAYS, WRITE, BODY, &[Code::QueueUnknown] }
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks/cancel", operation_id = "cancel_many", tag = "tasks", params(QueuePath),
     request_body(content = CancelManyRequest, example = json!({"filter": {"state": "scheduled", "name": "welcome"}, "dry_run": true})),
-    responses((status = 200, description = "How far it came", body = CancelManyAnswer), CancelManyProblems),
+    responses((status = 200, description = "What this call did, and where the next one continues", body = CancelManyAnswer), CancelManyProblems),
 )]
 pub(in crate::http) async fn cancel_many(
     State(api): State<Api>,
     InQueue(queue): InQueue,
-    JsonBody(body): JsonBody,
+    Body(many): Body<CancelManyRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let mut object = Object::new(
-        json::open(json::text(&body)?, None)?,
-        CancelManyRequest::SHAPE,
-        At::Root,
-        &mut wrong,
-    );
-    let mut filter = CancelFilter::default();
-    let at = At::Field(&At::Root, FILTER.name);
-    if let Some(mut fields) = nested(&mut object, &FILTER, CancelFilterRequest::SHAPE, at, &mut wrong) {
-        filter.state = fields.take(&STATE, &mut wrong);
-        filter.name = fields.take(&NAME, &mut wrong);
-        filter.group = fields.take(&GROUP, &mut wrong);
-    }
-    let dry_run = object.take(&DRY_RUN, &mut wrong).unwrap_or(false);
-    let cursor = object.take(&CURSOR, &mut wrong);
-    wrong.into_result()?;
-
     let progress = api
         .engine()?
-        .cancel_many(&queue, &filter, dry_run, cursor.as_deref())
+        .cancel_many(&queue, &many.filter, many.dry_run, many.cursor.as_deref())
         .await?
-        .map_err(|_| bad_cursor())?
+        .map_err(|_| bad_body_cursor())?
         .ok_or_else(|| Code::QueueUnknown.problem())?;
     Ok(Json(CancelManyAnswer::from(progress)).into_response())
-}
-
-/// The problem of a cursor that no such call wrote.
-pub(in crate::http) fn bad_cursor() -> Problem {
-    Problem::at(
-        "/cursor",
-        "must be the `next_cursor` of an earlier call of the same kind",
-    )
 }

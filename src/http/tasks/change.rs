@@ -3,16 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::change::{Change, Changed, When};
 use crate::domain::{Millis, Priority, TaskId, TaskState};
-use crate::http::Api;
-use crate::http::body::{EmptyRequest, JsonBody};
-use crate::http::field::{At, Field, Integer, Object, Parsed, Wrong, shape};
-use crate::http::json;
-use crate::http::kinds::{PRIORITY_KIND, RUN_AT_KIND, TOO_FAR, is_too_far};
+use crate::http::api::Api;
+use crate::http::body::{Body, EmptyRequest};
+use crate::http::field::{At, Field, Integer, Object, Parsed, Request, Wrong, shape};
+use crate::http::kinds::{INSTANT_KIND, PRIORITY_KIND, TOO_FAR, is_too_far};
 use crate::http::path::{InTask, TaskPath};
 use crate::http::problem::sets::{ALWAYS, BODY, WRITE, problem_set};
 use crate::http::problem::{Code, Problem};
@@ -25,13 +25,32 @@ const PRIORITY: Field<Integer> = Field::new(
 );
 const RUN_AT: Field<Parsed<Millis>> = Field::new(
     "run_at",
-    RUN_AT_KIND,
-    "New due time, at most 365 days ahead. A past instant counts as now.",
+    INSTANT_KIND,
+    "When the task becomes ready, at most 365 days ahead. An instant in the past counts as now.",
 );
 
 shape! {
     /// The changes to a task. Absent fields stay as they are.
     TaskPatchRequest: PRIORITY, RUN_AT
+}
+
+impl Request for TaskPatchRequest {
+    type Value = Change;
+
+    fn read(object: &mut Object<'_, '_>, _: &Bytes, wrong: &mut Wrong) -> Option<Change> {
+        let priority = object.take(&PRIORITY, wrong).and_then(Priority::new);
+        let run_at = object.take(&RUN_AT, wrong);
+        if run_at.is_some_and(is_too_far) {
+            wrong.add(At::Field(&At::Root, RUN_AT.name), TOO_FAR);
+        }
+        if wrong.is_empty() && priority.is_none() && run_at.is_none() {
+            wrong.add(At::Root, "must have priority, run_at, or both");
+        }
+        Some(Change {
+            priority,
+            when: run_at.map_or(When::AsItWas, When::At),
+        })
+    }
 }
 
 /// A waiting task after a change.
@@ -75,30 +94,13 @@ problem_set! { ChangeProblems: ALWAYS, WRITE, BODY, &[Code::TaskUnknown, Code::T
 #[utoipa::path(
     patch, path = "/v1/queues/{queue}/tasks/{id}", operation_id = "patch_task", tag = "tasks", params(TaskPath),
     request_body(content = TaskPatchRequest, example = json!({"priority": 100})),
-    responses((status = 200, description = "Changed", body = ChangeAnswer), ChangeProblems),
+    responses((status = 200, description = "The task after the change", body = ChangeAnswer), ChangeProblems),
 )]
 pub(in crate::http) async fn patch(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    JsonBody(body): JsonBody,
+    Body(change): Body<TaskPatchRequest>,
 ) -> Result<Response, Problem> {
-    let mut wrong = Wrong::default();
-    let fields = json::open(json::text(&body)?, None)?;
-    let mut object = Object::new(fields, TaskPatchRequest::SHAPE, At::Root, &mut wrong);
-    let priority = object.take(&PRIORITY, &mut wrong).and_then(Priority::new);
-    let run_at = object.take(&RUN_AT, &mut wrong);
-    if run_at.is_some_and(is_too_far) {
-        wrong.add(At::Field(&At::Root, RUN_AT.name), TOO_FAR);
-    }
-    if wrong.is_empty() && priority.is_none() && run_at.is_none() {
-        wrong.add(At::Root, "must have priority, run_at, or both");
-    }
-    wrong.into_result()?;
-
-    let change = Change {
-        priority,
-        when: run_at.map_or(When::AsItWas, When::At),
-    };
     let changed = api.engine()?.change(&queue, id, change).await??;
     Ok(Json(ChangeAnswer::from(changed)).into_response())
 }
@@ -108,14 +110,13 @@ pub(in crate::http) async fn patch(
 /// The task becomes ready as of now. A ready task keeps its position.
 #[utoipa::path(
     post, path = "/v1/queues/{queue}/tasks/{id}/run-now", operation_id = "run_now", tag = "tasks", params(TaskPath),
-    responses((status = 200, description = "Ready", body = ChangeAnswer), ChangeProblems),
+    responses((status = 200, description = "The task is ready", body = ChangeAnswer), ChangeProblems),
 )]
 pub(in crate::http) async fn run_now(
     State(api): State<Api>,
     InTask { queue, id }: InTask,
-    JsonBody(body): JsonBody,
+    _: Body<EmptyRequest>,
 ) -> Result<Response, Problem> {
-    EmptyRequest::check(&body)?;
     let change = Change {
         priority: None,
         when: When::Now,

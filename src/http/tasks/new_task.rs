@@ -1,25 +1,27 @@
 //! Reads tasks of producers: one JSON object each, alone, in a batch, or on a line.
 
+use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 
+use crate::domain::idempotency::{RepeatMark, Repeatable};
 use crate::domain::limits::{
     ATTEMPTS_MAX, DELAY_MS_MAX, EXPIRES_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PAYLOAD_BYTES_MAX,
 };
 use crate::domain::task::Json;
 use crate::domain::{Expiry, Group, Millis, NewTask, Priority, Start, TaskId, TaskName};
-use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, sentence, shape};
-use crate::http::json::Fields;
-use crate::http::kinds::{GROUP_KIND, PRIORITY_KIND, RUN_AT_KIND, TASK_NAME, TOO_FAR, is_too_far};
-use crate::http::problem::Code;
-use crate::http::producer::Producer;
+use crate::http::body::JsonBody;
+use crate::http::field::{Any, At, Field, Headers, Integer, Object, Parsed, Seconds, Wrong, shape};
+use crate::http::json::{self, Fields};
+use crate::http::kinds::{GROUP_KIND, INSTANT_KIND, NAME_KIND, PRIORITY_KIND, TOO_FAR, is_too_far};
+use crate::http::problem::{Code, Problem};
+use crate::http::producer::{Form, Producer};
 use crate::http::retry::{self, PolicyOrNone};
 use crate::http::tasks::unique::{self, UNIQUE};
-use crate::http::wire;
 
 const NAME: Field<Parsed<TaskName>> = Field::new(
     "name",
-    TASK_NAME,
-    "Name of the handler for the task. Limits and breakers are per name.",
+    NAME_KIND,
+    "The handler that the task is for. Limits and breakers are per name.",
 )
 .or("\"default\"");
 const PAYLOAD: Field<Any> = Field::new(
@@ -28,7 +30,7 @@ const PAYLOAD: Field<Any> = Field::new(
         bytes_max: PAYLOAD_BYTES_MAX,
         too_large: Code::PayloadTooLarge,
     },
-    "Payload for the worker, delivered byte for byte.",
+    "The data for the worker, kept byte for byte.",
 )
 .or("null");
 const PRIORITY: Field<Integer> = Field::new(
@@ -40,7 +42,7 @@ const PRIORITY: Field<Integer> = Field::new(
 const GROUP: Field<Parsed<Group>> = Field::new(
     "group",
     GROUP_KIND,
-    "Group of the task, such as a tenant or customer. Groups with ready tasks take turns.",
+    "A tenant or customer. Groups with ready tasks take turns.",
 );
 const DELAY: Field<Seconds> = Field::new(
     "delay_seconds",
@@ -48,12 +50,12 @@ const DELAY: Field<Seconds> = Field::new(
         min_ms: 0,
         max_ms: DELAY_MS_MAX,
     },
-    "Seconds after acceptance before which the task is not ready. Not together with `run_at`.",
+    "Seconds from acceptance until the task becomes ready. Not together with `run_at`.",
 );
 const RUN_AT: Field<Parsed<Millis>> = Field::new(
     "run_at",
-    RUN_AT_KIND,
-    "Due time, at most 365 days ahead. Not together with `delay_seconds`.",
+    INSTANT_KIND,
+    "When the task becomes ready, at most 365 days ahead. Not together with `delay_seconds`.",
 );
 const EXPIRES_IN: Field<Seconds> = Field::new(
     "expires_in_seconds",
@@ -61,15 +63,12 @@ const EXPIRES_IN: Field<Seconds> = Field::new(
         min_ms: 1,
         max_ms: EXPIRES_MS_MAX,
     },
-    "Seconds after acceptance. A task that still waits then is not granted any more and becomes a dead letter. Not together with `expires_at`.",
+    "Seconds from acceptance until the task expires: if it still waits then, it becomes a dead letter. Not together with `expires_at`.",
 );
 const EXPIRES_AT: Field<Parsed<Millis>> = Field::new(
     "expires_at",
-    Parsed {
-        parse: |text| Millis::parse(text).map_err(sentence),
-        schema: wire::instant_schema,
-    },
-    "A task that still waits at this instant, at most 365 days ahead, is granted no more and becomes a dead letter. \
+    INSTANT_KIND,
+    "When the task expires, at most 365 days ahead: if it still waits then, it becomes a dead letter. \
      Not together with `expires_in_seconds`.",
 );
 const MAX_ATTEMPTS: Field<Integer> = Field::new(
@@ -78,7 +77,7 @@ const MAX_ATTEMPTS: Field<Integer> = Field::new(
         min: 1,
         max: ATTEMPTS_MAX as u64,
     },
-    "Attempts until the task becomes a dead letter. Default: that of the config.",
+    "Attempts that the task has before it becomes a dead letter; by default as the queue's config says.",
 );
 const LEASE: Field<Seconds> = Field::new(
     "lease_seconds",
@@ -86,17 +85,17 @@ const LEASE: Field<Seconds> = Field::new(
         min_ms: LEASE_MS_MIN,
         max_ms: LEASE_MS_MAX,
     },
-    "Length of a lease of this task. Default: that of the config.",
+    "How long a lease of this task lasts, in seconds; by default as the queue's config says.",
 );
 const RETRY: Field<PolicyOrNone> = Field::new(
     "retry",
     PolicyOrNone,
-    "Retry policy after a failed attempt. Default: that of the config. `false`: no retry, as with `max_attempts: 1`.",
+    "When the task is tried again after a failed attempt; by default as the queue's config says. `false`: never, as with `max_attempts: 1`.",
 );
 const HEADERS: Field<Headers> = Field::new(
     "headers",
     Headers,
-    "Headers of the producer, returned with the lease.",
+    "Text by name for your own use, returned with the lease.",
 );
 
 shape! {
@@ -104,11 +103,61 @@ shape! {
     NewTaskRequest: NAME, PAYLOAD, PRIORITY, GROUP, DELAY, RUN_AT, MAX_ATTEMPTS, RETRY, LEASE, EXPIRES_IN, EXPIRES_AT, UNIQUE, HEADERS
 }
 
-/// Reads one task. Use the result only if `wrong` is empty.
+/// A task to enqueue: the body, with what the headers add.
+pub(in crate::http) struct NewTaskBody(pub(in crate::http) NewTask);
+
+impl<S: Send + Sync> FromRequest<S> for NewTaskBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (producer, request) = Producer::split(request, state).await?;
+        let JsonBody(body) = JsonBody::from_request(request, state).await?;
+        read_alone(&Source::new(&producer, Form::Task, &body)).map(Self)
+    }
+}
+
+fn read_alone(source: &Source<'_>) -> Result<NewTask, Problem> {
+    let fields = json::open(json::text(source.body)?, None)?;
+    let mut wrong = Wrong::default();
+    let task = read(fields, source, 0, At::Root, &mut wrong);
+    wrong.into_result().map(|()| task)
+}
+
+/// The request that tasks are read from.
+pub(in crate::http) struct Source<'a> {
+    pub(in crate::http) body: &'a Bytes,
+    producer: &'a Producer,
+    form: Form,
+    repeatable: Option<Repeatable>,
+}
+
+impl<'a> Source<'a> {
+    pub(in crate::http) fn new(producer: &'a Producer, form: Form, body: &'a Bytes) -> Self {
+        Self {
+            body,
+            producer,
+            form,
+            repeatable: producer.repeatable(form, body),
+        }
+    }
+
+    /// Returns the mark by which a repeat of the request finds its task at `index`.
+    fn mark(&self, index: usize) -> Option<RepeatMark> {
+        let repeatable = self.repeatable?;
+        Some(match self.form {
+            Form::Task => repeatable.mark(),
+            Form::Batch | Form::Lines => {
+                repeatable.mark_of(u16::try_from(index).expect("a batch has at most 1,000 tasks"))
+            }
+        })
+    }
+}
+
+/// Reads one task, at `index` of its request. The task is of use only if nothing was noted in `wrong`.
 pub(in crate::http) fn read(
     fields: Fields<'_>,
-    body: &Bytes,
-    producer: &Producer,
+    source: &Source<'_>,
+    index: usize,
     at: At<'_>,
     wrong: &mut Wrong,
 ) -> NewTask {
@@ -119,7 +168,7 @@ pub(in crate::http) fn read(
     let payload = object.take(&PAYLOAD, wrong);
     // The payload is a slice of the body, not a copy.
     let payload = payload.map_or_else(Json::null, |text| {
-        Json::from_checked(body.slice_ref(text.get().as_bytes()))
+        Json::from_checked(source.body.slice_ref(text.get().as_bytes()))
     });
     let priority = object
         .take(&PRIORITY, wrong)
@@ -138,7 +187,7 @@ pub(in crate::http) fn read(
         (Some(_), Some(_)) => {
             wrong.add(
                 At::Field(&at, RUN_AT.name),
-                "contradicts delay_seconds: give one of the two",
+                "contradicts delay_seconds: send one of the two",
             );
             Start::Now
         }
@@ -157,7 +206,7 @@ pub(in crate::http) fn read(
             if max_attempts.is_some_and(|attempts| attempts > 1) {
                 wrong.add(
                     At::Field(&at, RETRY.name),
-                    "contradicts max_attempts: give one of the two",
+                    "contradicts max_attempts: send one of the two",
                 );
             }
             max_attempts = Some(1);
@@ -168,7 +217,7 @@ pub(in crate::http) fn read(
     let expiry = read_expiry(&mut object, start, now, wrong);
     let lease_ms = object.take(&LEASE, wrong);
     let unique = unique::take(&mut object, wrong);
-    let mut meta = producer.meta();
+    let mut meta = source.producer.meta();
     meta.headers = object.take(&HEADERS, wrong).unwrap_or_default();
     NewTask {
         id: TaskId::new(now),
@@ -182,7 +231,7 @@ pub(in crate::http) fn read(
         lease_ms,
         retry,
         unique,
-        repeat_mark: None,
+        repeat_mark: source.mark(index),
         meta,
     }
 }
@@ -197,7 +246,7 @@ fn read_expiry(object: &mut Object<'_, '_>, start: Start, now: Millis, wrong: &m
         (Some(ms), None) => (EXPIRES_IN.name, Expiry::After(ms)),
         (None, Some(at)) => (EXPIRES_AT.name, Expiry::At(at)),
         (Some(_), Some(_)) => {
-            let detail = "contradicts expires_in_seconds: give one of the two";
+            let detail = "contradicts expires_in_seconds: send one of the two";
             wrong.add(At::Field(&parent, EXPIRES_AT.name), detail);
             return None;
         }
@@ -222,16 +271,10 @@ fn read_expiry(object: &mut Object<'_, '_>, start: Start, now: Millis, wrong: &m
 #[cfg(test)]
 pub(in crate::http) mod tests {
     use super::*;
-    use crate::http::json;
-    use crate::http::problem::Problem;
 
     pub(in crate::http) fn parse(body: &str) -> Result<NewTask, Problem> {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let producer = Producer::default();
-        let mut wrong = Wrong::default();
-        let fields = json::open(json::text(&body)?, None)?;
-        let task = read(fields, &body, &producer, At::Root, &mut wrong);
-        wrong.into_result().map(|()| task)
+        read_alone(&Source::new(&Producer::default(), Form::Task, &body))
     }
 
     pub(in crate::http) fn refused(body: &str) -> (Code, Vec<String>) {

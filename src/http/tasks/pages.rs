@@ -11,8 +11,8 @@ use crate::engine;
 use crate::http::page::Page;
 use crate::http::problem::{Code, Problem};
 
-/// Builds the response of a page. It may have 8 MiB, so it is written on a thread that serves no other call.
-pub(in crate::http) async fn page_of_tasks(
+/// A page of whole tasks may have 8 MiB, so it is written on a thread that serves no other call.
+pub(in crate::http) async fn of_tasks(
     queue: QueueName,
     page: engine::Page<TaskView>,
 ) -> Result<Response, Problem> {

@@ -2,7 +2,6 @@
 
 use std::slice::from_ref;
 
-use super::Verb;
 use crate::domain::limits::{
     DELAY_MS_MAX, ERROR_TYPE_BYTES_MAX, LEASE_MS_MAX, LEASE_MS_MIN, PROGRESS_BYTES_MAX, RESULT_BYTES_MAX,
 };
@@ -11,6 +10,15 @@ use crate::http::field::{Any, Field, Flag, Label, Seconds, Word, shape};
 use crate::http::problem::Code;
 use crate::http::settle::error::{ErrorKind, Text};
 use crate::http::settle::retry_after::RetryAfterKind;
+
+/// The operations that end or prolong a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Verb {
+    Ack,
+    Nack,
+    Extend,
+    Release,
+}
 
 static WORDS: [(&str, Verb); 4] = [
     ("ack", Verb::Ack),

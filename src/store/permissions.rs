@@ -202,7 +202,7 @@ mod tests {
             include_str!("conn.rs"),
             include_str!("checkup.rs"),
             include_str!("confirm.rs"),
-            include_str!("keyring.rs"),
+            include_str!("lease_key.rs"),
         ] {
             for sent in text.split("cmd(\"").skip(1) {
                 let name = sent.split('"').next().unwrap_or_default();

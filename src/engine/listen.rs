@@ -1,5 +1,6 @@
 //! Listens to other replicas: wake-ups, ends of tasks, events for watchers.
 
+mod backoff;
 mod events;
 mod follow;
 mod followers;

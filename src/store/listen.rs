@@ -27,69 +27,67 @@ pub enum Message {
     LeaseKeyChanged,
 }
 
-/// A subscription to wake-ups and ends of tasks.
-pub struct Messages(Channel);
-
-/// A subscription to events for watchers.
-pub struct Events(Channel);
-
-type Channel = Pin<Box<dyn Stream<Item = Msg> + Send>>;
+/// A subscription to messages of one kind.
+pub struct Subscription<T> {
+    channel: Pin<Box<dyn Stream<Item = Msg> + Send>>,
+    /// `None` for a message of unknown form.
+    read: fn(&Msg) -> Option<T>,
+}
 
 impl Store {
     /// Subscribes to wake-ups and ends of tasks.
     ///
     /// # Errors
     /// As [`StoreError`] lists.
-    pub async fn subscribe_to_messages(&self) -> Result<Messages, StoreError> {
-        self.subscribe(&[keys::WAKE, keys::ENDED]).await.map(Messages)
+    pub async fn subscribe_to_messages(&self) -> Result<Subscription<Message>, StoreError> {
+        self.subscribe(&[keys::WAKE, keys::ENDED], message).await
     }
 
     /// Subscribes to events for watchers.
     ///
     /// # Errors
     /// As [`StoreError`] lists.
-    pub async fn subscribe_to_events(&self) -> Result<Events, StoreError> {
-        self.subscribe(&[keys::EVENTS]).await.map(Events)
+    pub async fn subscribe_to_events(&self) -> Result<Subscription<Event>, StoreError> {
+        let read = |received: &Msg| Event::read(received.get_payload_bytes());
+        self.subscribe(&[keys::EVENTS], read).await
     }
 
-    async fn subscribe(&self, channels: &[&str]) -> Result<Channel, StoreError> {
+    async fn subscribe<T>(
+        &self,
+        channels: &[&str],
+        read: fn(&Msg) -> Option<T>,
+    ) -> Result<Subscription<T>, StoreError> {
         let subscribed = async {
             let mut pubsub = Client::open(self.info().clone())?.get_async_pubsub().await?;
             pubsub.subscribe(channels).await?;
-            let channel: Channel = Box::pin(pubsub.into_on_message());
-            redis::RedisResult::Ok(channel)
+            let channel = Box::pin(pubsub.into_on_message());
+            redis::RedisResult::Ok(Subscription { channel, read })
         };
         subscribed.await.map_err(|error| StoreError::of_sent(&error))
     }
 }
 
-impl Messages {
-    /// Returns the next message; `None` when the connection has ended. Messages of unknown form are skipped.
-    pub async fn next(&mut self) -> Option<Message> {
-        loop {
-            let received = self.0.next().await?;
-            let payload = received.get_payload_bytes();
-            let message = match received.get_channel_name() {
-                keys::ENDED => ended(payload),
-                _ if payload == keys::SECRET.as_bytes() => Some(Message::LeaseKeyChanged),
-                _ => ready(payload),
-            };
-            if message.is_some() {
-                return message;
+impl<T> Subscription<T> {
+    /// Returns the next message, and skips messages of unknown form.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] when the connection has ended: messages may be lost from now on.
+    pub async fn next(&mut self) -> Result<T, StoreError> {
+        while let Some(received) = self.channel.next().await {
+            if let Some(message) = (self.read)(&received) {
+                return Ok(message);
             }
         }
+        Err(StoreError::Unknown("the connection ended".to_owned()))
     }
 }
 
-impl Events {
-    /// Returns the next event; `None` when the connection has ended. Events of unknown kinds are skipped.
-    pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            let event = Event::read(self.0.next().await?.get_payload_bytes());
-            if event.is_some() {
-                return event;
-            }
-        }
+fn message(received: &Msg) -> Option<Message> {
+    let payload = received.get_payload_bytes();
+    match received.get_channel_name() {
+        keys::ENDED => ended(payload),
+        _ if payload == keys::SECRET.as_bytes() => Some(Message::LeaseKeyChanged),
+        _ => ready(payload),
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::backoff::Backoff;
 use crate::domain::QueueName;
 use crate::domain::event::Event;
 use crate::domain::limits::WATCHERS_MAX;
@@ -21,8 +22,6 @@ use crate::store::{Store, StoreError};
 const BEHIND_MAX: usize = 1_024;
 /// A replica without watchers stops to listen after at most this long.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
 pub enum Heard {
@@ -116,7 +115,7 @@ impl Hub {
     /// Listens while there are watchers, until it is stopped. It has a connection of its own because
     /// subscriptions survive the return to a pool.
     pub(in crate::engine) async fn listen(self: Arc<Self>, store: Store, stop: CancellationToken) {
-        let mut pause = PAUSE_FIRST;
+        let mut backoff = Backoff::new();
         loop {
             while !self.is_watched() {
                 tokio::select! {
@@ -126,30 +125,27 @@ impl Hub {
             }
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
-                ended = self.hear(&store, &mut pause) => ended,
+                ended = self.hear(&store, &mut backoff) => ended,
             };
             self.hears.store(false, Ordering::SeqCst);
             if let Err(error) = ended {
                 tracing::debug!(%error, "the subscription to events broke; it is retried");
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+                if !backoff.wait(&stop).await {
+                    return;
                 }
             }
         }
     }
 
     /// Listens until there is no watcher any more, or the connection breaks.
-    async fn hear(&self, store: &Store, pause: &mut Duration) -> Result<(), StoreError> {
+    async fn hear(&self, store: &Store, backoff: &mut Backoff) -> Result<(), StoreError> {
         let mut events = store.subscribe_to_events().await?;
-        *pause = PAUSE_FIRST;
+        backoff.reset();
         self.hears.store(true, Ordering::SeqCst);
         self.say(Heard::Reset);
         while self.is_watched() {
-            match timeout(LOOK_EVERY, events.next()).await {
-                Ok(Some(event)) => self.say(Heard::Event(Arc::new(event))),
-                Ok(None) => return Err(StoreError::Unknown("the connection ended".to_owned())),
-                Err(_) => {}
+            if let Ok(event) = timeout(LOOK_EVERY, events.next()).await {
+                self.say(Heard::Event(Arc::new(event?)));
             }
         }
         Ok(())

@@ -2,17 +2,15 @@
 //! message, and when they end followed tasks. A message is a hint: every queue with waiters is looked at each
 //! second anyway.
 
-use std::time::Duration;
+use std::convert::Infallible;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::backoff::Backoff;
 use super::follow::Follow;
 use crate::engine::commit::{Command, Routes};
 use crate::store::{Message, Store, StoreError};
-
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Listens until it is stopped, and reconnects after a pause. Reports when it hears for the first time.
 pub(in crate::engine) async fn listen(
@@ -23,43 +21,61 @@ pub(in crate::engine) async fn listen(
     hears: oneshot::Sender<()>,
     stop: CancellationToken,
 ) {
-    let mut hears = Some(hears);
-    let mut pause = PAUSE_FIRST;
+    let mut listener = Listener {
+        store,
+        replica,
+        routes,
+        follow,
+        hears: Some(hears),
+        backoff: Backoff::new(),
+    };
     loop {
-        let session = async {
-            let mut messages = store.subscribe_to_messages().await?;
-            pause = PAUSE_FIRST;
-            if let Some(hears) = hears.take() {
-                let _ = hears.send(());
-            }
-            while let Some(message) = messages.next().await {
-                match message {
-                    // This replica wakes its own waiters without a message.
-                    Message::Ready { replica: from, .. } if from == replica => {}
-                    Message::Ready { queue, tasks, .. } => {
-                        routes.hint(&queue, Command::Hint(queue.clone(), tasks));
-                    }
-                    Message::Ended { queue, ids } => {
-                        let _ = follow.try_send(Follow::Ended(queue, ids));
-                    }
-                    Message::LeaseKeyChanged => {
-                        if let Err(error) = store.agree_on_lease_key().await {
-                            tracing::debug!(%error, "a new lease key is not known yet");
-                        }
-                    }
-                }
-            }
-            Ok::<(), StoreError>(())
-        };
         tokio::select! {
             () = stop.cancelled() => return,
-            ended = session => if let Err(error) = ended {
+            Err(error) = listener.hear() => {
                 tracing::debug!(%error, "the subscription to wake-ups broke; it is retried");
             }
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+        if !listener.backoff.wait(&stop).await {
+            return;
+        }
+    }
+}
+
+struct Listener {
+    store: Store,
+    replica: String,
+    routes: Routes,
+    follow: mpsc::Sender<Follow>,
+    /// Until the first subscription.
+    hears: Option<oneshot::Sender<()>>,
+    backoff: Backoff,
+}
+
+impl Listener {
+    /// Listens until the connection breaks.
+    async fn hear(&mut self) -> Result<Infallible, StoreError> {
+        let mut messages = self.store.subscribe_to_messages().await?;
+        self.backoff.reset();
+        if let Some(hears) = self.hears.take() {
+            let _ = hears.send(());
+        }
+        loop {
+            match messages.next().await? {
+                // This replica wakes its own waiters without a message.
+                Message::Ready { replica, .. } if replica == self.replica => {}
+                Message::Ready { queue, tasks, .. } => {
+                    self.routes.hint(&queue, Command::Hint(queue.clone(), tasks));
+                }
+                Message::Ended { queue, ids } => {
+                    let _ = self.follow.try_send(Follow::Ended(queue, ids));
+                }
+                Message::LeaseKeyChanged => {
+                    if let Err(error) = self.store.agree_on_lease_key().await {
+                        tracing::debug!(%error, "a new lease key is not known yet");
+                    }
+                }
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Leases: calls that grant tasks, and recalls, which read the grants of a repeated request.
 
+use std::iter::{self, Peekable};
 use std::time::Duration;
+use std::vec;
 
 use rand::Rng;
 use tokio::time::Instant;
@@ -96,9 +98,10 @@ impl Shard {
         at: Instant,
     ) -> Result<Reply, StoreError> {
         match outcome(&flight.op, Ok(reply.clone())) {
-            Ok(LeaseReply::Tasks(Grants { now, mut grants, .. })) if !grants.is_empty() => {
+            Ok(LeaseReply::Tasks(Grants { now, grants, .. })) if !grants.is_empty() => {
+                let mut grants = grants.into_iter().peekable();
                 for (index, wish) in flight.op.wishes.iter().enumerate() {
-                    let own: Vec<_> = grants.extract_if(.., |grant| grant.wish == index).collect();
+                    let own = take_own(&mut grants, index);
                     drop(self.guard(queue, wish.request_key.clone(), &own, (at, now)));
                 }
                 Err(error.clone())
@@ -166,10 +169,7 @@ impl Shard {
         let mut grants = grants.into_iter().peekable();
         let (mut satisfied, mut parked, mut retried) = (0, Vec::new(), Vec::new());
         for (index, mut job) in jobs.into_iter().enumerate() {
-            let mut own = Vec::new();
-            while let Some(grant) = grants.next_if(|grant| grant.wish == index) {
-                own.push(grant);
-            }
+            let own = take_own(&mut grants, index);
             if reply.recalled.contains(&index) {
                 job.caller.recall = true;
                 retried.push(job);
@@ -261,6 +261,11 @@ impl Shard {
     ) -> Undelivered {
         Undelivered::new(self.home(), queue.clone(), call, grants, (asked_at, now))
     }
+}
+
+/// Takes the grants of one wish. Scripts reply with grants in the order of the wishes.
+fn take_own(grants: &mut Peekable<vec::IntoIter<Grant>>, wish: usize) -> Vec<Grant> {
+    iter::from_fn(|| grants.next_if(|grant| grant.wish == wish)).collect()
 }
 
 fn recall(job: LeaseJob) -> Call {

@@ -20,6 +20,16 @@ pub type SettleOutcome = Result<Result<Settled, NotSettled>, Failure>;
 /// The outcome of one task of an enqueue: the task that exists now, or the reason why it was refused.
 pub(in crate::engine) type TaskOutcome = Result<Enqueued, NotEnqueued>;
 
+/// Returns the tasks of an enqueue that did not exist before, by their outcomes.
+pub(super) fn new_tasks<'a>(
+    tasks: &'a [NewTask],
+    outcomes: &'a [TaskOutcome],
+) -> impl Iterator<Item = &'a NewTask> {
+    let is_new = |outcome: &TaskOutcome| outcome.as_ref().is_ok_and(Enqueued::is_new);
+    let accepted = tasks.iter().zip(outcomes);
+    accepted.filter_map(move |(task, outcome)| is_new(outcome).then_some(task))
+}
+
 pub(in crate::engine) enum Command {
     Enqueue(QueueName, EnqueueJob),
     Settle(QueueName, Vec<Settle>, oneshot::Sender<Vec<SettleOutcome>>),

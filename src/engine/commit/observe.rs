@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use tokio::time::Instant;
 
-use super::command::TaskOutcome;
+use super::command::{TaskOutcome, new_tasks};
 use super::shard::{Kind, Shard};
-use crate::domain::task::Enqueued;
 use crate::domain::{Lease, Millis, NewTask, QueueName};
 use crate::engine::beat::Beat;
 use crate::metrics::seconds;
@@ -36,9 +35,7 @@ impl Shard {
         outcomes: &[TaskOutcome],
     ) {
         self.moved(queue);
-        let is_new = |outcome: &TaskOutcome| outcome.as_ref().is_ok_and(Enqueued::is_new);
-        let new = tasks.iter().zip(outcomes).filter(|(_, outcome)| is_new(outcome));
-        let names = new.map(|(task, _)| self.metrics().name(queue, &task.name));
+        let names = new_tasks(tasks, outcomes).map(|task| self.metrics().name(queue, &task.name));
         // Counters per name exist only if an operator asked for them.
         names.map_while(|name| name).for_each(|name| name.enqueued.inc());
     }

@@ -7,8 +7,7 @@ use tokio::time::Instant;
 
 use super::{Call, Next, after, outcome};
 use crate::domain::QueueName;
-use crate::domain::task::Enqueued;
-use crate::engine::commit::command::{EnqueueJob, TaskOutcome};
+use crate::engine::commit::command::{EnqueueJob, TaskOutcome, new_tasks};
 use crate::engine::commit::shard::{Errand, Shard};
 use crate::engine::failure::Failure;
 use crate::store::StoreError;
@@ -128,8 +127,7 @@ impl Shard {
                 // The outcome of a repeat may be of long ago, when other names were known.
                 if !again {
                     let names = &mut self.pending(queue).names;
-                    let accepted = tasks.iter().zip(&outcomes);
-                    for (task, _) in accepted.filter(|(_, outcome)| is_new(outcome)) {
+                    for task in new_tasks(tasks, &outcomes) {
                         names.learn(names_epoch, &task.name);
                     }
                 }
@@ -170,8 +168,4 @@ impl Shard {
         }
         self.flush_soon(queue);
     }
-}
-
-fn is_new(outcome: &TaskOutcome) -> bool {
-    outcome.as_ref().is_ok_and(Enqueued::is_new)
 }

@@ -8,6 +8,7 @@
 //! - [`http`]: the public API.
 
 pub mod app;
+mod backoff;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod cli;

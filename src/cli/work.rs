@@ -1,6 +1,5 @@
 //! `leaseq work`: runs any program as a safe worker.
 
-mod backoff;
 mod capture;
 pub(super) mod gate;
 mod heartbeat;

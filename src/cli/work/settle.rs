@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
 use super::task::Task;
 use super::worker::Worker;
+use crate::backoff::Backoff;
 use crate::cli::client::CallError;
 
 /// An operation on a lease with its details.

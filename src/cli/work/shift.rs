@@ -8,11 +8,11 @@ use serde::Deserialize;
 use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 
-use super::backoff::Backoff;
 use super::perform::{self, Outcome};
 use super::task::Task;
 use super::worker::Worker;
 use super::{Work, settle};
+use crate::backoff::Backoff;
 use crate::cli::client::{self, CallError};
 use crate::cli::exit::Failure;
 use crate::cli::lease::LeaseCall;

@@ -12,7 +12,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
+use super::{reconnects, waited};
+use crate::backoff::Backoff;
 use crate::domain::QueueName;
 use crate::domain::event::Event;
 use crate::domain::limits::WATCHERS_MAX;
@@ -115,7 +116,7 @@ impl Hub {
     /// Listens while there are watchers, until it is stopped. It has a connection of its own because
     /// subscriptions survive the return to a pool.
     pub(in crate::engine) async fn listen(self: Arc<Self>, store: Store, stop: CancellationToken) {
-        let mut backoff = Backoff::new();
+        let mut backoff = reconnects();
         loop {
             while !self.is_watched() {
                 tokio::select! {
@@ -130,7 +131,7 @@ impl Hub {
             self.hears.store(false, Ordering::SeqCst);
             if let Err(error) = ended {
                 tracing::debug!(%error, "the subscription to events broke; it is retried");
-                if !backoff.wait(&stop).await {
+                if !waited(&mut backoff, &stop).await {
                     return;
                 }
             }

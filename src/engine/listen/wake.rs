@@ -7,8 +7,9 @@ use std::convert::Infallible;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::follow::Follow;
+use super::{reconnects, waited};
+use crate::backoff::Backoff;
 use crate::engine::commit::{Command, Routes};
 use crate::store::{Message, Store, StoreError};
 
@@ -27,7 +28,7 @@ pub(in crate::engine) async fn listen(
         routes,
         follow,
         hears: Some(hears),
-        backoff: Backoff::new(),
+        backoff: reconnects(),
     };
     loop {
         tokio::select! {
@@ -36,7 +37,7 @@ pub(in crate::engine) async fn listen(
                 tracing::debug!(%error, "the subscription to wake-ups broke; it is retried");
             }
         }
-        if !listener.backoff.wait(&stop).await {
+        if !waited(&mut listener.backoff, &stop).await {
             return;
         }
     }

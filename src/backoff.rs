@@ -1,25 +1,25 @@
-//! Growing pauses with jitter, so that many workers do not retry at the same moment.
+//! Growing pauses with jitter, so that many workers or replicas do not retry at the same moment.
 
 use std::time::Duration;
 
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(min: Duration, max: Duration) -> Self {
+    pub(crate) fn new(min: Duration, max: Duration) -> Self {
         Self { min, max, next: min }
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.min;
     }
 
     /// Returns the next pause: between half and all of a length that doubles up to `max`.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let length = self.next;
         self.next = (length * 2).min(self.max);
         length.mul_f64(rand::random_range(0.5..=1.0))
